@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mem.h - all memory of the program: checked sizes, alignment, large mappings.
+ *
+ * Every function that returns memory returns NULL when there is none (or when n * size overflows);
+ * the caller turns that into -TRIT_ENOMEM.  Nothing here aborts, nothing here is called by a decode
+ * step.
+ *
+ * Not here: pools and caches.  KV pages live in engine/kv.h, weights in model/segment.h.
+ */
+#ifndef TRIT_MEM_H
+#define TRIT_MEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* n * size zeroed bytes.  Gives; free with mem_free.  n * size == 0 yields a unique pointer. */
+void *mem_zalloc(size_t n, size_t size);
+
+/* Like mem_zalloc at a multiple of 64 bytes, one cache line and one AVX-512 register. */
+void *mem_zalloc_line(size_t n, size_t size);
+
+/* Grow *p to n * size bytes; on failure (NULL) the old block is untouched and still owned. */
+void *mem_resize(void *p, size_t n, size_t size);
+
+char *mem_strdup(const char *s);
+char *mem_strndup(const char *s, size_t len);
+void mem_free(void *p);
+
+/*
+ * Zeroed pages straight from the kernel, for pools of many megabytes.  Transparent huge pages are
+ * asked for.  Untouched pages cost no memory.  Give back with mem_unmap and the same size.
+ */
+void *mem_map(size_t bytes);
+void mem_unmap(void *p, size_t bytes);
+
+/*
+ * For tests: let the n-th allocation from now fail (1 = the next one), once; 0 switches it off.
+ * mem_fail_pending() tells whether it has not struck yet.  Process-wide.
+ */
+void mem_fail_at(unsigned n);
+int mem_fail_pending(void);
+
+#endif

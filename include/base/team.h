@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * team.h - a fixed team of worker threads that run one function together.
+ *
+ * The caller of team_run is worker 0; the others sleep on a futex between runs and cost nothing.
+ * Inside a run, work is cut in phases by barriers.  Within a phase the workers deal the items among
+ * themselves with team_take: whoever is free takes the next, so a worker that is slowed down by a
+ * neighbour holds nobody up for long.  Which worker does which item must never matter to the result.
+ *
+ *     static void run(void *ctx, unsigned worker) {
+ *         for (size_t i; (i = team_take(team, 1)) < n_rows;) ...;
+ *         team_barrier(team);
+ *         for (size_t i; (i = team_take(team, 4)) < n_tiles; ) ... up to MIN(i + 4, n_tiles)
+ *     }
+ *
+ * Not here: tasks, queues, futures, nesting.  One run at a time, started by one thread.
+ */
+#ifndef TRIT_TEAM_H
+#define TRIT_TEAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct team;
+struct trit_error;
+
+typedef void (*team_fn)(void *ctx, unsigned worker);
+
+/*
+ * Start n - 1 threads (n >= 1).  `pin` binds worker i to the i-th processor this process may use;
+ * worker 0 is the calling thread.
+ * -TRIT_ENOMEM with *err when a thread cannot be had; nothing is left behind then.
+ */
+int team_open(struct team **team, unsigned n, bool pin, struct trit_error *err);
+void team_close(struct team **team);
+
+unsigned team_size(const struct team *team);
+
+/* Run fn(ctx, worker) on every worker; returns when all have returned. */
+void team_run(struct team *team, team_fn fn, void *ctx);
+
+/* Inside a run: wait until every worker is here.  Also starts the next dealing from zero. */
+void team_barrier(struct team *team);
+
+/* Inside a run: the first of `grain` consecutive items nobody else has in this phase. */
+size_t team_take(struct team *team, size_t grain);
+
+/*
+ * Processors this process can really use: its affinity mask, or the cgroup's CPU quota rounded down
+ * where that is less; at least 1.
+ */
+unsigned team_usable_cpus(void);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * engine.h - the engine thread: sequences in, tokens out, continuous batching in between.
+ *
+ * One step: take in what the mailbox holds, drop the cancelled, admit from the queue in order of
+ * arrival while rows and KV pages last, then one forward pass over a ragged batch: first a decode
+ * row for every running sequence, then chunks of prompts up to the token budget; sample; publish.
+ * Without work the thread sleeps and costs nothing.
+ *
+ * For every successful engine_submit the submitter sees the sequence's end exactly once, through the
+ * mailbox passed to engine_open, whatever happens.
+ */
+#ifndef TRIT_ENGINE_H
+#define TRIT_ENGINE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct engine;
+struct kernels;
+struct mailbox;
+struct model;
+struct seq;
+struct trit_error;
+
+struct engine_options {
+    const struct model *model;     /* borrowed until engine_close */
+    const struct kernels *kernels;
+    unsigned threads;              /* worker team, the engine thread included */
+    bool pin;
+    size_t kv_bytes;
+    uint32_t n_ctx;                /* longest prompt + answer of one sequence */
+    uint32_t max_batch;            /* sequences running together */
+    uint32_t step_tokens;          /* token budget of a step */
+    uint32_t queue_requests;       /* sequences that may wait */
+    uint64_t queue_tokens;         /* prompt tokens that may wait */
+    struct mailbox *events;        /* of struct seq.from_engine; drained by the loop thread */
+};
+
+/* Histograms and counters the engine keeps; written by the engine, read by anyone. */
+enum { ENGINE_BUCKETS = 24 };
+struct engine_histogram {
+    atomic_ullong bucket[ENGINE_BUCKETS]; /* not cumulative; the last is +Inf */
+    _Atomic double sum;
+};
+
+struct engine_stats {
+    atomic_uint running, waiting;
+    atomic_ullong waiting_tokens;
+    atomic_ullong steps, prompt_tokens, generated_tokens;
+    atomic_ullong ended[5];                /* by enum seq_end */
+    atomic_uint kv_pages, kv_used;
+    size_t kv_page_bytes, kv_pool_bytes, scratch_bytes;
+    _Atomic double last_step;              /* trit_now() at the end of the last step */
+    _Atomic double heartbeat;              /* trit_now() of the last sign of life, also when idle */
+    struct engine_histogram ttft, inter_token, queue, e2e, prefill, step_prefill, step_decode,
+        step_mixed, batch_sequences, batch_tokens, prompt_length, generated_length;
+};
+
+/* Upper bounds of a histogram's buckets, ascending; *n of them (the +Inf bucket is not listed). */
+const double *engine_bounds(const struct engine_stats *s, const struct engine_histogram *h,
+                            size_t *n);
+
+/* Starts the thread and runs one dummy token through the model before it returns.  Gives *e. */
+int engine_open(const struct engine_options *opt, struct engine **e, struct trit_error *err);
+
+/* Ends every sequence as cancelled, then the thread.  The events are posted before it returns. */
+void engine_close(struct engine **e);
+
+/*
+ * Hand a sequence over.  Any thread.  On success the engine owns it until its end is posted.
+ * -TRIT_EBUSY: the queue is full, by requests or tokens; -TRIT_ECONTEXT: prompt + max_new exceed
+ * n_ctx, or the whole pool.  The caller still owns *s then.
+ */
+int engine_submit(struct engine *e, struct seq *s, struct trit_error *err);
+
+/* Ask for the end of a submitted sequence.  Any thread, any time before its end was seen; idempotent,
+ * and may lose the race against another end. */
+void engine_cancel(struct engine *e, struct seq *s);
+
+/* Seconds until a request that arrives now would start, estimated from the queue; for Retry-After. */
+double engine_wait_estimate(const struct engine *e);
+
+const struct engine_stats *engine_stats(const struct engine *e);
+const struct engine_options *engine_options(const struct engine *e);
+
+#endif

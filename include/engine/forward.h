@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * forward.h - one pass of the transformer over a ragged batch of rows.
+ *
+ * A row is one token of one sequence at one position; rows of a prompt chunk stand in order.  The
+ * keys and values of every row are written to the sequence's pages before any row attends, so a row
+ * sees exactly the positions up to its own: a chunk gives the same bits as token by token.
+ */
+#ifndef TRIT_FORWARD_H
+#define TRIT_FORWARD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/kv.h"
+
+struct forward;
+struct kernels;
+struct model;
+struct team;
+struct trit_error;
+
+struct forward_row {
+    int32_t token;
+    uint32_t pos;
+    const struct kv_lease *lease; /* holds pages for pos */
+    int32_t logits;               /* slot that receives this row's logits, or -1 */
+};
+
+/*
+ * Scratch for up to max_rows rows, max_logits slots and n_ctx positions.  The model, kernels, team
+ * and KV pool are borrowed.  The q8 or f16 head is the model's.
+ */
+int forward_open(const struct model *m, const struct kernels *k, struct team *team, struct kv *kv,
+                 uint32_t max_rows, uint32_t max_logits, uint32_t n_ctx, struct forward **f,
+                 struct trit_error *err);
+void forward_close(struct forward **f);
+
+/*
+ * Run rows[0, n), n >= 1.  Allocates nothing.  `after`, if not NULL, is then called for every slot
+ * that was filled, spread over the team: that is where sampling happens.
+ */
+typedef void (*forward_after_fn)(void *ctx, uint32_t slot, float *logits, unsigned worker);
+void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
+                  forward_after_fn after, void *ctx);
+
+size_t forward_bytes(const struct forward *f); /* scratch held */
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * seq.h - one sequence: a prompt, how to go on from it, and what came of it.
+ *
+ * A request with n = 3 or two prompts is several sequences.  The structure has three parts with three
+ * owners, and that is the whole locking:
+ *   the wish      written by the loop thread before engine_submit, read-only afterwards;
+ *   the state     the engine thread's own between engine_submit and the DONE event;
+ *   the result    written by the engine, published with `published` (release); the loop thread may
+ *                 read entries below it (acquire) at any time.
+ * All memory is allocated at creation: a decode step allocates nothing.
+ */
+#ifndef TRIT_SEQ_H
+#define TRIT_SEQ_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mailbox.h"
+#include "engine/kv.h"
+#include "engine/sampler.h"
+
+enum { SEQ_TOP_MAX = 20 }; /* alternatives reported for a position */
+
+/* Why a sequence ended. */
+enum seq_end {
+    SEQ_RUNNING = 0,
+    SEQ_STOP,      /* a stop token */
+    SEQ_LENGTH,    /* max_new, or the context is full */
+    SEQ_CANCELLED, /* engine_cancel */
+    SEQ_FAULT,     /* logits were not finite */
+};
+
+/* The log-probability of one token and its alternatives. */
+struct seq_logprob {
+    float logprob;
+    uint32_t n_top;
+    struct sampler_top top[]; /* n_top_max entries of room */
+};
+
+struct seq_wish {
+    int32_t *prompt; /* owned by the seq; at least one id */
+    uint32_t n_prompt;
+    uint32_t max_new;       /* 0: only the prompt's logprobs */
+    int32_t *stop_ids;      /* owned; tokens that end it and are not part of the answer */
+    uint32_t n_stop_ids;
+    bool ignore_stop;       /* "ignore_eos": stop_ids are banned instead */
+    bool want_logprobs;     /* of generated tokens */
+    bool want_prompt_logprobs;
+    uint32_t n_top;         /* <= SEQ_TOP_MAX */
+    struct sampler_params sampler;
+    struct sampler_bias *bias; /* owned; what sampler.bias points to */
+    void *owner;               /* the submitter's, never touched */
+};
+
+struct seq {
+    struct mailbox_node to_engine;   /* submit or cancel */
+    struct mailbox_node from_engine; /* "there is news": look at published and end */
+
+    struct seq_wish wish;
+
+    /* State: engine thread only. */
+    struct seq *next;        /* in the queue, or in the running list */
+    struct kv_lease lease;
+    uint32_t n_done;         /* positions whose K and V are in the cache */
+    uint32_t n_generated;
+    bool submitted, running;
+    double t_submit, t_start, t_last;
+
+    /* Cancel wish: set by any thread. */
+    atomic_bool cancel;
+
+    /* Result. */
+    int32_t *token;          /* [max_new] */
+    uint8_t *logprob;        /* [max_new] struct seq_logprob, logprob_stride bytes each */
+    uint8_t *prompt_logprob; /* [n_prompt], the first entry unused */
+    size_t logprob_stride;
+    atomic_uint published;        /* tokens the loop may read */
+    atomic_uint prompt_published; /* prompt logprobs likewise */
+    atomic_int end;               /* enum seq_end; not SEQ_RUNNING: nothing follows */
+    double queue_seconds, first_seconds, total_seconds; /* from submission; valid at the end */
+};
+
+/*
+ * Gives a sequence for *wish, taking the memory that wish points to (also on failure, which returns
+ * NULL: no memory).
+ */
+struct seq *seq_new(const struct seq_wish *wish);
+
+/* After the end was seen, or if it was never submitted. */
+void seq_free(struct seq *s);
+
+/* Positions its cache may need: prompt and answer. */
+uint64_t seq_positions(const struct seq *s);
+
+const struct seq_logprob *seq_logprob_at(const struct seq *s, uint32_t i);
+const struct seq_logprob *seq_prompt_logprob_at(const struct seq *s, uint32_t i);
+const char *seq_end_name(enum seq_end end); /* "stop", "length", "cancelled", "fault" */
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kernels.h - the arithmetic of tritd: one vtable, one specification, several instruction sets.
+ *
+ * scalar.c is the specification.  Every other variant gives the same bits, in the integers and in
+ * the floats: the integer sums are exact and so do not depend on order, and every float operation
+ * below has one defined order of operations that vector units can follow.  The conformance program
+ * tests/kernels/kcheck holds every variant to it.
+ *
+ * The rules that make floats reproducible on every machine:
+ *  - a * b + c is a fused multiply-add wherever "fma" is written, and never elsewhere
+ *    (-ffp-contract=off); +, -, *, /, sqrt and fma round to nearest even as IEEE 754 says;
+ *  - a sum over n values uses 16 lanes: lane l takes the elements l, l + 16, ... in order, starting
+ *    from +0; then lanes are added in a tree, l += l + 8, then + 4, + 2, + 1;
+ *  - exp is the polynomial in scalar.c, not libm's.
+ *
+ * A result for one token never depends on which other tokens are in the same call, so answers do
+ * not depend on the batch.
+ *
+ * Kernels do not allocate, lock, or keep state.  Pointers that a caller passes for activations and
+ * outputs are 64-byte aligned where a comment says "line"; sizes are checked by the caller once.
+ */
+#ifndef TRIT_KERNELS_H
+#define TRIT_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/arch.h"
+#include "model/layout.h"
+#include "model/table.h"
+
+/* CPU features as bits, for detection and for the --cpu mask. */
+enum kernels_cpu {
+    CPU_AVX2 = 1 << 0,        /* with FMA and F16C */
+    CPU_AVX512 = 1 << 1,      /* F, BW, DQ, VL */
+    CPU_AVX512_VNNI = 1 << 2,
+    CPU_AVX512_VBMI = 1 << 3,
+    CPU_NEON_DOTPROD = 1 << 4, /* with FP16 conversions */
+};
+
+/*
+ * Activations quantised to int8, W1.58A8: for each token and each group of the layer they feed
+ * (one group over all inputs for per-tensor weights),
+ *     m = max(max |x|, 1e-5),  q = clamp(round_half_even(x * (127 / m)), -128, 127),  step = m / 127.
+ * q is laid out as the linear layer's columns: group g at q + g * group_pad, zeros in the padding.
+ */
+struct acts {
+    int8_t *q;     /* [n_tokens][q_stride], line; q_stride a multiple of 64 */
+    float *step;   /* [n_tokens][n_groups] */
+    int32_t *sum;  /* [n_tokens][n_groups]: sum of q, as y = sum(code * q) - sum(q) */
+    size_t q_stride;
+    uint32_t n_groups;
+};
+
+/*
+ * Inputs of a q8 head: 15-bit integers as two int8 planes, so that the head's own 8 bits are the only
+ * rounding that shows.  Fields as in struct acts, one group.
+ */
+struct planes {
+    int8_t *hi, *lo;           /* [n_tokens][stride], line; stride >= that of the table */
+    float *step;               /* [n_tokens] */
+    int32_t *sum_hi, *sum_lo;  /* [n_tokens], for kernels that offset one side to unsigned */
+    size_t stride;
+};
+
+/* Keys and values of one sequence, one layer, one KV head: binary16, in pages. */
+struct kv_span {
+    const uint8_t *pool;     /* page p is at pool + pages[p] * page_bytes */
+    const uint32_t *pages;   /* [n / page_tokens, rounded up] */
+    size_t page_bytes;
+    size_t k_offset;         /* inside a page: K[page_tokens][head_dim] of this layer and head */
+    size_t v_offset;         /* and V alike */
+    uint32_t page_tokens;    /* a power of two */
+};
+
+struct kernels {
+    const char *name;        /* "scalar", "avx2", "avx512", "avx512vbmi", "neon" */
+    enum layout_id layout;   /* the layout its `ternary` reads fastest; it reads only this one */
+    uint32_t cpu;            /* features it needs */
+
+    /*
+     * Quantise x[cols] for a layer of w's shape into row `token` of *a.  Padding is written too.
+     */
+    void (*quantise)(const struct linear *w, struct acts *a, size_t token, const float *x);
+
+    /*
+     * out[token][row] = sum over groups g of  (float)(dot_g - sum_g) * (scale[row, g] * step_g)
+     * for the rows of tiles [tile0, tile1) that exist and all n_tokens; out_stride floats from token
+     * to token.  One group: the product itself.  Several: acc = fma((float)(dot_g - sum_g),
+     * scale * step, acc) for g ascending from acc = +0.  dot_g: int32 sum of code * q over the
+     * group; cannot overflow for group < 2^22.  Writes nothing else.
+     */
+    void (*ternary)(float *out, size_t out_stride, const struct linear *w, size_t tile0,
+                    size_t tile1, const struct acts *a, size_t n_tokens);
+
+    /*
+     * Logits of rows [row0, row1) of a head table for n_tokens inputs x[token][x_stride] (line,
+     * x_stride >= t->stride, zeros beyond cols):  out[token][row], out_stride floats between tokens.
+     *
+     * f16: the 16-lane sum of fma(w, x, lane).
+     * q8: x is first put on a grid of 15 bits, see head_split; with its planes hi and lo,
+     *     logit = fma(128, (float)dot(hi, q), (float)dot(lo, q)) * (scale[row] * step);
+     *     both dots are exact in int32 for stride < 2^17.
+     */
+    void (*head_f16)(float *out, size_t out_stride, const struct table *t, size_t row0, size_t row1,
+                     const float *x, size_t x_stride, size_t n_tokens);
+    void (*head_q8)(float *out, size_t out_stride, const struct table *t, size_t row0, size_t row1,
+                    const struct planes *x, size_t n_tokens);
+
+    /*
+     * Split x[n] into row `token` of *p: m = max(max |x|, 1e-30), v = round_half_even(x * (16256 /
+     * m)), hi = (v + 64) >> 7 in [-127, 127], lo = v - 128 hi in [-64, 63]; step = m / 16256.  Planes
+     * are zero from n to their stride.
+     */
+    void (*head_split)(struct planes *p, size_t token, const float *x, size_t n);
+
+    /* y[i] = (x[i] * r) * w[i],  r = 1 / sqrt(sum(x[i]^2) / n + eps), sum in 16 lanes of fma. */
+    void (*rmsnorm)(float *y, const float *x, const float *w, float eps, size_t n);
+
+    /* y[i] = act(gate[i]) * up[i];  silu(g) = g / (1 + exp(-g)),  relu2(g) = max(g, 0)^2. */
+    void (*glu)(float *y, const float *gate, const float *up, enum act_fn act, size_t n);
+
+    /* x[i] += y[i] */
+    void (*add)(float *x, const float *y, size_t n);
+
+    /*
+     * Rotate the first 2 * half values of x[n_heads][head_dim] by angles whose cosine and sine are
+     * cs[0, half) and cs[half, 2 half):  (a c - b s, a s + b c) as fma(a, c, -(b * s)) and
+     * fma(a, s, b * c).
+     */
+    void (*rope)(float *x, const float *cs, enum rope_style style, size_t n_heads, size_t head_dim,
+                 size_t half);
+
+    /* Round to binary16, nearest even; beyond range: infinity. */
+    void (*to_f16)(uint16_t *dst, const float *src, size_t n);
+
+    /*
+     * Attention of n_q query heads that share one KV head, for one token that sees n positions.
+     * score[p] = dot16(q, K[p]) * scale;  m = max score;  e[p] = exp(score[p] - m);
+     * s = 16-lane sum of e;  out[d] = (fma over p ascending of e[p] * V[p][d]) / s.
+     * q, out: [n_q][head_dim].  scratch: n_q * round_up(n, 16) floats, line.
+     */
+    void (*attend)(float *out, const float *q, size_t n_q, size_t head_dim,
+                   const struct kv_span *kv, size_t n, float scale, float *scratch);
+
+    /* y[i] = exp(x[i] - shift), x[i] <= shift; below exp(-87) it is +0.  Returns the 16-lane sum. */
+    float (*exp_shift)(float *y, const float *x, float shift, size_t n);
+
+    /* The largest of x[n], n >= 1, and its first index; a NaN anywhere gives index SIZE_MAX. */
+    size_t (*argmax)(const float *x, size_t n, float *max);
+};
+
+/* What this CPU has. */
+uint32_t kernels_cpu_detect(void);
+
+/*
+ * The best variant that needs only the features in `mask`, which the caller has intersected with
+ * kernels_cpu_detect().  Mask 0 gives scalar.
+ */
+const struct kernels *kernels_pick(uint32_t mask);
+
+/* Variants built into this binary, best last; NULL beyond the end.  For tests and the bench. */
+const struct kernels *kernels_at(size_t i);
+
+/*
+ * The mask that a --cpu word allows: "auto", "scalar", "avx2", "avx512" (with VNNI and VBMI where
+ * there), "neon".  -TRIT_EINVAL for another word, -TRIT_EUNSUPP for a set this CPU lacks.
+ */
+struct trit_error;
+int kernels_mask_parse(const char *word, uint32_t *mask, struct trit_error *err);
+
+#endif

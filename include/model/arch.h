@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arch.h - the transformer graph as data: one row of a table for each architecture.
+ *
+ * The engine has one forward pass.  What differs between families is said here, so that a new
+ * architecture is a new row, not a new branch.
+ */
+#ifndef TRIT_ARCH_H
+#define TRIT_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum rope_style {
+    ROPE_NEOX, /* rotates (x[i], x[i + n/2]) */
+    ROPE_NORM, /* rotates (x[2i], x[2i + 1]) */
+};
+
+enum act_fn {
+    ACT_SILU,  /* x / (1 + exp(-x)) */
+    ACT_RELU2, /* max(x, 0)^2 */
+};
+
+enum head_source {
+    HEAD_TIED,     /* always the embedding table */
+    HEAD_OPTIONAL, /* output.weight where the file has one, else the embedding table */
+};
+
+struct arch {
+    const char *name; /* general.architecture */
+    enum rope_style rope;
+    enum act_fn act;
+    enum head_source head;
+    bool sub_norms; /* RMSNorm before attn_output and before ffn_down */
+    bool qk_norms;  /* RMSNorm over each head of q and k before RoPE */
+};
+
+/* NULL when the architecture is not one tritd serves. */
+const struct arch *arch_find(const char *name, size_t len);
+
+/* All of them, for messages: "bitnet, bitnet-25, ...". */
+const char *arch_names(void);
+
+#endif

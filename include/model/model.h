@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * model.h - one loaded model: hyperparameters, weights in run-time form, tokenizer, chat format.
+ *
+ * Immutable after model_load; any thread may read it without a lock until model_close.
+ * Shapes in comments are [rows, columns] = [outputs, inputs].
+ */
+#ifndef TRIT_MODEL_H
+#define TRIT_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/layout.h"
+#include "model/segment.h"
+#include "model/table.h"
+
+struct arch;
+struct chat;
+struct tok;
+struct trit_error;
+
+struct hparams {
+    uint32_t n_layers;
+    uint32_t dim;        /* width of the residual stream */
+    uint32_t ffn;        /* width of the feed-forward product */
+    uint32_t n_heads;    /* query heads */
+    uint32_t n_kv_heads; /* divides n_heads */
+    uint32_t head_dim;
+    uint32_t rope_dims; /* even, <= head_dim; the rest of a head is not rotated */
+    uint32_t vocab;     /* rows of embedding and head */
+    uint32_t n_ctx;     /* context length the model was trained for */
+    float norm_eps;
+    double rope_base;
+    double rope_scale; /* positions are divided by this (linear scaling); 1 = none */
+};
+
+struct layer {
+    struct linear q;                         /* [n_heads * head_dim, dim] */
+    struct linear k, v;                      /* [n_kv_heads * head_dim, dim] */
+    struct linear o;                         /* [dim, n_heads * head_dim] */
+    struct linear gate, up;                  /* [ffn, dim] */
+    struct linear down;                      /* [dim, ffn] */
+    const float *attn_norm, *ffn_norm;       /* [dim] */
+    const float *attn_sub_norm;              /* [n_heads * head_dim], NULL without sub-norms */
+    const float *ffn_sub_norm;               /* [ffn], NULL without sub-norms */
+    const float *attn_q_norm, *attn_k_norm;  /* [head_dim], NULL without q/k norms */
+};
+
+struct model {
+    const struct arch *arch;
+    struct hparams hp;
+    char name[128];             /* general.name, or the file's name */
+    char encoding[16];          /* encoding of the linears in the file, "TQ2_0" */
+    char fingerprint[17];       /* first 8 bytes of the content digest, in hex */
+    struct layer *layers;       /* [n_layers] */
+    struct table embedding;     /* [vocab, dim] */
+    struct table head;          /* [vocab, dim]; equals embedding when tied */
+    const float *output_norm;   /* [dim] */
+    const float *rope_freqs;    /* [rope_dims / 2] divisors of the angles, or NULL */
+    struct tok *tok;
+    struct chat *chat;
+    struct segment segment;
+    uint64_t n_params;
+    uint64_t file_bytes;
+    size_t weight_bytes;        /* payload of the segment */
+    size_t private_bytes;       /* tokenizer and this structure, roughly */
+    double load_seconds;
+};
+
+struct model_options {
+    enum layout_id layout;      /* what the chosen kernels read */
+    enum table_type tables;     /* --head-type */
+    bool shared;                /* keep the packed weights in a named segment */
+    bool mlock;
+    const char *chat_template;  /* a family name that overrides the file's template, or NULL */
+    const bool *stop;           /* polled; loading gives up with -TRIT_ECANCELLED.  NULL: never */
+};
+
+/*
+ * Load a GGUF file: validate, attach to a packed segment or build one, open tokenizer and template.
+ * Gives *m.  On failure nothing is left behind and *err names file, tensor or key.
+ */
+int model_load(const char *path, const struct model_options *opt, struct model **m,
+               struct trit_error *err);
+void model_close(struct model **m);
+
+#endif

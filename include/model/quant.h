@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * quant.h - the tensor encodings found in model files, as pure functions over bytes.
+ *
+ * Two families: value encodings (floats, and the block quantisations used for embeddings and heads)
+ * decode to float; ternary encodings decode to trits in {-1, 0, +1} and scales.  Sources: the GGUF
+ * sources of llama.cpp (ggml-common.h, ggml-quants.c) and, for I2_S, bitnet.cpp (ggml-bitnet-mad.cpp).
+ * All little-endian.
+ *
+ * Not here: files, shapes, where a tensor lies.
+ */
+#ifndef TRIT_QUANT_H
+#define TRIT_QUANT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct trit_error;
+
+/* Type ids as GGUF writes them.  Ids 36 and up mean different things in different forks; ours are
+ * the meanings that published ternary files use. */
+enum quant_type {
+    QUANT_F32 = 0,
+    QUANT_F16 = 1,
+    QUANT_Q4_0 = 2,
+    QUANT_Q8_0 = 8,
+    QUANT_Q4_K = 12,
+    QUANT_Q6_K = 14,
+    QUANT_BF16 = 30,
+    QUANT_TQ1_0 = 34,
+    QUANT_TQ2_0 = 35,
+    QUANT_I2_S = 36,
+    QUANT_Q2_0 = 42,
+};
+
+struct quant_info {
+    const char *name;      /* "TQ1_0" */
+    uint32_t type;         /* enum quant_type */
+    uint32_t block_values; /* values in a block; the row length must be a multiple */
+    uint32_t block_bytes;  /* bytes of a block; 0 for I2_S, whose size is a matter of the tensor */
+    bool ternary;          /* decodes with quant_trits rather than quant_floats */
+};
+
+/* NULL when tritd does not know the type. */
+const struct quant_info *quant_find(uint32_t type);
+
+/*
+ * Bytes of a tensor of `rows` rows of `cols` values, both >= 1.  I2_S: rows * cols / 4 + 32.
+ * -TRIT_EFORMAT when cols is not a multiple of the block, -TRIT_ETOOBIG on overflow.
+ */
+int quant_tensor_bytes(const struct quant_info *q, uint64_t rows, uint64_t cols, uint64_t *bytes);
+
+/* Decode n values (a multiple of block_values) of a value encoding. */
+void quant_floats(const struct quant_info *q, const void *src, float *dst, size_t n);
+
+/*
+ * Decode n trits (a multiple of block_values) of a block-wise ternary encoding: TQ1_0, TQ2_0.
+ * scales receives one float for each block.  -TRIT_EFORMAT on a code that stands for no trit.
+ */
+int quant_trits(const struct quant_info *q, const void *src, int8_t *trits, float *scales,
+                size_t n);
+
+/*
+ * I2_S, canonical layout: blocks of 128 values over the flattened tensor.  Decodes the values
+ * [first, first + n) of a tensor of `total` values whose code bytes start at `codes` (the whole code
+ * area, total / 4 bytes); any phase is allowed.  -TRIT_EFORMAT on code 3.
+ */
+int quant_i2s_trits(const uint8_t *codes, uint64_t total, uint64_t first, int8_t *trits, size_t n);
+
+/* IEEE binary16 and bfloat16.  To f16 rounds to nearest even. */
+float quant_f16_to_f32(uint16_t h);
+uint16_t quant_f32_to_f16(float f);
+float quant_bf16_to_f32(uint16_t h);
+
+/*
+ * Master weights to trits by absmean (BitNet b1.58, arXiv 2402.17764): with m = max(mean |w|, 1e-5)
+ * over the whole tensor, trit = clamp(round_half_even(w / m), -1, 1), scale m.  Call add for every
+ * piece of the tensor, then trits for every piece.
+ */
+struct quant_absmean {
+    double sum;
+    uint64_t n;
+};
+void quant_absmean_add(struct quant_absmean *a, const float *w, size_t n);
+float quant_absmean_scale(const struct quant_absmean *a);
+void quant_absmean_trits(float scale, const float *w, int8_t *trits, size_t n);
+
+/* The writers, for trit-model: the exact inverses of the decoders above.  n as there. */
+void quant_write_tq1(const int8_t *trits, float scale, void *dst, size_t n);
+void quant_write_tq2(const int8_t *trits, float scale, void *dst, size_t n);
+void quant_write_i2s(const int8_t *trits, float scale, void *dst, size_t total);
+void quant_write_q8_0(const float *x, void *dst, size_t n);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * segment.h - packed weights in shared memory: built once, attached by every later process.
+ *
+ * A segment is a file in /dev/shm named tritd-<uid>-<key>, where the key digests what it was made
+ * from: the content of the model file, the layout, the table type and the version of this format.
+ * It begins with a header (magic, version, state, key, sizes, source file identity, the checksum of
+ * every chunk), followed by the payload that model/load.h arranges.
+ *
+ * Life: built under the name <final>.building with an exclusive flock held, every page allocated
+ * first so that a full /dev/shm is an error and not SIGBUS; filled; checksummed; made read-only;
+ * renamed.  So a name without .building is always whole.  A .building file whose lock can be taken
+ * belongs to a dead process and is removed by the next who looks.  Attached processes hold a shared
+ * lock, which is how the list knows who is in use.
+ *
+ * Private segments (--no-shared) are sealed memfds: no name, no writer, gone with the process.
+ */
+#ifndef TRIT_SEGMENT_H
+#define TRIT_SEGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct trit_error;
+
+enum { SEGMENT_KEY_BYTES = 16, SEGMENT_DIGEST_BYTES = 32 };
+
+/* What a segment is made from. */
+struct segment_source {
+    uint8_t digest[SEGMENT_DIGEST_BYTES]; /* of the file's content */
+    uint64_t dev, inode, size;            /* and its identity, for finding a segment */
+    int64_t mtime_ns, ctime_ns;           /* again without reading the file */
+    uint32_t layout;                      /* enum layout_id */
+    uint32_t tables;                      /* enum table_type */
+};
+
+struct segment {
+    int fd;
+    bool shared;
+    bool attached;   /* somebody else had built it */
+    bool writable;   /* between segment_create and segment_seal */
+    bool huge_asked; /* madvise(MADV_HUGEPAGE) was accepted */
+    bool locked;     /* mlock succeeded */
+    char name[64];   /* file name, "" when private */
+    struct segment_source source;
+    uint8_t *map; /* the whole mapping */
+    size_t map_bytes;
+    uint8_t *payload; /* page-aligned */
+    size_t payload_bytes;
+};
+
+/* Where segments live: /dev/shm, or another tmpfs for tests.  Call before anything else. */
+void segment_set_dir(const char *dir);
+
+/* Fill size, identity and, unless a segment of the same identity already knows it, the digest (read
+ * through fd, SHA-256 over the SHA-256 of 16 MiB chunks).  layout and tables are the caller's. */
+int segment_identify(int fd, const char *path, struct segment_source *src,
+                     struct trit_error *err);
+
+/*
+ * Attach to a finished segment of this source, verifying header and checksums.  -TRIT_ENOENT when
+ * there is none (also when a damaged one was found: it is removed and the log says so).  Waits for
+ * a living builder.
+ */
+int segment_attach(const struct segment_source *src, struct segment *seg, struct trit_error *err);
+
+/* Make a writable segment for payload_bytes, zeroed.  Shared or private.  Clean error when the
+ * memory is not to be had.  -TRIT_EBUSY when another process began to build it meanwhile: attach. */
+int segment_create(const struct segment_source *src, size_t payload_bytes, bool shared,
+                   struct segment *seg, struct trit_error *err);
+
+/* Checksum, seal against writing, publish under the final name.  The mapping becomes read-only. */
+int segment_seal(struct segment *seg, struct trit_error *err);
+
+/* Ask for resident pages; what was obtained stands in seg->locked. */
+void segment_lock_memory(struct segment *seg);
+
+/* Bytes of the mapping that huge pages back right now, from /proc/self/smaps; 0 if unknown. */
+size_t segment_huge_bytes(const struct segment *seg);
+
+/* Unmap and close.  An unfinished shared segment is removed. */
+void segment_close(struct segment *seg);
+
+/* Listing for trit-model segments.  users counts processes attached now. */
+struct segment_info {
+    char name[80];
+    size_t bytes;
+    unsigned users;
+    bool building; /* under construction by a living process */
+    bool stale;    /* half-built leftover, or not readable by this version */
+    uint32_t layout, tables;
+};
+int segment_list(struct segment_info **list, size_t *n, struct trit_error *err); /* mem_free */
+
+/* Remove by name; one in use stays alive for those who hold it.  -TRIT_ENOENT. */
+int segment_remove(const char *name, struct trit_error *err);
+
+/* Remove every half-built leftover of dead processes; how many. */
+unsigned segment_clean(void);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * server.h - HTTP on the loop: connections, limits, routes, drain.
+ *
+ * Everything here runs on the libuv loop thread; every function asserts it.  The server is opened
+ * before the model is loaded and answers 503 (code "loading") on everything but /healthz until
+ * server_serve is called.
+ */
+#ifndef TRIT_SERVER_H
+#define TRIT_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+struct engine;
+struct mailbox;
+struct model;
+struct server;
+struct trit_error;
+
+/* What can be changed while running (SIGHUP). */
+struct server_limits {
+    uint32_t default_max_tokens; /* of an answer when the request names none */
+    double ping_seconds;         /* ": ping" on silent streams; also how long headers are held */
+    double header_seconds;       /* from accept, or from the first byte, to the end of the header */
+    double body_seconds;         /* from there to the end of the body */
+    double idle_seconds;         /* a kept-alive connection without a request */
+    double stall_seconds;        /* a stream whose client does not read, then it is cut */
+    bool half_close_aborts;      /* a client that shuts down its sending side has left */
+};
+
+struct server_options {
+    uv_loop_t *loop;
+    int listen_fd;             /* bound and listening, non-blocking; borrowed */
+    const char *alias;         /* the model's name in the API; NULL: the model's own */
+    const char *kernels;       /* name of the variant in use, for system_fingerprint */
+    size_t max_body;           /* bytes */
+    uint32_t max_connections;
+    struct server_limits limits;
+};
+
+int server_open(const struct server_options *opt, struct server **s, struct trit_error *err);
+
+/* The mailbox for engine_options.events. */
+struct mailbox *server_events(struct server *s);
+
+/* From now on requests are answered by this model and engine (borrowed until server_close). */
+void server_serve(struct server *s, const struct model *m, struct engine *e);
+
+void server_set_limits(struct server *s, const struct server_limits *limits);
+
+/*
+ * Stop accepting; /readyz says 503; new requests on open connections get 503 "draining".  done(arg)
+ * is called once, when no request is left, or after `seconds`, when the rest has been cancelled.
+ */
+void server_drain(struct server *s, double seconds, void (*done)(void *arg), void *arg);
+
+/* Close every connection and give everything back.  The engine may already be closed. */
+void server_close(struct server **s);
+
+#endif

@@ -1,0 +1,9 @@
+noinst_LIBRARIES += libbase.a
+libbase_a_SOURCES = \
+	include/base/base.h src/base/base.c \
+	include/base/buf.h src/base/buf.c \
+	include/base/log.h src/base/log.c \
+	include/base/mailbox.h src/base/mailbox.c \
+	include/base/mem.h src/base/mem.c \
+	include/base/team.h src/base/team.c \
+	include/base/utf8.h src/base/utf8.c

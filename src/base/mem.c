@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mem.c - the only caller of malloc and of anonymous mmap in tritd's own code.
+ */
+#include "config.h"
+#include "base/mem.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/base.h"
+
+static atomic_uint fail_countdown;
+
+void mem_fail_at(unsigned n)
+{
+    atomic_store(&fail_countdown, n);
+}
+
+int mem_fail_pending(void)
+{
+    return atomic_load(&fail_countdown) != 0;
+}
+
+/* True once, when the countdown set by a test reaches its end.  Costs one load in production. */
+static bool must_fail(void)
+{
+    unsigned left = atomic_load_explicit(&fail_countdown, memory_order_relaxed);
+    return left != 0 && atomic_fetch_sub(&fail_countdown, 1) == 1;
+}
+
+void *mem_zalloc(size_t n, size_t size)
+{
+    if (must_fail())
+        return NULL;
+    return calloc(n ? n : 1, size ? size : 1);
+}
+
+void *mem_zalloc_line(size_t n, size_t size)
+{
+    size_t bytes;
+    if (must_fail() || __builtin_mul_overflow(n, size, &bytes) || bytes > SIZE_MAX - 64)
+        return NULL;
+    bytes = round_up(bytes ? bytes : 1, 64);
+    void *p = aligned_alloc(64, bytes);
+    return p ? memset(p, 0, bytes) : NULL;
+}
+
+void *mem_resize(void *p, size_t n, size_t size)
+{
+    size_t bytes;
+    if (must_fail() || __builtin_mul_overflow(n, size, &bytes))
+        return NULL;
+    return realloc(p, bytes ? bytes : 1);
+}
+
+char *mem_strndup(const char *s, size_t len)
+{
+    char *copy = mem_zalloc(len + 1, 1);
+    return copy ? memcpy(copy, s, len) : NULL;
+}
+
+char *mem_strdup(const char *s)
+{
+    return mem_strndup(s, strlen(s));
+}
+
+void mem_free(void *p)
+{
+    free(p);
+}
+
+void *mem_map(size_t bytes)
+{
+    if (must_fail() || bytes == 0)
+        return NULL;
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    (void)madvise(p, bytes, MADV_HUGEPAGE); /* A wish: without it pages are merely small. */
+    return p;
+}
+
+void mem_unmap(void *p, size_t bytes)
+{
+    if (p)
+        trit_assert(munmap(p, bytes) == 0);
+}

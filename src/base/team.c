@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * team.c - a counting barrier whose waiters spin briefly, then sleep on a futex.
+ *
+ * A step of the engine has a few hundred phases of some ten microseconds to a millisecond, so a
+ * waiter spins first; but the machine is shared, and a sibling may have lost its processor, so it
+ * does not spin for long.
+ */
+#include "config.h"
+#include "base/team.h"
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/mem.h"
+
+/* About 20 microseconds of PAUSE on current x86, longer than most phases are uneven. */
+#define SPINS 1000
+
+#define MAX_WORKERS 1024
+
+struct gate {
+    _Alignas(64) atomic_uint arrived;
+    _Alignas(64) atomic_uint round; /* the futex word; moves on when all have arrived */
+    atomic_uint sleepers;
+};
+
+struct worker {
+    struct team *team;
+    unsigned index;
+    pthread_t thread;
+};
+
+struct team {
+    unsigned n;
+    bool pin;
+    team_fn fn; /* NULL ends the workers; written before the start gate opens */
+    void *ctx;
+    struct gate start, phase;
+    _Alignas(64) atomic_size_t next;
+    struct worker *workers;
+};
+
+static void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void futex_wait(atomic_uint *word, unsigned seen)
+{
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+}
+
+static void futex_wake_all(atomic_uint *word)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static void gate_wait(struct gate *g, unsigned round, unsigned spins)
+{
+    for (unsigned i = 0; i < spins; i++) {
+        if (atomic_load_explicit(&g->round, memory_order_acquire) != round)
+            return;
+        relax();
+    }
+    atomic_fetch_add(&g->sleepers, 1);
+    while (atomic_load(&g->round) == round)
+        futex_wait(&g->round, round);
+    atomic_fetch_sub(&g->sleepers, 1);
+}
+
+/* The last of n to arrive resets the dealing and opens the gate for all. */
+static void gate_pass(struct team *t, struct gate *g, unsigned spins)
+{
+    unsigned round = atomic_load_explicit(&g->round, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&g->arrived, 1, memory_order_acq_rel) + 1 < t->n) {
+        gate_wait(g, round, spins);
+        return;
+    }
+    atomic_store_explicit(&g->arrived, 0, memory_order_relaxed);
+    atomic_store_explicit(&t->next, 0, memory_order_relaxed);
+    /* Sequentially consistent with the sleeper's increment: either it sees the new round and does
+     * not sleep, or we see the sleeper and wake it. */
+    atomic_store(&g->round, round + 1);
+    if (atomic_load(&g->sleepers))
+        futex_wake_all(&g->round);
+}
+
+void team_barrier(struct team *t)
+{
+    if (t->n > 1)
+        gate_pass(t, &t->phase, SPINS);
+    else
+        atomic_store_explicit(&t->next, 0, memory_order_relaxed);
+}
+
+size_t team_take(struct team *t, size_t grain)
+{
+    return atomic_fetch_add_explicit(&t->next, grain, memory_order_relaxed);
+}
+
+unsigned team_size(const struct team *t)
+{
+    return t->n;
+}
+
+/* Bind to the index-th allowed processor; a refusal costs speed, not correctness. */
+static void pin_self(unsigned index)
+{
+    cpu_set_t allowed, one;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &allowed) || index-- != 0)
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        (void)pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+        return;
+    }
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct team *t = w->team;
+    char name[16];
+    snprintf(name, sizeof name, "tritd-w%u", w->index);
+    (void)pthread_setname_np(pthread_self(), name);
+    if (t->pin)
+        pin_self(w->index);
+    for (;;) {
+        gate_pass(t, &t->start, SPINS); /* Spins a little: the next step often follows at once. */
+        if (!t->fn)
+            return NULL;
+        t->fn(t->ctx, w->index);
+        team_barrier(t);
+    }
+}
+
+void team_run(struct team *t, team_fn fn, void *ctx)
+{
+    trit_assert(fn);
+    t->fn = fn;
+    t->ctx = ctx;
+    if (t->n > 1)
+        gate_pass(t, &t->start, SPINS);
+    else
+        atomic_store_explicit(&t->next, 0, memory_order_relaxed);
+    fn(ctx, 0);
+    team_barrier(t);
+}
+
+int team_open(struct team **out, unsigned n, bool pin, struct trit_error *err)
+{
+    *out = NULL;
+    if (n < 1 || n > MAX_WORKERS)
+        return trit_fail(err, TRIT_EINVAL, "threads: %u, expected 1 to %d", n, MAX_WORKERS);
+    struct team *t = mem_zalloc_line(1, sizeof *t);
+    if (!t)
+        return trit_fail(err, TRIT_ENOMEM, "no memory for a team of %u threads", n);
+    t->pin = pin;
+    t->workers = mem_zalloc(n, sizeof *t->workers);
+    if (!t->workers) {
+        mem_free(t);
+        return trit_fail(err, TRIT_ENOMEM, "no memory for a team of %u threads", n);
+    }
+    t->n = n;
+    for (unsigned i = 1; i < n; i++) {
+        t->workers[i] = (struct worker){.team = t, .index = i};
+        int rc = pthread_create(&t->workers[i].thread, NULL, worker_main, &t->workers[i]);
+        if (rc == 0)
+            continue;
+        /* Those already started wait at the start gate.  Tell them how few they are, then let them
+         * through with no function, which ends them. */
+        t->n = i;
+        team_close(&t);
+        return trit_fail(err, TRIT_ENOMEM, "cannot start worker thread %u of %u: %s", i, n,
+                         strerror(rc));
+    }
+    if (pin)
+        pin_self(0);
+    *out = t;
+    return 0;
+}
+
+void team_close(struct team **team)
+{
+    struct team *t = *team;
+    if (!t)
+        return;
+    *team = NULL;
+    t->fn = NULL;
+    if (t->n > 1)
+        gate_pass(t, &t->start, SPINS);
+    for (unsigned i = 1; i < t->n; i++)
+        trit_assert(pthread_join(t->workers[i].thread, NULL) == 0);
+    mem_free(t->workers);
+    mem_free(t);
+}
+
+/* cgroup v2 "cpu.max": "max 100000" or "150000 100000".  0 when there is no limit to be read. */
+static unsigned cgroup_cpus(void)
+{
+    char path[512] = "/sys/fs/cgroup", line[256];
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    if (f) {
+        while (fgets(line, sizeof line, f)) {
+            if (strncmp(line, "0::/", 4) != 0)
+                continue;
+            line[strcspn(line, "\n")] = '\0';
+            snprintf(path, sizeof path, "/sys/fs/cgroup%s", line + 3);
+        }
+        fclose(f);
+    }
+    /* The quota may sit on any level above us; the smallest counts. */
+    unsigned least = 0;
+    for (char *slash; (slash = strrchr(path, '/')) && strlen(path) >= strlen("/sys/fs/cgroup");
+         *slash = '\0') {
+        char file[600];
+        snprintf(file, sizeof file, "%s/cpu.max", path);
+        f = fopen(file, "re");
+        if (!f)
+            continue;
+        unsigned long quota, period;
+        if (fscanf(f, "%lu %lu", &quota, &period) == 2 && period > 0) {
+            unsigned cpus = (unsigned)MAX(quota / period, 1ul);
+            least = least == 0 ? cpus : MIN(least, cpus);
+        }
+        fclose(f);
+    }
+    return least;
+}
+
+unsigned team_usable_cpus(void)
+{
+    cpu_set_t allowed;
+    unsigned n = 1;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
+        n = (unsigned)MAX(CPU_COUNT(&allowed), 1);
+    unsigned quota = cgroup_cpus();
+    return quota ? MIN(n, quota) : n;
+}

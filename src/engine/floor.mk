@@ -1,0 +1,9 @@
+if FULL
+noinst_LIBRARIES += libengine.a
+libengine_a_SOURCES = \
+	include/engine/engine.h src/engine/engine.c \
+	include/engine/forward.h src/engine/forward.c \
+	include/engine/kv.h src/engine/kv.c \
+	include/engine/sampler.h src/engine/sampler.c \
+	include/engine/seq.h src/engine/seq.c
+endif

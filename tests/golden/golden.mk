@@ -1,0 +1,1 @@
+# Tiny models with exact answers, through the whole engine.

@@ -1,0 +1,32 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Every header compiles alone, and no file includes a floor above its own.
+cd "${srcdir:-.}" || exit 99
+bad=0
+flags=$(pkg-config --cflags libuv libcjson libmicrohttpd 2>/dev/null)
+for h in $(find include src -name '*.h' | sort); do
+    # shellcheck disable=SC2086
+    printf '#include "%s"\n' "$h" |
+        ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -I. -Iinclude -Isrc $flags \
+            -fsyntax-only -x c - || { echo "$h does not compile alone"; bad=1; }
+done
+
+rank()
+{
+    case $1 in
+    base) echo 1 ;;
+    model) echo 2 ;;
+    kernels) echo 3 ;;
+    engine) echo 4 ;;
+    server) echo 5 ;;
+    main) echo 6 ;;
+    *) echo 0 ;;
+    esac
+}
+for f in $(find include src -name '*.[ch]' | sort); do
+    mine=$(rank "$(echo "$f" | cut -d/ -f2)")
+    for floor in $(sed -n 's/^#include "\([a-z0-9]*\)\/.*/\1/p' "$f"); do
+        [ "$(rank "$floor")" -le "$mine" ] || { echo "$f includes upward: $floor/"; bad=1; }
+    done
+done
+exit $bad

@@ -1,0 +1,1 @@
+# Conformance of every kernel variant with scalar.c.

@@ -1,0 +1,1 @@
+# One program for each module: check_<module>.  Each block stands alone.
