@@ -21,6 +21,7 @@
 struct mailbox_node {
     struct mailbox_node *next;
     atomic_bool queued;
+    unsigned char tag; /* the sender's, to tell several messages of one structure apart */
 };
 
 struct mailbox {

@@ -7,18 +7,18 @@
  * row for every running sequence, then chunks of prompts up to the token budget; sample; publish.
  * Without work the thread sleeps and costs nothing.
  *
- * For every successful engine_submit the submitter sees the sequence's end exactly once, through the
- * mailbox passed to engine_open, whatever happens.
+ * For every successful engine_submit the submitter sees the sequence's end exactly once, through
+ * the mailbox passed to engine_open, whatever happens.
  */
 #ifndef TRIT_ENGINE_H
 #define TRIT_ENGINE_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct engine;
+struct engine_stats;
 struct kernels;
 struct mailbox;
 struct model;
@@ -26,42 +26,18 @@ struct seq;
 struct trit_error;
 
 struct engine_options {
-    const struct model *model;     /* borrowed until engine_close */
+    const struct model *model; /* borrowed until engine_close */
     const struct kernels *kernels;
-    unsigned threads;              /* worker team, the engine thread included */
+    unsigned threads; /* worker team, the engine thread included */
     bool pin;
     size_t kv_bytes;
-    uint32_t n_ctx;                /* longest prompt + answer of one sequence */
-    uint32_t max_batch;            /* sequences running together */
-    uint32_t step_tokens;          /* token budget of a step */
-    uint32_t queue_requests;       /* sequences that may wait */
-    uint64_t queue_tokens;         /* prompt tokens that may wait */
-    struct mailbox *events;        /* of struct seq.from_engine; drained by the loop thread */
+    uint32_t n_ctx;          /* longest prompt + answer of one sequence */
+    uint32_t max_batch;      /* sequences running together */
+    uint32_t step_tokens;    /* token budget of a step */
+    uint32_t queue_requests; /* sequences that may wait */
+    uint64_t queue_tokens;   /* prompt tokens that may wait */
+    struct mailbox *events;  /* of struct seq.from_engine; drained by the loop thread */
 };
-
-/* Histograms and counters the engine keeps; written by the engine, read by anyone. */
-enum { ENGINE_BUCKETS = 24 };
-struct engine_histogram {
-    atomic_ullong bucket[ENGINE_BUCKETS]; /* not cumulative; the last is +Inf */
-    _Atomic double sum;
-};
-
-struct engine_stats {
-    atomic_uint running, waiting;
-    atomic_ullong waiting_tokens;
-    atomic_ullong steps, prompt_tokens, generated_tokens;
-    atomic_ullong ended[5];                /* by enum seq_end */
-    atomic_uint kv_pages, kv_used;
-    size_t kv_page_bytes, kv_pool_bytes, scratch_bytes;
-    _Atomic double last_step;              /* trit_now() at the end of the last step */
-    _Atomic double heartbeat;              /* trit_now() of the last sign of life, also when idle */
-    struct engine_histogram ttft, inter_token, queue, e2e, prefill, step_prefill, step_decode,
-        step_mixed, batch_sequences, batch_tokens, prompt_length, generated_length;
-};
-
-/* Upper bounds of a histogram's buckets, ascending; *n of them (the +Inf bucket is not listed). */
-const double *engine_bounds(const struct engine_stats *s, const struct engine_histogram *h,
-                            size_t *n);
 
 /* Starts the thread and runs one dummy token through the model before it returns.  Gives *e. */
 int engine_open(const struct engine_options *opt, struct engine **e, struct trit_error *err);
@@ -76,11 +52,19 @@ void engine_close(struct engine **e);
  */
 int engine_submit(struct engine *e, struct seq *s, struct trit_error *err);
 
-/* Ask for the end of a submitted sequence.  Any thread, any time before its end was seen; idempotent,
- * and may lose the race against another end. */
+/*
+ * Look at what the engine has sent: fn(s, arg) for every sequence with news, on the calling thread,
+ * which is the mailbox's owner.  When s->end is no longer SEQ_RUNNING this was the last call for
+ * it: the engine has forgotten it and fn may free it.
+ */
+void engine_events(struct mailbox *events, void (*fn)(struct seq *s, void *arg), void *arg);
+
+/* Ask for the end of a submitted sequence.  Any thread, any time before its end was seen;
+ * idempotent, and may lose the race against another end. */
 void engine_cancel(struct engine *e, struct seq *s);
 
-/* Seconds until a request that arrives now would start, estimated from the queue; for Retry-After. */
+/* Seconds until a request that arrives now would start, estimated from the queue; for Retry-After.
+ */
 double engine_wait_estimate(const struct engine *e);
 
 const struct engine_stats *engine_stats(const struct engine *e);

@@ -24,7 +24,7 @@ struct forward_row {
     int32_t token;
     uint32_t pos;
     const struct kv_lease *lease; /* holds pages for pos */
-    int32_t logits;               /* slot that receives this row's logits, or -1 */
+    int32_t logits;               /* slot for this row's logits, or -1; see forward_step */
 };
 
 /*
@@ -37,10 +37,11 @@ int forward_open(const struct model *m, const struct kernels *k, struct team *te
 void forward_close(struct forward **f);
 
 /*
- * Run rows[0, n), n >= 1.  Allocates nothing.  `after`, if not NULL, is then called for every slot
- * that was filled, spread over the team: that is where sampling happens.
+ * Run rows[0, n), n >= 1.  Allocates nothing.  Slots asked for in one step are 0, 1, 2 ... in the
+ * order of their rows; only they cost a pass of the head.  `after`, if not NULL, is then called for
+ * every slot that was filled, spread over the team: that is where sampling happens.
  */
-typedef void (*forward_after_fn)(void *ctx, uint32_t slot, float *logits, unsigned worker);
+typedef void (*forward_after_fn)(void *ctx, uint32_t slot, const float *logits, unsigned worker);
 void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
                   forward_after_fn after, void *ctx);
 

@@ -32,8 +32,8 @@ struct kv {
     uint32_t n_pages;
     uint32_t *free_list; /* stack of free pages, n_free of them */
     uint32_t n_free;
-    uint32_t n_reserved;      /* promised to admitted sequences, not yet taken */
-    atomic_uint used_pages;   /* taken now, for metrics */
+    uint32_t n_reserved;    /* promised to admitted sequences, not yet taken */
+    atomic_uint used_pages; /* taken now, for metrics */
 };
 
 /* A sequence's pages, in order of position.  page has room for `cap` entries, set at admission. */

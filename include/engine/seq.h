@@ -2,13 +2,12 @@
 /*
  * seq.h - one sequence: a prompt, how to go on from it, and what came of it.
  *
- * A request with n = 3 or two prompts is several sequences.  The structure has three parts with three
- * owners, and that is the whole locking:
- *   the wish      written by the loop thread before engine_submit, read-only afterwards;
- *   the state     the engine thread's own between engine_submit and the DONE event;
- *   the result    written by the engine, published with `published` (release); the loop thread may
- *                 read entries below it (acquire) at any time.
- * All memory is allocated at creation: a decode step allocates nothing.
+ * A request with n = 3 or two prompts is several sequences.  The structure has three parts with
+ * three owners, and that is the whole locking: the wish      written by the loop thread before
+ * engine_submit, read-only afterwards; the state     the engine thread's own between engine_submit
+ * and the DONE event; the result    written by the engine, published with `published` (release);
+ * the loop thread may read entries below it (acquire) at any time. All memory is allocated at
+ * creation: a decode step allocates nothing.
  */
 #ifndef TRIT_SEQ_H
 #define TRIT_SEQ_H
@@ -43,31 +42,33 @@ struct seq_logprob {
 struct seq_wish {
     int32_t *prompt; /* owned by the seq; at least one id */
     uint32_t n_prompt;
-    uint32_t max_new;       /* 0: only the prompt's logprobs */
-    int32_t *stop_ids;      /* owned; tokens that end it and are not part of the answer */
+    uint32_t max_new;  /* 0: only the prompt's logprobs */
+    int32_t *stop_ids; /* owned; tokens that end it and are not part of the answer */
     uint32_t n_stop_ids;
-    bool ignore_stop;       /* "ignore_eos": stop_ids are banned instead */
-    bool want_logprobs;     /* of generated tokens */
+    bool ignore_stop;   /* "ignore_eos": stop_ids are banned instead */
+    bool want_logprobs; /* of generated tokens */
     bool want_prompt_logprobs;
-    uint32_t n_top;         /* <= SEQ_TOP_MAX */
+    uint32_t n_top; /* <= SEQ_TOP_MAX */
     struct sampler_params sampler;
     struct sampler_bias *bias; /* owned; what sampler.bias points to */
     void *owner;               /* the submitter's, never touched */
 };
 
 struct seq {
-    struct mailbox_node to_engine;   /* submit or cancel */
-    struct mailbox_node from_engine; /* "there is news": look at published and end */
+    struct mailbox_node submit; /* to the engine */
+    struct mailbox_node news;   /* from the engine: look at published; see engine_events */
+    struct mailbox_node done;   /* from the engine: the last word */
 
     struct seq_wish wish;
 
     /* State: engine thread only. */
-    struct seq *next;        /* in the queue, or in the running list */
+    struct seq *next; /* in the queue, or in the running list */
     struct kv_lease lease;
-    uint32_t n_done;         /* positions whose K and V are in the cache */
+    struct sampler_past past;
+    uint32_t n_done; /* positions whose K and V are in the cache */
     uint32_t n_generated;
-    bool submitted, running;
     double t_submit, t_start, t_last;
+    enum seq_end ending; /* what `end` will be */
 
     /* Cancel wish: set by any thread. */
     atomic_bool cancel;
@@ -79,7 +80,7 @@ struct seq {
     size_t logprob_stride;
     atomic_uint published;        /* tokens the loop may read */
     atomic_uint prompt_published; /* prompt logprobs likewise */
-    atomic_int end;               /* enum seq_end; not SEQ_RUNNING: nothing follows */
+    enum seq_end end; /* set on the receiving thread, by engine_events, with the last event */
     double queue_seconds, first_seconds, total_seconds; /* from submission; valid at the end */
 };
 

@@ -33,9 +33,10 @@ static bool must_fail(void)
 
 void *mem_zalloc(size_t n, size_t size)
 {
-    if (must_fail())
+    size_t bytes;
+    if (must_fail() || __builtin_mul_overflow(n, size, &bytes))
         return NULL;
-    return calloc(n ? n : 1, size ? size : 1);
+    return calloc(bytes ? bytes : 1, 1);
 }
 
 void *mem_zalloc_line(size_t n, size_t size)

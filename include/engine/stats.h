@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stats.h - what the engine counts.  One writer, the engine thread; readers on any thread take each
+ * number by itself and never wait.
+ */
+#ifndef TRIT_STATS_H
+#define TRIT_STATS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+enum { STATS_BUCKETS = 24 };
+struct stats_histogram {
+    atomic_ullong bucket[STATS_BUCKETS]; /* not cumulative; the last is +Inf */
+    _Atomic double sum;
+};
+
+struct engine_stats {
+    atomic_uint running, waiting;
+    atomic_ullong waiting_tokens;
+    atomic_ullong steps, prompt_tokens, generated_tokens;
+    atomic_ullong ended[5]; /* by enum seq_end */
+    atomic_uint kv_pages, kv_used;
+    size_t kv_page_bytes, kv_pool_bytes, scratch_bytes;
+    _Atomic double last_step; /* trit_now() at the end of the last step */
+    _Atomic double heartbeat; /* trit_now() of the last sign of life, also when idle */
+    struct stats_histogram ttft, inter_token, queue, e2e, prefill, decode, step_prefill,
+        step_decode, step_mixed, batch_sequences, batch_tokens, prompt_length, generated_length;
+};
+
+/* Upper bounds of a histogram's buckets, ascending; *n of them (the +Inf bucket is not listed). */
+const double *stats_bounds(const struct engine_stats *s, const struct stats_histogram *h,
+                           size_t *n);
+
+/* Engine thread: one observation. */
+void stats_observe(struct engine_stats *s, struct stats_histogram *h, double value);
+
+#endif

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * forward.c - the transformer, read from top to bottom.
+ *
+ * One step is one run of the team.  A layer is ten phases with a barrier after each; inside a phase
+ * the workers deal rows, tiles of 16 outputs, or (row, KV head) pairs among themselves.  Every item
+ * writes its own outputs and reads only what earlier phases wrote, so who does it never matters.
+ *
+ *   x      [rows, dim]                 residual stream
+ *   q,k,v  [rows, heads * head_dim]
+ *   att    [rows, n_heads * head_dim]  attention output
+ *   gate   [rows, ffn], up alike       the product replaces gate
+ *   y      [rows, dim]                 output of attn_output and ffn_down, added to x by the next
+ * phase
+ *
+ * Not here: which rows, whose pages, what to do with logits (engine.c).
+ */
+#include "config.h"
+#include "engine/forward.h"
+
+#include <math.h>
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "base/team.h"
+#include "kernels/kernels.h"
+#include "model/model.h"
+
+struct forward {
+    const struct model *m;
+    const struct kernels *k;
+    struct team *team;
+    struct kv *kv;
+    uint32_t max_rows, max_logits, n_ctx;
+    uint32_t q_dim, kv_dim; /* n_heads * head_dim, n_kv_heads * head_dim */
+
+    uint8_t *memory; /* everything below, in one mapping */
+    size_t memory_bytes;
+    float *x, *q, *k_rows, *v, *att, *gate, *up, *y;
+    float *angles;        /* [max_rows][rope_dims]: cosines, then sines */
+    double *freq;         /* [rope_dims / 2] radians a position */
+    struct acts acts;     /* room for the widest layer */
+    size_t acts_cap;      /* its bytes a row */
+    uint32_t groups_cap;  /* its groups */
+    float *head_x;        /* [max_logits][head stride] normed inputs of the head */
+    struct planes planes; /* the same for a q8 head */
+    float *logits;        /* [max_logits][logits_stride] */
+    size_t logits_stride;
+    float *temp; /* [workers][temp_stride] one row on its way to quantisation */
+    size_t temp_stride;
+    float *scores; /* [workers][scores_stride] attention scores */
+    size_t scores_stride;
+
+    /* The step under way. */
+    const struct forward_row *rows;
+    uint32_t n_rows, n_logits;
+    forward_after_fn after;
+    void *after_ctx;
+};
+
+/* A matrix product of a phase: the same activations, one output array each. */
+struct product {
+    const struct linear *w;
+    float *out;
+    size_t stride;
+};
+
+static float *row_of(float *base, size_t row, size_t stride)
+{
+    return base + row * stride;
+}
+
+/* The shared activation buffer, cut for the layers that read it. */
+static struct acts acts_for(const struct forward *f, const struct linear *w)
+{
+    struct acts a = f->acts;
+    a.n_groups = w->n_groups;
+    a.q_stride = round_up(layout_acts(w), 64);
+    return a;
+}
+
+/*
+ * Run several products over all rows.  Tiles of all of them form one sequence that is dealt in
+ * chunks: small enough that a slow worker delays little, large enough to stream.
+ */
+static void multiply(struct forward *f, const struct product *p, unsigned n)
+{
+    size_t total = 0;
+    for (unsigned i = 0; i < n; i++)
+        total += layout_tiles(p[i].w);
+    size_t grain = MIN(MAX(total / (16 * (size_t)team_size(f->team)), 1u), 16u);
+    struct acts a = acts_for(f, p[0].w);
+    for (size_t first; (first = team_take(f->team, grain)) < total;) {
+        size_t last = MIN(first + grain, total), base = 0;
+        for (unsigned i = 0; i < n; i++) {
+            size_t tiles = layout_tiles(p[i].w);
+            size_t from = MAX(first, base), to = MIN(last, base + tiles);
+            if (from < to)
+                f->k->ternary(p[i].out, p[i].stride, p[i].w, from - base, to - base, &a, f->n_rows);
+            base += tiles;
+        }
+    }
+    team_barrier(f->team);
+}
+
+/* Embedding look-up, and the angles of each row's position, which all layers share. */
+static void phase_embed(struct forward *f)
+{
+    const struct hparams *hp = &f->m->hp;
+    size_t half = hp->rope_dims / 2;
+    for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
+        table_row(&f->m->embedding, (uint32_t)f->rows[r].token, row_of(f->x, r, hp->dim));
+        float *cs = row_of(f->angles, r, hp->rope_dims);
+        for (size_t i = 0; i < half; i++) {
+            double angle = (double)f->rows[r].pos * f->freq[i];
+            cs[i] = (float)cos(angle);
+            cs[half + i] = (float)sin(angle);
+        }
+    }
+    team_barrier(f->team);
+}
+
+/* Take in the previous product if there is one; norm; quantise for the layers shaped like w. */
+static void phase_norm(struct forward *f, const float *norm, const struct linear *w, bool add_y,
+                       float *temp)
+{
+    const struct hparams *hp = &f->m->hp;
+    struct acts a = acts_for(f, w);
+    for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
+        float *x = row_of(f->x, r, hp->dim);
+        if (add_y)
+            f->k->add(x, row_of(f->y, r, hp->dim), hp->dim);
+        f->k->rmsnorm(temp, x, norm, hp->norm_eps, hp->dim);
+        f->k->quantise(w, &a, r, temp);
+    }
+    team_barrier(f->team);
+}
+
+static void norm_heads(struct forward *f, float *x, const float *w, uint32_t heads)
+{
+    uint32_t hd = f->m->hp.head_dim;
+    for (uint32_t h = 0; w && h < heads; h++)
+        f->k->rmsnorm(x + h * hd, x + h * hd, w, f->m->hp.norm_eps, hd);
+}
+
+/* Norm and rotate q and k, and put k and v where attention will read them. */
+static void phase_rope(struct forward *f, uint32_t layer)
+{
+    const struct hparams *hp = &f->m->hp;
+    const struct layer *l = &f->m->layers[layer];
+    size_t half = hp->rope_dims / 2, hd = hp->head_dim;
+    for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
+        const struct forward_row *row = &f->rows[r];
+        float *q = row_of(f->q, r, f->q_dim), *k = row_of(f->k_rows, r, f->kv_dim);
+        const float *v = row_of(f->v, r, f->kv_dim);
+        const float *cs = row_of(f->angles, r, hp->rope_dims);
+        norm_heads(f, q, l->attn_q_norm, hp->n_heads);
+        norm_heads(f, k, l->attn_k_norm, hp->n_kv_heads);
+        f->k->rope(q, cs, f->m->arch->rope, hp->n_heads, hd, half);
+        f->k->rope(k, cs, f->m->arch->rope, hp->n_kv_heads, hd, half);
+        for (uint32_t h = 0; h < hp->n_kv_heads; h++) {
+            struct kv_span span = kv_span(f->kv, row->lease, layer, h);
+            uint8_t *page =
+                f->kv->pool + row->lease->page[row->pos / KV_PAGE_TOKENS] * f->kv->page_bytes;
+            size_t at = row->pos % KV_PAGE_TOKENS * hd;
+            f->k->to_f16((uint16_t *)(void *)(page + span.k_offset) + at, k + h * hd, hd);
+            f->k->to_f16((uint16_t *)(void *)(page + span.v_offset) + at, v + h * hd, hd);
+        }
+    }
+    team_barrier(f->team);
+}
+
+/* Each item is one row and one KV head with the query heads that share it. */
+static void phase_attend(struct forward *f, uint32_t layer, float *scores)
+{
+    const struct hparams *hp = &f->m->hp;
+    uint32_t group = hp->n_heads / hp->n_kv_heads;
+    float scale = 1.0f / sqrtf((float)hp->head_dim);
+    size_t items = (size_t)f->n_rows * hp->n_kv_heads;
+    for (size_t i; (i = team_take(f->team, 1)) < items;) {
+        size_t r = i / hp->n_kv_heads, h = i % hp->n_kv_heads;
+        size_t at = r * f->q_dim + h * group * hp->head_dim;
+        struct kv_span span = kv_span(f->kv, f->rows[r].lease, layer, (uint32_t)h);
+        f->k->attend(f->att + at, f->q + at, group, hp->head_dim, &span, f->rows[r].pos + 1, scale,
+                     scores);
+    }
+    team_barrier(f->team);
+}
+
+/* Quantise src[rows, n], through a sub-norm where the model has one. */
+static void phase_sub_norm(struct forward *f, float *src, size_t n, const float *norm,
+                           const struct linear *w, float *temp)
+{
+    struct acts a = acts_for(f, w);
+    for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
+        float *x = row_of(src, r, n);
+        if (norm) {
+            f->k->rmsnorm(temp, x, norm, f->m->hp.norm_eps, n);
+            x = temp;
+        }
+        f->k->quantise(w, &a, r, x);
+    }
+    team_barrier(f->team);
+}
+
+static void phase_glu(struct forward *f, const struct layer *l, float *temp)
+{
+    size_t ffn = f->m->hp.ffn;
+    struct acts a = acts_for(f, &l->down);
+    for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
+        float *g = row_of(f->gate, r, ffn);
+        f->k->glu(g, g, row_of(f->up, r, ffn), f->m->arch->act, ffn);
+        if (l->ffn_sub_norm) {
+            f->k->rmsnorm(temp, g, l->ffn_sub_norm, f->m->hp.norm_eps, ffn);
+            g = temp;
+        }
+        f->k->quantise(&l->down, &a, r, g);
+    }
+    team_barrier(f->team);
+}
+
+static void run_layer(struct forward *f, uint32_t i, float *temp, float *scores)
+{
+    const struct layer *l = &f->m->layers[i];
+    size_t dim = f->m->hp.dim, ffn = f->m->hp.ffn;
+
+    phase_norm(f, l->attn_norm, &l->q, i > 0, temp);
+    multiply(f,
+             (const struct product[]){
+                 {&l->q, f->q, f->q_dim}, {&l->k, f->k_rows, f->kv_dim}, {&l->v, f->v, f->kv_dim}},
+             3);
+    phase_rope(f, i);
+    phase_attend(f, i, scores);
+    phase_sub_norm(f, f->att, f->q_dim, l->attn_sub_norm, &l->o, temp);
+    multiply(f, &(const struct product){&l->o, f->y, dim}, 1);
+
+    phase_norm(f, l->ffn_norm, &l->gate, true, temp);
+    multiply(f, (const struct product[]){{&l->gate, f->gate, ffn}, {&l->up, f->up, ffn}}, 2);
+    phase_glu(f, l, temp);
+    multiply(f, &(const struct product){&l->down, f->y, dim}, 1);
+}
+
+/* The rows whose logits are wanted: last residual, final norm, the head's input format. */
+static void phase_head_input(struct forward *f)
+{
+    const struct model *m = f->m;
+    for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
+        int32_t slot = f->rows[r].logits;
+        if (slot < 0)
+            continue;
+        float *x = row_of(f->x, r, m->hp.dim);
+        float *h = row_of(f->head_x, (size_t)slot, m->head.stride);
+        f->k->add(x, row_of(f->y, r, m->hp.dim), m->hp.dim);
+        f->k->rmsnorm(h, x, m->output_norm, m->hp.norm_eps, m->hp.dim);
+        if (m->head.type == TABLE_Q8)
+            f->k->head_split(&f->planes, (size_t)slot, h, m->hp.dim);
+    }
+    team_barrier(f->team);
+}
+
+static void phase_head(struct forward *f)
+{
+    const struct table *t = &f->m->head;
+    const size_t grain = 128; /* rows of the vocabulary: a third of a megabyte of q8 */
+    for (size_t row; (row = team_take(f->team, grain)) < t->rows;) {
+        size_t end = MIN(row + grain, t->rows);
+        if (t->type == TABLE_Q8)
+            f->k->head_q8(f->logits, f->logits_stride, t, row, end, &f->planes, f->n_logits);
+        else
+            f->k->head_f16(f->logits, f->logits_stride, t, row, end, f->head_x, t->stride,
+                           f->n_logits);
+    }
+    team_barrier(f->team);
+}
+
+static void run_step(void *ctx, unsigned worker)
+{
+    struct forward *f = ctx;
+    float *temp = row_of(f->temp, worker, f->temp_stride);
+    float *scores = row_of(f->scores, worker, f->scores_stride);
+
+    phase_embed(f);
+    for (uint32_t i = 0; i < f->m->hp.n_layers; i++)
+        run_layer(f, i, temp, scores);
+    if (f->n_logits == 0)
+        return;
+    phase_head_input(f);
+    phase_head(f);
+    if (f->after)
+        for (size_t s; (s = team_take(f->team, 1)) < f->n_logits;)
+            f->after(f->after_ctx, (uint32_t)s, row_of(f->logits, s, f->logits_stride), worker);
+}
+
+void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
+                  forward_after_fn after, void *ctx)
+{
+    trit_assert(n >= 1 && n <= f->max_rows);
+    f->rows = rows;
+    f->n_rows = n;
+    f->n_logits = 0;
+    for (uint32_t r = 0; r < n; r++) {
+        trit_assert(rows[r].token >= 0 && (uint32_t)rows[r].token < f->m->hp.vocab);
+        trit_assert(rows[r].pos < f->n_ctx && kv_pages_for(rows[r].pos + 1ull) <= rows[r].lease->n);
+        if (rows[r].logits >= 0)
+            trit_assert((uint32_t)rows[r].logits == f->n_logits++);
+    }
+    trit_assert(f->n_logits <= f->max_logits);
+    f->after = after;
+    f->after_ctx = ctx;
+    team_run(f->team, run_step, f);
+}
+
+/* Hand out the next part of the mapping; with a NULL base this only measures. */
+static void *carve(uint8_t *base, size_t *at, size_t n, size_t size)
+{
+    void *p = base ? base + *at : NULL;
+    *at += round_up(n * size, 64);
+    return p;
+}
+
+/* Lay all scratch out behind `base`; called once to measure and once in earnest. */
+static size_t lay_out(struct forward *f, uint8_t *base)
+{
+    const struct hparams *hp = &f->m->hp;
+    size_t rows = f->max_rows, slots = f->max_logits, workers = team_size(f->team), at = 0;
+    f->x = carve(base, &at, rows * hp->dim, sizeof(float));
+    f->y = carve(base, &at, rows * hp->dim, sizeof(float));
+    f->q = carve(base, &at, rows * f->q_dim, sizeof(float));
+    f->k_rows = carve(base, &at, rows * f->kv_dim, sizeof(float));
+    f->v = carve(base, &at, rows * f->kv_dim, sizeof(float));
+    f->att = carve(base, &at, rows * f->q_dim, sizeof(float));
+    f->gate = carve(base, &at, rows * hp->ffn, sizeof(float));
+    f->up = carve(base, &at, rows * hp->ffn, sizeof(float));
+    f->angles = carve(base, &at, rows * hp->rope_dims, sizeof(float));
+    f->freq = carve(base, &at, hp->rope_dims / 2, sizeof(double));
+    f->acts.q = carve(base, &at, rows, f->acts_cap);
+    f->acts.step = carve(base, &at, rows * f->groups_cap, sizeof(float));
+    f->acts.sum = carve(base, &at, rows * f->groups_cap, sizeof(int32_t));
+    f->head_x = carve(base, &at, slots * f->m->head.stride, sizeof(float));
+    f->planes.stride = f->m->head.stride;
+    f->planes.hi = carve(base, &at, slots, f->planes.stride);
+    f->planes.lo = carve(base, &at, slots, f->planes.stride);
+    f->planes.step = carve(base, &at, slots, sizeof(float));
+    f->planes.sum_hi = carve(base, &at, slots, sizeof(int32_t));
+    f->planes.sum_lo = carve(base, &at, slots, sizeof(int32_t));
+    f->logits = carve(base, &at, slots * f->logits_stride, sizeof(float));
+    f->temp = carve(base, &at, workers * f->temp_stride, sizeof(float));
+    f->scores = carve(base, &at, workers * f->scores_stride, sizeof(float));
+    return at;
+}
+
+static void widen(struct forward *f, const struct linear *w)
+{
+    f->acts_cap = MAX(f->acts_cap, round_up(layout_acts(w), 64));
+    f->groups_cap = MAX(f->groups_cap, w->n_groups);
+}
+
+int forward_open(const struct model *m, const struct kernels *k, struct team *team, struct kv *kv,
+                 uint32_t max_rows, uint32_t max_logits, uint32_t n_ctx, struct forward **out,
+                 struct trit_error *err)
+{
+    const struct hparams *hp = &m->hp;
+    *out = NULL;
+    struct forward *f = mem_zalloc(1, sizeof *f);
+    if (!f)
+        return trit_fail(err, TRIT_ENOMEM, "no memory for the forward pass");
+    *f = (struct forward){.m = m,
+                          .k = k,
+                          .team = team,
+                          .kv = kv,
+                          .max_rows = max_rows,
+                          .max_logits = max_logits,
+                          .n_ctx = n_ctx,
+                          .q_dim = hp->n_heads * hp->head_dim,
+                          .kv_dim = hp->n_kv_heads * hp->head_dim,
+                          .logits_stride = round_up(hp->vocab, 16)};
+    for (uint32_t i = 0; i < hp->n_layers; i++) {
+        widen(f, &m->layers[i].q);
+        widen(f, &m->layers[i].o);
+        widen(f, &m->layers[i].gate);
+        widen(f, &m->layers[i].down);
+    }
+    f->temp_stride = round_up(MAX(MAX(hp->dim, f->q_dim), hp->ffn), 16);
+    f->scores_stride = (size_t)(hp->n_heads / hp->n_kv_heads) * round_up(n_ctx, 16);
+    f->memory_bytes = lay_out(f, NULL);
+    f->memory = mem_map(f->memory_bytes);
+    if (!f->memory) {
+        size_t bytes = f->memory_bytes;
+        forward_close(&f);
+        return trit_fail(err, TRIT_ENOMEM, "no memory for %zu bytes of scratch", bytes);
+    }
+    lay_out(f, f->memory);
+    for (uint32_t i = 0; i < hp->rope_dims / 2; i++) {
+        f->freq[i] = pow(hp->rope_base, -2.0 * i / hp->rope_dims) / hp->rope_scale;
+        if (m->rope_freqs)
+            f->freq[i] /= (double)m->rope_freqs[i];
+    }
+    *out = f;
+    return 0;
+}
+
+void forward_close(struct forward **f)
+{
+    if (!*f)
+        return;
+    mem_unmap((*f)->memory, (*f)->memory_bytes);
+    mem_free(*f);
+    *f = NULL;
+}
+
+size_t forward_bytes(const struct forward *f)
+{
+    return f->memory_bytes;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kv.c - a stack of free pages and a count of promised ones.
+ */
+#include "config.h"
+#include "engine/kv.h"
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "model/model.h"
+
+/* K and V of one layer and KV head for the positions of a page. */
+static size_t span_bytes(const struct hparams *hp)
+{
+    return (size_t)2 * KV_PAGE_TOKENS * hp->head_dim * sizeof(uint16_t);
+}
+
+size_t kv_page_bytes(const struct model *m)
+{
+    return span_bytes(&m->hp) * m->hp.n_layers * m->hp.n_kv_heads;
+}
+
+uint32_t kv_pages_for(uint64_t tokens)
+{
+    uint64_t pages = tokens / KV_PAGE_TOKENS + (tokens % KV_PAGE_TOKENS != 0);
+    return (uint32_t)MIN(pages, (uint64_t)UINT32_MAX);
+}
+
+int kv_open(const struct model *m, size_t bytes, struct kv *kv, struct trit_error *err)
+{
+    *kv = (struct kv){.page_bytes = kv_page_bytes(m),
+                      .span_bytes = span_bytes(&m->hp),
+                      .n_kv_heads = m->hp.n_kv_heads,
+                      .head_dim = m->hp.head_dim};
+    size_t n = bytes / kv->page_bytes;
+    if (n == 0 || n > UINT32_MAX)
+        return trit_fail(err, TRIT_EINVAL,
+                         "kv-bytes: %zu, expected at least %zu (one page of %d positions)", bytes,
+                         kv->page_bytes, KV_PAGE_TOKENS);
+    kv->n_pages = kv->n_free = (uint32_t)n;
+    kv->pool_bytes = n * kv->page_bytes;
+    kv->free_list = mem_zalloc(n, sizeof *kv->free_list);
+    kv->pool = mem_map(kv->pool_bytes);
+    if (!kv->free_list || !kv->pool) {
+        kv_close(kv);
+        return trit_fail(err, TRIT_ENOMEM, "no memory for a KV pool of %zu bytes", bytes);
+    }
+    /* Low pages on top of the stack: a lightly used pool stays small in memory. */
+    for (uint32_t i = 0; i < kv->n_pages; i++)
+        kv->free_list[i] = kv->n_pages - 1 - i;
+    return 0;
+}
+
+void kv_close(struct kv *kv)
+{
+    mem_unmap(kv->pool, kv->pool_bytes);
+    mem_free(kv->free_list);
+    kv->pool = NULL;
+    kv->free_list = NULL;
+}
+
+bool kv_reserve(struct kv *kv, struct kv_lease *lease)
+{
+    trit_assert(lease->n == 0);
+    if (lease->cap > kv->n_free - kv->n_reserved)
+        return false;
+    kv->n_reserved += lease->cap;
+    return true;
+}
+
+void kv_grow(struct kv *kv, struct kv_lease *lease, uint64_t tokens)
+{
+    uint32_t want = kv_pages_for(tokens);
+    trit_assert(want <= lease->cap);
+    while (lease->n < want) {
+        lease->page[lease->n++] = kv->free_list[--kv->n_free];
+        kv->n_reserved--;
+    }
+    atomic_store_explicit(&kv->used_pages, kv->n_pages - kv->n_free, memory_order_relaxed);
+}
+
+void kv_release(struct kv *kv, struct kv_lease *lease)
+{
+    kv->n_reserved -= lease->cap - lease->n;
+    while (lease->n)
+        kv->free_list[kv->n_free++] = lease->page[--lease->n];
+    atomic_store_explicit(&kv->used_pages, kv->n_pages - kv->n_free, memory_order_relaxed);
+}
+
+struct kv_span kv_span(const struct kv *kv, const struct kv_lease *lease, uint32_t layer,
+                       uint32_t head)
+{
+    size_t k = ((size_t)layer * kv->n_kv_heads + head) * kv->span_bytes;
+    return (struct kv_span){.pool = kv->pool,
+                            .pages = lease->page,
+                            .page_bytes = kv->page_bytes,
+                            .k_offset = k,
+                            .v_offset = k + kv->span_bytes / 2,
+                            .page_tokens = KV_PAGE_TOKENS};
+}

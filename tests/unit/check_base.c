@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* check_base.c - errors, memory, buffers, the mailbox and the team. */
+#include "config.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mailbox.h"
+#include "base/mem.h"
+#include "base/team.h"
+#include "unit/unit.h"
+
+START_TEST(error_table)
+{
+    ck_assert_str_eq(trit_err_name(-TRIT_EBUSY), "TRIT_EBUSY");
+    ck_assert_int_eq(trit_err_http(TRIT_EBUSY), 429);
+    ck_assert_str_eq(trit_err_api(-TRIT_ECONTEXT), "context_length_exceeded");
+    ck_assert_ptr_null(trit_err_api(TRIT_EINVAL));
+    struct trit_error err;
+    ck_assert_int_eq(trit_fail(&err, TRIT_EINVAL, "%s is %d", "n", 9), -TRIT_EINVAL);
+    ck_assert_str_eq(err.text, "n is 9");
+    ck_assert_int_eq(err.code, TRIT_EINVAL);
+    ck_assert_int_eq(trit_fail(NULL, TRIT_EIO, "nobody listens"), -TRIT_EIO);
+}
+END_TEST
+
+START_TEST(error_text_is_cut_not_overrun)
+{
+    struct trit_error err;
+    char long_text[2000];
+    memset(long_text, 'x', sizeof long_text);
+    long_text[sizeof long_text - 1] = '\0';
+    trit_fail(&err, TRIT_EINVAL, "%s", long_text);
+    ck_assert_uint_eq(strlen(err.text), sizeof err.text - 1);
+}
+END_TEST
+
+START_TEST(memory_refuses_overflow)
+{
+    ck_assert_ptr_null(mem_zalloc(SIZE_MAX / 2, 3));
+    ck_assert_ptr_null(mem_zalloc_line(SIZE_MAX / 2, 3));
+    ck_assert_ptr_null(mem_resize(NULL, SIZE_MAX / 2, 3));
+    void *p = mem_zalloc_line(3, 5);
+    ck_assert_uint_eq((uintptr_t)p % 64, 0);
+    mem_free(p);
+}
+END_TEST
+
+START_TEST(memory_fails_on_demand)
+{
+    mem_fail_at(2);
+    void *first = mem_zalloc(1, 1);
+    ck_assert_ptr_nonnull(first);
+    ck_assert_int_eq(mem_fail_pending(), 1);
+    ck_assert_ptr_null(mem_zalloc(1, 1));
+    ck_assert_int_eq(mem_fail_pending(), 0);
+    void *third = mem_zalloc(1, 1);
+    ck_assert_ptr_nonnull(third);
+    mem_free(first);
+    mem_free(third);
+}
+END_TEST
+
+START_TEST(buffer_builds_text)
+{
+    struct buf b = {0};
+    buf_adds(&b, "one ");
+    buf_addf(&b, "%d %s", 2, "two");
+    buf_addc(&b, '\0');
+    buf_add(&b, "x", 1);
+    ck_assert_uint_eq(b.len, 11);
+    ck_assert_int_eq(memcmp(b.data, "one 2 two\0x", 12), 0);
+    buf_consume(&b, 4);
+    ck_assert_str_eq(b.data, "2 two");
+    size_t len;
+    char *s = buf_take(&b, &len);
+    ck_assert_uint_eq(len, 7);
+    ck_assert_ptr_null(b.data);
+    mem_free(s);
+}
+END_TEST
+
+START_TEST(buffer_remembers_failure)
+{
+    struct buf b = {0};
+    buf_adds(&b, "kept");
+    mem_fail_at(1);
+    for (int i = 0; i < 100; i++)
+        buf_adds(&b, "0123456789");
+    ck_assert(b.failed);
+    ck_assert_uint_lt(b.len, 1000);
+    ck_assert_ptr_null(buf_take(&b, NULL));
+    ck_assert_ptr_null(b.data);
+}
+END_TEST
+
+enum { PUTTERS = 4, PUTS = 5000 };
+
+struct counted {
+    struct mailbox_node node;
+    atomic_uint raised;
+    unsigned seen;
+};
+
+struct crowd {
+    struct mailbox box;
+    struct counted item[PUTTERS];
+    atomic_uint rings, finished;
+};
+
+static void count_ring(void *arg)
+{
+    atomic_fetch_add(&((struct crowd *)arg)->rings, 1);
+}
+
+struct putter {
+    struct crowd *crowd;
+    unsigned index;
+};
+
+static void *put_many(void *arg)
+{
+    struct putter *p = arg;
+    struct counted *c = &p->crowd->item[p->index];
+    for (unsigned i = 1; i <= PUTS; i++) {
+        atomic_store(&c->raised, i);
+        mailbox_post(&p->crowd->box, &c->node);
+    }
+    atomic_fetch_add(&p->crowd->finished, 1);
+    return NULL;
+}
+
+static void look(struct mailbox_node *node, void *arg)
+{
+    struct counted *c = CONTAINER_OF(node, struct counted, node);
+    (void)arg;
+    c->seen = atomic_load(&c->raised);
+}
+
+/* News raised while the owner looks at older news must not be lost: after the last drain the owner
+ * has seen everybody's last value. */
+START_TEST(mailbox_loses_nothing)
+{
+    struct crowd crowd = {0};
+    pthread_t thread[PUTTERS];
+    struct putter putter[PUTTERS];
+    mailbox_init(&crowd.box, count_ring, &crowd);
+    for (unsigned i = 0; i < PUTTERS; i++) {
+        putter[i] = (struct putter){&crowd, i};
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, put_many, &putter[i]), 0);
+    }
+    while (atomic_load(&crowd.finished) < PUTTERS)
+        mailbox_drain(&crowd.box, look, NULL);
+    for (unsigned i = 0; i < PUTTERS; i++)
+        pthread_join(thread[i], NULL);
+    mailbox_drain(&crowd.box, look, NULL);
+    for (unsigned i = 0; i < PUTTERS; i++)
+        ck_assert_uint_eq(crowd.item[i].seen, PUTS);
+    ck_assert_uint_ge(atomic_load(&crowd.rings), 1);
+    mailbox_fini(&crowd.box);
+}
+END_TEST
+
+struct deal {
+    struct team *team;
+    unsigned rounds;
+    atomic_uint done[64];
+    atomic_uint late; /* items of a later phase that began before an earlier one was over */
+    atomic_uint finished_items;
+};
+
+static void deal_run(void *arg, unsigned worker)
+{
+    (void)worker;
+    struct deal *d = arg;
+    for (unsigned round = 0; round < d->rounds; round++) {
+        for (size_t i; (i = team_take(d->team, 3)) < ARRAY_LEN(d->done);) {
+            for (size_t k = i; k < MIN(i + 3, ARRAY_LEN(d->done)); k++) {
+                if (atomic_fetch_add(&d->done[k], 1) != round)
+                    atomic_fetch_add(&d->late, 1);
+                atomic_fetch_add(&d->finished_items, 1);
+            }
+        }
+        team_barrier(d->team);
+        if (atomic_load(&d->finished_items) < (round + 1) * ARRAY_LEN(d->done))
+            atomic_fetch_add(&d->late, 1);
+        team_barrier(d->team);
+    }
+}
+
+START_TEST(team_deals_every_item_once)
+{
+    struct trit_error err;
+    for (unsigned n = 1; n <= 5; n++) {
+        struct deal d = {.rounds = 200};
+        ck_assert_int_eq(team_open(&d.team, n, false, &err), 0);
+        ck_assert_uint_eq(team_size(d.team), n);
+        team_run(d.team, deal_run, &d);
+        for (size_t i = 0; i < ARRAY_LEN(d.done); i++)
+            ck_assert_uint_eq(atomic_load(&d.done[i]), d.rounds);
+        ck_assert_uint_eq(atomic_load(&d.late), 0);
+        team_close(&d.team);
+        ck_assert_ptr_null(d.team);
+    }
+}
+END_TEST
+
+START_TEST(team_refuses_nonsense)
+{
+    struct trit_error err = {0};
+    struct team *t;
+    ck_assert_int_eq(team_open(&t, 0, false, &err), -TRIT_EINVAL);
+    ck_assert(strstr(err.text, "expected 1 to"));
+    ck_assert_ptr_null(t);
+    for (unsigned n = 1; n <= 2; n++) {
+        mem_fail_at(n);
+        ck_assert_int_eq(team_open(&t, 2, false, &err), -TRIT_ENOMEM);
+        ck_assert_ptr_null(t);
+    }
+    ck_assert_uint_ge(team_usable_cpus(), 1);
+}
+END_TEST
+
+START_TEST(log_levels)
+{
+    ck_assert_int_eq(log_level_parse("warn"), LOG_WARN);
+    ck_assert_int_eq(log_level_parse("loud"), -1);
+    ck_assert_str_eq(log_level_name(LOG_DEBUG), "debug");
+    log_open(LOG_WARN, 0);
+    ck_assert(log_enabled(LOG_ERROR));
+    ck_assert(!log_enabled(LOG_INFO));
+    log_set_level(LOG_INFO);
+    ck_assert(log_enabled(LOG_INFO));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("base");
+    TCase *c = tcase_create("base");
+    tcase_set_timeout(c, 60);
+    tcase_add_test(c, error_table);
+    tcase_add_test(c, error_text_is_cut_not_overrun);
+    tcase_add_test(c, memory_refuses_overflow);
+    tcase_add_test(c, memory_fails_on_demand);
+    tcase_add_test(c, buffer_builds_text);
+    tcase_add_test(c, buffer_remembers_failure);
+    tcase_add_test(c, mailbox_loses_nothing);
+    tcase_add_test(c, team_deals_every_item_once);
+    tcase_add_test(c, team_refuses_nonsense);
+    tcase_add_test(c, log_levels);
+    suite_add_tcase(s, c);
+    return unit_run(s);
+}

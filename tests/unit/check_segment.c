@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/* check_segment.c - segments built, attached, damaged, half-built and cleaned. */
+#include "config.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "model/segment.h"
+#include "unit/unit.h"
+
+static char dir[64];
+static int source_fd;
+static char source_path[96];
+static struct trit_error err;
+
+static void setup(void)
+{
+    snprintf(dir, sizeof dir, "/tmp/tritd-check-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    segment_set_dir(dir);
+    snprintf(source_path, sizeof source_path, "%s/model", dir);
+    source_fd = open(source_path, O_RDWR | O_CREAT, 0600);
+    ck_assert_int_eq((int)pwrite(source_fd, "the model", 9, 20 << 20), 9);
+}
+
+static void teardown(void)
+{
+    char cmd[128];
+    close(source_fd);
+    snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
+    ck_assert_int_eq(system(cmd), 0);
+}
+
+static struct segment_source identify(void)
+{
+    struct segment_source src = {.layout = 2, .tables = 1};
+    ck_assert_msg(segment_identify(source_fd, source_path, &src, &err) == 0, "%s", err.text);
+    return src;
+}
+
+enum { BYTES = 9 << 20 };
+
+static void build(const struct segment_source *src, struct segment *seg, bool shared)
+{
+    ck_assert_msg(segment_create(src, BYTES, shared, seg, &err) == 0, "%s", err.text);
+    for (size_t i = 0; i < BYTES; i += 4096)
+        seg->payload[i] = (uint8_t)(i >> 12);
+    ck_assert_msg(segment_seal(seg, &err) == 0, "%s", err.text);
+}
+
+static void check_payload(const struct segment *seg)
+{
+    ck_assert_uint_eq(seg->payload_bytes, BYTES);
+    ck_assert_uint_eq((uintptr_t)seg->payload % 4096, 0);
+    for (size_t i = 0; i < BYTES; i += 4096)
+        ck_assert_uint_eq(seg->payload[i], (uint8_t)(i >> 12));
+}
+
+static void only_segment(struct segment_info *info)
+{
+    struct segment_info *list;
+    size_t n;
+    ck_assert_int_eq(segment_list(&list, &n, &err), 0);
+    ck_assert_uint_eq(n, 1);
+    *info = list[0];
+    mem_free(list);
+}
+
+START_TEST(built_then_attached)
+{
+    struct segment_source src = identify();
+    struct segment a, b;
+    ck_assert_int_eq(segment_attach(&src, &a, &err), -TRIT_ENOENT);
+    build(&src, &a, true);
+    check_payload(&a);
+    ck_assert_int_eq(segment_attach(&src, &b, &err), 0);
+    ck_assert(b.attached);
+    check_payload(&b);
+    struct segment_info info;
+    only_segment(&info);
+    ck_assert_uint_eq(info.users, 2);
+    ck_assert(!info.stale && !info.building);
+    segment_close(&a);
+    segment_close(&b);
+    only_segment(&info); /* it outlives its users */
+    ck_assert_uint_eq(info.users, 0);
+    ck_assert_int_eq(segment_remove(info.name, &err), 0);
+    ck_assert_int_eq(segment_attach(&src, &b, &err), -TRIT_ENOENT);
+}
+END_TEST
+
+START_TEST(another_layout_is_another_segment)
+{
+    struct segment_source src = identify();
+    struct segment a, b;
+    build(&src, &a, true);
+    src.layout = 5;
+    ck_assert_int_eq(segment_attach(&src, &b, &err), -TRIT_ENOENT);
+    segment_close(&a);
+}
+END_TEST
+
+START_TEST(content_decides_not_the_name)
+{
+    struct segment_source one = identify(), two;
+    ck_assert_int_eq((int)pwrite(source_fd, "X", 1, 17 << 20), 1);
+    two = identify();
+    ck_assert_int_ne(memcmp(one.digest, two.digest, sizeof one.digest), 0);
+}
+END_TEST
+
+START_TEST(nobody_can_write_afterwards)
+{
+    struct segment_source src = identify();
+    for (int shared = 0; shared < 2; shared++) {
+        struct segment a;
+        build(&src, &a, shared);
+        ck_assert(!a.writable);
+        ck_assert_int_lt((int)pwrite(a.fd, "x", 1, 0), 0);
+        ck_assert_ptr_eq(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, a.fd, 0), MAP_FAILED);
+        pid_t child = fork();
+        ck_assert_int_ge(child, 0);
+        if (child == 0) {
+            signal(SIGSEGV, SIG_DFL);
+            a.payload[0] = 1;
+            _exit(0);
+        }
+        int status;
+        waitpid(child, &status, 0);
+        ck_assert(!WIFEXITED(status) || WEXITSTATUS(status) != 0);
+        segment_close(&a);
+    }
+}
+END_TEST
+
+/* Every damaged place must be found at attach, and the damaged segment removed. */
+START_TEST(damage_is_detected)
+{
+    struct segment_source src = identify();
+    struct segment a;
+    for (int i = 0; i < 40; i++) {
+        build(&src, &a, true);
+        char path[160];
+        snprintf(path, sizeof path, "%s/%s", dir, a.name);
+        size_t bytes = a.map_bytes, at;
+        /* Bits of the header and of the checksums, then of the payload; padding between does not
+         * count. */
+        size_t start = (size_t)(a.payload - a.map);
+        at = i < 10 ? (size_t)i * 16 : start + unit_random(&(uint64_t){(uint64_t)i + 1}) % BYTES;
+        ck_assert_uint_lt(at, bytes);
+        segment_close(&a);
+        chmod(path, 0600);
+        int fd = open(path, O_RDWR);
+        uint8_t byte;
+        ck_assert_int_eq((int)pread(fd, &byte, 1, (off_t)at), 1);
+        byte ^= (uint8_t)(1 << i % 8);
+        ck_assert_int_eq((int)pwrite(fd, &byte, 1, (off_t)at), 1);
+        close(fd);
+        ck_assert_msg(segment_attach(&src, &a, &err) == -TRIT_ENOENT, "byte %zu", at);
+        ck_assert_int_ne(access(path, F_OK), 0);
+    }
+}
+END_TEST
+
+/* kill -9 while building: the next one finds nothing to attach to, cleans up and builds. */
+START_TEST(half_built_is_never_attached)
+{
+    struct segment_source src = identify();
+    int ready[2];
+    ck_assert_int_eq(pipe(ready), 0);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        struct segment a;
+        if (segment_create(&src, BYTES, true, &a, NULL) == 0)
+            (void)!write(ready[1], "r", 1);
+        pause();
+        _exit(0);
+    }
+    char c;
+    ck_assert_int_eq((int)read(ready[0], &c, 1), 1);
+    struct segment_info info;
+    only_segment(&info);
+    ck_assert(info.building && !info.stale);
+    ck_assert_uint_eq(segment_clean(), 0); /* its builder lives */
+    struct segment a;
+    ck_assert_int_eq(segment_create(&src, BYTES, true, &a, &err), -TRIT_EBUSY);
+
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    only_segment(&info);
+    ck_assert(info.stale && !info.building);
+    ck_assert_int_eq(segment_attach(&src, &a, &err), -TRIT_ENOENT);
+    ck_assert_uint_eq(segment_clean(), 1);
+    build(&src, &a, true);
+    check_payload(&a);
+    segment_close(&a);
+}
+END_TEST
+
+START_TEST(closing_unfinished_removes_it)
+{
+    struct segment_source src = identify();
+    struct segment a;
+    struct segment_info *list;
+    size_t n;
+    ck_assert_int_eq(segment_create(&src, BYTES, true, &a, &err), 0);
+    segment_close(&a);
+    ck_assert_int_eq(segment_list(&list, &n, &err), 0);
+    ck_assert_uint_eq(n, 0);
+    mem_free(list);
+}
+END_TEST
+
+START_TEST(no_room_is_an_error)
+{
+    struct segment_source src = identify();
+    struct segment a;
+    ck_assert_int_lt(segment_create(&src, (size_t)1 << 50, true, &a, &err), 0);
+    ck_assert_ptr_nonnull(strstr(err.text, "--no-shared"));
+    struct segment_info *list;
+    size_t n;
+    ck_assert_int_eq(segment_list(&list, &n, &err), 0);
+    ck_assert_uint_eq(n, 0);
+    mem_free(list);
+}
+END_TEST
+
+START_TEST(names_are_not_paths)
+{
+    ck_assert_int_eq(segment_remove("../../etc/passwd", &err), -TRIT_ENOENT);
+    ck_assert_int_eq(segment_remove("model", &err), -TRIT_ENOENT);
+    ck_assert_int_eq(access(source_path, F_OK), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("segment");
+    TCase *c = tcase_create("segment");
+    tcase_set_timeout(c, 120);
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, built_then_attached);
+    tcase_add_test(c, another_layout_is_another_segment);
+    tcase_add_test(c, content_decides_not_the_name);
+    tcase_add_test(c, nobody_can_write_afterwards);
+    tcase_add_test(c, damage_is_detected);
+    tcase_add_test(c, half_built_is_never_attached);
+    tcase_add_test(c, closing_unfinished_removes_it);
+    tcase_add_test(c, no_room_is_an_error);
+    tcase_add_test(c, names_are_not_paths);
+    suite_add_tcase(s, c);
+    return unit_run(s);
+}

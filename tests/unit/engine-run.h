@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * engine-run.h - an engine for tests, with the test's thread as the receiver of its events.
+ */
+#ifndef TRIT_ENGINE_RUN_H
+#define TRIT_ENGINE_RUN_H
+
+#include <errno.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/base.h"
+#include "base/mailbox.h"
+#include "engine/engine.h"
+#include "engine/kv.h"
+#include "engine/seq.h"
+
+struct run {
+    struct engine *engine;
+    struct mailbox events;
+    sem_t bell;
+    unsigned open; /* submitted sequences without an end yet; counted by the test */
+};
+
+static inline void run_ring(void *arg)
+{
+    sem_post(&((struct run *)arg)->bell);
+}
+
+static inline void run_event(struct seq *s, void *arg)
+{
+    struct run *r = arg;
+    if (s->end != SEQ_RUNNING)
+        r->open--;
+}
+
+/* Small and generous; tests change what they are about. */
+static inline struct engine_options run_options(const struct model *m, const struct kernels *k)
+{
+    return (struct engine_options){.model = m,
+                                   .kernels = k,
+                                   .threads = 2,
+                                   .kv_bytes = 64 * kv_page_bytes(m),
+                                   .n_ctx = 512,
+                                   .max_batch = 8,
+                                   .step_tokens = 64,
+                                   .queue_requests = 64,
+                                   .queue_tokens = 1 << 20};
+}
+
+static inline void run_open(struct run *r, const struct engine_options *options)
+{
+    struct trit_error err;
+    struct engine_options o = *options;
+    *r = (struct run){0};
+    sem_init(&r->bell, 0, 0);
+    mailbox_init(&r->events, run_ring, r);
+    o.events = &r->events;
+    if (engine_open(&o, &r->engine, &err) != 0) {
+        printf("cannot open the engine: %s\n", err.text);
+        exit(99);
+    }
+}
+
+/* Sleep until the engine has something to say, then listen to all of it. */
+static inline void run_listen(struct run *r)
+{
+    while (sem_wait(&r->bell) != 0 && errno == EINTR)
+        ;
+    engine_events(&r->events, run_event, r);
+}
+
+/* Until every sequence has ended. */
+static inline void run_wait(struct run *r)
+{
+    while (r->open)
+        run_listen(r);
+}
+
+static inline void run_close(struct run *r)
+{
+    engine_close(&r->engine);
+    engine_events(&r->events, run_event, r);
+    mailbox_fini(&r->events);
+    sem_destroy(&r->bell);
+}
+
+#endif

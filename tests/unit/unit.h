@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * unit.h - the few lines every Check program shares.
+ */
+#ifndef TRIT_UNIT_H
+#define TRIT_UNIT_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <check.h>
+
+/* Run one suite; the value for main to return. */
+static inline int unit_run(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* A random seed, printed so that a failure can be repeated with TRIT_SEED=. */
+static inline uint64_t unit_seed(void)
+{
+    const char *given = getenv("TRIT_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
+    printf("seed: TRIT_SEED=%llu\n", (unsigned long long)seed);
+    fflush(stdout);
+    return seed;
+}
+
+/* xorshift64*: the next pseudo-random number. */
+static inline uint64_t unit_random(uint64_t *state)
+{
+    *state = *state ? *state : 88172645463325252u;
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return *state * 2685821657736338717u;
+}
+
+#endif
