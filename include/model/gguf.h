@@ -91,6 +91,14 @@ size_t gguf_n_keys(const struct gguf *g);
 const char *gguf_key_at(const struct gguf *g, size_t i);
 void gguf_print_value(const struct gguf *g, size_t i, char *dst, size_t cap);
 
+/*
+ * For tools that translate or copy a file.  type_at: the type of pair i; for GGUF_ARRAY *elem and
+ * *count tell what it holds.  pair_bytes and read_pair: key, type and value as they lie in the file.
+ */
+enum gguf_type gguf_type_at(const struct gguf *g, size_t i, enum gguf_type *elem, size_t *count);
+size_t gguf_pair_bytes(const struct gguf *g, size_t i);
+int gguf_read_pair(const struct gguf *g, size_t i, void *dst, struct trit_error *err);
+
 /* Tensors in file order, and by name (NULL when absent). */
 size_t gguf_n_tensors(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i);

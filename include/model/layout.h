@@ -39,8 +39,9 @@ enum layout_id {
 };
 
 enum {
-    LAYOUT_TILE = 16,  /* rows of a tile */
-    LAYOUT_SLACK = 64, /* readable bytes behind the codes */
+    LAYOUT_TILE = 16,                /* rows of a tile */
+    LAYOUT_SLACK = 64,               /* readable bytes behind the codes */
+    LAYOUT_COLS_MAX = (1 << 22) - 1, /* so that no int32 sum of code * activation can overflow */
 };
 
 /* A linear layer in run-time form.  codes and scales are borrowed from the segment, 64-aligned. */
@@ -59,7 +60,10 @@ const char *layout_name(enum layout_id id); /* "t2", "t5" */
 uint32_t layout_block_cols(enum layout_id id);
 size_t layout_block_bytes(enum layout_id id);
 
-/* Fill the shape fields of *w (codes and scales NULL).  group divides cols; asserted. */
+/*
+ * Fill the shape fields of *w (codes and scales NULL).  Asserted, so a loader checks before: rows and
+ * cols are at least 1, cols is at most LAYOUT_COLS_MAX, group divides cols.
+ */
 void layout_shape(struct linear *w, enum layout_id id, uint32_t rows, uint32_t cols,
                   uint32_t group);
 

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hparams.c - hyperparameters from metadata: every one present, in range, and fit for the others.
+ *
+ * Keys: ggml docs/gguf.md, "{arch}.embedding_length" and so on.
+ */
+#include "config.h"
+#include "model/load-parts.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "model/arch.h"
+
+/* Bounds far above any model that a CPU serves, and low enough that products of them fit. */
+enum {
+    MAX_LAYERS = 1024,
+    MAX_DIM = 1 << 17,
+    MAX_FFN = 1 << 19,
+    MAX_HEADS = 1024,
+    MAX_HEAD_DIM = 1024,
+    MAX_CTX = 1 << 24,
+    REQUIRED = 1,
+};
+
+struct reader {
+    const struct gguf *g;
+    const char *arch;
+    struct trit_error *err;
+};
+
+static void key_of(const struct reader *r, const char *name, char key[160])
+{
+    snprintf(key, 160, "%s.%s", r->arch, name);
+}
+
+/* *out keeps its value when an optional key is absent. */
+static int read_uint(const struct reader *r, const char *name, bool required, uint64_t min,
+                     uint64_t max, uint32_t *out)
+{
+    char key[160];
+    uint64_t value;
+    key_of(r, name, key);
+    if (!required && !gguf_has(r->g, key))
+        return 0;
+    int rc = gguf_uint(r->g, key, &value, r->err);
+    if (rc == -TRIT_ENOENT)
+        return trit_fail(r->err, TRIT_EFORMAT, "%s: key %s is missing", gguf_path(r->g), key);
+    if (rc)
+        return rc;
+    if (value < min || value > max)
+        return trit_fail(r->err, TRIT_EFORMAT,
+                         "%s: %s is %" PRIu64 ", expected %" PRIu64 " to %" PRIu64, gguf_path(r->g),
+                         key, value, min, max);
+    *out = (uint32_t)value;
+    return 0;
+}
+
+static int read_float(const struct reader *r, const char *name, double min, double max,
+                      bool required, double *out)
+{
+    char key[160];
+    key_of(r, name, key);
+    if (!required && !gguf_has(r->g, key))
+        return 0;
+    int rc = gguf_float(r->g, key, out, r->err);
+    if (rc == -TRIT_ENOENT)
+        return trit_fail(r->err, TRIT_EFORMAT, "%s: key %s is missing", gguf_path(r->g), key);
+    if (rc)
+        return rc;
+    if (!(*out >= min && *out <= max))
+        return trit_fail(r->err, TRIT_EFORMAT, "%s: %s is %g, expected %g to %g", gguf_path(r->g),
+                         key, *out, min, max);
+    return 0;
+}
+
+/* Only what the forward pass does: none, or linear by a factor. */
+static int read_rope_scaling(const struct reader *r, struct hparams *hp)
+{
+    char key[160];
+    struct gguf_str type = {"none", 4};
+    key_of(r, "rope.scaling.type", key);
+    int rc = gguf_has(r->g, key) ? gguf_string(r->g, key, &type, r->err) : 0;
+    if (rc)
+        return rc;
+    hp->rope_scale = 1;
+    if (type.len == 4 && memcmp(type.data, "none", 4) == 0)
+        return 0;
+    if (type.len == 6 && memcmp(type.data, "linear", 6) == 0)
+        return read_float(r, "rope.scaling.factor", 1e-3, 1e6, false, &hp->rope_scale);
+    return trit_fail(r->err, TRIT_EUNSUPP, "%s: %s is \"%.*s\", supported are none and linear",
+                     gguf_path(r->g), key, (int)MIN(type.len, 40), type.data);
+}
+
+static int read_arch(const struct gguf *g, struct model *m, struct trit_error *err)
+{
+    struct gguf_str name;
+    int rc = gguf_string(g, "general.architecture", &name, err);
+    if (rc == -TRIT_ENOENT)
+        return trit_fail(err, TRIT_EFORMAT, "%s: key general.architecture is missing",
+                         gguf_path(g));
+    if (rc)
+        return rc;
+    m->arch = arch_find(name.data, name.len);
+    if (!m->arch)
+        return trit_fail(err, TRIT_EUNSUPP,
+                         "%s: general.architecture is \"%.*s\", supported are %s", gguf_path(g),
+                         (int)MIN(name.len, 60), name.data, arch_names());
+    return 0;
+}
+
+/* Heads: their width is stated or follows from the model's; queries share keys evenly. */
+static int read_heads(const struct reader *r, struct hparams *hp)
+{
+    uint32_t value_length = 0;
+    int rc = read_uint(r, "attention.head_count", REQUIRED, 1, MAX_HEADS, &hp->n_heads);
+    if (rc)
+        return rc;
+    hp->n_kv_heads = hp->n_heads;
+    if ((rc = read_uint(r, "attention.head_count_kv", !REQUIRED, 1, MAX_HEADS, &hp->n_kv_heads)) ||
+        (rc = read_uint(r, "attention.key_length", !REQUIRED, 2, MAX_HEAD_DIM, &hp->head_dim)) ||
+        (rc = read_uint(r, "attention.value_length", !REQUIRED, 2, MAX_HEAD_DIM, &value_length)))
+        return rc;
+    const char *path = gguf_path(r->g);
+    if (hp->n_heads % hp->n_kv_heads)
+        return trit_fail(r->err, TRIT_EFORMAT,
+                         "%s: %u attention heads cannot share %u KV heads evenly", path,
+                         hp->n_heads, hp->n_kv_heads);
+    if (hp->head_dim == 0) {
+        if (hp->dim % hp->n_heads || hp->dim / hp->n_heads > MAX_HEAD_DIM ||
+            hp->dim / hp->n_heads < 2)
+            return trit_fail(r->err, TRIT_EFORMAT,
+                             "%s: embedding_length %u does not divide into %u heads of 2 to %d",
+                             path, hp->dim, hp->n_heads, MAX_HEAD_DIM);
+        hp->head_dim = hp->dim / hp->n_heads;
+    }
+    if (value_length && value_length != hp->head_dim)
+        return trit_fail(r->err, TRIT_EUNSUPP,
+                         "%s: attention.value_length is %u, expected %u as the keys", path,
+                         value_length, hp->head_dim);
+    hp->rope_dims = hp->head_dim;
+    if ((rc = read_uint(r, "rope.dimension_count", !REQUIRED, 2, hp->head_dim, &hp->rope_dims)))
+        return rc;
+    if (hp->rope_dims % 2)
+        return trit_fail(r->err, TRIT_EFORMAT, "%s: %s.rope.dimension_count is %u, expected even",
+                         path, r->arch, hp->rope_dims);
+    return 0;
+}
+
+int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
+{
+    int rc = read_arch(g, m, err);
+    if (rc)
+        return rc;
+    struct hparams *hp = &m->hp;
+    struct reader r = {g, m->arch->name, err};
+    double eps = 0;
+    *hp = (struct hparams){.rope_base = 10000};
+    if ((rc = read_uint(&r, "block_count", REQUIRED, 1, MAX_LAYERS, &hp->n_layers)) ||
+        (rc = read_uint(&r, "embedding_length", REQUIRED, 1, MAX_DIM, &hp->dim)) ||
+        (rc = read_uint(&r, "feed_forward_length", REQUIRED, 1, MAX_FFN, &hp->ffn)) ||
+        (rc = read_uint(&r, "context_length", REQUIRED, 1, MAX_CTX, &hp->n_ctx)) ||
+        (rc = read_heads(&r, hp)) ||
+        (rc = read_float(&r, "attention.layer_norm_rms_epsilon", 1e-12, 1, REQUIRED, &eps)) ||
+        (rc = read_float(&r, "rope.freq_base", 1, 1e12, !REQUIRED, &hp->rope_base)) ||
+        (rc = read_rope_scaling(&r, hp)))
+        return rc;
+    hp->norm_eps = (float)eps;
+
+    /* The embedding says how large the vocabulary is; a key that says otherwise is a broken file.
+     */
+    const struct gguf_tensor *embd = gguf_tensor(g, "token_embd.weight");
+    if (!embd || embd->n_dims != 2)
+        return trit_fail(err, TRIT_EFORMAT, "%s: tensor token_embd.weight is %s", gguf_path(g),
+                         embd ? "not a matrix" : "missing");
+    if (embd->ne[1] > INT32_MAX / 4)
+        return trit_fail(err, TRIT_EFORMAT, "%s: token_embd.weight has %" PRIu64 " rows",
+                         gguf_path(g), embd->ne[1]);
+    hp->vocab = (uint32_t)embd->ne[1];
+    uint32_t said = hp->vocab;
+    rc = read_uint(&r, "vocab_size", !REQUIRED, 1, INT32_MAX, &said);
+    if (rc == 0 && said != hp->vocab)
+        rc = trit_fail(err, TRIT_EFORMAT,
+                       "%s: %s.vocab_size is %u, but token_embd.weight has %u rows", gguf_path(g),
+                       m->arch->name, said, hp->vocab);
+    return rc;
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pack.c - decoding the file's tensors and packing them into the payload, on every processor.
+ *
+ * Tiles of 16 rows of a linear, or runs of rows of a table, are dealt over a team; each worker has
+ * its own buffers, so memory stays small whatever the model's size.
+ */
+#include "config.h"
+#include "model/load-parts.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/team.h"
+#include "model/arch.h"
+#include "model/quant.h"
+
+enum { TABLE_RUN = 16 }; /* rows of a table packed as one piece of work */
+
+/* A worker's buffers, sized for 16 rows of the widest tensor. */
+struct bench {
+    uint8_t *raw;
+    int8_t *trits;
+    float *floats; /* one row */
+    float *scales; /* of the blocks of one row */
+};
+
+struct packer {
+    const struct gguf *g;
+    const bool *stop;
+    uint8_t *payload;
+    struct team *team;
+    struct bench *benches;
+    const struct weights_item *item;
+    float scale; /* of the item, where the encoding has one for the tensor */
+    bool exact;  /* float values are {-scale, 0, scale} */
+    atomic_int rc;
+    atomic_flag error_taken; /* the first failure writes *err */
+    struct trit_error *err;
+};
+
+/* Say what is wrong with row `row` of the tensor at hand; only the first failure is kept. */
+static void complain(struct packer *p, int rc, const struct trit_error *why, uint64_t row,
+                     const char *what)
+{
+    if (!atomic_flag_test_and_set(&p->error_taken)) {
+        if (why)
+            *p->err = *why;
+        else
+            trit_fail(p->err, -rc, "%s: tensor %s, row %" PRIu64 ": %s", gguf_path(p->g),
+                      p->item->t->name, row, what);
+        atomic_store(&p->rc, rc);
+    }
+}
+
+/* Rows [row, row + n) of the item as trits.  TQ encodings repeat the scale in every block; a block
+ * of zeros has scale 0, and its codes mean nothing. */
+static bool read_blocks(struct packer *p, struct bench *b, uint64_t row, uint32_t n, float *scales)
+{
+    const struct gguf_tensor *t = p->item->t;
+    const struct quant_info *q = t->quant;
+    size_t cols = t->ne[0], blocks = cols / q->block_values;
+    size_t row_bytes = blocks * q->block_bytes;
+    struct trit_error err;
+    int rc = gguf_read(p->g, t, row * row_bytes, b->raw, n * row_bytes, &err);
+    if (rc) {
+        complain(p, rc, &err, row, NULL);
+        return false;
+    }
+    for (uint32_t r = 0; r < n; r++) {
+        int8_t *trits = b->trits + r * cols;
+        if (quant_trits(q, b->raw + r * row_bytes, trits, b->scales, cols) != 0) {
+            complain(p, -TRIT_EFORMAT, NULL, row + r, "a code that is no trit (3)");
+            return false;
+        }
+        scales[r] = 0;
+        for (size_t k = 0; k < blocks; k++) {
+            float s = b->scales[k];
+            if (s == 0.0f)
+                memset(trits + k * q->block_values, 0, q->block_values);
+            else if (!isfinite(s) || (scales[r] != 0.0f && s != scales[r])) {
+                complain(p, -TRIT_EUNSUPP, NULL, row + r,
+                         isfinite(s) ? "scales differ between blocks of the row; group-scaled "
+                                       "weights are not supported yet"
+                                     : "a scale that is not finite");
+                return false;
+            } else
+                scales[r] = s;
+        }
+    }
+    return true;
+}
+
+/* I2_S runs over the flattened tensor in blocks of 128 values, so rows may begin inside one. */
+static bool read_i2s(struct packer *p, struct bench *b, uint64_t row, uint32_t n)
+{
+    const struct gguf_tensor *t = p->item->t;
+    uint64_t cols = t->ne[0], total = cols * t->ne[1];
+    uint64_t first = row * cols, last = first + n * cols, skip = first / 128 * 128;
+    uint64_t from = skip / 4, to = MIN((last + 127) / 128 * 32, total / 4);
+    struct trit_error err;
+    int rc = gguf_read(p->g, t, from, b->raw, to - from, &err);
+    if (rc) {
+        complain(p, rc, &err, row, NULL);
+        return false;
+    }
+    if (quant_i2s_trits(b->raw, total - skip, first - skip, b->trits, n * cols) != 0) {
+        complain(p, -TRIT_EFORMAT, NULL, row, "a code that is no trit (3)");
+        return false;
+    }
+    return true;
+}
+
+/* One row of a value encoding as floats, all finite. */
+static bool read_floats(struct packer *p, struct bench *b, uint64_t row)
+{
+    const struct gguf_tensor *t = p->item->t;
+    size_t cols = t->ne[0];
+    size_t row_bytes = cols / t->quant->block_values * t->quant->block_bytes;
+    struct trit_error err;
+    int rc = gguf_read(p->g, t, row * row_bytes, b->raw, row_bytes, &err);
+    if (rc) {
+        complain(p, rc, &err, row, NULL);
+        return false;
+    }
+    quant_floats(t->quant, b->raw, b->floats, cols);
+    for (size_t i = 0; i < cols; i++) {
+        if (!isfinite(b->floats[i])) {
+            complain(p, -TRIT_EFORMAT, NULL, row, "a value that is not finite");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool read_float_trits(struct packer *p, struct bench *b, uint64_t row, uint32_t n)
+{
+    size_t cols = p->item->t->ne[0];
+    for (uint32_t r = 0; r < n; r++) {
+        int8_t *trits = b->trits + r * cols;
+        if (!read_floats(p, b, row + r))
+            return false;
+        if (!p->exact) {
+            quant_absmean_trits(p->scale, b->floats, trits, cols);
+            continue;
+        }
+        for (size_t i = 0; i < cols; i++)
+            trits[i] = (int8_t)((b->floats[i] > 0) - (b->floats[i] < 0));
+    }
+    return true;
+}
+
+static bool pack_tile(struct packer *p, struct bench *b, uint64_t tile)
+{
+    const struct weights_item *it = p->item;
+    const struct linear *w = it->linear;
+    uint64_t row = tile * LAYOUT_TILE;
+    uint32_t n = (uint32_t)MIN((uint64_t)LAYOUT_TILE, w->rows - row);
+    float scales[LAYOUT_TILE] = {0};
+    for (uint32_t r = 0; r < n; r++)
+        scales[r] = p->scale;
+    memset(b->trits + (size_t)n * w->cols, 0, (size_t)(LAYOUT_TILE - n) * w->cols);
+    bool ok = it->t->type == QUANT_I2_S ? read_i2s(p, b, row, n)
+              : it->t->quant->ternary   ? read_blocks(p, b, row, n, scales)
+                                        : read_float_trits(p, b, row, n);
+    if (!ok)
+        return false;
+    layout_pack_tile(w, b->trits, p->payload + it->at + tile * w->tile_bytes);
+    float *dst = (void *)(p->payload + it->scales_at);
+    memcpy(dst + tile * LAYOUT_TILE, scales, sizeof scales);
+    return true;
+}
+
+static bool pack_rows(struct packer *p, struct bench *b, uint64_t run)
+{
+    const struct weights_item *it = p->item;
+    uint64_t end = MIN((run + 1) * TABLE_RUN, it->t->n_dims > 1 ? it->t->ne[1] : 1);
+    for (uint64_t row = run * TABLE_RUN; row < end; row++) {
+        if (!read_floats(p, b, row))
+            return false;
+        uint8_t *dst = p->payload + it->at;
+        if (it->vector) {
+            memcpy(dst, b->floats, it->bytes);
+            continue;
+        }
+        const struct table *t = it->table;
+        size_t row_bytes = (size_t)t->stride * (t->type == TABLE_Q8 ? 1 : sizeof(uint16_t));
+        float *scales = (void *)(p->payload + it->scales_at);
+        table_pack_row(t, b->floats, dst + row * row_bytes, it->scale_bytes ? &scales[row] : NULL);
+    }
+    return true;
+}
+
+static uint64_t pieces_of(const struct weights_item *it)
+{
+    if (it->linear)
+        return layout_tiles(it->linear);
+    uint64_t rows = it->t->n_dims > 1 ? it->t->ne[1] : 1;
+    return (rows + TABLE_RUN - 1) / TABLE_RUN;
+}
+
+static void pack_run(void *ctx, unsigned worker)
+{
+    struct packer *p = ctx;
+    struct bench *b = &p->benches[worker];
+    uint64_t n = pieces_of(p->item);
+    for (uint64_t i; (i = team_take(p->team, 1)) < n && !atomic_load(&p->rc);) {
+        if (p->stop && *p->stop)
+            complain(p, -TRIT_ECANCELLED, NULL, 0, "loading was cancelled");
+        else if (p->item->linear ? !pack_tile(p, b, i) : !pack_rows(p, b, i))
+            return;
+    }
+}
+
+/* For float linears, before packing: are the values exactly {-s, 0, s}?  If not, absmean. */
+static int scan_floats(struct packer *p)
+{
+    const struct gguf_tensor *t = p->item->t;
+    struct bench *b = &p->benches[0];
+    struct quant_absmean mean = {0};
+    float s = 0;
+    p->exact = true;
+    for (uint64_t row = 0; row < t->ne[1]; row++) {
+        if (!read_floats(p, b, row))
+            return atomic_load(&p->rc);
+        quant_absmean_add(&mean, b->floats, t->ne[0]);
+        for (size_t i = 0; i < t->ne[0]; i++) {
+            float x = fabsf(b->floats[i]);
+            if (x != 0.0f && s == 0.0f)
+                s = x;
+            p->exact = p->exact && (x == 0.0f || x == s);
+        }
+    }
+    p->scale = p->exact ? s : quant_absmean_scale(&mean);
+    return 0;
+}
+
+/* The scale that belongs to the tensor as a whole, where the encoding or the file has one. */
+static int find_scale(struct packer *p, const struct model *m)
+{
+    const struct weights_item *it = p->item;
+    const struct gguf_tensor *t = it->t;
+    int rc = 0;
+    p->scale = 0;
+    if (t->type == QUANT_I2_S)
+        rc = gguf_read(p->g, t, t->ne[0] * t->ne[1] / 4, &p->scale, sizeof p->scale, p->err);
+    else if (!t->quant->ternary)
+        rc = scan_floats(p);
+    if (rc == 0 && !isfinite(p->scale))
+        rc = trit_fail(p->err, TRIT_EFORMAT, "%s: tensor %s: its scale is not finite",
+                       gguf_path(p->g), t->name);
+    if (rc == 0 && !t->quant->ternary && !p->exact && !m->arch->absmean)
+        rc = trit_fail(p->err, TRIT_EUNSUPP,
+                       "%s: tensor %s: its %s values are not ternary, expected only -s, 0 and s; "
+                       "this looks like an ordinary %s model, which tritd does not serve",
+                       gguf_path(p->g), t->name, t->quant->name, m->arch->name);
+    return rc;
+}
+
+static int apply_multiplier(struct packer *p)
+{
+    const struct weights_item *it = p->item;
+    float by, *scales = (void *)(p->payload + it->scales_at);
+    int rc = gguf_read(p->g, it->multiplier, 0, &by, sizeof by, p->err);
+    if (rc == 0 && !isfinite(by))
+        rc = trit_fail(p->err, TRIT_EFORMAT, "%s: tensor %s is not finite", gguf_path(p->g),
+                       it->multiplier->name);
+    for (size_t i = 0; rc == 0 && i < it->scale_bytes / sizeof *scales; i++)
+        scales[i] *= by;
+    return rc;
+}
+
+static int open_benches(struct packer *p, const struct weights_plan *plan, unsigned n)
+{
+    size_t raw = 0, cols = 0;
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct gguf_tensor *t = plan->items[i].t;
+        size_t rows = plan->items[i].linear ? LAYOUT_TILE : 1;
+        cols = MAX(cols, t->ne[0]);
+        /* Four bytes a value is the widest encoding; I2_S may begin and end inside a block. */
+        raw = MAX(raw, rows * t->ne[0] * (t->quant->ternary ? 1 : 4) + 128);
+    }
+    p->benches = mem_zalloc(n, sizeof *p->benches);
+    if (!p->benches)
+        return -TRIT_ENOMEM;
+    for (unsigned i = 0; i < n; i++) {
+        struct bench *b = &p->benches[i];
+        b->raw = mem_zalloc_line(raw, 1);
+        b->trits = mem_zalloc_line(LAYOUT_TILE * cols, 1);
+        b->floats = mem_zalloc_line(cols, sizeof *b->floats);
+        b->scales = mem_zalloc_line(cols, sizeof *b->scales);
+        if (!b->raw || !b->trits || !b->floats || !b->scales)
+            return -TRIT_ENOMEM;
+    }
+    return 0;
+}
+
+static void close_benches(struct packer *p, unsigned n)
+{
+    for (unsigned i = 0; p->benches && i < n; i++) {
+        mem_free(p->benches[i].raw);
+        mem_free(p->benches[i].trits);
+        mem_free(p->benches[i].floats);
+        mem_free(p->benches[i].scales);
+    }
+    mem_free(p->benches);
+}
+
+int weights_pack(const struct gguf *g, const struct weights_plan *plan, const struct model *m,
+                 const bool *stop, uint8_t *payload, struct trit_error *err)
+{
+    struct trit_error ignored;
+    struct packer p = {.g = g,
+                       .stop = stop,
+                       .payload = payload,
+                       .error_taken = ATOMIC_FLAG_INIT,
+                       .err = err ? err : &ignored};
+    unsigned n = team_usable_cpus();
+    int rc = team_open(&p.team, n, false, err);
+    if (rc)
+        return rc;
+    if (open_benches(&p, plan, n) != 0)
+        rc = trit_fail(err, TRIT_ENOMEM, "no memory to pack the weights");
+    for (size_t i = 0; rc == 0 && i < plan->n; i++) {
+        p.item = &plan->items[i];
+        log_progress("packing the weights: %zu of %zu tensors, %zu MiB", i + 1, plan->n,
+                     p.item->at >> 20);
+        if (p.item->linear)
+            rc = find_scale(&p, m);
+        if (rc == 0) {
+            team_run(p.team, pack_run, &p);
+            rc = atomic_load(&p.rc);
+        }
+        if (rc == 0 && p.item->multiplier)
+            rc = apply_multiplier(&p);
+    }
+    log_progress(NULL);
+    close_benches(&p, n);
+    team_close(&p.team);
+    return rc;
+}

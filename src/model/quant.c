@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * quant.c - tensor encodings, one short function for each.
+ *
+ * The ternary decoders run over two thousand million weights when a 2B model is loaded.  They are
+ * written as loops of fixed length over whole planes of a block, without tables or branches, so
+ * that the compiler turns each into a few vector instructions; a bad code is remembered and looked
+ * at once a block.  Everything is read byte by byte: sources have no alignment and hosts may be
+ * big-endian.
+ */
+#include "config.h"
+#include "model/quant.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/base.h"
+
+enum {
+    QK = 256,             /* values in a block of the K and T families */
+    Q8_VALUES = 32,       /* and of Q8_0 and Q4_0 */
+    TQ1_BYTES = 54,       /* qs[48], qh[4], f16 scale */
+    TQ2_BYTES = 66,       /* qs[64], f16 scale */
+    Q6_K_BYTES = 210,     /* ql[128], qh[64], i8 scales[16], f16 scale */
+    Q4_K_BYTES = 144,     /* f16 scale, f16 min scale, packed scales[12], qs[128] */
+    Q8_0_BYTES = 34,      /* f16 scale, qs[32] */
+    Q4_0_BYTES = 18,      /* f16 scale, qs[16] */
+    I2S_VALUES = 128,     /* an I2_S block: 32 bytes, four planes of 32 values */
+    I2S_BLOCK_BYTES = 32, /* so many code bytes a block, and so many behind the last one */
+};
+
+// clang-format off
+static const struct quant_info infos[] = {
+    {"F32",   QUANT_F32,   1,         4,          false},
+    {"F16",   QUANT_F16,   1,         2,          false},
+    {"Q4_0",  QUANT_Q4_0,  Q8_VALUES, Q4_0_BYTES, false},
+    {"Q8_0",  QUANT_Q8_0,  Q8_VALUES, Q8_0_BYTES, false},
+    {"Q4_K",  QUANT_Q4_K,  QK,        Q4_K_BYTES, false},
+    {"Q6_K",  QUANT_Q6_K,  QK,        Q6_K_BYTES, false},
+    {"BF16",  QUANT_BF16,  1,         2,          false},
+    {"TQ1_0", QUANT_TQ1_0, QK,        TQ1_BYTES,  true},
+    {"TQ2_0", QUANT_TQ2_0, QK,        TQ2_BYTES,  true},
+    {"I2_S",  QUANT_I2_S,  1,         0,          true},
+};
+// clang-format on
+
+const struct quant_info *quant_find(uint32_t type)
+{
+    for (size_t i = 0; i < ARRAY_LEN(infos); i++)
+        if (infos[i].type == type)
+            return &infos[i];
+    return NULL;
+}
+
+int quant_tensor_bytes(const struct quant_info *q, uint64_t rows, uint64_t cols, uint64_t *bytes)
+{
+    uint64_t n;
+    trit_assert(rows >= 1 && cols >= 1);
+    if (cols % q->block_values != 0)
+        return -TRIT_EFORMAT;
+    if (__builtin_mul_overflow(rows, cols, &n))
+        return -TRIT_ETOOBIG;
+    if (q->type == QUANT_I2_S) {
+        /* The writers of this encoding cut a last, partial block after a quarter of its values, and
+         * with it values that nothing can bring back.  No published tensor has one. */
+        if (n % I2S_VALUES != 0)
+            return -TRIT_EFORMAT;
+        *bytes = n / 4 + I2S_BLOCK_BYTES;
+        return 0;
+    }
+    return __builtin_mul_overflow(n / q->block_values, q->block_bytes, bytes) ? -TRIT_ETOOBIG : 0;
+}
+
+static uint16_t load16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static void store16(uint8_t *p, uint16_t v)
+{
+    p[0] = (uint8_t)v;
+    p[1] = (uint8_t)(v >> 8);
+}
+
+static float bits_to_f32(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static uint32_t f32_to_bits(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
+/* All three cases are computed and one is chosen, which a compiler can do for many values at once.
+ */
+static inline float f16_value(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;
+    uint32_t tiny = f32_to_bits((float)(int32_t)rest * 0x1p-24f); /* Zero, subnormal: exact. */
+    uint32_t normal = (rest << 13) + ((127 - 15) << 23);          /* The exponent's new bias. */
+    uint32_t special = rest << 13 | 0x7f800000; /* Infinity and NaN keep their mantissa. */
+    uint32_t bits = rest < 0x0400 ? tiny : normal;
+    bits = rest < 0x7c00 ? bits : special;
+    return bits_to_f32(sign | bits);
+}
+
+float quant_f16_to_f32(uint16_t h)
+{
+    return f16_value(h);
+}
+
+static float load_f16(const uint8_t *p)
+{
+    return f16_value(load16(p));
+}
+
+uint16_t quant_f32_to_f16(float f)
+{
+    uint32_t bits = f32_to_bits(f);
+    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+    uint32_t rest = bits & 0x7fffffff;
+    if (rest > 0x7f800000) /* A NaN stays one, quiet, whatever payload is cut off. */
+        return (uint16_t)(sign | 0x7e00 | (rest >> 13 & 0x1ff));
+    if (rest >= 0x477ff000) /* 65520 and more round to infinity. */
+        return (uint16_t)(sign | 0x7c00);
+    if (rest < 0x38800000) {
+        /* Below 2^-14.  Adding 0.5 lines the mantissa up so that its last bit is worth 2^-24, and
+         * the addition itself rounds to nearest even. */
+        float sum = bits_to_f32(rest) + 0.5f;
+        return (uint16_t)(sign | (f32_to_bits(sum) - f32_to_bits(0.5f)));
+    }
+    rest -= (127 - 15) << 23;
+    rest += 0x0fff + (rest >> 13 & 1); /* May carry into the exponent, as it should. */
+    return (uint16_t)(sign | rest >> 13);
+}
+
+float quant_bf16_to_f32(uint16_t h)
+{
+    return bits_to_f32((uint32_t)h << 16);
+}
+
+static void q8_0_block(const uint8_t *b, float *dst)
+{
+    float d = load_f16(b);
+    for (int i = 0; i < Q8_VALUES; i++)
+        dst[i] = d * (float)(int8_t)b[2 + i];
+}
+
+static void q4_0_block(const uint8_t *b, float *dst)
+{
+    float d = load_f16(b);
+    for (int i = 0; i < 16; i++) {
+        dst[i] = d * (float)((b[2 + i] & 15) - 8);
+        dst[i + 16] = d * (float)((b[2 + i] >> 4) - 8);
+    }
+}
+
+/* Two halves of 128 values; the low four bits lie in ql, the high two in qh, one scale for 16. */
+static void q6_k_block(const uint8_t *b, float *dst)
+{
+    float d = load_f16(b + 208);
+    for (int h = 0; h < 2; h++) {
+        const uint8_t *ql = b + 64 * h, *qh = b + 128 + 32 * h, *sc = b + 192 + 8 * h;
+        for (int l = 0; l < 32; l++)
+            for (int k = 0; k < 4; k++) {
+                int low = ql[l + 32 * (k & 1)] >> (k < 2 ? 0 : 4) & 15;
+                int q = (low | (qh[l] >> (2 * k) & 3) << 4) - 32;
+                dst[128 * h + 32 * k + l] = d * (float)(int8_t)sc[l / 16 + 2 * k] * (float)q;
+            }
+    }
+}
+
+/* Six bits of scale and of minimum for sub-block j; the last four have their high bits in the spare
+ * bits of the first. */
+static void q4_k_scale(const uint8_t *s, int j, int *scale, int *min)
+{
+    if (j < 4) {
+        *scale = s[j] & 63;
+        *min = s[j + 4] & 63;
+    } else {
+        *scale = (s[j + 4] & 15) | s[j - 4] >> 6 << 4;
+        *min = s[j + 4] >> 4 | s[j] >> 6 << 4;
+    }
+}
+
+static void q4_k_block(const uint8_t *b, float *dst)
+{
+    float d = load_f16(b), dmin = load_f16(b + 2);
+    for (int j = 0; j < 8; j++) {
+        int scale, min;
+        q4_k_scale(b + 4, j, &scale, &min);
+        const uint8_t *qs = b + 16 + 32 * (j / 2);
+        float m = dmin * (float)min, s = d * (float)scale;
+        for (int i = 0; i < 32; i++)
+            dst[32 * j + i] = s * (float)(j % 2 ? qs[i] >> 4 : qs[i] & 15) - m;
+    }
+}
+
+/* One loop for each encoding, chosen outside of it. */
+#define EACH(values, bytes, statement)                                                             \
+    for (size_t i = 0; i < n; i += (values), p += (bytes))                                         \
+    (statement)
+
+void quant_floats(const struct quant_info *q, const void *src, float *dst, size_t n)
+{
+    const uint8_t *p = src;
+    trit_assert(!q->ternary && n % q->block_values == 0);
+    switch (q->type) {
+    case QUANT_F32:
+        EACH(1, 4, dst[i] = bits_to_f32(load16(p) | (uint32_t)load16(p + 2) << 16));
+        break;
+    case QUANT_F16:
+        EACH(1, 2, dst[i] = load_f16(p));
+        break;
+    case QUANT_BF16:
+        EACH(1, 2, dst[i] = quant_bf16_to_f32(load16(p)));
+        break;
+    case QUANT_Q8_0:
+        EACH(Q8_VALUES, Q8_0_BYTES, q8_0_block(p, dst + i));
+        break;
+    case QUANT_Q4_0:
+        EACH(Q8_VALUES, Q4_0_BYTES, q4_0_block(p, dst + i));
+        break;
+    case QUANT_Q4_K:
+        EACH(QK, Q4_K_BYTES, q4_k_block(p, dst + i));
+        break;
+    case QUANT_Q6_K:
+        EACH(QK, Q6_K_BYTES, q6_k_block(p, dst + i));
+        break;
+    default:
+        trit_unreachable("a value encoding without a decoder");
+    }
+}
+#undef EACH
+
+/*
+ * `width` bytes hold five planes of trits; plane k (0 = the most significant digit) is multiplied
+ * up to the top of the byte, where a further factor of three carries the digit out: 3 * (b * 3^k
+ * mod 256) / 256.  The 13 byte values that no writer produces come out as some digit, never as a
+ * fourth.
+ */
+static inline void tq1_planes(const uint8_t *src, int8_t *dst, int width, int planes)
+{
+    unsigned power = 1;
+    for (int k = 0; k < planes; k++, power *= 3)
+        for (int m = 0; m < width; m++) {
+            uint8_t top = (uint8_t)(src[m] * power);
+            dst[k * width + m] = (int8_t)((top * 3 >> 8) - 1);
+        }
+}
+
+static void tq1_block(const uint8_t *b, int8_t *dst)
+{
+    tq1_planes(b, dst, 32, 5);
+    tq1_planes(b + 32, dst + 160, 16, 5);
+    tq1_planes(b + 48, dst + 240, 4, 4);
+}
+
+/* Spread the four fields of 32 bytes to four planes; shift of plane k is first + k * step.  Returns
+ * non-zero when a field held 3, that is when both its bits were set. */
+static inline unsigned planes2(const uint8_t *src, int8_t *dst, int first, int step)
+{
+    uint8_t bad = 0;
+    for (int m = 0; m < 32; m++)
+        bad |= (uint8_t)(src[m] & src[m] >> 1 & 0x55);
+    for (int k = 0; k < 4; k++)
+        for (int m = 0; m < 32; m++)
+            dst[32 * k + m] = (int8_t)((src[m] >> (first + k * step) & 3) - 1);
+    return bad;
+}
+
+int quant_trits(const struct quant_info *q, const void *src, int8_t *trits, float *scales, size_t n)
+{
+    const uint8_t *p = src;
+    unsigned bad = 0;
+    trit_assert(n % QK == 0 && (q->type == QUANT_TQ1_0 || q->type == QUANT_TQ2_0));
+    for (size_t i = 0; i < n / QK; i++, p += q->block_bytes, trits += QK) {
+        if (q->type == QUANT_TQ1_0) {
+            tq1_block(p, trits);
+        } else {
+            bad |= planes2(p, trits, 0, 2);
+            bad |= planes2(p + 32, trits + 128, 0, 2);
+        }
+        scales[i] = load_f16(p + q->block_bytes - 2);
+    }
+    return bad ? -TRIT_EFORMAT : 0;
+}
+
+int quant_i2s_trits(const uint8_t *codes, uint64_t total, uint64_t first, int8_t *trits, size_t n)
+{
+    unsigned bad = 0;
+    trit_assert(total % I2S_VALUES == 0 && first <= total && n <= total - first);
+    while (n) {
+        const uint8_t *block = codes + first / I2S_VALUES * I2S_BLOCK_BYTES;
+        size_t phase = first % I2S_VALUES, take = MIN(I2S_VALUES - phase, n);
+        if (take == I2S_VALUES) {
+            bad |= planes2(block, trits, 6, -2);
+        } else {
+            /* An edge of the range: only its own values count, a neighbour's bad code does not. */
+            for (size_t i = 0; i < take; i++) {
+                size_t at = phase + i;
+                unsigned code = block[at % 32] >> (6 - 2 * (at / 32)) & 3;
+                bad |= code == 3;
+                trits[i] = (int8_t)((int)code - 1);
+            }
+        }
+        first += take;
+        trits += take;
+        n -= take;
+    }
+    return bad ? -TRIT_EFORMAT : 0;
+}
+
+void quant_absmean_add(struct quant_absmean *a, const float *w, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += fabs((double)w[i]);
+    a->sum += sum;
+    a->n += n;
+}
+
+float quant_absmean_scale(const struct quant_absmean *a)
+{
+    float mean = a->n ? (float)(a->sum / (double)a->n) : 0.0f;
+    return mean > 1e-5f ? mean : 1e-5f;
+}
+
+/* The reference multiplies by the reciprocal, in f32; a quotient would differ on ties. */
+void quant_absmean_trits(float scale, const float *w, int8_t *trits, size_t n)
+{
+    float inverse = 1.0f / scale;
+    for (size_t i = 0; i < n; i++) {
+        float x = w[i] * inverse;
+        /* Half-even rounding to {-1, 0, 1}: one half goes to zero, more goes outward. */
+        trits[i] = (int8_t)((x > 0.5f) - (x < -0.5f));
+    }
+}
+
+/* The inverse of tq1_planes: digits to a number below 3^5, scaled up to 256 and rounded up. */
+static void tq1_write_planes(const int8_t *src, uint8_t *dst, int width, int planes)
+{
+    for (int m = 0; m < width; m++) {
+        unsigned v = 0;
+        for (int k = 0; k < 5; k++)
+            v = 3 * v + (k < planes ? (unsigned)(src[k * width + m] + 1) : 0);
+        dst[m] = (uint8_t)((v * 256 + 242) / 243);
+    }
+}
+
+void quant_write_tq1(const int8_t *trits, float scale, void *dst, size_t n)
+{
+    uint8_t *p = dst;
+    trit_assert(n % QK == 0);
+    for (size_t i = 0; i < n; i += QK, trits += QK, p += TQ1_BYTES) {
+        tq1_write_planes(trits, p, 32, 5);
+        tq1_write_planes(trits + 160, p + 32, 16, 5);
+        tq1_write_planes(trits + 240, p + 48, 4, 4);
+        store16(p + 52, quant_f32_to_f16(scale));
+    }
+}
+
+/* The inverse of planes2. */
+static inline void write_planes2(const int8_t *src, uint8_t *dst, int first, int step)
+{
+    for (int m = 0; m < 32; m++) {
+        unsigned byte = 0;
+        for (int k = 0; k < 4; k++)
+            byte |= (unsigned)(src[32 * k + m] + 1) << (first + k * step);
+        dst[m] = (uint8_t)byte;
+    }
+}
+
+void quant_write_tq2(const int8_t *trits, float scale, void *dst, size_t n)
+{
+    uint8_t *p = dst;
+    trit_assert(n % QK == 0);
+    for (size_t i = 0; i < n; i += QK, trits += QK, p += TQ2_BYTES) {
+        write_planes2(trits, p, 0, 2);
+        write_planes2(trits + 128, p + 32, 0, 2);
+        store16(p + 64, quant_f32_to_f16(scale));
+    }
+}
+
+void quant_write_i2s(const int8_t *trits, float scale, void *dst, size_t total)
+{
+    uint8_t *p = dst;
+    trit_assert(total % I2S_VALUES == 0);
+    for (size_t i = 0; i < total; i += I2S_VALUES, p += I2S_BLOCK_BYTES)
+        write_planes2(trits + i, p, 6, -2);
+    memset(p, 0, I2S_BLOCK_BYTES);
+    store16(p, (uint16_t)f32_to_bits(scale));
+    store16(p + 2, (uint16_t)(f32_to_bits(scale) >> 16));
+}
+
+void quant_write_q8_0(const float *x, void *dst, size_t n)
+{
+    uint8_t *p = dst;
+    trit_assert(n % Q8_VALUES == 0);
+    for (size_t i = 0; i < n; i += Q8_VALUES, x += Q8_VALUES, p += Q8_0_BYTES) {
+        float max = 0;
+        for (int j = 0; j < Q8_VALUES; j++)
+            max = fmaxf(max, fabsf(x[j]));
+        float d = max / 127.0f, inverse = d > 0 ? 1.0f / d : 0.0f;
+        store16(p, quant_f32_to_f16(d));
+        for (int j = 0; j < Q8_VALUES; j++)
+            p[2 + j] = (uint8_t)(int8_t)lrintf(fmaxf(-127.0f, fminf(127.0f, x[j] * inverse)));
+    }
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * segment-file.h - the file format of a segment, shared by segment.c and segment-list.c.
+ */
+#ifndef TRIT_SEGMENT_FILE_H
+#define TRIT_SEGMENT_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/segment.h"
+
+#define SEGMENT_MAGIC    "TRITSEG" /* with its NUL: eight bytes */
+#define SEGMENT_PREFIX   "tritd-"
+#define SEGMENT_BUILDING ".building"
+
+enum {
+    SEGMENT_VERSION = 1, /* of the header and of the payload's arrangement in weights.c */
+    SEGMENT_CHUNK = 4 << 20,
+    SEGMENT_PATH_BYTES = 512,
+};
+
+/* At offset 0, followed by one uint64_t checksum for each chunk of the payload.  The byte order is
+ * the machine's: a segment never leaves it. */
+struct segment_header {
+    char magic[8];
+    uint32_t version;
+    uint32_t reserved;
+    struct segment_source source;
+    uint64_t payload_bytes;
+    uint64_t file_bytes;
+    uint64_t table_sum;  /* of the checksums behind this header */
+    uint64_t header_sum; /* of everything above */
+};
+
+const char *segment_directory(void);
+void segment_path(const char *name, const char *suffix, char path[SEGMENT_PATH_BYTES]);
+uint64_t segment_header_sum(const struct segment_header *h);
+
+/* Read and check the header: ours, private to us, this version, whole, of the size it claims. */
+bool segment_check_header(int fd, struct segment_header *h);
+bool segment_read_header(const char *name, struct segment_header *h);
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * segment-list.c - which segments there are, who uses them, and getting rid of them.
+ */
+#include "config.h"
+#include "model/segment-file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <xxhash.h>
+
+#include "base/base.h"
+#include "base/mem.h"
+
+uint64_t segment_header_sum(const struct segment_header *h)
+{
+    return XXH3_64bits(h, offsetof(struct segment_header, header_sum));
+}
+
+bool segment_check_header(int fd, struct segment_header *h)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+           (st.st_mode & 077) == 0 && pread(fd, h, sizeof *h, 0) == (ssize_t)sizeof *h &&
+           memcmp(h->magic, SEGMENT_MAGIC, sizeof h->magic) == 0 && h->version == SEGMENT_VERSION &&
+           h->header_sum == segment_header_sum(h) && (uint64_t)st.st_size == h->file_bytes &&
+           h->payload_bytes < h->file_bytes;
+}
+
+bool segment_read_header(const char *name, struct segment_header *h)
+{
+    char path[SEGMENT_PATH_BYTES];
+    segment_path(name, "", path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    bool ok = fd >= 0 && segment_check_header(fd, h);
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+/* Processes with a lock on this file, from /proc/locks; 0 where that cannot be read. */
+static unsigned count_users(const struct stat *st)
+{
+    char want[64], line[256];
+    snprintf(want, sizeof want, " %02x:%02x:%llu ", major(st->st_dev), minor(st->st_dev),
+             (unsigned long long)st->st_ino);
+    unsigned n = 0;
+    FILE *f = fopen("/proc/locks", "re");
+    while (f && fgets(line, sizeof line, f))
+        n += strstr(line, "FLOCK") && strstr(line, want);
+    if (f)
+        fclose(f);
+    return n;
+}
+
+static bool ends_with(const char *s, const char *tail)
+{
+    size_t n = strlen(s), t = strlen(tail);
+    return n >= t && strcmp(s + n - t, tail) == 0;
+}
+
+/* What one directory entry is; false when it is not a segment of ours. */
+static bool describe(const char *name, struct segment_info *info)
+{
+    char path[SEGMENT_PATH_BYTES], mine[32];
+    snprintf(mine, sizeof mine, SEGMENT_PREFIX "%u-", (unsigned)geteuid());
+    if (strncmp(name, mine, strlen(mine)) != 0 || strlen(name) >= sizeof info->name)
+        return false;
+    *info = (struct segment_info){0};
+    snprintf(info->name, sizeof info->name, "%s", name);
+    segment_path(name, "", path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    info->bytes = (size_t)st.st_size;
+    struct segment_header h;
+    if (ends_with(name, SEGMENT_BUILDING)) {
+        info->building = flock(fd, LOCK_SH | LOCK_NB) != 0;
+        info->stale = !info->building;
+    } else {
+        info->stale = !segment_check_header(fd, &h);
+        info->users = count_users(&st);
+        if (!info->stale) {
+            info->layout = h.source.layout;
+            info->tables = h.source.tables;
+        }
+    }
+    close(fd);
+    return true;
+}
+
+int segment_list(struct segment_info **list, size_t *n, struct trit_error *err)
+{
+    *list = NULL;
+    *n = 0;
+    DIR *dir = opendir(segment_directory());
+    if (!dir)
+        return trit_fail(err, TRIT_EIO, "%s: %s", segment_directory(), strerror(errno));
+    int rc = 0;
+    for (struct dirent *d; rc == 0 && (d = readdir(dir));) {
+        struct segment_info info;
+        if (!describe(d->d_name, &info))
+            continue;
+        struct segment_info *more = mem_resize(*list, *n + 1, sizeof **list);
+        if (!more) {
+            rc = trit_fail(err, TRIT_ENOMEM, "no memory to list segments");
+            break;
+        }
+        *list = more;
+        (*list)[(*n)++] = info;
+    }
+    closedir(dir);
+    if (rc) {
+        mem_free(*list);
+        *list = NULL;
+        *n = 0;
+    }
+    return rc;
+}
+
+int segment_remove(const char *name, struct trit_error *err)
+{
+    struct segment_info info;
+    char path[SEGMENT_PATH_BYTES];
+    if (strchr(name, '/') || !describe(name, &info))
+        return trit_fail(err, TRIT_ENOENT, "%s: no such segment in %s", name, segment_directory());
+    if (info.building)
+        return trit_fail(err, TRIT_EBUSY, "%s: a process is building it", name);
+    segment_path(name, "", path);
+    if (unlink(path) != 0)
+        return trit_fail(err, TRIT_EIO, "%s: %s", path, strerror(errno));
+    return 0;
+}
+
+unsigned segment_clean(void)
+{
+    struct segment_info *list;
+    size_t n;
+    unsigned removed = 0;
+    if (segment_list(&list, &n, NULL) != 0)
+        return 0;
+    for (size_t i = 0; i < n; i++)
+        if (list[i].stale && ends_with(list[i].name, SEGMENT_BUILDING))
+            removed += segment_remove(list[i].name, NULL) == 0;
+    mem_free(list);
+    return removed;
+}
+
+size_t segment_huge_bytes(const struct segment *seg)
+{
+    char line[256];
+    size_t bytes = 0;
+    bool ours = false;
+    FILE *f = fopen("/proc/self/smaps", "re");
+    while (f && fgets(line, sizeof line, f)) {
+        unsigned long start, end, kib;
+        if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+            ours = start == (unsigned long)(uintptr_t)seg->map;
+        else if (ours && (sscanf(line, "ShmemPmdMapped: %lu", &kib) == 1 ||
+                          sscanf(line, "FilePmdMapped: %lu", &kib) == 1))
+            bytes += (size_t)kib * 1024;
+    }
+    if (f)
+        fclose(f);
+    return bytes;
+}

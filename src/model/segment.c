@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * segment.c - building, sealing and attaching segments.  See include/model/segment.h for their
+ * life.
+ *
+ * File: header, checksum of each chunk of the payload, payload at a page boundary.  Checksums are
+ * XXH3 (they guard against damage); the key is SHA-256 (it decides what is the same model).
+ *
+ * Not here: what the payload holds (weights.c), listing and removing (segment_list.c).
+ */
+#include "config.h"
+#include "model/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <nettle/sha2.h>
+#include <xxhash.h>
+
+#include "base/base.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/team.h"
+#include "model/segment-file.h"
+
+static const char *segment_dir = "/dev/shm";
+
+void segment_set_dir(const char *dir)
+{
+    segment_dir = dir;
+}
+
+const char *segment_directory(void)
+{
+    return segment_dir;
+}
+
+void segment_path(const char *name, const char *suffix, char path[SEGMENT_PATH_BYTES])
+{
+    snprintf(path, SEGMENT_PATH_BYTES, "%s/%s%s", segment_dir, name, suffix);
+}
+
+static size_t payload_offset(uint64_t n_chunks)
+{
+    return round_up(sizeof(struct segment_header) + n_chunks * sizeof(uint64_t), 4096);
+}
+
+static uint64_t chunks_of(uint64_t payload_bytes)
+{
+    return payload_bytes / SEGMENT_CHUNK + (payload_bytes % SEGMENT_CHUNK != 0);
+}
+
+/* The file name for a source: everything that decides the payload, digested. */
+static void name_of(const struct segment_source *src, char *name, size_t cap)
+{
+    uint8_t full[SHA256_DIGEST_SIZE];
+    uint32_t facts[] = {SEGMENT_VERSION, src->layout, src->tables};
+    struct sha256_ctx ctx;
+    sha256_init(&ctx);
+    sha256_update(&ctx, sizeof src->digest, src->digest);
+    sha256_update(&ctx, sizeof facts, (const uint8_t *)facts);
+    sha256_digest(&ctx, sizeof full, full);
+    int at = snprintf(name, cap, SEGMENT_PREFIX "%u-", (unsigned)geteuid());
+    for (int i = 0; i < SEGMENT_KEY_BYTES; i++)
+        at += snprintf(name + at, cap - (size_t)at, "%02x", full[i]);
+}
+
+/* ------------------------------------------------------------------ work over chunks */
+
+struct chunk_job {
+    struct team *team;
+    int fd;             /* hashing a file: 16 MiB chunks through pread */
+    const uint8_t *map; /* or checksumming a mapping */
+    uint64_t bytes, chunk, n_chunks;
+    uint64_t *sums;
+    uint8_t *digests;
+    atomic_size_t done;
+    atomic_int error; /* errno of a failed read, or ENOMEM */
+    const char *what;
+};
+
+static void show_progress(struct chunk_job *j)
+{
+    size_t done = atomic_fetch_add(&j->done, 1) + 1;
+    if (j->what)
+        log_progress("%s: %zu of %zu MiB", j->what, (size_t)(done * j->chunk >> 20),
+                     (size_t)(j->bytes >> 20));
+}
+
+static int hash_chunk(struct chunk_job *j, uint64_t i, uint8_t *buffer, size_t buffer_bytes)
+{
+    struct sha256_ctx ctx;
+    sha256_init(&ctx);
+    uint64_t at = i * j->chunk, end = MIN(at + j->chunk, j->bytes);
+    while (at < end) {
+        ssize_t n = pread(j->fd, buffer, MIN(buffer_bytes, end - at), (off_t)at);
+        if (n <= 0)
+            return n < 0 ? errno : EPIPE; /* Shorter than it was: somebody truncates it. */
+        sha256_update(&ctx, (size_t)n, buffer);
+        at += (uint64_t)n;
+    }
+    sha256_digest(&ctx, SEGMENT_DIGEST_BYTES, j->digests + i * SEGMENT_DIGEST_BYTES);
+    return 0;
+}
+
+static void hash_run(void *arg, unsigned worker)
+{
+    (void)worker;
+    struct chunk_job *j = arg;
+    enum { BUFFER = 256 * 1024 };
+    uint8_t *buffer = mem_zalloc(BUFFER, 1);
+    if (!buffer)
+        atomic_store(&j->error, ENOMEM);
+    for (uint64_t i; (i = team_take(j->team, 1)) < j->n_chunks && !atomic_load(&j->error);) {
+        int rc = hash_chunk(j, i, buffer, BUFFER);
+        if (rc)
+            atomic_store(&j->error, rc);
+        show_progress(j);
+    }
+    mem_free(buffer);
+}
+
+static void sum_run(void *arg, unsigned worker)
+{
+    (void)worker;
+    struct chunk_job *j = arg;
+    for (uint64_t i; (i = team_take(j->team, 1)) < j->n_chunks;) {
+        uint64_t at = i * j->chunk;
+        j->sums[i] = XXH3_64bits(j->map + at, MIN(j->chunk, j->bytes - at));
+        show_progress(j);
+    }
+}
+
+/* Run over all chunks on every processor we have; a team that cannot be had is an error. */
+static int run_chunks(struct chunk_job *j, team_fn fn, struct trit_error *err)
+{
+    int rc = team_open(&j->team, team_usable_cpus(), false, err);
+    if (rc)
+        return rc;
+    team_run(j->team, fn, j);
+    team_close(&j->team);
+    log_progress(NULL);
+    return 0;
+}
+
+static int sum_payload(const struct segment *seg, uint64_t *sums, const char *what,
+                       struct trit_error *err)
+{
+    struct chunk_job j = {.map = seg->payload,
+                          .bytes = seg->payload_bytes,
+                          .chunk = SEGMENT_CHUNK,
+                          .n_chunks = chunks_of(seg->payload_bytes),
+                          .sums = sums,
+                          .what = what};
+    return run_chunks(&j, sum_run, err);
+}
+
+/* ------------------------------------------------------------------ identity */
+
+static int64_t nanoseconds(struct timespec t)
+{
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static bool same_identity(const struct segment_source *a, const struct segment_source *b)
+{
+    return a->dev == b->dev && a->inode == b->inode && a->size == b->size &&
+           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+}
+
+/* A finished segment made from this very file, by device, inode, size and times, knows its digest.
+ * The times cannot be turned back by anyone who may not also replace our segments. */
+static bool known_digest(struct segment_source *src)
+{
+    struct segment_info *list;
+    size_t n;
+    bool found = false;
+    if (segment_list(&list, &n, NULL) != 0)
+        return false;
+    for (size_t i = 0; i < n && !found; i++) {
+        struct segment_header h;
+        if (list[i].building || list[i].stale || !segment_read_header(list[i].name, &h))
+            continue;
+        if (same_identity(&h.source, src)) {
+            memcpy(src->digest, h.source.digest, sizeof src->digest);
+            found = true;
+        }
+    }
+    mem_free(list);
+    return found;
+}
+
+int segment_identify(int fd, const char *path, struct segment_source *src, struct trit_error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return trit_fail(err, TRIT_EIO, "%s: %s", path, strerror(errno));
+    src->dev = st.st_dev;
+    src->inode = st.st_ino;
+    src->size = (uint64_t)st.st_size;
+    src->mtime_ns = nanoseconds(st.st_mtim);
+    src->ctime_ns = nanoseconds(st.st_ctim);
+    if (known_digest(src))
+        return 0;
+
+    struct chunk_job j = {.fd = fd,
+                          .bytes = src->size,
+                          .chunk = 16 << 20,
+                          .n_chunks = src->size / (16 << 20) + 1,
+                          .what = "reading the model"};
+    j.digests = mem_zalloc(j.n_chunks, SEGMENT_DIGEST_BYTES);
+    if (!j.digests)
+        return trit_fail(err, TRIT_ENOMEM, "%s: no memory to digest it", path);
+    int rc = run_chunks(&j, hash_run, err);
+    if (rc == 0 && j.error)
+        rc = trit_fail(err, j.error == ENOMEM ? TRIT_ENOMEM : TRIT_EIO, "%s: %s", path,
+                       j.error == EPIPE ? "the file shrinks while it is read" : strerror(j.error));
+    if (rc == 0) {
+        struct sha256_ctx ctx;
+        sha256_init(&ctx);
+        sha256_update(&ctx, j.n_chunks * SEGMENT_DIGEST_BYTES, j.digests);
+        sha256_digest(&ctx, SEGMENT_DIGEST_BYTES, src->digest);
+    }
+    mem_free(j.digests);
+    return rc;
+}
+
+/* ------------------------------------------------------------------ attaching */
+
+static int map_file(struct segment *seg, int prot, struct trit_error *err)
+{
+    void *map = mmap(NULL, seg->map_bytes, prot, MAP_SHARED, seg->fd, 0);
+    if (map == MAP_FAILED)
+        return trit_fail(err, TRIT_ENOMEM, "cannot map %zu bytes of weights: %s", seg->map_bytes,
+                         strerror(errno));
+    seg->map = map;
+    seg->payload = seg->map + payload_offset(chunks_of(seg->payload_bytes));
+    seg->huge_asked = madvise(map, seg->map_bytes, MADV_HUGEPAGE) == 0;
+    return 0;
+}
+
+static void unmap(struct segment *seg)
+{
+    if (seg->map)
+        trit_assert(munmap(seg->map, seg->map_bytes) == 0);
+    seg->map = seg->payload = NULL;
+}
+
+/* Compare what is mapped with what was written.  A difference is damage: bit rot or a stranger. */
+static int verify(struct segment *seg, const struct segment_header *h, struct trit_error *err)
+{
+    uint64_t n = chunks_of(seg->payload_bytes);
+    const uint64_t *want = (const void *)(seg->map + sizeof *h);
+    if (XXH3_64bits(want, n * sizeof *want) != h->table_sum)
+        return trit_fail(err, TRIT_EFORMAT, "%s: checksum table damaged", seg->name);
+    uint64_t *got = mem_zalloc(n, sizeof *got);
+    if (!got)
+        return trit_fail(err, TRIT_ENOMEM, "no memory to verify %s", seg->name);
+    int rc = sum_payload(seg, got, NULL, err);
+    for (uint64_t i = 0; rc == 0 && i < n; i++)
+        if (got[i] != want[i])
+            rc = trit_fail(err, TRIT_EFORMAT, "%s: chunk %llu of %llu damaged", seg->name,
+                           (unsigned long long)i, (unsigned long long)n);
+    mem_free(got);
+    return rc;
+}
+
+/* True while some process holds the .building file of this segment. */
+static bool being_built(const char *name)
+{
+    char path[SEGMENT_PATH_BYTES];
+    segment_path(name, SEGMENT_BUILDING, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return false;
+    bool alive = flock(fd, LOCK_SH | LOCK_NB) != 0;
+    close(fd);
+    return alive;
+}
+
+static int try_attach(const struct segment_source *src, struct segment *seg, struct trit_error *err)
+{
+    char path[SEGMENT_PATH_BYTES];
+    segment_path(seg->name, "", path);
+    seg->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (seg->fd < 0)
+        return trit_fail(err, TRIT_ENOENT, "%s: %s", path, strerror(errno));
+    /* Shared for as long as we live; the builder turns its exclusive lock into one right after it
+     * has published, so this waits a moment at most. */
+    while (flock(seg->fd, LOCK_SH) != 0)
+        if (errno != EINTR)
+            return trit_fail(err, TRIT_EIO, "%s: %s", path, strerror(errno));
+    struct segment_header h;
+    if (!segment_check_header(seg->fd, &h) ||
+        memcmp(h.source.digest, src->digest, sizeof h.source.digest) != 0 ||
+        h.source.layout != src->layout || h.source.tables != src->tables)
+        return trit_fail(err, TRIT_EFORMAT, "%s: not a segment of this model", seg->name);
+    seg->payload_bytes = h.payload_bytes;
+    seg->map_bytes = h.file_bytes;
+    int rc = map_file(seg, PROT_READ, err);
+    return rc ? rc : verify(seg, &h, err);
+}
+
+int segment_attach(const struct segment_source *src, struct segment *seg, struct trit_error *err)
+{
+    *seg = (struct segment){.fd = -1, .shared = true, .attached = true, .source = *src};
+    name_of(src, seg->name, sizeof seg->name);
+    for (unsigned waited = 0; being_built(seg->name); waited++) {
+        log_progress("waiting for another process to pack the weights (%u s)", waited / 20);
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    }
+    log_progress(NULL);
+    int rc = try_attach(src, seg, err);
+    if (rc == -TRIT_EFORMAT) {
+        log_warn("segment-damaged name=%s action=removed", seg->name);
+        segment_remove(seg->name, NULL);
+        rc = -TRIT_ENOENT;
+    }
+    if (rc)
+        segment_close(seg);
+    return rc;
+}
+
+/* ------------------------------------------------------------------ building */
+
+/*
+ * Create <name>.building and lock it.  Between creating and locking another process may take the
+ * lock, think us dead and remove the file; so after locking, the name must still be ours.
+ */
+static int open_building(const char *path, struct trit_error *err)
+{
+    for (int tries = 0; tries < 100; tries++) {
+        struct stat mine, named;
+        int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0 && errno == EEXIST) {
+            fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+            if (fd < 0)
+                continue;
+            bool dead = flock(fd, LOCK_EX | LOCK_NB) == 0;
+            if (dead) {
+                log_notice("segment-leftover path=%s action=removed", path);
+                unlink(path);
+            }
+            close(fd);
+            if (!dead)
+                return trit_fail(err, TRIT_EBUSY, "%s: another process is building it", path);
+            continue;
+        }
+        if (fd < 0)
+            return trit_fail(err, TRIT_EIO, "%s: %s", path, strerror(errno));
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &mine) == 0 && stat(path, &named) == 0 &&
+            mine.st_ino == named.st_ino && mine.st_dev == named.st_dev)
+            return fd;
+        close(fd);
+    }
+    return trit_fail(err, TRIT_EBUSY, "%s: cannot be created and kept", path);
+}
+
+/* Have every page now, so that a full tmpfs is an error here and not SIGBUS later. */
+static int allocate(int fd, size_t bytes, const char *where, struct trit_error *err)
+{
+    int rc = posix_fallocate(fd, 0, (off_t)bytes);
+    if (rc == 0)
+        return 0;
+    struct statvfs vfs;
+    unsigned long long left = 0;
+    if (fstatvfs(fd, &vfs) == 0)
+        left = (unsigned long long)vfs.f_bavail * vfs.f_frsize;
+    return trit_fail(
+        err, TRIT_ENOMEM,
+        "%s: the packed weights need %zu MiB and %llu MiB are free (%s); make room, or "
+        "use --no-shared to keep them in private memory",
+        where, bytes >> 20, left >> 20, strerror(rc));
+}
+
+int segment_create(const struct segment_source *src, size_t payload_bytes, bool shared,
+                   struct segment *seg, struct trit_error *err)
+{
+    *seg = (struct segment){.fd = -1,
+                            .shared = shared,
+                            .writable = true,
+                            .source = *src,
+                            .payload_bytes = payload_bytes};
+    seg->map_bytes = payload_offset(chunks_of(payload_bytes)) + round_up(payload_bytes, 4096);
+    char path[SEGMENT_PATH_BYTES] = "memfd";
+    if (shared) {
+        name_of(src, seg->name, sizeof seg->name);
+        segment_path(seg->name, SEGMENT_BUILDING, path);
+        seg->fd = open_building(path, err);
+        if (seg->fd < 0) {
+            int rc = seg->fd;
+            seg->fd = -1;
+            return rc;
+        }
+    } else {
+        seg->fd = memfd_create("tritd-weights", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (seg->fd < 0)
+            return trit_fail(err, TRIT_ENOMEM, "memfd_create: %s", strerror(errno));
+    }
+    int rc = allocate(seg->fd, seg->map_bytes, path, err);
+    if (rc == 0)
+        rc = map_file(seg, PROT_READ | PROT_WRITE, err);
+    if (rc)
+        segment_close(seg);
+    return rc;
+}
+
+/* A memfd is sealed by the kernel for good; a named file by its mode and by nobody having it open
+ * for writing any more. */
+static int forbid_writing(struct segment *seg, struct trit_error *err)
+{
+    int rc = seg->shared ? fchmod(seg->fd, 0400)
+                         : fcntl(seg->fd, F_ADD_SEALS,
+                                 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+    if (rc != 0)
+        return trit_fail(err, TRIT_EIO, "cannot seal the weights: %s", strerror(errno));
+    return 0;
+}
+
+static int publish(struct segment *seg, struct trit_error *err)
+{
+    char from[SEGMENT_PATH_BYTES], to[SEGMENT_PATH_BYTES];
+    segment_path(seg->name, SEGMENT_BUILDING, from);
+    segment_path(seg->name, "", to);
+    if (rename(from, to) != 0)
+        return trit_fail(err, TRIT_EIO, "%s: cannot be renamed: %s", from, strerror(errno));
+    /* From now on we are a reader: a read-only descriptor and a shared lock like everybody's.  The
+     * new descriptor is locked before the old one is closed, so the file is never without a lock
+     * for long; nobody takes an exclusive lock on a finished segment anyway. */
+    int fd = open(to, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return trit_fail(err, TRIT_EIO, "%s: %s", to, strerror(errno));
+    close(seg->fd);
+    seg->fd = fd;
+    if (flock(fd, LOCK_SH) != 0)
+        return trit_fail(err, TRIT_EIO, "%s: %s", to, strerror(errno));
+    return 0;
+}
+
+int segment_seal(struct segment *seg, struct trit_error *err)
+{
+    trit_assert(seg->writable);
+    struct segment_header *h = (void *)seg->map;
+    uint64_t n = chunks_of(seg->payload_bytes), *sums = (void *)(seg->map + sizeof *h);
+    int rc = sum_payload(seg, sums, "checking the packed weights", err);
+    if (rc)
+        return rc;
+    *h = (struct segment_header){.magic = SEGMENT_MAGIC,
+                                 .version = SEGMENT_VERSION,
+                                 .source = seg->source,
+                                 .payload_bytes = seg->payload_bytes,
+                                 .file_bytes = seg->map_bytes,
+                                 .table_sum = XXH3_64bits(sums, n * sizeof *sums)};
+    h->header_sum = segment_header_sum(h);
+    unmap(seg);
+    rc = forbid_writing(seg, err);
+    if (rc == 0 && seg->shared)
+        rc = publish(seg, err);
+    if (rc == 0)
+        rc = map_file(seg, PROT_READ, err);
+    if (rc == 0)
+        seg->writable = false;
+    return rc;
+}
+
+void segment_lock_memory(struct segment *seg)
+{
+    seg->locked = mlock(seg->map, seg->map_bytes) == 0;
+}
+
+void segment_close(struct segment *seg)
+{
+    unmap(seg);
+    if (seg->writable && seg->shared && seg->fd >= 0) {
+        char path[SEGMENT_PATH_BYTES];
+        segment_path(seg->name, SEGMENT_BUILDING, path);
+        unlink(path);
+    }
+    if (seg->fd >= 0)
+        close(seg->fd);
+    seg->fd = -1;
+}

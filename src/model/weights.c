@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weights.c - from the tensors of a file to the payload of a segment.
+ *
+ * A plan: which tensor plays which role, and where its packed form lies.  pack.c carries it out.
+ *
+ * The arrangement of the payload is part of the segment's format: change it, and SEGMENT_VERSION in
+ * segment-file.h must go up.
+ */
+#include "config.h"
+#include "model/load-parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/base.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/arch.h"
+#include "model/quant.h"
+
+/* ------------------------------------------------------------------ the graph's tensors, as data
+ */
+
+enum width { DIM, FFN, Q_DIM, KV_DIM, HEAD_DIM };
+enum when { ALWAYS, WITH_SUB_NORMS, WITH_QK_NORMS };
+
+/* "blk.N.<name>.weight", rows x cols; rows is unused for vectors. */
+static const struct role {
+    const char *name;
+    enum width rows, cols;
+    enum when when;
+    size_t linear, vector; /* offset in struct layer of one of the two; the other is SIZE_MAX */
+} roles[] = {
+#define LINEAR(name, field, rows, cols)                                                            \
+    {                                                                                              \
+        name, rows, cols, ALWAYS, offsetof(struct layer, field), SIZE_MAX                          \
+    }
+#define VECTOR(name, field, cols, when)                                                            \
+    {                                                                                              \
+        name, DIM, cols, when, SIZE_MAX, offsetof(struct layer, field)                             \
+    }
+    VECTOR("attn_norm", attn_norm, DIM, ALWAYS),
+    LINEAR("attn_q", q, Q_DIM, DIM),
+    LINEAR("attn_k", k, KV_DIM, DIM),
+    LINEAR("attn_v", v, KV_DIM, DIM),
+    VECTOR("attn_q_norm", attn_q_norm, HEAD_DIM, WITH_QK_NORMS),
+    VECTOR("attn_k_norm", attn_k_norm, HEAD_DIM, WITH_QK_NORMS),
+    VECTOR("attn_sub_norm", attn_sub_norm, Q_DIM, WITH_SUB_NORMS),
+    LINEAR("attn_output", o, DIM, Q_DIM),
+    VECTOR("ffn_norm", ffn_norm, DIM, ALWAYS),
+    LINEAR("ffn_gate", gate, FFN, DIM),
+    LINEAR("ffn_up", up, FFN, DIM),
+    VECTOR("ffn_sub_norm", ffn_sub_norm, FFN, WITH_SUB_NORMS),
+    LINEAR("ffn_down", down, DIM, FFN),
+#undef LINEAR
+#undef VECTOR
+};
+
+static uint32_t width_of(const struct hparams *hp, enum width w)
+{
+    switch (w) {
+    case DIM:
+        return hp->dim;
+    case FFN:
+        return hp->ffn;
+    case Q_DIM:
+        return hp->n_heads * hp->head_dim;
+    case KV_DIM:
+        return hp->n_kv_heads * hp->head_dim;
+    case HEAD_DIM:
+        return hp->head_dim;
+    }
+    trit_unreachable("width");
+}
+
+static bool applies(const struct arch *a, enum when when)
+{
+    return when == ALWAYS || (when == WITH_SUB_NORMS ? a->sub_norms : a->qk_norms);
+}
+
+/* ------------------------------------------------------------------ planning */
+
+struct planner {
+    const struct gguf *g;
+    const struct model_options *opt;
+    struct model *m;
+    struct weights_plan *plan;
+    struct trit_error *err;
+    size_t n_used; /* tensors of the file that have found a role */
+};
+
+static int find(struct planner *p, const char *name, uint64_t rows, uint64_t cols, bool required,
+                const struct gguf_tensor **out)
+{
+    const struct gguf_tensor *t = gguf_tensor(p->g, name);
+    *out = t;
+    if (!t)
+        return required ? trit_fail(p->err, TRIT_EFORMAT, "%s: tensor %s is missing",
+                                    gguf_path(p->g), name)
+                        : 0;
+    p->n_used++;
+    uint64_t got_rows = t->n_dims > 1 ? t->ne[1] : 1;
+    if (t->n_dims > 2 || t->ne[0] != cols || got_rows != rows)
+        return trit_fail(p->err, TRIT_EFORMAT,
+                         "%s: tensor %s is [%" PRIu64 ", %" PRIu64 "], expected [%" PRIu64
+                         ", %" PRIu64 "]",
+                         gguf_path(p->g), name, t->ne[0], got_rows, cols, rows);
+    if (!t->quant)
+        return trit_fail(p->err, TRIT_EUNSUPP, "%s: tensor %s has encoding %u, which is unknown",
+                         gguf_path(p->g), name, t->type);
+    return 0;
+}
+
+/* Reserve room in the payload. */
+static size_t place(struct planner *p, size_t bytes)
+{
+    size_t at = round_up(p->plan->payload_bytes, 64);
+    p->plan->payload_bytes = at + bytes;
+    return at;
+}
+
+static int add(struct planner *p, struct weights_item item)
+{
+    struct weights_plan *plan = p->plan;
+    if (plan->n == plan->cap) {
+        size_t cap = MAX(2 * plan->cap, (size_t)64);
+        struct weights_item *items = mem_resize(plan->items, cap, sizeof *items);
+        if (!items)
+            return trit_fail(p->err, TRIT_ENOMEM, "no memory to plan the weights");
+        plan->items = items;
+        plan->cap = cap;
+    }
+    item.at = place(p, item.bytes);
+    if (item.scale_bytes)
+        item.scales_at = place(p, item.scale_bytes);
+    plan->items[plan->n++] = item;
+    p->m->n_params += item.t->ne[0] * (item.t->n_dims > 1 ? item.t->ne[1] : 1);
+    return 0;
+}
+
+static bool is_float(const struct quant_info *q)
+{
+    return q->type == QUANT_F32 || q->type == QUANT_F16 || q->type == QUANT_BF16;
+}
+
+static int add_vector(struct planner *p, const char *name, uint32_t n, bool required,
+                      const float **dst)
+{
+    const struct gguf_tensor *t;
+    int rc = find(p, name, 1, n, required, &t);
+    if (rc || !t)
+        return rc;
+    if (!is_float(t->quant))
+        return trit_fail(p->err, TRIT_EUNSUPP, "%s: tensor %s is %s, expected F32, F16 or BF16",
+                         gguf_path(p->g), name, t->quant->name);
+    return add(p, (struct weights_item){.t = t, .vector = dst, .bytes = n * sizeof(float)});
+}
+
+static int add_table(struct planner *p, const char *name, bool required, struct table *table,
+                     bool *found)
+{
+    const struct hparams *hp = &p->m->hp;
+    const struct gguf_tensor *t;
+    int rc = find(p, name, hp->vocab, hp->dim, required, &t);
+    if (found)
+        *found = t != NULL;
+    if (rc || !t)
+        return rc;
+    if (t->quant->ternary)
+        return trit_fail(p->err, TRIT_EUNSUPP,
+                         "%s: tensor %s is %s; ternary embeddings are not supported yet",
+                         gguf_path(p->g), name, t->quant->name);
+    table_shape(table, p->opt->tables, hp->vocab, hp->dim);
+    return add(p, (struct weights_item){.t = t,
+                                        .table = table,
+                                        .bytes = table_data_bytes(table),
+                                        .scale_bytes = table_scale_bytes(table)});
+}
+
+static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32_t cols,
+                      struct linear *w)
+{
+    char name[96];
+    const struct gguf_tensor *t, *multiplier;
+    snprintf(name, sizeof name, "%s.weight", stem);
+    int rc = find(p, name, rows, cols, true, &t);
+    if (rc)
+        return rc;
+    if (!t->quant->ternary && !is_float(t->quant))
+        return trit_fail(p->err, TRIT_EUNSUPP,
+                         "%s: tensor %s is %s, expected a ternary encoding (TQ1_0, TQ2_0, I2_S) or "
+                         "floats that hold ternary values",
+                         gguf_path(p->g), name, t->quant->name);
+    snprintf(name, sizeof name, "%s.scale", stem);
+    rc = find(p, name, 1, 1, false, &multiplier);
+    if (rc)
+        return rc;
+    if (multiplier && multiplier->type != QUANT_F32)
+        return trit_fail(p->err, TRIT_EUNSUPP, "%s: tensor %s is not F32", gguf_path(p->g), name);
+    layout_shape(w, p->opt->layout, rows, cols, cols);
+    return add(p, (struct weights_item){.t = t,
+                                        .multiplier = multiplier,
+                                        .linear = w,
+                                        .bytes = layout_code_bytes(w),
+                                        .scale_bytes = layout_scale_bytes(w)});
+}
+
+static int plan_layer(struct planner *p, uint32_t i)
+{
+    const struct hparams *hp = &p->m->hp;
+    char *layer = (char *)&p->m->layers[i], name[64];
+    int rc = 0;
+    for (size_t k = 0; rc == 0 && k < ARRAY_LEN(roles); k++) {
+        const struct role *r = &roles[k];
+        uint32_t rows = width_of(hp, r->rows), cols = width_of(hp, r->cols);
+        if (!applies(p->m->arch, r->when))
+            continue;
+        if (r->linear != SIZE_MAX) {
+            snprintf(name, sizeof name, "blk.%u.%s", i, r->name);
+            rc = add_linear(p, name, rows, cols, (void *)(layer + r->linear));
+        } else {
+            snprintf(name, sizeof name, "blk.%u.%s.weight", i, r->name);
+            rc = add_vector(p, name, cols, true, (void *)(layer + r->vector));
+        }
+    }
+    return rc;
+}
+
+/* A tensor without a role would change the answers if it were ignored (a bias, say): refuse. */
+static int refuse_leftover(struct planner *p)
+{
+    for (size_t i = 0; i < gguf_n_tensors(p->g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(p->g, i);
+        bool used = false;
+        for (size_t k = 0; !used && k < p->plan->n; k++)
+            used = p->plan->items[k].t == t || p->plan->items[k].multiplier == t;
+        if (!used)
+            return trit_fail(p->err, TRIT_EUNSUPP,
+                             "%s: tensor %s has no place in the %s architecture", gguf_path(p->g),
+                             t->name, p->m->arch->name);
+    }
+    return 0;
+}
+
+int weights_plan(const struct gguf *g, const struct model_options *opt, struct model *m,
+                 struct weights_plan *plan, struct trit_error *err)
+{
+    *plan = (struct weights_plan){0};
+    struct planner p = {g, opt, m, plan, err, 0};
+    m->layers = mem_zalloc(m->hp.n_layers, sizeof *m->layers);
+    if (!m->layers)
+        return trit_fail(err, TRIT_ENOMEM, "no memory for %u layers", m->hp.n_layers);
+    bool own_head = false;
+    int rc = add_table(&p, "token_embd.weight", true, &m->embedding, NULL);
+    if (rc == 0 && m->arch->head == HEAD_OPTIONAL)
+        rc = add_table(&p, "output.weight", false, &m->head, &own_head);
+    else if (rc == 0 && gguf_tensor(g, "output.weight"))
+        log_warn("tensor-ignored name=output.weight reason=\"%s ties its head\"", m->arch->name);
+    if (rc == 0)
+        rc = add_vector(&p, "output_norm.weight", m->hp.dim, true, &m->output_norm);
+    if (rc == 0)
+        rc = add_vector(&p, "rope_freqs.weight", m->hp.rope_dims / 2, false, &m->rope_freqs);
+    for (uint32_t i = 0; rc == 0 && i < m->hp.n_layers; i++)
+        rc = plan_layer(&p, i);
+    p.n_used += m->arch->head == HEAD_TIED && gguf_tensor(g, "output.weight") != NULL;
+    if (rc == 0 && p.n_used != gguf_n_tensors(g))
+        rc = refuse_leftover(&p);
+    return rc;
+}
+
+void weights_plan_free(struct weights_plan *plan)
+{
+    mem_free(plan->items);
+    *plan = (struct weights_plan){0};
+}
+
+void weights_point(const struct weights_plan *plan, struct model *m, const uint8_t *payload)
+{
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct weights_item *it = &plan->items[i];
+        const void *scales = it->scale_bytes ? payload + it->scales_at : NULL;
+        if (it->linear) {
+            it->linear->codes = payload + it->at;
+            it->linear->scales = scales;
+        } else if (it->table) {
+            it->table->data = payload + it->at;
+            it->table->scales = scales;
+        } else {
+            *it->vector = (const void *)(payload + it->at);
+        }
+    }
+    if (!m->head.data)
+        m->head = m->embedding;
+}

@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_quant.c - decoders against hand-made vectors, against the format's formulas spelled out
+ * value by value, and against the writers.
+ */
+#include "config.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "model/gguf.h"
+#include "model/quant.h"
+
+static uint64_t seed;
+
+static uint32_t rnd(void)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(seed >> 33);
+}
+
+static void random_trits(int8_t *t, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        t[i] = (int8_t)(rnd() % 3) - 1;
+}
+
+static uint32_t bits_of(float f)
+{
+    uint32_t b;
+    memcpy(&b, &f, sizeof b);
+    return b;
+}
+
+static const struct quant_info *info(enum quant_type type)
+{
+    const struct quant_info *q = quant_find(type);
+    ck_assert_ptr_nonnull(q);
+    ck_assert_uint_eq(q->type, type);
+    return q;
+}
+
+START_TEST(table_of_types)
+{
+    static const struct {
+        enum quant_type type;
+        const char *name;
+        unsigned values, bytes;
+        bool ternary;
+    } expected[] = {
+        {QUANT_F32, "F32", 1, 4, false},       {QUANT_F16, "F16", 1, 2, false},
+        {QUANT_BF16, "BF16", 1, 2, false},     {QUANT_Q4_0, "Q4_0", 32, 18, false},
+        {QUANT_Q8_0, "Q8_0", 32, 34, false},   {QUANT_Q4_K, "Q4_K", 256, 144, false},
+        {QUANT_Q6_K, "Q6_K", 256, 210, false}, {QUANT_TQ1_0, "TQ1_0", 256, 54, true},
+        {QUANT_TQ2_0, "TQ2_0", 256, 66, true}, {QUANT_I2_S, "I2_S", 1, 0, true},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+        const struct quant_info *q = info(expected[i].type);
+        ck_assert_str_eq(q->name, expected[i].name);
+        ck_assert_uint_eq(q->block_values, expected[i].values);
+        ck_assert_uint_eq(q->block_bytes, expected[i].bytes);
+        ck_assert(q->ternary == expected[i].ternary);
+    }
+    ck_assert_ptr_null(quant_find(3));
+    ck_assert_ptr_null(quant_find(QUANT_Q2_0));
+    ck_assert_ptr_null(quant_find(UINT32_MAX));
+}
+END_TEST
+
+START_TEST(tensor_bytes)
+{
+    uint64_t b = 0;
+    ck_assert_int_eq(quant_tensor_bytes(info(QUANT_F32), 3, 5, &b), 0);
+    ck_assert_uint_eq(b, 60);
+    ck_assert_int_eq(quant_tensor_bytes(info(QUANT_TQ1_0), 7, 512, &b), 0);
+    ck_assert_uint_eq(b, 7 * 2 * 54);
+    ck_assert_int_eq(quant_tensor_bytes(info(QUANT_I2_S), 6912, 2560, &b), 0);
+    ck_assert_uint_eq(b, 6912 * 2560 / 4 + 32);
+    ck_assert_int_eq(quant_tensor_bytes(info(QUANT_I2_S), 64, 100, &b), 0);
+    ck_assert_uint_eq(b, 1632);
+    ck_assert_int_eq(quant_tensor_bytes(info(QUANT_I2_S), 1, 100, &b), -TRIT_EFORMAT);
+    ck_assert_int_eq(quant_tensor_bytes(info(QUANT_TQ2_0), 4, 8640, &b), -TRIT_EFORMAT);
+    ck_assert_int_eq(quant_tensor_bytes(info(QUANT_Q8_0), 4, 33, &b), -TRIT_EFORMAT);
+    ck_assert_int_eq(quant_tensor_bytes(info(QUANT_F32), 1ull << 62, 1, &b), -TRIT_ETOOBIG);
+    ck_assert_int_eq(quant_tensor_bytes(info(QUANT_F16), 1ull << 32, 1ull << 32, &b),
+                     -TRIT_ETOOBIG);
+    ck_assert_int_eq(quant_tensor_bytes(info(QUANT_I2_S), 1ull << 60, 128, &b), -TRIT_ETOOBIG);
+}
+END_TEST
+
+/* By the definition of binary16 (IEEE 754-2008, 3.4), in double arithmetic. */
+static double f16_by_definition(unsigned h)
+{
+    unsigned e = h >> 10 & 31, m = h & 1023;
+    double v = e == 0 ? ldexp(m, -24) : e < 31 ? ldexp(1024 + m, (int)e - 25) : m ? NAN : INFINITY;
+    return h & 0x8000 ? -v : v;
+}
+
+START_TEST(f16_every_value)
+{
+    for (unsigned h = 0; h < 65536; h++) {
+        float f = quant_f16_to_f32((uint16_t)h);
+        double want = f16_by_definition(h);
+        if (isnan(want)) {
+            ck_assert_msg(isnan(f), "%04x", h);
+            ck_assert_msg(isnan(quant_f16_to_f32(quant_f32_to_f16(f))), "%04x", h);
+            continue;
+        }
+        ck_assert_msg((double)f == want && !signbit(f) == !signbit(want), "%04x gave %g", h,
+                      (double)f);
+        ck_assert_uint_eq(quant_f32_to_f16(f), h);
+    }
+}
+END_TEST
+
+/* Between every two neighbours: below, on and above the middle; on it the even one wins. */
+START_TEST(f16_rounds_to_nearest_even)
+{
+    for (unsigned h = 0; h < 0x7c00; h++) {
+        double a = f16_by_definition(h);
+        double b = h == 0x7bff ? 65536 : f16_by_definition(h + 1);
+        float middle = (float)((a + b) / 2);
+        ck_assert_msg((double)middle == (a + b) / 2, "the middle is not a float");
+        ck_assert_uint_eq(quant_f32_to_f16(middle), h & 1 ? h + 1 : h);
+        ck_assert_uint_eq(quant_f32_to_f16(nextafterf(middle, 0)), h);
+        ck_assert_uint_eq(quant_f32_to_f16(nextafterf(middle, INFINITY)), h + 1);
+        ck_assert_uint_eq(quant_f32_to_f16(-middle), 0x8000 | (h & 1 ? h + 1 : h));
+    }
+    ck_assert_uint_eq(quant_f32_to_f16(INFINITY), 0x7c00);
+    ck_assert_uint_eq(quant_f32_to_f16(-1e30f), 0xfc00);
+    ck_assert_uint_eq(quant_f32_to_f16(1e-30f), 0);
+    ck_assert_uint_eq(quant_f32_to_f16(-0.0f), 0x8000);
+}
+END_TEST
+
+START_TEST(plain_floats)
+{
+    static const unsigned char f32[] = {0, 0, 0x80, 0x3f, 0, 0, 0x20, 0xc1};
+    static const unsigned char f16[] = {0x00, 0x3c, 0x00, 0xc9, 0xff, 0x7b, 0x01, 0x00};
+    static const unsigned char bf16[] = {0x80, 0x3f, 0x20, 0xc1, 0xc0, 0x7f};
+    float x[4];
+    quant_floats(info(QUANT_F32), f32, x, 2);
+    ck_assert(x[0] == 1.0f && x[1] == -10.0f);
+    quant_floats(info(QUANT_F16), f16, x, 4);
+    ck_assert(x[0] == 1.0f && x[1] == -10.0f && x[2] == 65504.0f && x[3] == 0x1p-24f);
+    quant_floats(info(QUANT_BF16), bf16, x, 3);
+    ck_assert(x[0] == 1.0f && x[1] == -10.0f && isnan(x[2]));
+}
+END_TEST
+
+START_TEST(q8_0_blocks)
+{
+    unsigned char b[2 * 34] = {0x00, 0x38}; /* 0.5 */
+    float x[64];
+    for (int i = 0; i < 32; i++)
+        b[2 + i] = (unsigned char)(i * 8 - 128);
+    b[34] = 0x00, b[35] = 0xbc; /* -1 */
+    b[36 + 31] = 0x7f;
+    quant_floats(info(QUANT_Q8_0), b, x, 64);
+    for (int i = 0; i < 32; i++)
+        ck_assert(x[i] == 0.5f * (float)(i * 8 - 128));
+    ck_assert(x[63] == -127.0f && x[62] == 0.0f);
+}
+END_TEST
+
+START_TEST(q8_0_writer)
+{
+    float x[96], y[96];
+    unsigned char b[3 * 34];
+    for (int i = 0; i < 96; i++)
+        x[i] = i >= 64 ? 0.0f : (float)(int)(rnd() % 2001) / 100.0f - 10.0f;
+    x[5] = 12.7f;
+    quant_write_q8_0(x, b, 96);
+    quant_floats(info(QUANT_Q8_0), b, y, 96);
+    for (int i = 0; i < 96; i++) /* Half a step, and the rounding of the scale itself. */
+        ck_assert_msg(fabsf(x[i] - y[i]) <= 0.0501f + 0.0005f * fabsf(x[i]), "%d: %g %g", i,
+                      (double)x[i], (double)y[i]);
+    ck_assert_int_eq((signed char)b[2 + 5], 127);
+}
+END_TEST
+
+START_TEST(q4_0_blocks)
+{
+    unsigned char b[18] = {0x00, 0x40}; /* 2.0 */
+    float x[32];
+    for (int i = 0; i < 16; i++)
+        b[2 + i] = (unsigned char)(i | (15 - i) << 4);
+    quant_floats(info(QUANT_Q4_0), b, x, 32);
+    for (int i = 0; i < 16; i++) {
+        ck_assert(x[i] == 2.0f * (float)(i - 8));
+        ck_assert(x[i + 16] == 2.0f * (float)(7 - i));
+    }
+}
+END_TEST
+
+/* Value by value as the format's description reads, over random blocks. */
+START_TEST(q6_k_blocks)
+{
+    unsigned char b[210];
+    float x[256];
+    for (int round = 0; round < 50; round++) {
+        for (size_t i = 0; i < sizeof b; i++)
+            b[i] = (unsigned char)rnd();
+        b[208] = 0x00, b[209] = 0x34; /* 0.25 */
+        quant_floats(info(QUANT_Q6_K), b, x, 256);
+        for (int i = 0; i < 256; i++) {
+            int h = i / 128, k = i % 128 / 32, l = i % 32;
+            int low = b[64 * h + 32 * (k % 2) + l];
+            low = k >= 2 ? low / 16 : low % 16;
+            int high = b[128 + 32 * h + l] >> (2 * k) & 3;
+            int scale = (signed char)b[192 + i / 16];
+            ck_assert_msg(x[i] == 0.25f * (float)(scale * (low + 16 * high - 32)), "value %d", i);
+        }
+    }
+}
+END_TEST
+
+START_TEST(q4_k_blocks)
+{
+    unsigned char b[144];
+    float x[256];
+    for (int round = 0; round < 50; round++) {
+        for (size_t i = 0; i < sizeof b; i++)
+            b[i] = (unsigned char)rnd();
+        b[0] = 0x00, b[1] = 0x34; /* 0.25 */
+        b[2] = 0x00, b[3] = 0x38; /* 0.5 */
+        const unsigned char *s = b + 4;
+        quant_floats(info(QUANT_Q4_K), b, x, 256);
+        for (int i = 0; i < 256; i++) {
+            int j = i / 32;
+            int scale = j < 4 ? s[j] % 64 : s[j + 4] % 16 + s[j - 4] / 64 * 16;
+            int min = j < 4 ? s[j + 4] % 64 : s[j + 4] / 16 + s[j] / 64 * 16;
+            int q = b[16 + i / 64 * 32 + i % 32];
+            q = i % 64 < 32 ? q % 16 : q / 16;
+            ck_assert_msg(x[i] == 0.25f * (float)(scale * q) - 0.5f * (float)min, "value %d", i);
+        }
+    }
+}
+END_TEST
+
+/* All numbers of five base-3 digits: the byte is ceil(v * 256 / 243), the first digit the most
+ * significant.  The place of each digit is spelled out as the format has it. */
+START_TEST(tq1_every_byte)
+{
+    for (int v = 0; v < 243; v++) {
+        unsigned char b[54];
+        int8_t t[256];
+        float scale = 0;
+        memset(b, (v * 256 + 242) / 243, 48);
+        memset(b + 48, (v / 3 * 3 * 256 + 242) / 243, 4);
+        b[52] = 0x00, b[53] = 0x3e; /* 1.5 */
+        ck_assert_int_eq(quant_trits(info(QUANT_TQ1_0), b, t, &scale, 256), 0);
+        ck_assert(scale == 1.5f);
+        for (int i = 0; i < 256; i++) {
+            int digit = i < 160 ? i / 32 : i < 240 ? (i - 160) / 16 : (i - 240) / 4, rest = v;
+            for (int k = 4; k > digit; k--)
+                rest /= 3;
+            ck_assert_msg(t[i] == rest % 3 - 1, "value %d of number %d", i, v);
+        }
+    }
+}
+END_TEST
+
+START_TEST(tq1_odd_bytes_are_safe)
+{
+    unsigned char b[54];
+    int8_t t[256];
+    float scale;
+    for (int v = 0; v < 256; v++) {
+        memset(b, v, sizeof b);
+        ck_assert_int_eq(quant_trits(info(QUANT_TQ1_0), b, t, &scale, 256), 0);
+        for (int i = 0; i < 256; i++)
+            ck_assert(t[i] >= -1 && t[i] <= 1);
+    }
+}
+END_TEST
+
+START_TEST(tq2_by_hand)
+{
+    unsigned char b[66] = {0};
+    int8_t t[256];
+    float scale;
+    b[64] = 0x00, b[65] = 0xb8; /* -0.5 */
+    b[0] = 0x24;                /* fields 0, 1, 2, 0 */
+    b[32 + 5] = 0x81;           /* fields 1, 0, 0, 2 */
+    ck_assert_int_eq(quant_trits(info(QUANT_TQ2_0), b, t, &scale, 256), 0);
+    ck_assert(scale == -0.5f);
+    for (int i = 0; i < 256; i++) {
+        int want = i == 32 || i == 128 + 5 ? 0 : i == 64 || i == 128 + 96 + 5 ? 1 : -1;
+        ck_assert_msg(t[i] == want, "value %d is %d", i, t[i]);
+    }
+}
+END_TEST
+
+START_TEST(tq2_code_3_is_refused_everywhere)
+{
+    for (int at = 0; at < 256; at++) {
+        unsigned char b[2 * 66];
+        int8_t t[512];
+        float scales[2];
+        memset(b, 0x55, sizeof b);
+        ck_assert_int_eq(quant_trits(info(QUANT_TQ2_0), b, t, scales, 512), 0);
+        b[66 + at / 4] |= (unsigned char)(3 << (at % 4 * 2));
+        ck_assert_int_eq(quant_trits(info(QUANT_TQ2_0), b, t, scales, 512), -TRIT_EFORMAT);
+    }
+}
+END_TEST
+
+START_TEST(tq_round_trips)
+{
+    enum { N = 256 * 40 };
+    static int8_t t[N], back[N];
+    static unsigned char b[66 * 40];
+    float scales[40];
+    for (int round = 0; round < 20; round++) {
+        random_trits(t, N);
+        float scale = quant_f16_to_f32((uint16_t)(rnd() % 0x7c00));
+        memset(back, 9, N);
+        quant_write_tq1(t, scale, b, N);
+        ck_assert_int_eq(quant_trits(info(QUANT_TQ1_0), b, back, scales, N), 0);
+        ck_assert_mem_eq(t, back, N);
+        ck_assert(scales[0] == scale && scales[39] == scale);
+        memset(back, 9, N);
+        quant_write_tq2(t, scale, b, N);
+        ck_assert_int_eq(quant_trits(info(QUANT_TQ2_0), b, back, scales, N), 0);
+        ck_assert_mem_eq(t, back, N);
+        ck_assert(scales[0] == scale && scales[39] == scale);
+    }
+}
+END_TEST
+
+START_TEST(i2s_by_hand)
+{
+    unsigned char codes[64];
+    int8_t t[256];
+    memset(codes, 0x55, sizeof codes);
+    codes[0] = 0x91;       /* fields from the top: 2, 1, 0, 1 for values 0, 32, 64, 96 */
+    codes[32 + 31] = 0x56; /* the last field of the last byte: value 255 */
+    ck_assert_int_eq(quant_i2s_trits(codes, 256, 0, t, 256), 0);
+    for (int i = 0; i < 256; i++)
+        ck_assert_msg(t[i] == (i == 0 || i == 255 ? 1 : i == 64 ? -1 : 0), "value %d", i);
+}
+END_TEST
+
+/* Rows of 100 and of 8640 / 128 = 67.5 blocks begin anywhere in a block; so does this. */
+START_TEST(i2s_every_phase)
+{
+    enum { TOTAL = 128 * 6 };
+    int8_t t[TOTAL], back[TOTAL + 1];
+    unsigned char b[TOTAL / 4 + 32];
+    random_trits(t, TOTAL);
+    quant_write_i2s(t, 1.25f, b, TOTAL);
+    for (size_t first = 0; first <= TOTAL; first++)
+        for (size_t n = 0; n <= TOTAL - first; n += n < 130 ? 1 : 61) {
+            memset(back, 9, sizeof back);
+            ck_assert_int_eq(quant_i2s_trits(b, TOTAL, first, back, n), 0);
+            ck_assert_msg(memcmp(back, t + first, n) == 0 && back[n] == 9, "%zu + %zu", first, n);
+        }
+    float scale;
+    memcpy(&scale, b + TOTAL / 4, sizeof scale);
+    ck_assert(scale == 1.25f);
+    for (int i = 4; i < 32; i++)
+        ck_assert_uint_eq(b[TOTAL / 4 + i], 0);
+}
+END_TEST
+
+START_TEST(i2s_code_3_is_refused_where_it_counts)
+{
+    for (unsigned at = 0; at < 256; at++) {
+        unsigned char b[64];
+        int8_t t[256];
+        memset(b, 0x55, sizeof b);
+        b[at / 128 * 32 + at % 32] |= (unsigned char)(3 << (6 - at % 128 / 32 * 2));
+        ck_assert_int_eq(quant_i2s_trits(b, 256, 0, t, 256), -TRIT_EFORMAT);
+        ck_assert_int_eq(quant_i2s_trits(b, 256, at, t, 1), -TRIT_EFORMAT);
+        ck_assert_int_eq(quant_i2s_trits(b, 256, 0, t, at), 0);
+        ck_assert_int_eq(quant_i2s_trits(b, 256, at + 1, t, 255 - at), 0);
+    }
+}
+END_TEST
+
+START_TEST(absmean_by_hand)
+{
+    /* Mean 1: trits by half-even rounding of w itself. */
+    static const float w[] = {0.5f, -0.5f, 0.50001f, -0.50001f, 1.5f, -2.0f, 2.49998f, 0.0f};
+    static const int8_t want[] = {0, 0, 1, -1, 1, -1, 1, 0};
+    struct quant_absmean a = {0};
+    int8_t t[8];
+    quant_absmean_add(&a, w, 3);
+    quant_absmean_add(&a, w + 3, 5);
+    float m = quant_absmean_scale(&a);
+    ck_assert(fabsf(m - 1.0f) < 1e-6f);
+    quant_absmean_trits(1.0f, w, t, 8);
+    ck_assert_mem_eq(t, want, 8);
+    struct quant_absmean tiny = {0};
+    float zero[4] = {0};
+    quant_absmean_add(&tiny, zero, 4);
+    ck_assert_uint_eq(bits_of(quant_absmean_scale(&tiny)), bits_of(1e-5f));
+    quant_absmean_trits(1e-5f, zero, t, 4);
+    ck_assert_int_eq(t[0], 0);
+}
+END_TEST
+
+/* The same model in four encodings: the trits and scales must be the same. */
+struct decoded {
+    int8_t *trits;
+    float scale;
+    size_t n;
+};
+
+static struct decoded decode_tensor(const struct gguf *g, const char *name)
+{
+    struct trit_error err = {0};
+    const struct gguf_tensor *t = gguf_tensor(g, name);
+    ck_assert_msg(t && t->quant, "%s", name);
+    struct decoded d = {.n = t->ne[0] * t->ne[1]};
+    d.trits = mem_zalloc(d.n, 1);
+    unsigned char *bytes = mem_zalloc(t->bytes, 1);
+    float *f = mem_zalloc(d.n, sizeof *f);
+    ck_assert_int_eq(gguf_read(g, t, 0, bytes, t->bytes, &err), 0);
+    if (t->type == QUANT_I2_S) {
+        ck_assert_int_eq(quant_i2s_trits(bytes, d.n, 0, d.trits, d.n), 0);
+        memcpy(&d.scale, bytes + d.n / 4, sizeof d.scale);
+    } else if (t->quant->ternary) {
+        ck_assert_int_eq(quant_trits(t->quant, bytes, d.trits, f, d.n), 0);
+        d.scale = f[0];
+        for (size_t i = 1; i < d.n / t->quant->block_values; i++)
+            ck_assert(f[i] == d.scale);
+    } else {
+        quant_floats(t->quant, bytes, f, d.n);
+        for (size_t i = 0; i < d.n; i++) {
+            d.scale = d.scale == 0 ? fabsf(f[i]) : d.scale;
+            ck_assert(f[i] == 0 || fabsf(f[i]) == d.scale);
+            d.trits[i] = (int8_t)((f[i] > 0) - (f[i] < 0));
+        }
+    }
+    mem_free(bytes);
+    mem_free(f);
+    return d;
+}
+
+static const char *shared_dir(void)
+{
+    const char *top = getenv("srcdir"), *given = getenv("TRIT_SHARED");
+    static char path[1000];
+    if (given)
+        return given;
+    snprintf(path, sizeof path, "%s/../shared", top ? top : ".");
+    return path;
+}
+
+START_TEST(oracle_models_hold_the_same_trits)
+{
+    static const char *const encodings[] = {"tq1_0", "tq2_0", "i2_s", "f16"};
+    struct gguf *g[4] = {0};
+    struct trit_error err = {0};
+    for (int e = 0; e < 4; e++) {
+        char path[1100];
+        snprintf(path, sizeof path, "%s/oracle/models/b158.%s.gguf", shared_dir(), encodings[e]);
+        int rc = gguf_open(path, &g[e], &err);
+        if (rc == -TRIT_ENOENT) {
+            printf("skipped: no %s (set TRIT_SHARED)\n", path);
+            return;
+        }
+        ck_assert_msg(rc == 0, "%s", err.text);
+    }
+    size_t seen = 0;
+    for (size_t i = 0; i < gguf_n_tensors(g[0]); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(g[0], i);
+        if (!t->quant->ternary)
+            continue;
+        struct decoded a = decode_tensor(g[0], t->name);
+        for (int e = 1; e < 4; e++) {
+            struct decoded b = decode_tensor(g[e], t->name);
+            ck_assert_uint_eq(a.n, b.n);
+            ck_assert_msg(memcmp(a.trits, b.trits, a.n) == 0, "%s in %s", t->name, encodings[e]);
+            ck_assert(a.scale == b.scale);
+            mem_free(b.trits);
+        }
+        mem_free(a.trits);
+        seen++;
+    }
+    ck_assert_uint_eq(seen, 4 * 7);
+    for (int e = 0; e < 4; e++)
+        gguf_close(&g[e]);
+}
+END_TEST
+
+int main(void)
+{
+    const char *given = getenv("TRIT_SEED");
+    seed = given ? strtoull(given, NULL, 0) : 20260113;
+    printf("TRIT_SEED=%llu\n", (unsigned long long)seed);
+    Suite *s = suite_create("quant");
+    TCase *values = tcase_create("values"), *trits = tcase_create("trits");
+    tcase_add_test(values, table_of_types);
+    tcase_add_test(values, tensor_bytes);
+    tcase_add_test(values, f16_every_value);
+    tcase_add_test(values, f16_rounds_to_nearest_even);
+    tcase_add_test(values, plain_floats);
+    tcase_add_test(values, q8_0_blocks);
+    tcase_add_test(values, q8_0_writer);
+    tcase_add_test(values, q4_0_blocks);
+    tcase_add_test(values, q6_k_blocks);
+    tcase_add_test(values, q4_k_blocks);
+    tcase_add_test(trits, tq1_every_byte);
+    tcase_add_test(trits, tq1_odd_bytes_are_safe);
+    tcase_add_test(trits, tq2_by_hand);
+    tcase_add_test(trits, tq2_code_3_is_refused_everywhere);
+    tcase_add_test(trits, tq_round_trips);
+    tcase_add_test(trits, i2s_by_hand);
+    tcase_add_test(trits, i2s_every_phase);
+    tcase_add_test(trits, i2s_code_3_is_refused_where_it_counts);
+    tcase_add_test(trits, absmean_by_hand);
+    tcase_add_test(trits, oracle_models_hold_the_same_trits);
+    tcase_set_timeout(trits, 60);
+    tcase_set_timeout(values, 60);
+    suite_add_tcase(s, values);
+    suite_add_tcase(s, trits);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,178 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# trit-model from outside: what it makes is sound, what is broken it names, how it exits.
+# TRIT_MODEL names the program; by default the one in the build directory.
+tool=$(cd "$(dirname "${TRIT_MODEL:-./trit-model}")" && pwd)/$(basename "${TRIT_MODEL:-trit-model}")
+shared=$(cd "${TRIT_SHARED:-${srcdir:-.}/../shared}" 2>/dev/null && pwd)
+dir=$(mktemp -d "${TMPDIR:-/tmp}/trit-model.XXXXXX") || exit 99
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 99
+bad=0
+tests=0
+
+fail()
+{
+    echo "FAIL: $*"
+    bad=1
+}
+
+# expect STATUS WORDS COMMAND...: its exit status, and that stdout or stderr says WORDS, if any.
+expect()
+{
+    want=$1 words=$2
+    shift 2
+    tests=$((tests + 1))
+    "$@" >out 2>&1
+    status=$?
+    [ $status -eq "$want" ] || fail "$* exited with $status, expected $want: $(head -3 out)"
+    [ -z "$words" ] || grep -q -e "$words" out || fail "$* does not say '$words': $(head -3 out)"
+}
+
+same()
+{
+    tests=$((tests + 1))
+    cmp "$1" "$2" >out 2>&1 || fail "$1 and $2 differ: $(cat out)"
+}
+
+# poke FILE OFFSET BYTES: write BYTES (in printf's octal) over the file at OFFSET.
+poke()
+{
+    # shellcheck disable=SC2059
+    printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+
+size()
+{
+    wc -c <"$1"
+}
+
+# Help, and what is wrong with a command line.
+expect 0 'Usage: trit-model COMMAND' "$tool" --help
+expect 0 'trit-model [0-9]' "$tool" --version
+expect 2 'Usage' "$tool"
+expect 2 "no command 'convert'" "$tool" convert
+for c in inspect verify quantize synth segments; do
+    expect 0 'Examples:' "$tool" $c --help
+    expect 0 'Examples:' "$tool" help $c
+    expect 2 "Try: trit-model $c --help" "$tool" $c --no-such-option
+done
+expect 2 'expected one' "$tool" inspect
+expect 2 'expected one' "$tool" verify a b
+expect 2 'shape is missing' "$tool" synth -o x.gguf
+expect 2 'FILE is missing' "$tool" synth --shape tiny
+expect 2 'expected tiny' "$tool" synth --shape huge -o x.gguf
+expect 2 'expected tq1_0' "$tool" synth --shape tiny --type q4_0 -o x.gguf
+expect 2 'expected one of: bitnet' "$tool" synth --shape tiny --arch gpt2 -o x.gguf
+expect 2 'from 266' "$tool" synth --shape tiny --vocab 265 -o x.gguf
+expect 2 'expected a number' "$tool" synth --shape tiny --seed -1 -o x.gguf
+expect 2 'multiple of 256.*8640\|multiple of 256.*3200' "$tool" synth --shape 3b --type tq1_0 -o x.gguf
+expect 2 'do not go together' "$tool" segments --clean --remove x
+expect 2 'expected IN and OUT' "$tool" quantize --type i2_s a
+expect 2 'type is missing' "$tool" quantize a b
+expect 1 'cannot create' "$tool" synth --shape tiny -o /nonexistent/x.gguf
+expect 1 'not a regular file' "$tool" synth --shape tiny -o /dev/null
+[ -e x.gguf ] && fail "a refused command left a file"
+
+# Every encoding of the same seed is the same model; quantize goes between them byte for byte.
+for t in tq1_0 tq2_0 i2_s f16; do
+    expect 0 '' "$tool" synth --shape tiny --type $t -o $t.gguf
+    expect 0 ' 0 problems' "$tool" verify $t.gguf
+done
+[ "$(size tq2_0.gguf)" -le 2000000 ] || fail "tiny is not tiny"
+for from in tq1_0 tq2_0 i2_s f16; do
+    for to in tq1_0 tq2_0 i2_s; do
+        expect 0 '28 linear layers' "$tool" quantize --type $to $from.gguf $from-$to.gguf
+        grep -q 'absmean\|binary16' out && fail "$from to $to is not exact: $(cat out)"
+        same $from-$to.gguf $to.gguf
+    done
+done
+expect 0 '' "$tool" synth --shape tiny --seed 2 -o other.gguf
+cmp -s other.gguf tq2_0.gguf && fail "the seed makes no difference"
+
+# The made models come from another writer, and have no general.file_type to differ in.
+if [ -f "$shared/oracle/models/b158.f16.gguf" ]; then
+    for from in f16 tq1_0 i2_s; do
+        for to in tq1_0 tq2_0 i2_s; do
+            expect 0 '28 linear layers' "$tool" quantize --type $to \
+                "$shared/oracle/models/b158.$from.gguf" x.gguf
+            same x.gguf "$shared/oracle/models/b158.$to.gguf"
+        done
+    done
+    rm -f x.gguf
+else
+    echo "skipped: no made models under ${TRIT_SHARED:-../shared} (set TRIT_SHARED)"
+fi
+
+# Other architectures, heads and vocabularies.
+for a in bitnet bitnet-25 llama; do
+    expect 0 '' "$tool" synth --shape tiny --arch $a --type i2_s --head q8_0 --vocab 1000 -o a.gguf
+    expect 0 ' 0 problems' "$tool" verify a.gguf
+    expect 0 "architecture *\"$a\"" "$tool" inspect a.gguf
+    expect 0 'token_embd.weight *Q8_0 *1000 x 256' "$tool" inspect a.gguf
+done
+expect 0 'output.weight' "$tool" inspect a.gguf
+expect 0 '"ternary_parameters":.*3145728' "$tool" inspect --json tq1_0.gguf
+expect 0 '"general.architecture":.*"bitnet-b1.58"' "$tool" inspect --json tq1_0.gguf
+
+# Damage, named.  The file ends with blk.3.ffn_down and its last block: 64 bytes of codes, a scale,
+# and the padding, whose length follows from the file's.
+cp tq2_0.gguf bad.gguf
+end=$(size bad.gguf)
+pad=0
+while [ "$(od -An -tx1 -j $((end - pad - 1)) -N1 bad.gguf | tr -d ' ')" = 00 ]; do
+    pad=$((pad + 1))
+done
+scale=$((end - pad - 2))
+poke bad.gguf $((scale - 1)) '\377'
+expect 1 'blk.3.ffn_down.weight: .*row 255, column 512 has code 3' "$tool" verify bad.gguf
+expect 1 'blk.3.ffn_down.weight: .*code 3' "$tool" quantize --type tq1_0 bad.gguf x.gguf
+cp tq2_0.gguf bad.gguf
+poke bad.gguf $scale '\000\176'
+expect 1 'blk.3.ffn_down.weight: the scale at row 255, column 512 is -*nan' "$tool" verify bad.gguf
+expect 1 'scale -*nan' "$tool" quantize --type tq1_0 bad.gguf x.gguf
+poke bad.gguf $scale '\000\170'
+expect 1 'is 32768, expected one between' "$tool" verify bad.gguf
+expect 1 'expected one for the whole tensor' "$tool" quantize --type i2_s bad.gguf x.gguf
+cp f16.gguf bad.gguf
+poke bad.gguf $(($(size f16.gguf) - 2)) '\000\174'
+expect 1 'blk.3.ffn_down.weight: the value at row 255, column 767 is inf' "$tool" verify bad.gguf
+expect 1 'found inf, expected a finite number' "$tool" quantize --type tq1_0 bad.gguf x.gguf
+head -c 1000000 tq2_0.gguf >bad.gguf
+expect 1 'beyond the file' "$tool" verify bad.gguf
+expect 1 'beyond the file' "$tool" inspect bad.gguf
+expect 1 'cannot open' "$tool" inspect none.gguf
+echo 'plain text' >notes
+expect 1 'expected 47 47 55 46' "$tool" inspect notes
+[ -e x.gguf ] && fail "a failed quantize left its output"
+
+# One weight of another size makes master weights of a matrix.
+cp f16.gguf bad.gguf
+poke bad.gguf $(($(size f16.gguf) - 2)) '\000\064'
+expect 0 '1 of them rounded from master weights' "$tool" quantize --type i2_s bad.gguf x.gguf
+expect 0 ' 0 problems' "$tool" verify x.gguf
+
+expect 0 '' "$tool" synth --shape tiny --arch llama --type f16 -o bad.gguf
+poke bad.gguf $(($(size bad.gguf) - 2)) '\000\064'
+expect 1 'so this is no ternary model' "$tool" quantize --type i2_s bad.gguf y.gguf
+expect 0 '1 of them rounded' "$tool" quantize --absmean --type i2_s bad.gguf x.gguf
+
+# A scale that binary16 cannot hold is reported, one that would vanish is refused.
+cp i2_s.gguf bad.gguf
+scale=$(($(size i2_s.gguf) - 32))
+poke bad.gguf $scale '\001\000\200\077'
+expect 0 'in 1 layers; the trits are exact' "$tool" quantize --type tq1_0 bad.gguf x.gguf
+poke bad.gguf $scale '\000\000\200\062'
+expect 1 'does not fit the binary16 scale' "$tool" quantize --type tq1_0 bad.gguf y.gguf
+
+# Nothing half-written is left beside the results.
+for f in *.gguf.*; do
+    [ -e "$f" ] && fail "left behind: $f"
+done
+
+mkdir shm
+expect 0 'no segments' "$tool" segments --dir "$dir/shm"
+expect 0 'removed 0' "$tool" segments --dir "$dir/shm" --clean
+expect 1 '.' "$tool" segments --dir "$dir/shm" --remove tritd-0-none
+
+echo "$tests checks"
+exit $bad

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * quantize.c - `trit-model quantize`: the ternary linears of a GGUF file in another encoding.
+ *
+ * From one ternary encoding to another the trits stay what they are.  A matrix of floats that holds
+ * only -s, 0 and s is taken as it is; any other is master weights and goes through absmean.  All
+ * else in the file, metadata and tensors, is copied byte for byte, but for the number that says
+ * which encoding the file has.
+ */
+#include "config.h"
+#include "tool.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "gguf-write.h"
+#include "model/arch.h"
+#include "model/quant.h"
+
+// clang-format off
+static const struct {
+    const char *name;
+    uint32_t type, file_type; /* file_type: llama.cpp's and bitnet.cpp's number */
+} types[] = {
+    {"tq1_0", QUANT_TQ1_0, 36}, {"tq2_0", QUANT_TQ2_0, 37}, {"i2_s", QUANT_I2_S, 40},
+};
+// clang-format on
+
+struct job {
+    const struct gguf *g;
+    struct gguf_writer *w;
+    const struct quant_info *to;
+    uint32_t file_type;
+    bool master; /* floats that are not ternary may be master weights */
+    struct trit_error *err;
+    unsigned char *bytes; /* one piece, encoded */
+    int8_t *trits;        /* and as trits, where the source has floats */
+    unsigned linears, absmean, rounded;
+    double worst; /* relative error of a scale that binary16 could not hold */
+    uint64_t done;
+};
+
+/* How the floats of a tensor become trits. */
+struct plan {
+    float scale;
+    bool exact; /* they are -scale, 0, scale already */
+};
+
+static int copy_metadata(struct job *j)
+{
+    struct buf pair = {0};
+    int rc = 0;
+    for (size_t i = 0; i < gguf_n_keys(j->g) && rc == 0; i++) {
+        size_t len = gguf_pair_bytes(j->g, i);
+        enum gguf_type elem;
+        size_t count;
+        const char *key = gguf_key_at(j->g, i);
+        if (strcmp(key, "general.file_type") == 0 &&
+            gguf_type_at(j->g, i, &elem, &count) == GGUF_U32) {
+            gguf_write_u32(j->w, key, j->file_type);
+            continue;
+        }
+        /* The writer pads to its own alignment, which the file must then declare. */
+        if (strcmp(key, "general.alignment") == 0) {
+            gguf_write_u32(j->w, key, GGUF_WRITE_ALIGNMENT);
+            continue;
+        }
+        buf_reset(&pair);
+        if (!buf_reserve(&pair, len))
+            rc = trit_fail(j->err, TRIT_ENOMEM, "%s: out of memory", gguf_path(j->g));
+        else
+            rc = gguf_read_pair(j->g, i, pair.data, j->err);
+        if (rc == 0)
+            gguf_write_pair(j->w, pair.data, len);
+    }
+    buf_free(&pair);
+    return rc;
+}
+
+/* Does this tensor change?  Linears of types without a decoder are an error, not a copy. */
+static int wanted(const struct job *j, const struct gguf_tensor *t, bool *change)
+{
+    *change = tool_is_linear(t);
+    if (!*change)
+        return t->quant ? 0
+                        : trit_fail(j->err, TRIT_EUNSUPP,
+                                    "%s: tensor %s: type %" PRIu32 " is not supported",
+                                    gguf_path(j->g), t->name, t->type);
+    if (!t->quant || (!t->quant->ternary && t->quant->block_values > 1))
+        return trit_fail(j->err, TRIT_EUNSUPP,
+                         "%s: tensor %s: found %s, expected F32, F16, BF16, TQ1_0, TQ2_0 or I2_S",
+                         gguf_path(j->g), t->name, t->quant ? t->quant->name : "an unknown type");
+    return 0;
+}
+
+static int declare(struct job *j)
+{
+    int rc = 0;
+    for (size_t i = 0; i < gguf_n_tensors(j->g) && rc == 0; i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(j->g, i);
+        uint64_t bytes = t->bytes;
+        bool change;
+        rc = wanted(j, t, &change);
+        if (rc == 0 && change) {
+            j->linears++;
+            rc = quant_tensor_bytes(j->to, t->ne[1], t->ne[0], &bytes);
+            if (rc)
+                rc = trit_fail(j->err, -rc,
+                               "%s: tensor %s: %" PRIu64 " rows of %" PRIu64
+                               " values are not whole blocks of %s%s",
+                               gguf_path(j->g), t->name, t->ne[1], t->ne[0], j->to->name,
+                               j->to->block_bytes ? "; use --type i2_s" : "");
+        }
+        if (rc == 0)
+            gguf_write_tensor(j->w, t->name, t->n_dims, t->ne, change ? j->to->type : t->type,
+                              bytes);
+    }
+    if (rc == 0 && j->linears == 0)
+        rc = trit_fail(j->err, TRIT_EFORMAT,
+                       "%s: no layer found: expected tensors such as blk.0.attn_q.weight",
+                       gguf_path(j->g));
+    return rc;
+}
+
+static int copy_tensor(struct job *j, const struct gguf_tensor *t)
+{
+    for (uint64_t at = 0; at < t->bytes; at += TENSOR_PIECE) {
+        size_t n = MIN(t->bytes - at, (uint64_t)TENSOR_PIECE);
+        int rc = gguf_read(j->g, t, at, j->bytes, n, j->err);
+        if (rc == 0)
+            rc = gguf_write_data(j->w, j->bytes, n, j->err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* Look at every value of a float matrix once. */
+static int plan_floats(struct job *j, struct tensor_reader *w, struct plan *p)
+{
+    struct quant_absmean mean = {0};
+    int rc;
+    *p = (struct plan){.exact = true};
+    while (rc = tensor_reader_next(w, j->err), rc == 0 && w->n) {
+        for (size_t i = 0; i < w->n; i++) {
+            float size = fabsf(w->floats[i]);
+            if (!isfinite(size))
+                return trit_fail(j->err, TRIT_EFORMAT,
+                                 "%s: tensor %s: found %g, expected a finite number",
+                                 gguf_path(j->g), w->t->name, (double)w->floats[i]);
+            p->scale = p->scale == 0 ? size : p->scale;
+            p->exact = p->exact && (size == 0 || size == p->scale);
+        }
+        quant_absmean_add(&mean, w->floats, w->n);
+    }
+    tensor_reader_rewind(w);
+    if (rc || p->exact)
+        return rc;
+    if (!j->master)
+        return trit_fail(j->err, TRIT_EUNSUPP,
+                         "%s: tensor %s: the values are not -s, 0 and s, so this is no ternary "
+                         "model; with --absmean they are taken for the master weights of one",
+                         gguf_path(j->g), w->t->name);
+    p->scale = quant_absmean_scale(&mean);
+    return 0;
+}
+
+static void float_trits(struct job *j, const struct tensor_reader *w, const struct plan *p)
+{
+    if (!p->exact)
+        quant_absmean_trits(p->scale, w->floats, j->trits, w->n);
+    for (size_t i = 0; p->exact && i < w->n; i++)
+        j->trits[i] = (int8_t)((w->floats[i] > 0) - (w->floats[i] < 0));
+}
+
+static bool all_zero(const int8_t *t, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (t[i])
+            return false;
+    return true;
+}
+
+/* I2_S has one scale for the tensor.  Blocks of zeros may say what they like. */
+static int plan_i2s(struct job *j, struct tensor_reader *w, float *scale)
+{
+    int rc;
+    *scale = 0;
+    while (rc = tensor_reader_next(w, j->err), rc == 0 && w->n) {
+        size_t block = w->n / w->n_scales;
+        for (size_t i = 0; i < w->n_scales; i++) {
+            if (all_zero(w->trits + i * block, block) || w->scales[i] == *scale)
+                continue;
+            if (*scale != 0)
+                return trit_fail(j->err, TRIT_EUNSUPP,
+                                 "%s: tensor %s: found the scales %g and %g, expected one for the "
+                                 "whole tensor, as I2_S has it; use tq1_0 or tq2_0",
+                                 gguf_path(j->g), w->t->name, (double)*scale, (double)w->scales[i]);
+            *scale = w->scales[i];
+        }
+    }
+    tensor_reader_rewind(w);
+    return rc;
+}
+
+static int check_scale(struct job *j, const struct tensor_reader *w, float scale)
+{
+    if (!isfinite(scale))
+        return trit_fail(j->err, TRIT_EFORMAT, "%s: tensor %s: scale %g, expected a finite number",
+                         gguf_path(j->g), w->t->name, (double)scale);
+    if (!j->to->block_bytes || scale == 0)
+        return 0;
+    float kept = quant_f16_to_f32(quant_f32_to_f16(scale));
+    /* Below 2^-14 binary16 loses digits quickly, above 65504 it has none. */
+    if (!isfinite(kept) || fabsf(scale) < 0x1p-14f)
+        return trit_fail(j->err, TRIT_EUNSUPP,
+                         "%s: tensor %s: scale %g does not fit the binary16 scale of %s; use i2_s",
+                         gguf_path(j->g), w->t->name, (double)scale, j->to->name);
+    double off = fabs((double)kept - (double)scale) / fabs((double)scale);
+    j->worst = fmax(j->worst, off);
+    j->rounded += off > 0 && w->at == 0;
+    return 0;
+}
+
+/* Encode one piece.  scales: one a block, or one for all. */
+static int write_piece(struct job *j, const struct tensor_reader *w, const int8_t *trits,
+                       const float *scales, size_t n_scales)
+{
+    size_t block = w->n / n_scales, len = 0;
+    if (!j->to->block_bytes) {
+        int rc = check_scale(j, w, scales[0]);
+        if (rc)
+            return rc;
+        quant_write_i2s(trits, scales[0], j->bytes, w->n);
+        len = w->n / 4 + (w->at + w->n == w->total ? 32 : 0);
+        return gguf_write_data(j->w, j->bytes, len, j->err);
+    }
+    for (size_t i = 0; i < n_scales; i++) {
+        int rc = check_scale(j, w, scales[i]);
+        if (rc)
+            return rc;
+        if (j->to->type == QUANT_TQ1_0)
+            quant_write_tq1(trits + i * block, scales[i], j->bytes + len, block);
+        else
+            quant_write_tq2(trits + i * block, scales[i], j->bytes + len, block);
+        len += block / j->to->block_values * j->to->block_bytes;
+    }
+    return gguf_write_data(j->w, j->bytes, len, j->err);
+}
+
+static int encode(struct job *j, struct tensor_reader *w)
+{
+    bool floats = !w->t->quant->ternary, one = floats || !j->to->block_bytes;
+    struct plan p = {0};
+    int rc = 0;
+    if (floats)
+        rc = plan_floats(j, w, &p);
+    else if (!j->to->block_bytes)
+        rc = plan_i2s(j, w, &p.scale);
+    if (rc)
+        return rc;
+    j->absmean += floats && !p.exact;
+    while (rc == 0 && (rc = tensor_reader_next(w, j->err)) == 0 && w->n) {
+        if (floats)
+            float_trits(j, w, &p);
+        rc = write_piece(j, w, floats ? j->trits : w->trits, one ? &p.scale : w->scales,
+                         one ? 1 : w->n_scales);
+    }
+    return rc;
+}
+
+static int write_tensors(struct job *j)
+{
+    int rc = 0;
+    for (size_t i = 0; i < gguf_n_tensors(j->g) && rc == 0; i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(j->g, i);
+        log_progress("writing %s  %.0f %%", t->name,
+                     100.0 * (double)j->done / (double)gguf_file_bytes(j->g));
+        j->done += t->bytes;
+        if (!tool_is_linear(t) || t->type == j->to->type) {
+            rc = copy_tensor(j, t);
+            continue;
+        }
+        struct tensor_reader w;
+        rc = tensor_reader_open(&w, j->g, t, j->err);
+        if (rc == 0) {
+            rc = encode(j, &w);
+            tensor_reader_close(&w);
+        }
+    }
+    log_progress(NULL);
+    return rc;
+}
+
+static int quantize(struct job *j, const char *in, const char *out)
+{
+    struct gguf *g = NULL;
+    int rc = gguf_open(in, &g, j->err);
+    j->g = g;
+    if (rc == 0) {
+        struct gguf_str name = {0};
+        (void)gguf_string(g, "general.architecture", &name, NULL);
+        const struct arch *arch = arch_find(name.data, name.len);
+        j->master = j->master || (arch && arch->absmean);
+        j->bytes = mem_zalloc(TENSOR_PIECE, 1);
+        j->trits = mem_zalloc(TENSOR_PIECE, 1);
+        if (!j->bytes || !j->trits)
+            rc = trit_fail(j->err, TRIT_ENOMEM, "out of memory");
+    }
+    if (rc == 0)
+        rc = gguf_write_open(out, &j->w, j->err);
+    if (rc == 0)
+        rc = copy_metadata(j);
+    if (rc == 0)
+        rc = declare(j);
+    if (rc == 0)
+        rc = gguf_write_begin(j->w, j->err);
+    if (rc == 0)
+        rc = write_tensors(j);
+    if (rc == 0)
+        rc = gguf_write_finish(j->w, j->err);
+    gguf_write_close(&j->w);
+    mem_free(j->bytes);
+    mem_free(j->trits);
+    gguf_close(&g);
+    return rc;
+}
+
+static void report(const struct job *j, const char *out)
+{
+    printf("%s: %u linear layers as %s", out, j->linears, j->to->name);
+    if (j->absmean)
+        printf(", %u of them rounded from master weights by absmean", j->absmean);
+    putchar('\n');
+    if (j->worst > 0)
+        printf("the binary16 scales of %s are off by at most %.2g of their value in %u layers; "
+               "the trits are exact\n",
+               j->to->name, j->worst, j->rounded);
+}
+
+static int run(int argc, char **argv)
+{
+    static const struct option options[] = {{"type", required_argument, NULL, 't'},
+                                            {"absmean", no_argument, NULL, 'a'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    struct trit_error err = {0};
+    struct job j = {.err = &err};
+    for (int c; (c = getopt_long(argc, argv, "t:h", options, NULL)) != -1;)
+        switch (c) {
+        case 't':
+            for (size_t i = 0; i < ARRAY_LEN(types); i++)
+                if (strcmp(types[i].name, optarg) == 0) {
+                    j.to = quant_find(types[i].type);
+                    j.file_type = types[i].file_type;
+                }
+            if (!j.to)
+                return tool_usage(&tool_quantize, "--type %s: expected tq1_0, tq2_0 or i2_s",
+                                  optarg);
+            break;
+        case 'a':
+            j.master = true;
+            break;
+        case 'h':
+            return tool_help(&tool_quantize);
+        default:
+            return tool_usage(&tool_quantize, NULL);
+        }
+    if (optind + 2 != argc)
+        return tool_usage(&tool_quantize, "found %d files, expected IN and OUT", argc - optind);
+    if (!j.to)
+        return tool_usage(&tool_quantize, "--type is missing");
+    if (quantize(&j, argv[optind], argv[optind + 1]) != 0)
+        return tool_failed(&err);
+    report(&j, argv[optind + 1]);
+    return TOOL_OK;
+}
+
+const struct tool_command tool_quantize = {
+    "quantize", "write the ternary layers of a GGUF file in another encoding",
+    "Usage: trit-model quantize --type TYPE IN OUT\n"
+    "\n"
+    "Re-encodes attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up and ffn_down of every "
+    "layer;\n"
+    "everything else is copied as it is.  Ternary weights stay exactly what they are.  F16, BF16\n"
+    "and F32 weights that are -s, 0 or s stay so too; others are rounded by absmean (BitNet "
+    "b1.58),\n"
+    "which is right for the master weights of a ternary model and for nothing else.\n"
+    "\n"
+    "  -t, --type TYPE   tq1_0 (1.69 bits a weight), tq2_0 (2.06) or i2_s (2.0); the first two "
+    "need\n"
+    "                    rows that are a multiple of 256 and keep scales as binary16\n"
+    "      --absmean     floats are master weights of a ternary model, whatever the architecture\n"
+    "  -h, --help        this text\n"
+    "\n"
+    "Examples:\n"
+    "  trit-model quantize --type tq1_0 model.i2_s.gguf model.tq1_0.gguf\n"
+    "  trit-model quantize --type i2_s bf16-master.gguf ternary.gguf\n",
+    run};

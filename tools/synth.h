@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * synth.h - what the two halves of `trit-model synth` share.
+ */
+#ifndef TRIT_SYNTH_H
+#define TRIT_SYNTH_H
+
+#include <stdint.h>
+
+struct gguf_writer;
+struct trit_error;
+
+/* The fewest tokens that synth_vocab can do with: the bytes, and the special ones. */
+enum { SYNTH_VOCAB_MIN = 256 + 10, SYNTH_VOCAB_MAX = 1 << 20 };
+
+/* Write the metadata of a byte-level BPE tokenizer of `size` tokens, and of a chat template. */
+int synth_vocab(struct gguf_writer *w, uint32_t size, struct trit_error *err);
+
+#endif

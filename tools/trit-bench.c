@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * trit-bench.c - speed, measured: kernels against the machine, whole models by prefill and decode.
+ *
+ * Every figure is the median of several samples, with the smallest and largest beside it.
+ * A load of many clients on a running server is `trit bench`.
+ */
+#include "config.h"
+#include "bench.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/log.h"
+#include "base/team.h"
+#include "kernels/kernels.h"
+
+void bench_sample(struct bench_samples *s, double value)
+{
+    if (s->n < ARRAY_LEN(s->value))
+        s->value[s->n++] = value;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double bench_median(struct bench_samples *s)
+{
+    trit_assert(s->n > 0);
+    qsort(s->value, s->n, sizeof *s->value, ascending);
+    return s->n % 2 ? s->value[s->n / 2] : (s->value[s->n / 2 - 1] + s->value[s->n / 2]) / 2;
+}
+
+static bool first_row;
+
+void bench_begin(const struct bench_options *o, const char *title)
+{
+    first_row = true;
+    if (o->json)
+        printf("{\"title\":\"%s\",\"threads\":%u,\"repeat\":%u,\"seed\":%llu,\"rows\":[", title,
+               o->threads, o->repeat, (unsigned long long)o->seed);
+    else
+        printf("%s (%u threads, medians of %u)\n%-44s %10s  %-9s %s\n", title, o->threads,
+               o->repeat, "", "median", "unit", "min - max");
+}
+
+void bench_row(const struct bench_options *o, const char *what, struct bench_samples *s,
+               const char *unit, const char *note)
+{
+    double median = bench_median(s), min = s->value[0], max = s->value[s->n - 1];
+    if (o->json)
+        printf("%s{\"what\":\"%s\",\"median\":%.6g,\"min\":%.6g,\"max\":%.6g,\"unit\":\"%s\","
+               "\"note\":\"%s\"}",
+               first_row ? "" : ",", what, median, min, max, unit, note ? note : "");
+    else
+        printf("%-44s %10.2f  %-9s %.2f - %.2f%s%s\n", what, median, unit, min, max,
+               note ? "  " : "", note ? note : "");
+    first_row = false;
+    fflush(stdout);
+}
+
+void bench_end(const struct bench_options *o)
+{
+    puts(o->json ? "]}" : "");
+}
+
+const struct kernels *bench_pick(const struct bench_options *o)
+{
+    uint32_t mask;
+    struct trit_error err;
+    if (kernels_mask_parse(o->cpu, &mask, &err) != 0) {
+        fprintf(stderr, "trit-bench: --cpu: %s\n", err.text);
+        return NULL;
+    }
+    return kernels_pick(mask);
+}
+
+static const char help[] =
+    "trit-bench measures tritd's kernels and whole models on this machine.\n"
+    "\n"
+    "Usage: trit-bench kernels [OPTIONS]\n"
+    "       trit-bench model FILE [OPTIONS]\n"
+    "\n"
+    "kernels: each variant this processor can run, on matrices far larger than the caches, for 1 "
+    "to\n"
+    "32 tokens at once, beside what memory can deliver in the same run.\n"
+    "model: prompt tokens a second, and generated tokens a second for several streams together,\n"
+    "through the same engine the daemon uses.\n"
+    "\n"
+    "  --threads N       workers (default: what this process may use)\n"
+    "  --cpu SET         auto, scalar, avx2, avx512, neon (default auto)\n"
+    "  --prompt N        prompt tokens for prefill (default 512)\n"
+    "  --new N           tokens each stream generates for decode (default 32)\n"
+    "  --streams LIST    streams together for decode (default 1,4,8,16)\n"
+    "  --head-type TYPE  q8 or f16 (default q8)\n"
+    "  --repeat N        samples behind each median, 1 to 64 (default 5)\n"
+    "  --seed N          of everything random (default 1)\n"
+    "  --json            one JSON object instead of a table\n"
+    "  -h, --help        this text\n"
+    "\n"
+    "Examples:\n"
+    "  trit-model synth --shape 2b -o 2b.gguf     the shape of BitNet b1.58 2B-4T, random weights\n"
+    "  trit-bench model 2b.gguf --prompt 128 --streams 1,16\n"
+    "  trit-bench kernels --cpu avx2 --json\n"
+    "\n"
+    "Many clients against a running server: trit bench --help\n";
+
+enum {
+    OPT_THREADS = 256,
+    OPT_CPU,
+    OPT_PROMPT,
+    OPT_NEW,
+    OPT_STREAMS,
+    OPT_HEAD,
+    OPT_REPEAT,
+    OPT_SEED,
+    OPT_JSON
+};
+
+static const struct option options[] = {
+    {"threads", required_argument, NULL, OPT_THREADS},
+    {"cpu", required_argument, NULL, OPT_CPU},
+    {"prompt", required_argument, NULL, OPT_PROMPT},
+    {"new", required_argument, NULL, OPT_NEW},
+    {"streams", required_argument, NULL, OPT_STREAMS},
+    {"head-type", required_argument, NULL, OPT_HEAD},
+    {"repeat", required_argument, NULL, OPT_REPEAT},
+    {"seed", required_argument, NULL, OPT_SEED},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+/* A whole number in [min, max], or the end of the program's patience. */
+static bool number(const char *name, const char *text, unsigned long min, unsigned long max,
+                   unsigned long *out)
+{
+    char *end;
+    *out = strtoul(text, &end, 10);
+    if (*text != '-' && end != text && *end == '\0' && *out >= min && *out <= max)
+        return true;
+    fprintf(stderr, "trit-bench: --%s: \"%s\", expected a number from %lu to %lu\n", name, text,
+            min, max);
+    return false;
+}
+
+static bool take_option(struct bench_options *o, int opt)
+{
+    unsigned long n = 0;
+    switch (opt) {
+    case OPT_THREADS:
+        return number("threads", optarg, 1, 1024, &n) && (o->threads = (unsigned)n, true);
+    case OPT_PROMPT:
+        return number("prompt", optarg, 1, 1 << 20, &n) && (o->prompt = (uint32_t)n, true);
+    case OPT_NEW:
+        return number("new", optarg, 2, 1 << 20, &n) && (o->new_tokens = (uint32_t)n, true);
+    case OPT_REPEAT:
+        return number("repeat", optarg, 1, 64, &n) && (o->repeat = (unsigned)n, true);
+    case OPT_SEED:
+        return number("seed", optarg, 0, UINT32_MAX, &n) && (o->seed = n, true);
+    case OPT_CPU:
+        o->cpu = optarg;
+        return true;
+    case OPT_STREAMS:
+        o->streams = optarg;
+        return true;
+    case OPT_JSON:
+        o->json = true;
+        return true;
+    case OPT_HEAD:
+        o->f16_head = strcmp(optarg, "f16") == 0;
+        if (o->f16_head || strcmp(optarg, "q8") == 0)
+            return true;
+        fprintf(stderr, "trit-bench: --head-type: \"%s\", expected q8 or f16\n", optarg);
+        return false;
+    default:
+        return false; /* getopt has said what is wrong. */
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct bench_options o = {.cpu = "auto",
+                              .threads = team_usable_cpus(),
+                              .repeat = 5,
+                              .prompt = 512,
+                              .new_tokens = 32,
+                              .streams = "1,4,8,16",
+                              .seed = 1};
+    log_open(LOG_WARN, 0);
+    for (int opt; (opt = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        if (opt == 'h') {
+            fputs(help, stdout);
+            return 0;
+        }
+        if (!take_option(&o, opt)) {
+            fputs("Try: trit-bench --help\n", stderr);
+            return 2;
+        }
+    }
+    const char *what = optind < argc ? argv[optind] : "";
+    if (strcmp(what, "kernels") == 0 && argc - optind == 1)
+        return bench_kernels(&o);
+    if (strcmp(what, "model") == 0 && argc - optind == 2) {
+        o.model = argv[optind + 1];
+        return bench_model(&o);
+    }
+    fputs("Usage: trit-bench kernels | model FILE [OPTIONS].  Try: trit-bench --help\n", stderr);
+    return 2;
+}
