@@ -9,3 +9,12 @@ trit_model_SOURCES = tools/trit-model.c tools/tool.h tools/inspect.c tools/verif
 trit_model_LDADD = libmodel.a libformats.a libbase.a $(CJSON_LIBS) $(PCRE2_LIBS) $(NETTLE_LIBS) \
 	$(XXHASH_LIBS) -lm -lpthread
 endif
+
+# Speed, measured.
+if FULL
+bin_PROGRAMS += trit-bench
+trit_bench_SOURCES = tools/trit-bench.c tools/bench.h tools/bench-kernels.c tools/bench-model.c
+trit_bench_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
+trit_bench_LDADD = libengine.a libkernels.a $(KERNEL_VARIANTS) libmodel.a libformats.a libbase.a \
+	$(PCRE2_LIBS) $(NETTLE_LIBS) $(XXHASH_LIBS) -lm -lpthread
+endif

@@ -17,9 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernels.h"
+
 struct engine;
 struct engine_stats;
-struct kernels;
 struct mailbox;
 struct model;
 struct seq;
@@ -30,6 +31,7 @@ struct engine_options {
     const struct kernels *kernels;
     unsigned threads; /* worker team, the engine thread included */
     bool pin;
+    enum kv_type kv_type; /* how keys and values are kept */
     size_t kv_bytes;
     uint32_t n_ctx;          /* longest prompt + answer of one sequence */
     uint32_t max_batch;      /* sequences running together */

@@ -2,7 +2,7 @@
 /*
  * kv.h - the KV cache: one pool of pages of KV_PAGE_TOKENS positions, shared by all sequences.
  *
- * A page holds keys and values of all layers and KV heads for its positions, as binary16:
+ * A page holds keys and values of all layers and KV heads for its positions, as binary16 or float:
  * [layer][kv head] { K[page_tokens][head_dim], V[page_tokens][head_dim] }.
  *
  * Pages are reserved for the worst case when a sequence is admitted, so a running sequence never
@@ -25,6 +25,7 @@ struct trit_error;
 enum { KV_PAGE_TOKENS = 32 };
 
 struct kv {
+    enum kv_type type;
     uint8_t *pool;
     size_t pool_bytes, page_bytes;
     size_t span_bytes; /* K and V of one layer and head in a page */
@@ -42,10 +43,11 @@ struct kv_lease {
     uint32_t n, cap;
 };
 
-size_t kv_page_bytes(const struct model *m);
+size_t kv_page_bytes(const struct model *m, enum kv_type type);
 uint32_t kv_pages_for(uint64_t tokens);
 
-int kv_open(const struct model *m, size_t bytes, struct kv *kv, struct trit_error *err);
+int kv_open(const struct model *m, enum kv_type type, size_t bytes, struct kv *kv,
+            struct trit_error *err);
 void kv_close(struct kv *kv);
 
 /* Promise `cap` pages to the lease; false when fewer are free and unpromised. */
@@ -56,6 +58,11 @@ void kv_grow(struct kv *kv, struct kv_lease *lease, uint64_t tokens);
 
 /* Give every page and the rest of the promise back. */
 void kv_release(struct kv *kv, struct kv_lease *lease);
+
+/* Store x[head_dim], K or V of one head (span_offset in its page), for position pos of the lease.
+ */
+void kv_store(const struct kv *kv, const struct kernels *k, const struct kv_lease *lease,
+              size_t span_offset, uint32_t pos, const float *x);
 
 /* Where K and V of (layer, kv head) lie, for kernels->attend and for writing. */
 struct kv_span kv_span(const struct kv *kv, const struct kv_lease *lease, uint32_t layer,

@@ -14,6 +14,9 @@
  *    from +0; then lanes are added in a tree, l += l + 8, then + 4, + 2, + 1;
  *  - exp is the polynomial in scalar.c, not libm's.
  *
+ * A NaN among the inputs of an operation gives a NaN in every output that depends on it: quantise
+ * and head_split put it into `step`, argmax reports it.  Its sign and payload are not specified.
+ *
  * A result for one token never depends on which other tokens are in the same call, so answers do
  * not depend on the batch.
  *
@@ -32,8 +35,8 @@
 
 /* CPU features as bits, for detection and for the --cpu mask. */
 enum kernels_cpu {
-    CPU_AVX2 = 1 << 0,        /* with FMA and F16C */
-    CPU_AVX512 = 1 << 1,      /* F, BW, DQ, VL */
+    CPU_AVX2 = 1 << 0,   /* with FMA and F16C */
+    CPU_AVX512 = 1 << 1, /* F, BW, DQ, VL */
     CPU_AVX512_VNNI = 1 << 2,
     CPU_AVX512_VBMI = 1 << 3,
     CPU_NEON_DOTPROD = 1 << 4, /* with FP16 conversions */
@@ -42,42 +45,50 @@ enum kernels_cpu {
 /*
  * Activations quantised to int8, W1.58A8: for each token and each group of the layer they feed
  * (one group over all inputs for per-tensor weights),
- *     m = max(max |x|, 1e-5),  q = clamp(round_half_even(x * (127 / m)), -128, 127),  step = m / 127.
- * q is laid out as the linear layer's columns: group g at q + g * group_pad, zeros in the padding.
+ *     m = max(max |x|, 1e-5),  q = clamp(round_half_even(x * (127 / m)), -128, 127),  step = m /
+ * 127. q is laid out as the linear layer's columns: group g at q + g * group_pad, zeros in the
+ * padding.
  */
 struct acts {
-    int8_t *q;     /* [n_tokens][q_stride], line; q_stride a multiple of 64 */
-    float *step;   /* [n_tokens][n_groups] */
-    int32_t *sum;  /* [n_tokens][n_groups]: sum of q, as y = sum(code * q) - sum(q) */
+    int8_t *q;    /* [n_tokens][q_stride], line; q_stride a multiple of 64 */
+    float *step;  /* [n_tokens][n_groups] */
+    int32_t *sum; /* [n_tokens][n_groups]: sum of q, as y = sum(code * q) - sum(q) */
     size_t q_stride;
     uint32_t n_groups;
 };
 
 /*
- * Inputs of a q8 head: 15-bit integers as two int8 planes, so that the head's own 8 bits are the only
- * rounding that shows.  Fields as in struct acts, one group.
+ * Inputs of a q8 head: 15-bit integers as two int8 planes, so that the head's own 8 bits are the
+ * only rounding that shows.  Fields as in struct acts, one group.
  */
 struct planes {
-    int8_t *hi, *lo;           /* [n_tokens][stride], line; stride >= that of the table */
-    float *step;               /* [n_tokens] */
-    int32_t *sum_hi, *sum_lo;  /* [n_tokens], for kernels that offset one side to unsigned */
+    int8_t *hi, *lo;          /* [n_tokens][stride], line; stride >= that of the table */
+    float *step;              /* [n_tokens] */
+    int32_t *sum_hi, *sum_lo; /* [n_tokens], for kernels that offset one side to unsigned */
     size_t stride;
 };
 
-/* Keys and values of one sequence, one layer, one KV head: binary16, in pages. */
+/* How keys and values are kept; the value is its size in bytes. */
+enum kv_type {
+    KV_F16 = 2,
+    KV_F32 = 4,
+};
+
+/* Keys and values of one sequence, one layer, one KV head, in pages. */
 struct kv_span {
-    const uint8_t *pool;     /* page p is at pool + pages[p] * page_bytes */
-    const uint32_t *pages;   /* [n / page_tokens, rounded up] */
+    enum kv_type type;
+    const uint8_t *pool;   /* page p is at pool + pages[p] * page_bytes */
+    const uint32_t *pages; /* [n / page_tokens, rounded up] */
     size_t page_bytes;
-    size_t k_offset;         /* inside a page: K[page_tokens][head_dim] of this layer and head */
-    size_t v_offset;         /* and V alike */
-    uint32_t page_tokens;    /* a power of two */
+    size_t k_offset;      /* inside a page: K[page_tokens][head_dim] of this layer and head */
+    size_t v_offset;      /* and V alike */
+    uint32_t page_tokens; /* a power of two */
 };
 
 struct kernels {
-    const char *name;        /* "scalar", "avx2", "avx512", "avx512vbmi", "neon" */
-    enum layout_id layout;   /* the layout its `ternary` reads fastest; it reads only this one */
-    uint32_t cpu;            /* features it needs */
+    const char *name;      /* "scalar", "avx2", "avx512", "avx512vbmi", "neon" */
+    enum layout_id layout; /* the layout its `ternary` reads fastest; it reads only this one */
+    uint32_t cpu;          /* features it needs */
 
     /*
      * Quantise x[cols] for a layer of w's shape into row `token` of *a.  Padding is written too.
@@ -86,8 +97,8 @@ struct kernels {
 
     /*
      * out[token][row] = sum over groups g of  (float)(dot_g - sum_g) * (scale[row, g] * step_g)
-     * for the rows of tiles [tile0, tile1) that exist and all n_tokens; out_stride floats from token
-     * to token.  One group: the product itself.  Several: acc = fma((float)(dot_g - sum_g),
+     * for the rows of tiles [tile0, tile1) that exist and all n_tokens; out_stride floats from
+     * token to token.  One group: the product itself.  Several: acc = fma((float)(dot_g - sum_g),
      * scale * step, acc) for g ascending from acc = +0.  dot_g: int32 sum of code * q over the
      * group; cannot overflow for group < 2^22.  Writes nothing else.
      */
@@ -96,7 +107,8 @@ struct kernels {
 
     /*
      * Logits of rows [row0, row1) of a head table for n_tokens inputs x[token][x_stride] (line,
-     * x_stride >= t->stride, zeros beyond cols):  out[token][row], out_stride floats between tokens.
+     * x_stride >= t->stride, zeros beyond cols):  out[token][row], out_stride floats between
+     * tokens.
      *
      * f16: the 16-lane sum of fma(w, x, lane).
      * q8: x is first put on a grid of 15 bits, see head_split; with its planes hi and lo,
@@ -110,8 +122,8 @@ struct kernels {
 
     /*
      * Split x[n] into row `token` of *p: m = max(max |x|, 1e-30), v = round_half_even(x * (16256 /
-     * m)), hi = (v + 64) >> 7 in [-127, 127], lo = v - 128 hi in [-64, 63]; step = m / 16256.  Planes
-     * are zero from n to their stride.
+     * m)), hi = (v + 64) >> 7 in [-127, 127], lo = v - 128 hi in [-64, 63]; step = m / 16256.
+     * Planes are zero from n to their stride.
      */
     void (*head_split)(struct planes *p, size_t token, const float *x, size_t n);
 
@@ -144,7 +156,8 @@ struct kernels {
     void (*attend)(float *out, const float *q, size_t n_q, size_t head_dim,
                    const struct kv_span *kv, size_t n, float scale, float *scratch);
 
-    /* y[i] = exp(x[i] - shift), x[i] <= shift; below exp(-87) it is +0.  Returns the 16-lane sum. */
+    /* y[i] = exp(x[i] - shift), x[i] <= shift; below exp(-87) it is +0.  Returns the 16-lane sum.
+     */
     float (*exp_shift)(float *y, const float *x, float shift, size_t n);
 
     /* The largest of x[n], n >= 1, and its first index; a NaN anywhere gives index SIZE_MAX. */

@@ -39,8 +39,9 @@ const char *chat_note(const struct chat *c);   /* why this family; for the log *
 const char *chat_families(void);               /* all names, for --help */
 
 /*
- * Append the rendered conversation to *out.  The text begins with the BOS token's name where the
- * family has one, so it is encoded with TOK_PARSE_SPECIAL and without TOK_ADD_SPECIAL.
+ * Append the rendered conversation to *out: what the model's own template gives.  It begins with
+ * the BOS token's name where the template writes that; one that does not counts on the tokenizer to
+ * add it, as chat_encode does.  The text is for TOK_PARSE_SPECIAL without TOK_ADD_SPECIAL.
  * add_prompt: end with the opening of an assistant turn.  -TRIT_EINVAL for a role the family does
  * not know, naming the message's index.
  *

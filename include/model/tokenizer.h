@@ -7,8 +7,8 @@
  * UTF-8 sequence, only a run of tokens makes text.
  *
  * Byte-level BPE (`tokenizer.ggml.model` = "gpt2"): special tokens are cut out first, where the
- * caller wants them; the rest is split by the pre-tokenizer's pattern; each piece is looked up whole
- * (ignore_merges) or merged pairwise, lowest rank first, leftmost on ties.
+ * caller wants them; the rest is split by the pre-tokenizer's pattern; each piece is looked up
+ * whole (ignore_merges) or merged pairwise, lowest rank first, leftmost on ties.
  */
 #ifndef TRIT_TOKENIZER_H
 #define TRIT_TOKENIZER_H
@@ -40,33 +40,38 @@ enum {
 };
 
 /*
- * Append the ids of text[0, len), valid UTF-8, to *ids.  -TRIT_ENOMEM, or -TRIT_ETOOBIG with *ids
- * as it was when more than `max` ids (0: no limit) would come out; then nothing more is computed.
+ * Append the ids of text[0, len) to *ids.  On failure *ids is as it was: -TRIT_ETOOBIG when more
+ * than `max` ids (0: no limit) would come out, found out as early as can be; -TRIT_EINVAL when the
+ * text is not UTF-8; -TRIT_ENOMEM; -TRIT_EFAULT when the pre-tokenizer's limits strike, a bug.
  */
 int tok_encode(const struct tok *t, const char *text, size_t len, unsigned flags, size_t max,
                struct tok_ids *ids);
 
 /*
- * The same for a text with literal ranges (sorted, not overlapping): a special token's name that
- * touches one is ordinary text there, whatever the flags.  Everything else, the pre-tokenizer's
+ * The same for a text with literal ranges (sorted, not overlapping): a control token's name that
+ * overlaps one is ordinary text there, whatever the flags.  Everything else, the pre-tokenizer's
  * cuts too, is as if the ranges were not marked.  This is how a chat message that contains
  * "<|eot_id|>" cannot end its turn.
+ *
+ * User-defined tokens ("<think>") are words, not commands: they are taken wherever they stand,
+ * whatever the flags and ranges, as Hugging Face tokenizers do.
  */
 struct tok_range {
     size_t start, end; /* bytes [start, end) of the text */
 };
 int tok_encode_ranges(const struct tok *t, const char *text, size_t len,
-                      const struct tok_range *literal, size_t n_literal, unsigned flags,
-                      size_t max, struct tok_ids *ids);
+                      const struct tok_range *literal, size_t n_literal, unsigned flags, size_t max,
+                      struct tok_ids *ids);
 
 /* The bytes of one token; a control token has its name.  Borrowed.  id < tok_size, asserted. */
 const char *tok_piece(const struct tok *t, int32_t id, size_t *len);
 bool tok_is_control(const struct tok *t, int32_t id);
-size_t tok_size(const struct tok *t);         /* tokens with a piece; ids above are padding */
+size_t tok_size(const struct tok *t); /* tokens with a piece; ids above are padding */
 int32_t tok_find(const struct tok *t, const char *piece); /* a special token by name, or -1 */
 int32_t tok_bos(const struct tok *t);                     /* -1 where there is none */
 int32_t tok_eos(const struct tok *t);
-size_t tok_bytes(const struct tok *t); /* memory held */
+bool tok_adds_bos(const struct tok *t); /* the model wants BOS in front; false where it has none */
+size_t tok_bytes(const struct tok *t);  /* memory held */
 
 /* Whole decoding: appends the bytes; control tokens add nothing unless `special`. */
 void tok_decode(const struct tok *t, const int32_t *ids, size_t n, bool special, struct buf *out);

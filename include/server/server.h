@@ -3,8 +3,8 @@
  * server.h - HTTP on the loop: connections, limits, routes, drain.
  *
  * Everything here runs on the libuv loop thread; every function asserts it.  The server is opened
- * before the model is loaded and answers 503 (code "loading") on everything but /healthz until
- * server_serve is called.
+ * before the model is loaded and answers 503 (code "loading") on everything but /healthz and
+ * /metrics until server_serve is called.
  */
 #ifndef TRIT_SERVER_H
 #define TRIT_SERVER_H
@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/base.h" /* before uv.h, whose sys/param.h has a MIN and MAX of its own */
 
 #include <uv.h>
 
@@ -34,10 +36,10 @@ struct server_limits {
 
 struct server_options {
     uv_loop_t *loop;
-    int listen_fd;             /* bound and listening, non-blocking; borrowed */
-    const char *alias;         /* the model's name in the API; NULL: the model's own */
-    const char *kernels;       /* name of the variant in use, for system_fingerprint */
-    size_t max_body;           /* bytes */
+    int listen_fd;       /* bound and listening, non-blocking; borrowed */
+    const char *alias;   /* the model's name in the API; NULL: the model's own */
+    const char *kernels; /* name of the variant in use, for system_fingerprint */
+    size_t max_body;     /* bytes */
     uint32_t max_connections;
     struct server_limits limits;
 };
@@ -58,7 +60,11 @@ void server_set_limits(struct server *s, const struct server_limits *limits);
  */
 void server_drain(struct server *s, double seconds, void (*done)(void *arg), void *arg);
 
-/* Close every connection and give everything back.  The engine may already be closed. */
+/*
+ * Close every connection.  No sequence may be with the engine any more: close the engine first, its
+ * last events are looked at in here.  Model and engine are not touched after this; the handles and
+ * the structure itself go when the loop runs next.
+ */
 void server_close(struct server **s);
 
 #endif

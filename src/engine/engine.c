@@ -363,7 +363,7 @@ static int open_on_thread(struct engine *e, struct trit_error *err)
     const struct engine_options *o = &e->opt;
     int rc = team_open(&e->team, o->threads, o->pin, err);
     if (rc == 0)
-        rc = kv_open(o->model, o->kv_bytes, &e->kv, err);
+        rc = kv_open(o->model, o->kv_type, o->kv_bytes, &e->kv, err);
     if (rc == 0)
         rc = batch_open(&e->batch, o, e->team, &e->kv, err);
     if (rc)

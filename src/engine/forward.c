@@ -160,11 +160,8 @@ static void phase_rope(struct forward *f, uint32_t layer)
         f->k->rope(k, cs, f->m->arch->rope, hp->n_kv_heads, hd, half);
         for (uint32_t h = 0; h < hp->n_kv_heads; h++) {
             struct kv_span span = kv_span(f->kv, row->lease, layer, h);
-            uint8_t *page =
-                f->kv->pool + row->lease->page[row->pos / KV_PAGE_TOKENS] * f->kv->page_bytes;
-            size_t at = row->pos % KV_PAGE_TOKENS * hd;
-            f->k->to_f16((uint16_t *)(void *)(page + span.k_offset) + at, k + h * hd, hd);
-            f->k->to_f16((uint16_t *)(void *)(page + span.v_offset) + at, v + h * hd, hd);
+            kv_store(f->kv, f->k, row->lease, span.k_offset, row->pos, k + h * hd);
+            kv_store(f->kv, f->k, row->lease, span.v_offset, row->pos, v + h * hd);
         }
     }
     team_barrier(f->team);

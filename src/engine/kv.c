@@ -5,19 +5,21 @@
 #include "config.h"
 #include "engine/kv.h"
 
+#include <string.h>
+
 #include "base/base.h"
 #include "base/mem.h"
 #include "model/model.h"
 
 /* K and V of one layer and KV head for the positions of a page. */
-static size_t span_bytes(const struct hparams *hp)
+static size_t span_bytes(const struct hparams *hp, enum kv_type type)
 {
-    return (size_t)2 * KV_PAGE_TOKENS * hp->head_dim * sizeof(uint16_t);
+    return (size_t)2 * KV_PAGE_TOKENS * hp->head_dim * type;
 }
 
-size_t kv_page_bytes(const struct model *m)
+size_t kv_page_bytes(const struct model *m, enum kv_type type)
 {
-    return span_bytes(&m->hp) * m->hp.n_layers * m->hp.n_kv_heads;
+    return span_bytes(&m->hp, type) * m->hp.n_layers * m->hp.n_kv_heads;
 }
 
 uint32_t kv_pages_for(uint64_t tokens)
@@ -26,10 +28,12 @@ uint32_t kv_pages_for(uint64_t tokens)
     return (uint32_t)MIN(pages, (uint64_t)UINT32_MAX);
 }
 
-int kv_open(const struct model *m, size_t bytes, struct kv *kv, struct trit_error *err)
+int kv_open(const struct model *m, enum kv_type type, size_t bytes, struct kv *kv,
+            struct trit_error *err)
 {
-    *kv = (struct kv){.page_bytes = kv_page_bytes(m),
-                      .span_bytes = span_bytes(&m->hp),
+    *kv = (struct kv){.type = type,
+                      .page_bytes = kv_page_bytes(m, type),
+                      .span_bytes = span_bytes(&m->hp, type),
                       .n_kv_heads = m->hp.n_kv_heads,
                       .head_dim = m->hp.head_dim};
     size_t n = bytes / kv->page_bytes;
@@ -91,10 +95,22 @@ struct kv_span kv_span(const struct kv *kv, const struct kv_lease *lease, uint32
                        uint32_t head)
 {
     size_t k = ((size_t)layer * kv->n_kv_heads + head) * kv->span_bytes;
-    return (struct kv_span){.pool = kv->pool,
+    return (struct kv_span){.type = kv->type,
+                            .pool = kv->pool,
                             .pages = lease->page,
                             .page_bytes = kv->page_bytes,
                             .k_offset = k,
                             .v_offset = k + kv->span_bytes / 2,
                             .page_tokens = KV_PAGE_TOKENS};
+}
+
+void kv_store(const struct kv *kv, const struct kernels *k, const struct kv_lease *lease,
+              size_t span_offset, uint32_t pos, const float *x)
+{
+    uint8_t *page = kv->pool + lease->page[pos / KV_PAGE_TOKENS] * kv->page_bytes;
+    uint8_t *dst = page + span_offset + (size_t)(pos % KV_PAGE_TOKENS) * kv->head_dim * kv->type;
+    if (kv->type == KV_F32)
+        memcpy(dst, x, kv->head_dim * sizeof *x);
+    else
+        k->to_f16((uint16_t *)(void *)dst, x, kv->head_dim);
 }

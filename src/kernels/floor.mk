@@ -1,15 +1,33 @@
 # libkernels.a holds the dispatch and the scalar specification; each instruction set is a library of
 # its own with its own flags, so that no other code is ever compiled with them.
+# No fast-math, and no contraction: a fused multiply-add stands where kernels.h says so.
+KERNEL_CFLAGS = $(AM_CFLAGS) -ffp-contract=off
+AVX2_CFLAGS = -mavx2 -mfma -mf16c
+AVX512_CFLAGS = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
+
 noinst_LIBRARIES += libkernels.a
-libkernels_a_CFLAGS = $(AM_CFLAGS) -ffp-contract=off
+libkernels_a_CFLAGS = $(KERNEL_CFLAGS)
 libkernels_a_SOURCES = \
-	include/kernels/kernels.h src/kernels/dispatch.c src/kernels/scalar.c
+	include/kernels/kernels.h src/kernels/variants.h src/kernels/numbers.h src/kernels/inline.h \
+	src/kernels/dispatch.c src/kernels/scalar.c
 KERNEL_VARIANTS =
 if ARCH_X86
-noinst_LIBRARIES += libkernels_avx2.a libkernels_avx512.a
-KERNEL_VARIANTS += libkernels_avx2.a libkernels_avx512.a
+noinst_LIBRARIES += libkernels_avx2.a libkernels_avx512.a libkernels_vbmi.a
+KERNEL_VARIANTS += libkernels_avx2.a libkernels_avx512.a libkernels_vbmi.a
+libkernels_avx2_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX2_CFLAGS)
+libkernels_avx2_a_SOURCES = \
+	src/kernels/x86_avx2.h src/kernels/x86_avx2.c src/kernels/x86_avx2_float.c
+libkernels_avx512_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS)
+libkernels_avx512_a_SOURCES = \
+	src/kernels/x86_avx512.h src/kernels/x86_avx512.c src/kernels/x86_avx512_float.c \
+	src/kernels/x86_avx512_panel.c
+libkernels_vbmi_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS) -mavx512vbmi
+libkernels_vbmi_a_SOURCES = src/kernels/x86_avx512_vbmi.c
 endif
 if ARCH_ARM
 noinst_LIBRARIES += libkernels_neon.a
 KERNEL_VARIANTS += libkernels_neon.a
+libkernels_neon_a_CFLAGS = $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod+fp16
+libkernels_neon_a_SOURCES = \
+	src/kernels/arm_neon.h src/kernels/arm_neon.c src/kernels/arm_neon_float.c
 endif

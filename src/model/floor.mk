@@ -10,9 +10,12 @@ if FULL
 noinst_LIBRARIES += libmodel.a
 libmodel_a_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 libmodel_a_SOURCES = \
-	include/model/chat.h src/model/chat.c \
+	include/model/chat.h src/model/chat.c src/model/chat-choose.c src/model/chat-family.h \
 	include/model/gguf.h src/model/gguf.c \
-	include/model/model.h src/model/load.c \
-	include/model/segment.h src/model/segment.c \
-	include/model/tokenizer.h src/model/tokenizer.c
+	src/model/gguf-cursor.c src/model/gguf-get.c src/model/gguf-private.h \
+	include/model/model.h src/model/load.c src/model/load-parts.h \
+	src/model/hparams.c src/model/weights.c src/model/pack.c \
+	include/model/segment.h src/model/segment.c src/model/segment-file.h src/model/segment-list.c \
+	include/model/tokenizer.h src/model/tokenizer.c src/model/tokenizer-parts.h \
+	src/model/bpe.c src/model/pretok.c src/model/special.c src/model/vocab.c
 endif

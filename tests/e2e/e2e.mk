@@ -1,1 +1,40 @@
-# The real daemon, driven from outside.
+# The real daemon, driven from outside.  TRITD_URL=http://host:port runs those tests that need only a
+# server against one that runs already.
+if FULL
+check_PROGRAMS += notify-sink
+notify_sink_SOURCES = tests/e2e/notify-sink.c
+
+E2E_TESTS = \
+	tests/e2e/a-start.sh \
+	tests/e2e/b-endpoints.sh \
+	tests/e2e/c-openai.sh \
+	tests/e2e/d-concurrent.sh \
+	tests/e2e/e-disconnect.sh \
+	tests/e2e/f-bad-requests.sh \
+	tests/e2e/g-drain.sh \
+	tests/e2e/h-segments.sh \
+	tests/e2e/i-systemd.sh \
+	tests/e2e/j-client.sh
+TESTS += $(E2E_TESTS)
+
+# The openai package and the tests' model stay between runs of make check.
+clean-local: clean-e2e
+clean-e2e:
+	-rm -rf tests/e2e-state
+
+## check-e2e: only the end to end tests
+check-e2e: all notify-sink
+	$(MAKE) check TESTS='$(E2E_TESTS)'
+endif
+EXTRA_DIST += \
+	tests/e2e/lib.sh tests/e2e/lib.mjs \
+	tests/e2e/a-start.sh \
+	tests/e2e/b-endpoints.sh tests/e2e/b-endpoints.mjs \
+	tests/e2e/c-openai.sh tests/e2e/c-openai.mjs \
+	tests/e2e/d-concurrent.sh tests/e2e/d-concurrent.mjs \
+	tests/e2e/e-disconnect.sh tests/e2e/e-disconnect.mjs \
+	tests/e2e/f-bad-requests.sh tests/e2e/f-bad-requests.mjs \
+	tests/e2e/g-drain.sh tests/e2e/g-drain.mjs \
+	tests/e2e/h-segments.sh tests/e2e/i-systemd.sh tests/e2e/j-client.sh
+.PHONY: clean-e2e
+.PHONY: check-e2e

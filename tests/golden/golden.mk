@@ -1,1 +1,23 @@
 # Tiny models with exact answers, through the whole engine.
+
+# Tokenizer vectors, the recipes that made them, and our side of the comparison at full size.
+EXTRA_DIST += tests/golden/models/b158.tq1_0.gguf \
+	tests/golden/tokenizer/vectors.json tests/golden/tokenizer/chats.json \
+	tests/golden/tokenizer/texts.mjs tests/golden/tokenizer/make-vectors.mjs \
+	tests/golden/tokenizer/make-chats.mjs tests/golden/tokenizer/compare.mjs
+if FULL
+check_PROGRAMS += tests/golden/tokenizer/tokenize
+tests_golden_tokenizer_tokenize_SOURCES = tests/golden/tokenizer/tokenize.c
+tests_golden_tokenizer_tokenize_CFLAGS = $(TEST_CFLAGS)
+tests_golden_tokenizer_tokenize_LDADD = $(TEST_LIBS)
+endif
+
+# Whole answers: right, and the same bits in every configuration.
+EXTRA_DIST += tests/golden/expected.json tests/golden/exact.json tests/golden/make-exact.py
+if FULL
+check_PROGRAMS += golden
+TESTS += golden
+golden_SOURCES = tests/golden/golden.c
+golden_CFLAGS = $(TEST_CFLAGS)
+golden_LDADD = $(TEST_LIBS)
+endif

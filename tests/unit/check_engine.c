@@ -203,7 +203,7 @@ START_TEST(what_can_never_fit_is_refused)
 {
     struct run r;
     struct engine_options o = run_options(model, k);
-    o.kv_bytes = 2 * kv_page_bytes(model);
+    o.kv_bytes = 2 * kv_page_bytes(model, KV_F16);
     run_open(&r, &o);
     struct seq_wish w = wish(500, 13);
     struct seq *s = seq_new(&w);
@@ -223,7 +223,7 @@ START_TEST(pages_are_shared_in_turns)
 {
     struct run r;
     struct engine_options o = run_options(model, k);
-    o.kv_bytes = 4 * kv_page_bytes(model);
+    o.kv_bytes = 4 * kv_page_bytes(model, KV_F16);
     run_open(&r, &o);
     struct seq *s[12];
     for (int i = 0; i < 12; i++)

@@ -1,1 +1,125 @@
 # One program for each module: check_<module>.  Each block stands alone.
+
+# base, engine, segment
+if HAVE_CHECK
+if FULL
+EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h
+check_PROGRAMS += check_base check_engine check_sampler check_segment
+TESTS += check_base check_engine check_sampler check_segment
+check_engine_SOURCES = tests/unit/check_engine.c
+check_engine_CFLAGS = $(TEST_CFLAGS)
+check_engine_LDADD = $(TEST_LIBS)
+check_base_SOURCES = tests/unit/check_base.c
+check_base_CFLAGS = $(TEST_CFLAGS)
+check_base_LDADD = $(TEST_LIBS)
+check_sampler_SOURCES = tests/unit/check_sampler.c
+check_sampler_CFLAGS = $(TEST_CFLAGS)
+check_sampler_LDADD = $(TEST_LIBS)
+check_segment_SOURCES = tests/unit/check_segment.c
+check_segment_CFLAGS = $(TEST_CFLAGS)
+check_segment_LDADD = $(TEST_LIBS)
+endif
+endif
+
+
+# main
+if HAVE_CHECK
+if FULL
+MAIN_TESTS = check_conf check_listen check_notify check_plan
+check_PROGRAMS += $(MAIN_TESTS)
+TESTS += $(MAIN_TESTS)
+check_conf_SOURCES = tests/unit/check_conf.c
+check_conf_CFLAGS = $(TEST_CFLAGS)
+check_conf_LDADD = libmain.a $(TEST_LIBS)
+check_listen_SOURCES = tests/unit/check_listen.c
+check_listen_CFLAGS = $(TEST_CFLAGS)
+check_listen_LDADD = libmain.a $(TEST_LIBS)
+check_notify_SOURCES = tests/unit/check_notify.c
+check_notify_CFLAGS = $(TEST_CFLAGS)
+check_notify_LDADD = libmain.a $(TEST_LIBS)
+check_plan_SOURCES = tests/unit/check_plan.c
+check_plan_CFLAGS = $(TEST_CFLAGS)
+check_plan_LDADD = libmain.a $(TEST_LIBS)
+endif
+endif
+
+# formats
+if HAVE_CHECK
+if FULL
+check_PROGRAMS += check_quant check_gguf check_gguf_bad check_arch
+TESTS += check_quant check_gguf check_gguf_bad check_arch
+check_quant_SOURCES = tests/unit/check_quant.c
+check_quant_CFLAGS = $(TEST_CFLAGS)
+check_quant_LDADD = $(TEST_LIBS)
+check_gguf_SOURCES = tests/unit/check_gguf.c tests/unit/gguf-files.h tools/gguf-write.h \
+	tools/gguf-write.c
+check_gguf_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_gguf_CFLAGS = $(TEST_CFLAGS)
+check_gguf_LDADD = $(TEST_LIBS)
+check_gguf_bad_SOURCES = tests/unit/check_gguf_bad.c tests/unit/gguf-files.h tools/gguf-write.h \
+	tools/gguf-write.c
+check_gguf_bad_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_gguf_bad_CFLAGS = $(TEST_CFLAGS)
+check_gguf_bad_LDADD = $(TEST_LIBS)
+check_arch_SOURCES = tests/unit/check_arch.c
+check_arch_CFLAGS = $(TEST_CFLAGS)
+check_arch_LDADD = $(TEST_LIBS)
+endif
+endif
+if FULL
+TESTS += tests/unit/trit-model.sh
+endif
+EXTRA_DIST += tests/unit/trit-model.sh tests/fuzz/fuzz_gguf.c
+
+# tokenizer and chat formats
+if HAVE_CHECK
+if FULL
+TEXT_TESTS = check_utf8 check_vocab check_bpe check_tokenizer check_chat
+TEXT_FILES = tests/unit/tok-file.h tools/gguf-write.h tools/gguf-write.c
+check_PROGRAMS += $(TEXT_TESTS)
+TESTS += $(TEXT_TESTS)
+check_utf8_SOURCES = tests/unit/check_utf8.c
+check_utf8_CFLAGS = $(TEST_CFLAGS)
+check_utf8_LDADD = $(TEST_LIBS)
+check_vocab_SOURCES = tests/unit/check_vocab.c $(TEXT_FILES)
+check_vocab_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_vocab_CFLAGS = $(TEST_CFLAGS)
+check_vocab_LDADD = $(TEST_LIBS)
+check_bpe_SOURCES = tests/unit/check_bpe.c $(TEXT_FILES)
+check_bpe_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_bpe_CFLAGS = $(TEST_CFLAGS)
+check_bpe_LDADD = $(TEST_LIBS)
+check_tokenizer_SOURCES = tests/unit/check_tokenizer.c $(TEXT_FILES)
+check_tokenizer_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_tokenizer_CFLAGS = $(TEST_CFLAGS)
+check_tokenizer_LDADD = $(TEST_LIBS)
+check_chat_SOURCES = tests/unit/check_chat.c $(TEXT_FILES)
+check_chat_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_chat_CFLAGS = $(TEST_CFLAGS)
+check_chat_LDADD = $(TEST_LIBS)
+endif
+endif
+
+# server
+if HAVE_CHECK
+if FULL
+SERVER_TESTS = check_json check_params check_text check_format check_framing
+check_PROGRAMS += $(SERVER_TESTS)
+TESTS += $(SERVER_TESTS)
+check_json_SOURCES = tests/unit/check_json.c
+check_json_CFLAGS = $(TEST_CFLAGS)
+check_json_LDADD = $(TEST_LIBS)
+check_params_SOURCES = tests/unit/check_params.c
+check_params_CFLAGS = $(TEST_CFLAGS)
+check_params_LDADD = $(TEST_LIBS)
+check_text_SOURCES = tests/unit/check_text.c
+check_text_CFLAGS = $(TEST_CFLAGS)
+check_text_LDADD = $(TEST_LIBS)
+check_format_SOURCES = tests/unit/check_format.c
+check_format_CFLAGS = $(TEST_CFLAGS)
+check_format_LDADD = $(TEST_LIBS)
+check_framing_SOURCES = tests/unit/check_framing.c
+check_framing_CFLAGS = $(TEST_CFLAGS)
+check_framing_LDADD = $(TEST_LIBS)
+endif
+endif

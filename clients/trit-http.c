@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * trit-http.c - requests with libcurl; server-sent events are cut out of the bytes as they come.
+ *
+ * Of the event stream format (WHATWG HTML, "Server-sent events") this reads what OpenAI-style
+ * servers send: lines of "data: JSON", comments, blank lines.
+ */
+#include "config.h"
+#include "trit-http.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* An answer of this size is no answer to us. */
+#define ANSWER_BYTES_MAX (64 * 1024 * 1024)
+
+const char *error_message(const cJSON *answer)
+{
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(answer, "error");
+    if (cJSON_IsString(error))
+        return error->valuestring;
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "message"));
+}
+
+double number_at(const cJSON *object, const char *name, double otherwise)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : otherwise;
+}
+
+/* One line of a stream, without its end.  false ends the transfer. */
+static bool take_line(struct request *r, const char *line, size_t len)
+{
+    if (len < 5 || memcmp(line, "data:", 5) != 0)
+        return true; /* A comment, or a field we do not use. */
+    line += 5;
+    len -= 5;
+    if (len && *line == ' ') {
+        line++;
+        len--;
+    }
+    if (len == 6 && memcmp(line, "[DONE]", 6) == 0) {
+        r->done = true;
+        return true;
+    }
+    cJSON *event = cJSON_ParseWithLength(line, len);
+    bool go_on = event && r->event(event, r->arg);
+    r->stopped = !go_on;
+    cJSON_Delete(event);
+    return go_on;
+}
+
+static size_t received(char *bytes, size_t size, size_t n, void *arg)
+{
+    struct request *r = arg;
+    size_t len = size * n;
+    const char *type = NULL;
+    if (r->answer.len == 0 && r->event &&
+        curl_easy_getinfo(r->easy, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK && type)
+        r->streams = strncmp(type, "text/event-stream", 17) == 0;
+    buf_add(&r->answer, bytes, len);
+    if (r->answer.failed || r->answer.len > ANSWER_BYTES_MAX)
+        return 0; /* CURLE_WRITE_ERROR */
+    if (!r->streams)
+        return len;
+    for (char *end; r->answer.len && (end = memchr(r->answer.data, '\n', r->answer.len));) {
+        size_t line = (size_t)(end - r->answer.data);
+        bool go_on = take_line(r, r->answer.data, line && end[-1] == '\r' ? line - 1 : line);
+        buf_consume(&r->answer, line + 1);
+        if (!go_on)
+            return 0;
+    }
+    return len;
+}
+
+bool request_open(struct request *r, const struct server_address *server, const char *path,
+                  const cJSON *body, event_fn event, void *arg)
+{
+    *r = (struct request){.event = event, .arg = arg, .easy = curl_easy_init()};
+    if (!r->easy)
+        return false;
+    bool is_unix = strncmp(server->url, "unix:", 5) == 0;
+    struct buf url = {0};
+    buf_adds(&url, is_unix ? "http://localhost" : server->url);
+    while (url.len && url.data[url.len - 1] == '/')
+        url.data[--url.len] = '\0';
+    /* Base URLs of the SDKs end in /v1; take those as well. */
+    if (url.len > 3 && strcmp(url.data + url.len - 3, "/v1") == 0 && strncmp(path, "/v1", 3) == 0)
+        url.data[url.len -= 3] = '\0';
+    buf_adds(&url, path);
+    r->url = buf_take(&url, NULL);
+    r->body = body ? cJSON_PrintUnformatted(body) : NULL;
+    if (!r->url || (body && !r->body))
+        return false;
+
+    r->headers = curl_slist_append(NULL, "Expect:"); /* No round trip before a small body. */
+    if (r->headers && body)
+        r->headers = curl_slist_append(r->headers, "Content-Type: application/json");
+    if (r->headers && server->key) {
+        struct buf line = {0};
+        buf_addf(&line, "Authorization: Bearer %s", server->key);
+        char *text = buf_take(&line, NULL);
+        r->headers = text ? curl_slist_append(r->headers, text) : NULL;
+        mem_free(text);
+    }
+    if (!r->headers)
+        return false;
+    curl_easy_setopt(r->easy, CURLOPT_URL, r->url);
+    curl_easy_setopt(r->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (is_unix)
+        curl_easy_setopt(r->easy, CURLOPT_UNIX_SOCKET_PATH, server->url + 5);
+    curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers);
+    curl_easy_setopt(r->easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(r->easy, CURLOPT_CONNECTTIMEOUT, 10L);
+    curl_easy_setopt(r->easy, CURLOPT_WRITEFUNCTION, received);
+    curl_easy_setopt(r->easy, CURLOPT_WRITEDATA, r);
+    curl_easy_setopt(r->easy, CURLOPT_PRIVATE, r);
+    if (r->body) {
+        curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(r->body));
+        curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, r->body);
+    }
+    return true;
+}
+
+void request_close(struct request *r)
+{
+    if (r->easy)
+        curl_easy_cleanup(r->easy);
+    curl_slist_free_all(r->headers);
+    mem_free(r->url);
+    cJSON_free(r->body);
+    buf_free(&r->answer);
+    *r = (struct request){0};
+}
+
+const char *request_problem(struct request *r, CURLcode code, char *text, size_t text_bytes)
+{
+    long status = 0;
+    curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (code != CURLE_OK && !r->stopped) {
+        snprintf(text, text_bytes, "%s: %s", r->url, curl_easy_strerror(code));
+        return text;
+    }
+    if (status != 200) {
+        cJSON *answer = cJSON_ParseWithLength(r->answer.data ? r->answer.data : "", r->answer.len);
+        const char *message = error_message(answer);
+        snprintf(text, text_bytes, "%ld: %s", status, message ? message : "no error object");
+        cJSON_Delete(answer);
+        return text;
+    }
+    if (r->streams && !r->done && !r->stopped) {
+        snprintf(text, text_bytes, "the stream ended before [DONE]");
+        return text;
+    }
+    return NULL;
+}

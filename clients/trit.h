@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * trit.h - what the commands of the client share: the options.
+ */
+#ifndef TRIT_CLIENT_H
+#define TRIT_CLIENT_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+#include "trit-http.h"
+
+struct options {
+    struct server_address server;
+    const char *model;         /* NULL: the server's */
+    const char *system;        /* chat: the system message, or NULL */
+    long max_tokens;           /* 0: the server's default */
+    double temperature, top_p; /* negative: the server's default */
+    long seed;                 /* negative: none */
+    bool stream;
+
+    /* bench */
+    long clients, requests, prompt_words;
+    double timeout_seconds;
+    bool json;
+};
+
+/* Set by SIGINT; transfers look at it and give up. */
+extern volatile sig_atomic_t interrupted;
+
+/* The fields that every generating request has in common.  NULL: no memory. */
+cJSON *body_of(const struct options *o);
+
+/* Exit status. */
+int bench(const struct options *o);
+
+#endif

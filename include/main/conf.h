@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conf.h - the configuration: one table of keys, from which come the command line, the file, --help
+ * and --check-config.
+ *
+ * A value from the command line wins over one from the file, which wins over the default.  Values
+ * are checked one by one when they are read and against each other at the end, so a struct conf
+ * that conf_load() gave is good as a whole.  Texts belong to the structure.
+ *
+ * Not here: environment variables.  There is one place to look for a setting.
+ */
+#ifndef TRIT_CONF_H
+#define TRIT_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct trit_error;
+
+enum { CONF_KEYS_MAX = 48 };
+
+/* Where a value came from, weakest first. */
+enum conf_origin { CONF_DEFAULT, CONF_FILE, CONF_COMMAND };
+
+/* What the command line asks for. */
+enum conf_action { CONF_RUN, CONF_HELP, CONF_VERSION, CONF_CHECK };
+
+struct conf {
+    /* Model. */
+    const char *model; /* path of a GGUF file */
+    const char *alias; /* "": the model's own name */
+    uint32_t ctx;      /* 0: the model's, at most PLAN_CTX_MAX */
+    const char *head_type, *kv_type;
+    const char *chat_template; /* "": the file's own */
+    bool shared, mlock;
+    const char *shm_dir;
+
+    /* Machine. */
+    uint32_t threads; /* 0: what this process may use */
+    bool pin;
+    const char *cpu;
+    uint64_t kv_bytes; /* 0: chosen by plan.h */
+
+    /* Work. */
+    uint32_t max_batch, step_tokens;
+    uint32_t queue_requests;
+    uint64_t queue_tokens;
+    uint32_t default_max_tokens;
+
+    /* Network. */
+    const char *host;
+    uint32_t port;
+    const char *port_file; /* "": none */
+    bool allow_remote;
+    uint64_t max_body;
+    uint32_t max_connections;
+    double ping_seconds, header_seconds, body_seconds, idle_seconds, stall_seconds;
+    bool half_close_aborts;
+
+    /* Service. */
+    double drain_seconds;
+    const char *log_level;
+    const char *config; /* "": no file */
+
+    /* Per row of the table: the value as it was written, and by whom. */
+    char *text[CONF_KEYS_MAX];
+    uint8_t origin[CONF_KEYS_MAX]; /* enum conf_origin */
+};
+
+/*
+ * Defaults, then the command line, then the file that it names, then the rules between keys.  May
+ * be called again with the same arguments, to re-read the file.  With CONF_HELP and CONF_VERSION
+ * the file is not read and the rules are not checked.  On failure *c holds nothing and *err reads
+ * "file:line: key: found ..., expected ..." or "--key: ...".
+ */
+int conf_load(int argc, char **argv, struct conf *c, enum conf_action *action,
+              struct trit_error *err);
+void conf_fini(struct conf *c);
+
+/*
+ * Call fn for every key that differs.  reloadable: the new value can be used without a restart.
+ */
+typedef void (*conf_change_fn)(const char *key, const char *from, const char *to, bool reloadable,
+                               void *arg);
+void conf_changes(const struct conf *from, const struct conf *to, conf_change_fn fn, void *arg);
+
+/* Take over the reloadable values of *from, whose others are left alone.  -TRIT_ENOMEM: nothing
+ * was changed. */
+int conf_adopt(struct conf *c, const struct conf *from);
+
+/* The text of --help. */
+void conf_help(FILE *out);
+
+/* Every key as a configuration file would have it, with its origin as a comment. */
+void conf_print(const struct conf *c, FILE *out);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * plan.h - how much of the machine to use where the configuration says "0, choose for me".
+ */
+#ifndef TRIT_PLAN_H
+#define TRIT_PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/kernels.h"
+
+struct conf;
+struct model;
+
+enum {
+    PLAN_CTX_MAX = 4096, /* default context, where the model could do more */
+    PLAN_CONTEXTS = 8,   /* full contexts that the KV pool has room for by default */
+};
+
+struct plan {
+    unsigned threads;
+    uint32_t n_ctx;
+    enum kv_type kv_type;
+    size_t kv_bytes;
+};
+
+/* A wish that the model cannot fulfil (a longer context) is cut, and the log says so. */
+void plan_make(const struct conf *c, const struct model *m, struct plan *plan);
+
+/*
+ * Bytes for the KV pool: PLAN_CONTEXTS contexts, at most a quarter of `memory`, but at least one
+ * context; whole pages.  memory 0 means unknown.
+ */
+size_t plan_kv_bytes(size_t page_bytes, uint32_t pages_per_context, uint64_t memory);
+
+/* Bytes this process may use: the machine's memory or the tightest cgroup limit above us. */
+uint64_t plan_memory(void);
+
+/*
+ * How many connections the limit of open files leaves room for, at most `wanted`.  The soft limit
+ * is raised for them as far as the hard one allows; what is lacking is logged.
+ */
+uint32_t plan_connections(uint32_t wanted);
+
+#endif

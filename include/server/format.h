@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * format.h - answers in OpenAI's shapes: whole objects, chunks of streams, usage, logprobs.
+ *
+ * Pure functions from plain data to bytes.  When they are called, and with how much of an answer,
+ * is decided in the server's job.
+ */
+#ifndef TRIT_FORMAT_H
+#define TRIT_FORMAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf;
+struct model;
+struct json_out;
+struct problem;
+struct seq_logprob;
+struct tok;
+struct tok_stream;
+
+/* What all chunks and the whole answer of one request have in common. */
+struct format_head {
+    bool chat;
+    const char *id;
+    int64_t created; /* seconds since 1970 */
+    const char *model;
+    const char *fingerprint;
+    bool include_usage; /* a stream whose chunks carry "usage" */
+};
+
+struct format_usage {
+    uint64_t prompt, completion; /* tokens */
+};
+
+/* One token for the logprobs of an answer. */
+struct format_token {
+    int32_t id;
+    const struct seq_logprob *logprob; /* NULL: not known, the first of a prompt */
+    size_t offset;                     /* characters of the text before it; completions only */
+};
+
+struct format_logprobs {
+    const struct tok *tok;
+    bool as_ids; /* "token_id:17" in place of the token's text */
+    uint32_t n_top;
+    const struct format_token *token;
+    size_t n;
+};
+
+struct format_choice {
+    uint32_t index;
+    const char *text;
+    size_t len;
+    const struct format_logprobs *logprobs; /* NULL: null */
+    const char *finish_reason;              /* NULL: null */
+};
+
+/* A whole answer is begin, choice for each, end; so is a chunk, with one choice or none. */
+void format_begin(struct json_out *o, const struct format_head *h, bool chunk);
+void format_choice(struct json_out *o, const struct format_head *h, const struct format_choice *c);
+void format_end(struct json_out *o, const struct format_head *h, const struct format_usage *u);
+
+/* Events of a stream, complete with "data: " and the empty line. */
+void format_role_event(struct buf *out, const struct format_head *h, uint32_t index);
+void format_delta_event(struct buf *out, const struct format_head *h,
+                        const struct format_choice *c);
+void format_usage_event(struct buf *out, const struct format_head *h, const struct format_usage *u);
+void format_problem_event(struct buf *out, const struct problem *p);
+void format_done_event(struct buf *out);
+
+/* How many characters the bytes of one token add to a text, held-back bytes in *s. */
+size_t format_count_chars(struct tok_stream *s, const char *bytes, size_t len);
+
+/* The bytes a token adds to an answer: none for a control token. */
+const char *format_answer_piece(const struct tok *t, int32_t id, size_t *len);
+
+/* The bytes it adds to an echoed prompt: control tokens by name, a BOS in front left out. */
+const char *format_prompt_piece(const struct tok *t, int32_t id, size_t at, size_t *len);
+
+/* An entry of /v1/models. */
+struct format_model {
+    const char *id;
+    int64_t created;
+    uint32_t n_ctx;
+    uint64_t kv_bytes_per_token;
+    const struct model *model;
+};
+void format_model(struct json_out *o, const struct format_model *m);
+
+#endif

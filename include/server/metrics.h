@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * metrics.h - what the server counts, and the page that Prometheus reads.
+ *
+ * Counters live on the loop thread.  The engine's numbers are read one by one while it runs, so the
+ * page never waits for it.  Format: Prometheus text, version 0.0.4.
+ */
+#ifndef TRIT_METRICS_H
+#define TRIT_METRICS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf;
+struct engine;
+struct model;
+
+/* Routes as the label `route` names them. */
+enum metrics_route {
+    ROUTE_COMPLETIONS,
+    ROUTE_CHAT,
+    ROUTE_MODELS,
+    ROUTE_MODEL,
+    ROUTE_TOKENIZE,
+    ROUTE_DETOKENIZE,
+    ROUTE_TEMPLATE,
+    ROUTE_HEALTHZ,
+    ROUTE_READYZ,
+    ROUTE_METRICS,
+    ROUTE_OTHER,
+    N_ROUTES,
+};
+const char *metrics_route_name(enum metrics_route r);
+
+/* How a generating request ended. */
+enum metrics_finish {
+    FINISH_STOP,
+    FINISH_LENGTH,
+    FINISH_CANCELLED,
+    FINISH_DEADLINE,
+    FINISH_ERROR,
+    FINISH_REJECTED,
+    N_FINISHES,
+};
+const char *metrics_finish_name(enum metrics_finish f);
+
+enum metrics_rejected {
+    REJECTED_QUEUE_REQUESTS,
+    REJECTED_QUEUE_TOKENS,
+    REJECTED_LOADING,
+    REJECTED_DRAINING,
+    REJECTED_MEMORY,
+    N_REJECTIONS,
+};
+
+enum metrics_cancelled {
+    CANCELLED_DISCONNECT,
+    CANCELLED_SLOW_READER,
+    CANCELLED_DEADLINE,
+    CANCELLED_SHUTDOWN,
+    N_CANCELS,
+};
+
+enum { METRICS_STATUSES = 600 };
+
+struct metrics {
+    uint64_t http[N_ROUTES][METRICS_STATUSES];
+    uint64_t finished[2][N_FINISHES]; /* completions, chat */
+    uint64_t rejected[N_REJECTIONS];
+    uint64_t cancelled[N_CANCELS];
+    uint64_t timed_out; /* connections closed for a header, body or idle deadline */
+};
+
+/* What else the page tells. */
+struct metrics_page {
+    const struct metrics *counted;
+    const struct engine *engine; /* NULL: not serving yet */
+    const struct model *model;   /* likewise */
+    const char *model_name, *kernels;
+    bool ready, draining;
+    uint32_t connections;
+    size_t huge_bytes; /* of the weights, on huge pages */
+};
+void metrics_write(const struct metrics_page *page, struct buf *out);
+
+/* process_*: the standard metrics about this process, from /proc. */
+void metrics_write_process(struct buf *out);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * params.h - what a request asks for: every field of every endpoint, checked and in our own memory.
+ *
+ * Nothing in here points into the JSON tree, so it may outlive the request body and be read by
+ * another thread.
+ */
+#ifndef TRIT_PARAMS_H
+#define TRIT_PARAMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "engine/sampler.h"
+#include "model/chat.h"
+#include "server/fields.h"
+#include "server/text.h"
+
+struct problem;
+
+enum params_endpoint {
+    FOR_COMPLETIONS = 1,
+    FOR_CHAT = 2,
+    FOR_TOKENIZE = 4,
+    FOR_DETOKENIZE = 8,
+    FOR_TEMPLATE = 16,
+};
+
+enum {
+    PARAMS_CHOICES = 8,     /* n */
+    PARAMS_PROMPTS = 64,    /* prompts in one request */
+    PARAMS_SEQUENCES = 128, /* n * prompts */
+    PARAMS_BIASES = 300,    /* logit_bias */
+    PARAMS_STOP_IDS = 64,   /* stop_token_ids */
+    PARAMS_TOP = 20,        /* top_logprobs, logprobs */
+    PARAMS_TIMEOUT = 86400, /* seconds */
+};
+
+/* A prompt: a text, or ids. */
+struct params_prompt {
+    char *text; /* NUL-terminated copy; NULL when ids were given */
+    size_t len;
+    int32_t *ids;
+    size_t n_ids;
+};
+
+struct params {
+    enum params_endpoint endpoint;
+    char *model; /* NULL: not named */
+
+    /* Completions and chat. */
+    bool stream, include_usage, has_stream_options;
+    bool echo, ignore_eos, as_token_ids;
+    int64_t n, best_of;
+    int64_t max_tokens; /* -1: not said */
+    int64_t max_completion_tokens;
+    double temperature, top_p, min_p;
+    int64_t top_k; /* -1 and 0: off */
+    double presence_penalty, frequency_penalty, repetition_penalty;
+    struct field_seed seed;
+    double timeout; /* seconds; 0: none */
+    bool want_logprobs;
+    int64_t top_logprobs; /* alternatives for each token; -1: not said */
+    struct text_stops stops;
+    struct sampler_bias *bias;
+    size_t n_bias;
+    int32_t *stop_ids;
+    size_t n_stop_ids;
+
+    /* Completions and tokenize: texts and how to read them. */
+    struct params_prompt *prompt;
+    size_t n_prompts;
+    bool add_special, parse_special, with_pieces;
+
+    /* Chat and apply-template. */
+    struct chat_message *message; /* role and content lie in words */
+    size_t n_messages;
+    struct buf words;
+    bool add_generation_prompt;
+
+    /* Detokenize. */
+    int32_t *tokens;
+    size_t n_tokens;
+};
+
+/* What the model allows. */
+struct params_limits {
+    int32_t vocab; /* ids are below this */
+};
+
+/*
+ * Read the body text[0, len) of a request to `endpoint` into *p, which is uninitialised; p is to be
+ * given to params_fini also on failure.  Unknown names go to *ignored.  Negative with *problem:
+ * not JSON, or a field that is wrong, missing, or does not go with another.
+ */
+int params_read(struct params *p, enum params_endpoint endpoint, const char *text, size_t len,
+                const struct params_limits *limits, struct buf *ignored, struct problem *problem);
+
+void params_fini(struct params *p);
+
+/* The seed of choice k: its own, and the same whatever else is asked for. */
+uint64_t params_choice_seed(uint64_t seed, uint32_t k);
+
+/* The table, for tests and documentation. */
+const struct field_table *params_table(void);
+
+#endif

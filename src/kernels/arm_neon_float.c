@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arm_neon_float.c - the float kernels for 64-bit ARM.
+ *
+ * The 16 lanes of a sum are four registers.  Where a row ends inside a stretch of 16, zeros are
+ * added to the lanes behind it.  That could change a lane only from -0 to +0, and each use below
+ * says why it does not matter there.
+ */
+#include "config.h"
+#include "kernels/arm_neon.h"
+
+#include "kernels/numbers.h"
+
+/* Sixteen lanes of a sum: 0-3, 4-7, 8-11, 12-15. */
+struct lanes {
+    float32x4_t v[4];
+};
+
+INLINE struct lanes zero_lanes(void)
+{
+    float32x4_t zero = vdupq_n_f32(0);
+    return (struct lanes){{zero, zero, zero, zero}};
+}
+
+/* The tree of kernels.h down to four lanes: + 8, + 4. */
+INLINE float32x4_t fold(struct lanes s)
+{
+    return vaddq_f32(vaddq_f32(s.v[0], s.v[2]), vaddq_f32(s.v[1], s.v[3]));
+}
+
+/* The rest of the tree for two sums: + 2, leaving two lanes of each. */
+INLINE float32x4_t fold_pair(float32x4_t a, float32x4_t b)
+{
+    float64x2_t x = vreinterpretq_f64_f32(a), y = vreinterpretq_f64_f32(b);
+    return vaddq_f32(vreinterpretq_f32_f64(vzip1q_f64(x, y)),
+                     vreinterpretq_f32_f64(vzip2q_f64(x, y)));
+}
+
+/* The sums of four, in order. */
+INLINE float32x4_t sum4(const struct lanes s[4])
+{
+    return vpaddq_f32(fold_pair(fold(s[0]), fold(s[1])), fold_pair(fold(s[2]), fold(s[3])));
+}
+
+static float sum1(struct lanes s)
+{
+    return vgetq_lane_f32(sum4((struct lanes[4]){s, s, s, s}), 0);
+}
+
+/* x as scalar.c's exp_f32 has it. */
+INLINE float32x4_t exp_ps(float32x4_t x)
+{
+    uint32x4_t tiny = vcltq_f32(x, vdupq_n_f32(EXP_MIN));
+    float32x4_t t = vfmaq_f32(vdupq_n_f32(EXP_MAGIC), x, vdupq_n_f32(EXP_LOG2E));
+    float32x4_t n = vsubq_f32(t, vdupq_n_f32(EXP_MAGIC));
+    float32x4_t r = vfmaq_f32(x, n, vdupq_n_f32(-EXP_LN2_HI));
+    r = vfmaq_f32(r, n, vdupq_n_f32(-EXP_LN2_LO));
+    float32x4_t p = vdupq_n_f32(EXP_C6);
+    p = vfmaq_f32(vdupq_n_f32(EXP_C5), p, r);
+    p = vfmaq_f32(vdupq_n_f32(EXP_C4), p, r);
+    p = vfmaq_f32(vdupq_n_f32(EXP_C3), p, r);
+    p = vfmaq_f32(vdupq_n_f32(EXP_C2), p, r);
+    p = vfmaq_f32(vdupq_n_f32(1.0f), p, r);
+    p = vfmaq_f32(vdupq_n_f32(1.0f), p, r);
+    uint32x4_t exponent = vshlq_n_u32(vreinterpretq_u32_f32(t), 23);
+    uint32x4_t power = vaddq_u32(exponent, vreinterpretq_u32_f32(vdupq_n_f32(1.0f)));
+    uint32x4_t y = vreinterpretq_u32_f32(vmulq_f32(p, vreinterpretq_f32_u32(power)));
+    return vreinterpretq_f32_u32(vbicq_u32(y, tiny));
+}
+
+/* Four binary16 values, or the first n and zeros. */
+INLINE float32x4_t load_f16(const uint16_t *p, size_t n)
+{
+    uint16x4_t h = vdup_n_u16(0);
+    if (n >= 4)
+        h = vld1_u16(p);
+    else
+        __builtin_memcpy(&h, p, n * sizeof *p);
+    return vcvt_f32_f16(vreinterpret_f16_u16(h));
+}
+
+enum {
+    F16_ROWS = 4,
+};
+
+void neon_head_f16(float *out, size_t out_stride, const struct table *t, size_t row0, size_t row1,
+                   const float *x, size_t x_stride, size_t n_tokens)
+{
+    const uint16_t *first = t->data;
+    for (size_t row = row0; row < row1; row += F16_ROWS)
+        for (size_t token = 0; token < n_tokens; token++) {
+            const uint16_t *w[F16_ROWS];
+            struct lanes sum[F16_ROWS];
+            foreach (r, F16_ROWS) {
+                w[r] = first + MIN(row + r, row1 - 1) * t->stride;
+                sum[r] = zero_lanes();
+            }
+            for (size_t i = 0; i < t->stride; i += 16)
+                foreach (k, 4) {
+                    float32x4_t v = vld1q_f32(x + token * x_stride + i + 4 * k);
+                    foreach (r, F16_ROWS)
+                        sum[r].v[k] = vfmaq_f32(sum[r].v[k], load_f16(w[r] + i + 4 * k, 4), v);
+                }
+            neon_store(out + token * out_stride + row, MIN(row1 - row, (size_t)F16_ROWS),
+                       sum4(sum));
+        }
+}
+
+void neon_rmsnorm(float *y, const float *x, const float *w, float eps, size_t n)
+{
+    /* Squares are never negative: no lane is -0. */
+    struct lanes sum = zero_lanes();
+    for (size_t i = 0; i < n; i += 16)
+        foreach (k, 4) {
+            size_t rest = neon_rest(n - i, 4 * k);
+            float32x4_t v = neon_load(rest ? x + i + 4 * k : x, rest);
+            sum.v[k] = vfmaq_f32(sum.v[k], v, v);
+        }
+    float mean = sum1(sum) / (float)n;
+    float root = vget_lane_f32(vsqrt_f32(vdup_n_f32(mean + eps)), 0);
+    float32x4_t r = vdupq_n_f32(1.0f / root);
+    for (size_t i = 0; i < n; i += 4) {
+        float32x4_t v = vmulq_f32(neon_load(x + i, n - i), r);
+        neon_store(y + i, n - i, vmulq_f32(v, neon_load(w + i, n - i)));
+    }
+}
+
+INLINE float32x4_t silu_ps(float32x4_t g)
+{
+    float32x4_t t = vnegq_f32(g), top = vdupq_n_f32(EXP_MAX);
+    t = vbslq_f32(vcltq_f32(t, top), t, top);
+    return vdivq_f32(g, vaddq_f32(vdupq_n_f32(1.0f), exp_ps(t)));
+}
+
+/* A comparison that a NaN fails, and so passes through. */
+INLINE float32x4_t relu2_ps(float32x4_t g)
+{
+    float32x4_t zero = vdupq_n_f32(0), v = vbslq_f32(vcgtq_f32(zero, g), zero, g);
+    return vmulq_f32(v, v);
+}
+
+void neon_glu(float *y, const float *gate, const float *up, enum act_fn act, size_t n)
+{
+    for (size_t i = 0; i < n; i += 4) {
+        float32x4_t g = neon_load(gate + i, n - i), u = neon_load(up + i, n - i);
+        g = act == ACT_SILU ? silu_ps(g) : relu2_ps(g);
+        neon_store(y + i, n - i, vmulq_f32(g, u));
+    }
+}
+
+void neon_add(float *x, const float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i += 4)
+        neon_store(x + i, n - i, vaddq_f32(neon_load(x + i, n - i), neon_load(y + i, n - i)));
+}
+
+/* (a c - b s, a s + b c) */
+INLINE void rotate(float32x4_t *a, float32x4_t *b, float32x4_t c, float32x4_t s)
+{
+    float32x4_t a0 = *a, b0 = *b;
+    *a = vfmaq_f32(vnegq_f32(vmulq_f32(b0, s)), a0, c);
+    *b = vfmaq_f32(vmulq_f32(b0, c), a0, s);
+}
+
+/* Pairs lie side by side: four of them are parted into a and b, and joined again. */
+static void rope_norm(float *x, const float *cs, size_t half)
+{
+    for (size_t i = 0; i < half; i += 4) {
+        size_t n = 2 * (half - i), rest = neon_rest(n, 4);
+        float *p0 = x + 2 * i, *p1 = rest ? p0 + 4 : p0;
+        float32x4_t x0 = neon_load(p0, n), x1 = neon_load(p1, rest);
+        float32x4_t a = vuzp1q_f32(x0, x1), b = vuzp2q_f32(x0, x1);
+        rotate(&a, &b, neon_load(cs + i, half - i), neon_load(cs + half + i, half - i));
+        neon_store(p0, n, vzip1q_f32(a, b));
+        neon_store(p1, rest, vzip2q_f32(a, b));
+    }
+}
+
+void neon_rope(float *x, const float *cs, enum rope_style style, size_t n_heads, size_t head_dim,
+               size_t half)
+{
+    for (size_t h = 0; h < n_heads; h++, x += head_dim) {
+        if (style == ROPE_NORM) {
+            rope_norm(x, cs, half);
+            continue;
+        }
+        for (size_t i = 0; i < half; i += 4) {
+            size_t n = half - i;
+            float32x4_t a = neon_load(x + i, n), b = neon_load(x + half + i, n);
+            rotate(&a, &b, neon_load(cs + i, n), neon_load(cs + half + i, n));
+            neon_store(x + i, n, a);
+            neon_store(x + half + i, n, b);
+        }
+    }
+}
+
+void neon_to_f16(uint16_t *dst, const float *src, size_t n)
+{
+    for (size_t i = 0; i < n; i += 4) {
+        uint16x4_t h = vreinterpret_u16_f16(vcvt_f16_f32(neon_load(src + i, n - i)));
+        if (n - i >= 4)
+            vst1_u16(dst + i, h);
+        else
+            __builtin_memcpy(dst + i, &h, (n - i) * sizeof *dst);
+    }
+}
+
+float neon_exp_shift(float *y, const float *x, float shift, size_t n)
+{
+    /* Exponentials are never negative: no lane is -0. */
+    struct lanes sum = zero_lanes();
+    for (size_t i = 0; i < n; i += 16)
+        foreach (k, 4) {
+            size_t rest = neon_rest(n - i, 4 * k), at = rest ? i + 4 * k : i;
+            float32x4_t v = vsubq_f32(neon_load(x + at, rest), vdupq_n_f32(shift));
+            v = exp_ps(v);
+            neon_store(y + at, rest, v);
+            uint32x4_t kept = vandq_u32(vreinterpretq_u32_f32(v), neon_lanes(rest));
+            sum.v[k] = vaddq_f32(sum.v[k], vreinterpretq_f32_u32(kept));
+        }
+    return sum1(sum);
+}
+
+/* The first min(n, 4) values of x, the others replaced by `fill`. */
+INLINE float32x4_t load_filled(const float *x, size_t n, float32x4_t fill)
+{
+    return vbslq_f32(neon_lanes(n), neon_load(x, n), fill);
+}
+
+/* Two passes: the second stops early and needs no bookkeeping of indices. */
+size_t neon_argmax(const float *x, size_t n, float *max)
+{
+    float32x4_t first = vdupq_n_f32(x[0]), best = first;
+    uint32x4_t numbers = vdupq_n_u32(UINT32_MAX);
+    for (size_t i = 0; i < n; i += 4) {
+        float32x4_t v = load_filled(x + i, n - i, first);
+        numbers = vandq_u32(numbers, vceqq_f32(v, v));
+        best = vmaxq_f32(best, v);
+    }
+    if (vminvq_u32(numbers) == 0) {
+        *max = __builtin_nanf("");
+        return SIZE_MAX;
+    }
+    float top = vmaxvq_f32(best);
+    size_t i = 0;
+    while (vmaxvq_u32(vceqq_f32(load_filled(x + i, n - i, first), vdupq_n_f32(top))) == 0)
+        i += 4;
+    while (x[i] != top)
+        i++;
+    *max = x[i];
+    return i;
+}
+
+enum {
+    HEADS = 2,     /* query heads that share each load of K or V */
+    POSITIONS = 2, /* whose scores are computed together */
+    CHUNKS = 8,    /* registers of an output row, 32 values */
+};
+
+INLINE const uint8_t *kv_row(const struct kv_span *kv, size_t offset, size_t p, size_t row_bytes)
+{
+    const uint8_t *page = kv->pool + kv->pages[p / kv->page_tokens] * kv->page_bytes;
+    return page + offset + p % kv->page_tokens * row_bytes;
+}
+
+/* Values of the cache, `type` bytes each: a register's worth, or the first n and zeros. */
+INLINE float32x4_t load_kv(const uint8_t *p, size_t n, const enum kv_type type)
+{
+    return type == KV_F32 ? neon_load((const float *)(const void *)p, n)
+                          : load_f16((const uint16_t *)(const void *)p, n);
+}
+
+/* One step of 16 dimensions of a score block. */
+INLINE void score_step(struct lanes sum[HEADS * POSITIONS], const float *q, size_t q_stride,
+                       const uint8_t *const k[POSITIONS], const enum kv_type type,
+                       const unsigned heads)
+{
+    foreach (c, 4)
+        foreach (j, POSITIONS) {
+            float32x4_t v = load_kv(k[j] + type * 4 * c, 4, type);
+            foreach (h, heads) {
+                float32x4_t *s = &sum[h * POSITIONS + j].v[c];
+                *s = vfmaq_f32(*s, vld1q_f32(q + h * q_stride + 4 * c), v);
+            }
+        }
+}
+
+/* The last step of a head_dim that is no multiple of 16.  exp takes -0 and +0 for the same. */
+INLINE void score_rest(struct lanes sum[HEADS * POSITIONS], const float *q, size_t q_stride,
+                       const uint8_t *const k[POSITIONS], size_t n, const enum kv_type type,
+                       const unsigned heads)
+{
+    float q_copy[HEADS * 16] = {0};
+    uint8_t k_copy[POSITIONS][16 * KV_F32] = {{0}};
+    for (unsigned h = 0; h < heads; h++)
+        __builtin_memcpy(q_copy + 16 * h, q + h * q_stride, n * sizeof *q);
+    for (unsigned j = 0; j < POSITIONS; j++)
+        __builtin_memcpy(k_copy[j], k[j], n * type);
+    score_step(sum, q_copy, 16, (const uint8_t *const[POSITIONS]){k_copy[0], k_copy[1]}, type,
+               heads);
+}
+
+/* Scores of `heads` query heads at the positions p and p + 1, those below n. */
+INLINE void score_block(float *score, size_t stride, const float *q, size_t head_dim,
+                        const struct kv_span *kv, size_t p, size_t n, float scale,
+                        const enum kv_type type, const unsigned heads)
+{
+    const uint8_t *k[POSITIONS];
+    struct lanes sum[HEADS * POSITIONS];
+    foreach (j, POSITIONS)
+        k[j] = kv_row(kv, kv->k_offset, MIN(p + j, n - 1), type * head_dim);
+    foreach (i, HEADS * POSITIONS)
+        sum[i] = zero_lanes();
+    for (size_t d = 0; d + 16 <= head_dim; d += 16) {
+        score_step(sum, q, head_dim, k, type, heads);
+        q += 16;
+        foreach (j, POSITIONS)
+            k[j] += type * 16;
+    }
+    if (head_dim % 16)
+        score_rest(sum, q, head_dim, k, head_dim % 16, type, heads);
+
+    float s[HEADS * POSITIONS];
+    vst1q_f32(s, vmulq_f32(sum4(sum), vdupq_n_f32(scale)));
+    for (unsigned h = 0; h < heads; h++)
+        for (unsigned j = 0; j < POSITIONS && p + j < n; j++)
+            score[h * stride + p + j] = s[h * POSITIONS + j];
+}
+
+/* The largest score; a NaN is passed over here and comes out of the exponentials. */
+static float max_of(const float *x, size_t n)
+{
+    float32x4_t max = vdupq_n_f32(-__builtin_inff());
+    for (size_t i = 0; i < n; i += 4) {
+        float32x4_t v = load_filled(x + i, n - i, max);
+        max = vbslq_f32(vcgtq_f32(v, max), v, max);
+    }
+    return vmaxvq_f32(max);
+}
+
+/* Values [d, d + 32) of the outputs of `heads` heads, those below head_dim. */
+INLINE void mix_block(float *out, const float *e, size_t stride, const float *total,
+                      size_t head_dim, const struct kv_span *kv, size_t n, size_t d,
+                      const enum kv_type type, const unsigned heads)
+{
+    float32x4_t sum[HEADS][CHUNKS];
+    foreach (i, heads * CHUNKS)
+        sum[i / CHUNKS][i % CHUNKS] = vdupq_n_f32(0);
+    size_t left = head_dim - d;
+    for (size_t p = 0; p < n;) {
+        const uint8_t *v = kv_row(kv, kv->v_offset, p, type * head_dim) + type * d;
+        for (size_t end = MIN(n, p + kv->page_tokens); p < end; p++, v += type * head_dim)
+            foreach (c, CHUNKS) {
+                size_t rest = neon_rest(left, 4 * c);
+                float32x4_t x = load_kv(rest ? v + type * 4 * c : v, rest, type);
+                foreach (h, heads)
+                    sum[h][c] = vfmaq_n_f32(sum[h][c], x, e[h * stride + p]);
+            }
+    }
+    foreach (i, heads * CHUNKS) {
+        size_t h = i / CHUNKS, first = 4 * (i % CHUNKS);
+        if (first < left)
+            neon_store(out + h * head_dim + d + first, left - first,
+                       vdivq_f32(sum[h][i % CHUNKS], vdupq_n_f32(total[h])));
+    }
+}
+
+INLINE void attend_heads(float *out, const float *q, size_t head_dim, const struct kv_span *kv,
+                         size_t n, float scale, float *score, const enum kv_type type,
+                         const unsigned heads)
+{
+    size_t stride = round_up(n, 16);
+    float total[HEADS];
+    for (size_t p = 0; p < n; p += POSITIONS)
+        score_block(score, stride, q, head_dim, kv, p, n, scale, type, heads);
+    for (unsigned h = 0; h < heads; h++) {
+        float *s = score + h * stride;
+        total[h] = neon_exp_shift(s, s, max_of(s, n), n);
+    }
+    for (size_t d = 0; d < head_dim; d += 4 * CHUNKS)
+        mix_block(out, score, stride, total, head_dim, kv, n, d, type, heads);
+}
+
+INLINE void attend_all(float *out, const float *q, size_t n_q, size_t head_dim,
+                       const struct kv_span *kv, size_t n, float scale, float *scratch,
+                       const enum kv_type type)
+{
+    for (; n_q >= HEADS; n_q -= HEADS, q += HEADS * head_dim, out += HEADS * head_dim)
+        attend_heads(out, q, head_dim, kv, n, scale, scratch, type, HEADS);
+    if (n_q)
+        attend_heads(out, q, head_dim, kv, n, scale, scratch, type, 1);
+}
+
+void neon_attend(float *out, const float *q, size_t n_q, size_t head_dim, const struct kv_span *kv,
+                 size_t n, float scale, float *scratch)
+{
+    if (kv->type == KV_F32)
+        attend_all(out, q, n_q, head_dim, kv, n, scale, scratch, KV_F32);
+    else
+        attend_all(out, q, n_q, head_dim, kv, n, scale, scratch, KV_F16);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inline.h - how the vector files are written: a loop body with constant sizes, made several times.
+ *
+ * A function marked INLINE takes its block sizes as constants; with every loop over them unrolled,
+ * small arrays of registers become registers.
+ */
+#ifndef TRIT_KERNELS_INLINE_H
+#define TRIT_KERNELS_INLINE_H
+
+#include <stddef.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* foreach (i, n) is a loop over i = 0 .. n - 1, n a constant, that is unrolled. */
+#ifdef __clang__
+#define UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define UNROLLED _Pragma("GCC unroll 32")
+#endif
+#define foreach(i, n) UNROLLED for (unsigned i = 0; i < (n); i++)
+
+/* A hardened build clears every array on entry; one that is written before it is read may say so.
+ */
+#if __has_attribute(uninitialized)
+#define UNINITIALISED __attribute__((uninitialized))
+#else
+#define UNINITIALISED
+#endif
+
+/* How many of n items the next block of at most `most` takes, so that blocks are of even size. */
+INLINE size_t even_share(size_t n, size_t most)
+{
+    size_t blocks = (n + most - 1) / most;
+    return (n + blocks - 1) / blocks;
+}
+
+#endif

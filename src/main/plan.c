@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * plan.c - threads, context and KV memory from configuration, model and machine.
+ */
+#include "config.h"
+#include "main/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/log.h"
+#include "base/team.h"
+#include "engine/kv.h"
+#include "main/conf.h"
+#include "model/model.h"
+
+/* cgroup v2's memory.max of our group and those above it; UINT64_MAX when there is none. */
+static uint64_t cgroup_memory(void)
+{
+    static const char root[] = "/sys/fs/cgroup";
+    char path[512] = "", line[400];
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    while (f && fgets(line, sizeof line, f)) {
+        if (strncmp(line, "0::/", 4) != 0)
+            continue;
+        line[strcspn(line, "\n")] = '\0';
+        snprintf(path, sizeof path, "%s%s", root, line + 3);
+    }
+    if (f)
+        fclose(f);
+    uint64_t least = UINT64_MAX;
+    for (char *slash; strlen(path) >= strlen(root) && (slash = strrchr(path, '/')); *slash = '\0') {
+        char file[sizeof path + 16];
+        snprintf(file, sizeof file, "%s/memory.max", path);
+        f = fopen(file, "re");
+        if (!f)
+            continue;
+        unsigned long long limit; /* "max" is no number: no limit on this level */
+        if (fscanf(f, "%llu", &limit) == 1)
+            least = MIN(least, (uint64_t)limit);
+        fclose(f);
+    }
+    return least;
+}
+
+uint64_t plan_memory(void)
+{
+    /* sysinfo(2), not /proc/meminfo, which a hardened unit hides. */
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    uint64_t machine = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
+    uint64_t limit = cgroup_memory();
+    return machine ? MIN(machine, limit) : limit == UINT64_MAX ? 0 : limit;
+}
+
+size_t plan_kv_bytes(size_t page_bytes, uint32_t pages_per_context, uint64_t memory)
+{
+    trit_assert(page_bytes > 0 && pages_per_context > 0);
+    uint64_t pages = (uint64_t)pages_per_context * PLAN_CONTEXTS;
+    if (memory)
+        pages = MIN(pages, memory / 4 / page_bytes);
+    pages = MAX(pages, pages_per_context);
+    size_t bytes;
+    return __builtin_mul_overflow(pages, page_bytes, &bytes) ? SIZE_MAX : bytes;
+}
+
+void plan_make(const struct conf *c, const struct model *m, struct plan *plan)
+{
+    plan->threads = c->threads ? c->threads : team_usable_cpus();
+    plan->n_ctx = c->ctx ? c->ctx : MIN(m->hp.n_ctx, (uint32_t)PLAN_CTX_MAX);
+    if (plan->n_ctx > m->hp.n_ctx) {
+        /* Positions a model has never seen give nonsense, so the wish is cut, not refused: one
+         * configuration may serve models with different contexts. */
+        log_warn("ctx-cut wanted=%u used=%u reason=\"the model was trained for no more\"",
+                 plan->n_ctx, m->hp.n_ctx);
+        plan->n_ctx = m->hp.n_ctx;
+    }
+    plan->kv_type = strcmp(c->kv_type, "f32") == 0 ? KV_F32 : KV_F16;
+    plan->kv_bytes = c->kv_bytes ? c->kv_bytes
+                                 : plan_kv_bytes(kv_page_bytes(m, plan->kv_type),
+                                                 kv_pages_for(plan->n_ctx), plan_memory());
+}
+
+uint32_t plan_connections(uint32_t wanted)
+{
+    enum { OWN_FILES = 64 }; /* the loop, the model, logs, what libraries open now and then */
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= (rlim_t)wanted + OWN_FILES)
+        return wanted;
+    limit.rlim_cur = MIN(limit.rlim_max, (rlim_t)wanted + OWN_FILES);
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        (void)getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur >= (rlim_t)wanted + OWN_FILES)
+        return wanted;
+    uint32_t room = limit.rlim_cur > OWN_FILES ? (uint32_t)limit.rlim_cur - OWN_FILES : 1;
+    log_warn("open-files limit=%llu max_connections=%u reduced_to=%u",
+             (unsigned long long)limit.rlim_cur, wanted, room);
+    return room;
+}

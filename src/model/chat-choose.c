@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * chat-choose.c - the table of chat formats, and the choice of one for a model.
+ *
+ * The model's own template decides.  Without one the format is "plain", which a base model follows
+ * as well as any:
+ *
+ *     System: You are terse.
+ *
+ *     User: Hi!
+ *
+ *     Assistant:
+ *
+ * that is, role, colon, space, trimmed content, empty line; BOS in front where the tokenizer adds
+ * it; no stop but the tokens that end texts or turns in some vocabulary.
+ *
+ * A template that we do not recognise is judged by the special tokens of the vocabulary.  Only when
+ * these tell nothing either the model is refused, with the hint that --chat-template chooses.
+ */
+#include "config.h"
+#include "model/chat-family.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "model/gguf-private.h"
+#include "model/tokenizer.h"
+
+enum family_id { LLAMA3, BITNET, FALCON3, CHATML, PLAIN, N_FAMILIES };
+
+static const struct chat_family families[N_FAMILIES] = {
+    [LLAMA3] =
+        {
+            .name = "llama3",
+            .before = "<|start_header_id|>",
+            .between = "<|end_header_id|>\n\n",
+            .after = "<|eot_id|>",
+            .system = "system",
+            .user = "user",
+            .assistant = "assistant",
+            .tool = "ipython",
+            .prompt = "<|start_header_id|>assistant<|end_header_id|>\n\n",
+            .bos = true,
+            .trim = true,
+            .stop = {"<|eot_id|>", "<|end_of_text|>", "<|eom_id|>"},
+        },
+    [BITNET] =
+        {
+            .name = "bitnet",
+            .before = "",
+            .between = ": ",
+            .after = "<|eot_id|>",
+            .system = "System",
+            .user = "User",
+            .assistant = "Assistant",
+            .prompt = "Assistant: ",
+            .bos = true,
+            .trim = true,
+            .stop = {"<|eot_id|>", "<|end_of_text|>"},
+        },
+    [FALCON3] =
+        {
+            .name = "falcon3",
+            .before = "<|",
+            .between = "|>\n",
+            .after = "\n",
+            .system = "system",
+            .user = "user",
+            .assistant = "assistant",
+            .prompt = "<|assistant|>\n",
+            .stop = {"<|endoftext|>"},
+        },
+    [CHATML] =
+        {
+            .name = "chatml",
+            .before = "<|im_start|>",
+            .between = "\n",
+            .after = "<|im_end|>\n",
+            .system = "system",
+            .user = "user",
+            .assistant = "assistant",
+            .prompt = "<|im_start|>assistant\n",
+            .stop = {"<|im_end|>", "<|endoftext|>"},
+        },
+    [PLAIN] =
+        {
+            .name = "plain",
+            .before = "",
+            .between = ": ",
+            .after = "\n\n",
+            .system = "System",
+            .user = "User",
+            .assistant = "Assistant",
+            .prompt = "Assistant:",
+            .trim = true,
+            .stop = {"<|end_of_text|>", "<|endoftext|>", "<|eot_id|>", "<|im_end|>"},
+        },
+};
+
+const char *chat_families(void)
+{
+    return "llama3, bitnet, falcon3, chatml, plain";
+}
+
+static bool has(struct gguf_str s, const char *what)
+{
+    return memmem(s.data, s.len, what, strlen(what)) != NULL;
+}
+
+/* The template's expression that writes the turn of a role has this word in it. */
+static bool turn_has(struct gguf_str s, const char *role, const char *word)
+{
+    const char *from = memmem(s.data, s.len, role, strlen(role));
+    if (!from)
+        return false;
+    struct gguf_str rest = {from, s.len - (size_t)(from - s.data)};
+    const char *end = memmem(rest.data, rest.len, "}}", 2);
+    if (end)
+        rest.len = (size_t)(end - from);
+    return has(rest, word);
+}
+
+/* Which format a template writes; -1: none of ours. */
+static int recognise(struct gguf_str s)
+{
+    if (has(s, "<|start_header_id|>") && has(s, "<|end_header_id|>") && has(s, "<|eot_id|>"))
+        return LLAMA3;
+    if (has(s, "BITNETAssistant") || (has(s, "capitalize") && has(s, "<|eot_id|>")))
+        return BITNET;
+    if (has(s, "<|im_start|>") && has(s, "<|im_end|>"))
+        return CHATML;
+    /* Phi and Zephyr have the same markers and close the user's turns too. */
+    if (has(s, "<|user|>") && has(s, "<|assistant|>") && !has(s, "<|end|>") &&
+        !turn_has(s, "<|user|>", "eos_token"))
+        return FALCON3;
+    return -1;
+}
+
+static int by_vocabulary(const struct tok *t)
+{
+    if (tok_find(t, "<|start_header_id|>") >= 0 && tok_find(t, "<|eot_id|>") >= 0)
+        return LLAMA3;
+    if (tok_find(t, "<|im_start|>") >= 0 && tok_find(t, "<|im_end|>") >= 0)
+        return CHATML;
+    return -1;
+}
+
+static int by_name(const char *name)
+{
+    for (int i = 0; i < N_FAMILIES; i++)
+        if (strcmp(families[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+static void note(struct chat *c, const char *text)
+{
+    snprintf(c->note, sizeof c->note, "%s", text);
+}
+
+/* Set the family and what goes with it.  `found` is the template, of length 0 where there is none.
+ */
+static int choose(const struct gguf *g, const struct tok *t, const char *forced,
+                  struct gguf_str found, struct chat *c, struct trit_error *err)
+{
+    int id = PLAIN;
+    bool follow = false; /* the template's details are to be trusted */
+    if (forced) {
+        id = by_name(forced);
+        if (id < 0)
+            return trit_fail(err, TRIT_EINVAL, "chat-template: found \"%.80s\", expected one of %s",
+                             forced, chat_families());
+        follow = found.len > 0 && recognise(found) == id;
+        note(c, "chosen by the configuration");
+    } else if (found.len == 0) {
+        note(c, "the model has no template, so the default");
+    } else if ((id = recognise(found)) >= 0) {
+        follow = true;
+        note(c, "recognised by the model's template");
+        if (has(found, "Cutting Knowledge Date"))
+            note(c, "recognised by the model's template, whose preamble with dates is left out");
+    } else if ((id = by_vocabulary(t)) >= 0) {
+        note(c, "the model's template is not one we know, so chosen by its special tokens");
+    } else {
+        return gguf_fail(g, err, TRIT_EUNSUPP,
+                         "key tokenizer.chat_template: found a format that tritd does not know; "
+                         "choose one with --chat-template: %s",
+                         chat_families());
+    }
+    if (follow && has(found, "BITNETAssistant")) {
+        follow = false;
+        note(c, "the model's template is a legacy one that it was not trained on; overridden");
+    }
+    c->family = &families[id];
+    c->writes_bos = c->family->bos;
+    c->trims = c->family->trim;
+    if (follow) {
+        c->writes_bos = has(found, "bos_token") || (c->bos && has(found, c->bos));
+        c->trims = has(found, "trim") || has(found, "strip()");
+        c->closes_with_eos = id == FALCON3 && turn_has(found, "<|assistant|>", "eos_token");
+        c->last_is_open = has(found, "not loop.last");
+    }
+    c->writes_bos = c->writes_bos && c->bos;
+    c->closes_with_eos = c->closes_with_eos && c->eos;
+    return 0;
+}
+
+static void add_stop(struct chat *c, int32_t id)
+{
+    for (size_t i = 0; i < c->n_stop; i++)
+        if (c->stop[i] == id)
+            return;
+    if (id >= 0)
+        c->stop[c->n_stop++] = id;
+}
+
+/* EOS, the end of a turn that the file names, and the family's, as far as they exist. */
+static int collect_stops(const struct gguf *g, const struct tok *t, struct chat *c,
+                         struct trit_error *err)
+{
+    static const char KEY[] = "tokenizer.ggml.eot_token_id";
+    uint64_t eot;
+    add_stop(c, tok_eos(t));
+    if (gguf_has(g, KEY)) {
+        int rc = gguf_uint(g, KEY, &eot, err);
+        if (rc)
+            return rc;
+        if (eot >= tok_size(t))
+            return gguf_fail(g, err, TRIT_EFORMAT, "key %s: found %llu, expected less than %zu",
+                             KEY, (unsigned long long)eot, tok_size(t));
+        add_stop(c, (int32_t)eot);
+    }
+    for (size_t i = 0; i < CHAT_STOPS && c->family->stop[i]; i++)
+        add_stop(c, tok_find(t, c->family->stop[i]));
+    size_t len = strlen(c->note);
+    if (c->family != &families[PLAIN] && tok_find(t, c->family->stop[0]) < 0)
+        snprintf(c->note + len, sizeof c->note - len,
+                 "; the vocabulary lacks %s, so answers may not end", c->family->stop[0]);
+    return 0;
+}
+
+/* A copy of a token's name; NULL stays NULL. */
+static int name_of(const struct tok *t, int32_t id, char **name)
+{
+    size_t len;
+    if (id < 0)
+        return 0;
+    const char *piece = tok_piece(t, id, &len);
+    *name = mem_strndup(piece, len);
+    return *name ? 0 : -TRIT_ENOMEM;
+}
+
+int chat_open(const struct gguf *g, const struct tok *t, const char *family, struct chat **out,
+              struct trit_error *err)
+{
+    static const char KEY[] = "tokenizer.chat_template";
+    struct gguf_str found = {"", 0};
+    *out = NULL;
+    struct chat *c = mem_zalloc(1, sizeof *c);
+    int rc = -TRIT_ENOMEM;
+    if (!c || name_of(t, tok_bos(t), &c->bos) || name_of(t, tok_eos(t), &c->eos))
+        gguf_fail(g, err, TRIT_ENOMEM, "no memory for the chat format");
+    else if ((rc = gguf_has(g, KEY) ? gguf_string(g, KEY, &found, err) : 0) == 0 &&
+             (rc = choose(g, t, family, found, c, err)) == 0)
+        rc = collect_stops(g, t, c, err);
+    if (rc)
+        chat_close(&c);
+    *out = c;
+    return rc;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * layout.c - packing ternary weights into run-time tiles, and the exact way back.
+ *
+ * Written for clarity: packing runs once per model, and unpacking serves only the tests.  The fast
+ * readers are the kernels.
+ */
+#include "config.h"
+#include "model/layout.h"
+
+#include <string.h>
+
+#include "base/base.h"
+
+/* Byte lanes of a block: 16 rows side by side, four columns (j) each; lane = 4 * row + j. */
+enum {
+    ROW_LANES = 4,
+    WORD_LANES = 8, /* lanes of a 64-bit word */
+    WORDS = LAYOUT_TILE * ROW_LANES / WORD_LANES,
+    T5_WORD_BYTES = 5, /* what T5 makes of such a word */
+};
+
+static const struct {
+    const char *name;
+    uint32_t block_cols;
+    size_t block_bytes;
+} layouts[] = {
+    [LAYOUT_T2] = {"t2", 16, 64},
+    [LAYOUT_T5] = {"t5", 12, 40},
+};
+
+static size_t known(enum layout_id id)
+{
+    trit_assert(id == LAYOUT_T2 || id == LAYOUT_T5);
+    return (size_t)id;
+}
+
+const char *layout_name(enum layout_id id)
+{
+    return layouts[known(id)].name;
+}
+
+uint32_t layout_block_cols(enum layout_id id)
+{
+    return layouts[known(id)].block_cols;
+}
+
+size_t layout_block_bytes(enum layout_id id)
+{
+    return layouts[known(id)].block_bytes;
+}
+
+void layout_shape(struct linear *w, enum layout_id id, uint32_t rows, uint32_t cols, uint32_t group)
+{
+    trit_assert(rows >= 1 && cols >= 1 && cols <= LAYOUT_COLS_MAX);
+    trit_assert(group >= 1 && cols % group == 0);
+    uint32_t block = layout_block_cols(id);
+    /* With cols below 2^22 even groups of one column, padded to a block, stay below 2^26. */
+    *w = (struct linear){
+        .layout = id,
+        .rows = rows,
+        .cols = cols,
+        .group = group,
+        .n_groups = cols / group,
+        .group_pad = (uint32_t)round_up(group, block),
+    };
+    w->tile_bytes = (size_t)layout_acts(w) / block * layout_block_bytes(id);
+}
+
+uint32_t layout_tiles(const struct linear *w)
+{
+    return w->rows / LAYOUT_TILE + (w->rows % LAYOUT_TILE != 0);
+}
+
+uint32_t layout_acts(const struct linear *w)
+{
+    return w->n_groups * w->group_pad;
+}
+
+size_t layout_code_bytes(const struct linear *w)
+{
+    return layout_tiles(w) * w->tile_bytes + LAYOUT_SLACK;
+}
+
+size_t layout_scale_bytes(const struct linear *w)
+{
+    return (size_t)layout_tiles(w) * w->n_groups * LAYOUT_TILE * sizeof(float);
+}
+
+/*
+ * A block before it is squeezed.  Lane l of vector t is byte l of w[t] and belongs to row l / 4 and
+ * column 4 t + l % 4 of the block.  Words of eight lanes are worked on at once, which is the reason
+ * for the byte order that is asked for.
+ */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lane l of a word is its bits 8 l");
+
+struct block {
+    uint64_t w[4][WORDS];
+};
+
+/* Eight fields of five bits, one a byte, to 40 bits without gaps: pairs, pairs of pairs, halves. */
+static uint64_t squeeze(uint64_t x)
+{
+    x = (x & 0x001f001f001f001f) | (x & 0x1f001f001f001f00) >> 3;
+    x = (x & 0x000003ff000003ff) | (x & 0x03ff000003ff0000) >> 6;
+    return (x & 0xfffff) | (x & 0xfffff00000000) >> 12;
+}
+
+static void pack_block(enum layout_id id, const struct block *b, uint8_t *dst)
+{
+    for (unsigned i = 0; i < WORDS; i++) {
+        if (id == LAYOUT_T2) {
+            uint64_t x = b->w[0][i] | b->w[1][i] << 2 | b->w[2][i] << 4 | b->w[3][i] << 6;
+            memcpy(dst + i * WORD_LANES, &x, WORD_LANES);
+        } else {
+            uint64_t x = squeeze(b->w[0][i] + 3 * b->w[1][i] + 9 * b->w[2][i]);
+            memcpy(dst + i * T5_WORD_BYTES, &x, T5_WORD_BYTES);
+        }
+    }
+}
+
+/* Lane by lane, as the format is told in layout.h: this is the specification of reading. */
+static unsigned code_at(enum layout_id id, const uint8_t *block, unsigned t, unsigned lane)
+{
+    static const unsigned power[] = {1, 3, 9};
+    if (id == LAYOUT_T2)
+        return block[lane] >> 2 * t & 3;
+    uint64_t bits = 0;
+    memcpy(&bits, block + lane / WORD_LANES * T5_WORD_BYTES, T5_WORD_BYTES);
+    return (unsigned)(bits >> 5 * (lane % WORD_LANES) & 31) / power[t] % 3;
+}
+
+/* How many columns of the matrix stand in the four lanes that begin at column `col` of a group. */
+static uint32_t run_len(const struct linear *w, uint32_t col)
+{
+    return col < w->group ? MIN(ROW_LANES, w->group - col) : 0;
+}
+
+/* Read the codes of a block whose first column is `first` of the group at trits[16][cols]. */
+static void gather_block(const struct linear *w, const int8_t *trits, uint32_t first,
+                         struct block *b)
+{
+    unsigned vectors = layout_block_cols(w->layout) / ROW_LANES;
+    memset(b, 0, sizeof *b); /* trit 0, for the padding */
+    for (unsigned t = 0; t < vectors; t++) {
+        uint32_t col = first + ROW_LANES * t, n = run_len(w, col);
+        for (unsigned r = 0; n > 0 && r < LAYOUT_TILE; r++) {
+            uint8_t *lanes = (uint8_t *)b->w[t] + ROW_LANES * r;
+            const int8_t *src = trits + (size_t)r * w->cols + col;
+            if (n == ROW_LANES)
+                memcpy(lanes, src, ROW_LANES);
+            else
+                memcpy(lanes, src, n);
+        }
+    }
+    uint8_t *code = (uint8_t *)b->w, bad = 0;
+    for (unsigned i = 0; i < sizeof b->w; i++) {
+        code[i]++;
+        bad |= code[i] > 2;
+    }
+    trit_assert(!bad);
+}
+
+void layout_pack_tile(const struct linear *w, const int8_t *trits, uint8_t *dst)
+{
+    uint32_t block_cols = layout_block_cols(w->layout);
+    for (uint32_t g = 0; g < w->n_groups; g++)
+        for (uint32_t first = 0; first < w->group_pad; first += block_cols) {
+            struct block b;
+            gather_block(w, trits + (size_t)g * w->group, first, &b);
+            pack_block(w->layout, &b, dst);
+            dst += layout_block_bytes(w->layout);
+        }
+}
+
+void layout_unpack_tile(const struct linear *w, const uint8_t *src, int8_t *trits)
+{
+    uint32_t block_cols = layout_block_cols(w->layout);
+    size_t block_bytes = layout_block_bytes(w->layout);
+    for (uint32_t g = 0; g < w->n_groups; g++, src += w->group_pad / block_cols * block_bytes)
+        for (unsigned r = 0; r < LAYOUT_TILE; r++)
+            for (uint32_t c = 0; c < w->group; c++) {
+                unsigned t = c % block_cols / ROW_LANES, lane = ROW_LANES * r + c % ROW_LANES;
+                const uint8_t *block = src + c / block_cols * block_bytes;
+                trits[(size_t)r * w->cols + (size_t)g * w->group + c] =
+                    (int8_t)(code_at(w->layout, block, t, lane) - 1);
+            }
+}

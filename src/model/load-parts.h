@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * load-parts.h - the steps of loading, shared by load.c, hparams.c and weights.c.
+ */
+#ifndef TRIT_LOAD_PARTS_H
+#define TRIT_LOAD_PARTS_H
+
+#include "model/gguf.h"
+#include "model/model.h"
+
+struct trit_error;
+
+/* Read and check every hyperparameter; sets m->arch and m->hp.  Allocates nothing. */
+int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err);
+
+/* One thing to be packed: a tensor of the file and its place in the payload. */
+struct weights_item {
+    const struct gguf_tensor *t;
+    const struct gguf_tensor *multiplier; /* "<tensor>.scale", or NULL */
+    struct linear *linear;                /* exactly one of these three */
+    struct table *table;
+    const float **vector;
+    size_t at, bytes;              /* codes, table data or floats */
+    size_t scales_at, scale_bytes; /* scales of linears and q8 tables */
+};
+
+struct weights_plan {
+    struct weights_item *items;
+    size_t n, cap;
+    size_t payload_bytes;
+};
+
+/*
+ * Match the file's tensors with the graph: each one that is needed is there, has the expected shape
+ * and an encoding fit for its role; none is left over.  Allocates m->layers and the plan, whose
+ * arrangement depends on nothing but the shapes, so that a process that attaches finds everything
+ * where the one that packed has put it.
+ */
+int weights_plan(const struct gguf *g, const struct model_options *opt, struct model *m,
+                 struct weights_plan *plan, struct trit_error *err);
+void weights_plan_free(struct weights_plan *plan);
+
+/* Decode and pack every item into the payload. */
+int weights_pack(const struct gguf *g, const struct weights_plan *plan, const struct model *m,
+                 const bool *stop, uint8_t *payload, struct trit_error *err);
+
+/* Point the model's layers, tables and vectors into the payload. */
+void weights_point(const struct weights_plan *plan, struct model *m, const uint8_t *payload);
+
+#endif

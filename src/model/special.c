@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * special.c - finds the names of special tokens in a text: leftmost first, there the longest.
+ *
+ * As Hugging Face tokenizers do with added tokens: user-defined ones are always cut out, whatever
+ * stands around them, since to the model they are words ("<think>").  Control tokens ("<|eot_id|>")
+ * are commands, so the caller says where they count.
+ *
+ * The sorted names are a trie without nodes: those that share the first d bytes with the text are a
+ * range, which the next byte narrows.  Hence a position costs O(longest name), and most cost one
+ * look at a table of first bytes.
+ */
+#include "config.h"
+#include "model/tokenizer-parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "model/gguf-private.h"
+
+/* Bounds the cost of a position; published names have 5 to 40 bytes. */
+enum { LONGEST_NAME = 512 };
+
+struct name {
+    const char *bytes;
+    size_t len;
+    uint32_t id;
+};
+
+static int compare(const void *a, const void *b)
+{
+    const struct name *x = a, *y = b;
+    int order = memcmp(x->bytes, y->bytes, MIN(x->len, y->len));
+    if (order)
+        return order;
+    return x->len < y->len ? -1 : x->len > y->len;
+}
+
+static bool is_special(const struct vocab *v, uint32_t id)
+{
+    size_t len;
+    vocab_piece(v, id, &len);
+    return len != 0 && v->kind[id] != VOCAB_NORMAL && v->kind[id] != VOCAB_UNUSED;
+}
+
+int special_build(const struct gguf *g, const struct vocab *v, struct special *s,
+                  struct trit_error *err)
+{
+    uint32_t n = 0;
+    int rc = 0;
+    for (uint32_t i = 0; i < v->n; i++)
+        n += is_special(v, i);
+    struct name *names = mem_zalloc(n, sizeof *names);
+    s->id = mem_zalloc(n, sizeof *s->id);
+    if (!names || !s->id) {
+        rc = gguf_fail(g, err, TRIT_ENOMEM, "no memory for %u special tokens", n);
+        goto out;
+    }
+    n = 0;
+    for (uint32_t i = 0; i < v->n; i++) {
+        if (!is_special(v, i))
+            continue;
+        names[n].bytes = vocab_piece(v, i, &names[n].len);
+        names[n].id = i;
+        if (names[n].len > LONGEST_NAME) {
+            rc = gguf_fail(g, err, TRIT_EFORMAT,
+                           "key tokenizer.ggml.tokens: special token %u has %zu bytes, expected "
+                           "at most %d",
+                           i, names[n].len, LONGEST_NAME);
+            goto out;
+        }
+        s->n_user += v->kind[i] == VOCAB_USER;
+        n++;
+    }
+    qsort(names, n, sizeof *names, compare);
+    for (uint32_t k = 0; k < n; k++) {
+        s->id[k] = names[k].id;
+        s->first[(unsigned char)names[k].bytes[0] + 1]++;
+        if (k > 0 && compare(&names[k - 1], &names[k]) == 0) {
+            rc = gguf_fail(g, err, TRIT_EFORMAT,
+                           "key tokenizer.ggml.tokens: special tokens %u and %u have the same "
+                           "name, expected each once",
+                           MIN(names[k - 1].id, names[k].id), MAX(names[k - 1].id, names[k].id));
+            goto out;
+        }
+    }
+    for (int b = 0; b < 256; b++)
+        s->first[b + 1] += s->first[b];
+out:
+    mem_free(names);
+    return rc;
+}
+
+void special_free(struct special *s)
+{
+    mem_free(s->id);
+    *s = (struct special){0};
+}
+
+/* Of the names [lo, hi), which share their first `depth` bytes, the first whose next byte is at
+ * least `byte`.  A name that ends there comes before all. */
+static uint32_t narrow(const struct special *s, const struct vocab *v, uint32_t lo, uint32_t hi,
+                       size_t depth, unsigned byte)
+{
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        size_t len;
+        const char *name = vocab_piece(v, s->id[mid], &len);
+        if (len <= depth || (unsigned char)name[depth] < byte)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+/* A control token counts when the caller wants it and it touches no literal range. */
+static bool counts(const struct vocab *v, const struct special_walk *w, uint32_t id, size_t end)
+{
+    if (v->kind[id] == VOCAB_USER)
+        return true;
+    return w->control &&
+           (w->literal_done == w->n_literal || w->literal[w->literal_done].start >= end);
+}
+
+/* The longest name at w->at that counts; sets w->end. */
+static int32_t match_here(const struct special *s, const struct vocab *v, struct special_walk *w)
+{
+    unsigned byte = (unsigned char)w->text[w->at];
+    uint32_t lo = s->first[byte], hi = s->first[byte + 1];
+    int32_t found = -1;
+    for (size_t depth = 1; lo < hi; depth++) {
+        size_t len;
+        vocab_piece(v, s->id[lo], &len);
+        if (len == depth && counts(v, w, s->id[lo], w->at + depth)) {
+            found = (int32_t)s->id[lo];
+            w->end = w->at + depth;
+        }
+        if (w->at + depth == w->len)
+            break;
+        byte = (unsigned char)w->text[w->at + depth];
+        lo = narrow(s, v, lo, hi, depth, byte);
+        hi = narrow(s, v, lo, hi, depth, byte + 1);
+    }
+    return found;
+}
+
+int32_t special_next(const struct special *s, const struct vocab *v, struct special_walk *w)
+{
+    if (!w->control && s->n_user == 0)
+        w->at = w->len;
+    for (; w->at < w->len; w->at++) {
+        unsigned byte = (unsigned char)w->text[w->at];
+        if (s->first[byte] == s->first[byte + 1])
+            continue;
+        while (w->literal_done < w->n_literal && w->literal[w->literal_done].end <= w->at)
+            w->literal_done++;
+        int32_t id = match_here(s, v, w);
+        if (id >= 0) {
+            w->start = w->at;
+            w->at = w->end;
+            return id;
+        }
+    }
+    return -1;
+}
+
+int32_t special_find(const struct special *s, const struct vocab *v, const char *name, size_t len)
+{
+    uint32_t lo = 0, hi = s->first[256];
+    const struct name want = {name, len, 0};
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        struct name have = {.id = s->id[mid]};
+        have.bytes = vocab_piece(v, have.id, &have.len);
+        int order = compare(&want, &have);
+        if (order == 0)
+            return (int32_t)have.id;
+        if (order < 0)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return -1;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tokenizer.c - the public face: opening, encoding around special tokens, decoding.
+ *
+ * Encoding walks from one special token to the next and hands the text between to the model's own
+ * encoder.  That text is cut as if it stood alone, as Hugging Face tokenizers do.
+ */
+#include "config.h"
+#include "model/tokenizer.h"
+
+#include <string.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "model/gguf-private.h"
+#include "model/tokenizer-parts.h"
+
+struct tok {
+    struct vocab vocab;
+    struct special special;
+    struct bpe *bpe;
+    bool add_bos, add_eos;
+};
+
+void tok_ids_free(struct tok_ids *ids)
+{
+    mem_free(ids->id);
+    *ids = (struct tok_ids){0};
+}
+
+int tok_ids_add(struct tok_ids *ids, int32_t id)
+{
+    if (ids->n == ids->cap) {
+        size_t cap = MAX(2 * ids->cap, (size_t)64);
+        int32_t *more = mem_resize(ids->id, cap, sizeof *more);
+        if (!more)
+            return -TRIT_ENOMEM;
+        ids->id = more;
+        ids->cap = cap;
+    }
+    ids->id[ids->n++] = id;
+    return 0;
+}
+
+/* What the file says about an optional flag, else `otherwise`. */
+static int read_flag(const struct gguf *g, const char *key, bool otherwise, bool *flag,
+                     struct trit_error *err)
+{
+    *flag = otherwise;
+    return gguf_has(g, key) ? gguf_bool(g, key, flag, err) : 0;
+}
+
+static int check_model(const struct gguf *g, struct trit_error *err)
+{
+    static const char KEY[] = "tokenizer.ggml.model";
+    struct gguf_str model;
+    int rc = gguf_string(g, KEY, &model, err);
+    if (rc)
+        return rc;
+    if (model.len == 4 && memcmp(model.data, "gpt2", 4) == 0)
+        return 0;
+    return gguf_fail(
+        g, err, TRIT_EUNSUPP, "key %s: found \"%.*s\"%s, expected \"gpt2\" (byte-level BPE)", KEY,
+        (int)MIN(model.len, (size_t)40), model.data,
+        model.len == 5 && memcmp(model.data, "llama", 5) == 0 ? " (SentencePiece, not served yet)"
+                                                              : "");
+}
+
+int tok_open(const struct gguf *g, uint32_t vocab_rows, struct tok **out, struct trit_error *err)
+{
+    *out = NULL;
+    struct tok *t = mem_zalloc(1, sizeof *t);
+    if (!t)
+        return gguf_fail(g, err, TRIT_ENOMEM, "no memory for the tokenizer");
+    int rc;
+    if ((rc = check_model(g, err)) || (rc = vocab_read(g, vocab_rows, &t->vocab, err)) ||
+        (rc = special_build(g, &t->vocab, &t->special, err)) ||
+        (rc = bpe_open(g, &t->vocab, &t->bpe, err)) ||
+        (rc = read_flag(g, "tokenizer.ggml.add_bos_token", bpe_adds_bos(t->bpe), &t->add_bos,
+                        err)) ||
+        (rc = read_flag(g, "tokenizer.ggml.add_eos_token", false, &t->add_eos, err))) {
+        tok_close(&t);
+        return rc;
+    }
+    t->add_bos = t->add_bos && t->vocab.bos >= 0;
+    t->add_eos = t->add_eos && t->vocab.eos >= 0;
+    log_notice("tokenizer model=gpt2 pre=\"%s\" tokens=%u merges=%u special=%u retyped=%u bos=%d "
+               "eos=%d add_bos=%s",
+               bpe_pre(t->bpe), t->vocab.n, bpe_n_merges(t->bpe), t->special.first[256],
+               t->vocab.n_retyped, t->vocab.bos, t->vocab.eos, t->add_bos ? "yes" : "no");
+    *out = t;
+    return 0;
+}
+
+void tok_close(struct tok **t)
+{
+    if (!*t)
+        return;
+    bpe_close(&(*t)->bpe);
+    special_free(&(*t)->special);
+    vocab_free(&(*t)->vocab);
+    mem_free(*t);
+    *t = NULL;
+}
+
+static int add_within(struct tok_ids *ids, int32_t id, size_t limit)
+{
+    return ids->n < limit ? tok_ids_add(ids, id) : -TRIT_ETOOBIG;
+}
+
+static int encode(const struct tok *t, struct special_walk *w, struct bpe_scratch *s,
+                  unsigned flags, size_t limit, struct tok_ids *ids)
+{
+    int rc = 0;
+    if ((flags & TOK_ADD_SPECIAL) && t->add_bos)
+        rc = add_within(ids, t->vocab.bos, limit);
+    while (rc == 0) {
+        size_t from = w->at;
+        int32_t id = special_next(&t->special, &t->vocab, w);
+        if ((rc = bpe_encode(s, from, id < 0 ? w->len : w->start, limit, ids)))
+            break;
+        if (id < 0)
+            break;
+        rc = add_within(ids, id, limit);
+    }
+    if (rc == 0 && (flags & TOK_ADD_SPECIAL) && t->add_eos)
+        rc = add_within(ids, t->vocab.eos, limit);
+    return rc;
+}
+
+int tok_encode_ranges(const struct tok *t, const char *text, size_t len,
+                      const struct tok_range *literal, size_t n_literal, unsigned flags, size_t max,
+                      struct tok_ids *ids)
+{
+    size_t before = ids->n, limit;
+    if (max == 0 || __builtin_add_overflow(before, max, &limit))
+        limit = SIZE_MAX;
+    /* However well it is packed, the text holds at least so many tokens. */
+    if (len / t->vocab.longest > limit - before)
+        return -TRIT_ETOOBIG;
+    if (!utf8_valid(text, len))
+        return -TRIT_EINVAL;
+    struct bpe_scratch *s = bpe_begin(t->bpe, text, len);
+    if (!s)
+        return -TRIT_ENOMEM;
+    struct special_walk w = {
+        .text = text,
+        .len = len,
+        .literal = literal,
+        .n_literal = n_literal,
+        .control = flags & TOK_PARSE_SPECIAL,
+    };
+    int rc = encode(t, &w, s, flags, limit, ids);
+    bpe_end(s);
+    if (rc)
+        ids->n = before;
+    return rc;
+}
+
+int tok_encode(const struct tok *t, const char *text, size_t len, unsigned flags, size_t max,
+               struct tok_ids *ids)
+{
+    return tok_encode_ranges(t, text, len, NULL, 0, flags, max, ids);
+}
+
+const char *tok_piece(const struct tok *t, int32_t id, size_t *len)
+{
+    trit_assert(id >= 0 && (uint32_t)id < t->vocab.n);
+    return vocab_piece(&t->vocab, (uint32_t)id, len);
+}
+
+bool tok_is_control(const struct tok *t, int32_t id)
+{
+    trit_assert(id >= 0 && (uint32_t)id < t->vocab.n);
+    return t->vocab.kind[id] == VOCAB_CONTROL || t->vocab.kind[id] == VOCAB_UNKNOWN;
+}
+
+size_t tok_size(const struct tok *t)
+{
+    return t->vocab.n;
+}
+
+int32_t tok_find(const struct tok *t, const char *piece)
+{
+    return special_find(&t->special, &t->vocab, piece, strlen(piece));
+}
+
+int32_t tok_bos(const struct tok *t)
+{
+    return t->vocab.bos;
+}
+
+int32_t tok_eos(const struct tok *t)
+{
+    return t->vocab.eos;
+}
+
+bool tok_adds_bos(const struct tok *t)
+{
+    return t->add_bos;
+}
+
+size_t tok_bytes(const struct tok *t)
+{
+    return sizeof *t + vocab_held(&t->vocab) + t->special.first[256] * sizeof *t->special.id +
+           bpe_held(t->bpe);
+}
+
+void tok_decode(const struct tok *t, const int32_t *ids, size_t n, bool special, struct buf *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        /* Rows of the embedding above the last token are padding: nothing to show. */
+        if (ids[i] < 0 || (uint32_t)ids[i] >= t->vocab.n)
+            continue;
+        size_t len;
+        const char *piece = tok_piece(t, ids[i], &len);
+        if (special || !tok_is_control(t, ids[i]))
+            buf_add(out, piece, len);
+    }
+}
+
+static void add_replacement(struct buf *out)
+{
+    buf_add(out, "\xef\xbf\xbd", 3);
+}
+
+/* The held bytes and the next one: whole, still cut short, or beyond repair.  In the last case the
+ * byte is not used up, since it may begin something new. */
+static bool continue_held(struct tok_stream *s, char byte, struct buf *out)
+{
+    char seq[4];
+    memcpy(seq, s->held, s->n_held);
+    seq[s->n_held] = byte;
+    int n = utf8_scan(seq, s->n_held + 1);
+    if (n == 0) {
+        s->held[s->n_held++] = (unsigned char)byte;
+        return true;
+    }
+    s->n_held = 0;
+    if (n > 0)
+        buf_add(out, seq, (size_t)n);
+    else
+        add_replacement(out);
+    return n > 0;
+}
+
+void tok_stream_push(struct tok_stream *s, const char *bytes, size_t len, struct buf *out)
+{
+    size_t i = 0, good;
+    if (len == 0)
+        return;
+    while (i < len && s->n_held > 0)
+        i += continue_held(s, bytes[i], out);
+    for (good = i; i < len;) {
+        int n = utf8_scan(bytes + i, len - i);
+        if (n > 0) {
+            i += (size_t)n;
+            continue;
+        }
+        buf_add(out, bytes + good, i - good);
+        if (n == 0) {
+            s->n_held = (unsigned)(len - i);
+            memcpy(s->held, bytes + i, s->n_held);
+            return;
+        }
+        add_replacement(out);
+        good = i += (size_t)-n;
+    }
+    buf_add(out, bytes + good, len - good);
+}
+
+void tok_stream_end(struct tok_stream *s, struct buf *out)
+{
+    if (s->n_held > 0)
+        add_replacement(out);
+    s->n_held = 0;
+}

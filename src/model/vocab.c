@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vocab.c - the pieces of a vocabulary: read from metadata, checked, found by their bytes.
+ *
+ * Files write ordinary pieces in the alphabet of GPT-2 (encoder.py of openai/gpt-2): every byte is
+ * one printable character, so that no piece holds white space.  We undo that once and keep bytes.
+ * Special tokens are written as they are.
+ *
+ * Two repairs are made to the kinds that a file declares, since a wrong kind lets a user's text end
+ * a turn: BOS and EOS are control tokens, and so is whatever looks like "<|name|>".  Pre-tokenizers
+ * never leave such a piece in one, so no ordinary text is affected.
+ */
+#include "config.h"
+#include "model/tokenizer-parts.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "model/gguf-private.h"
+
+static const char KEY_TOKENS[] = "tokenizer.ggml.tokens";
+static const char KEY_TYPES[] = "tokenizer.ggml.token_type";
+
+/* Bytes that print stand for themselves; the other 68 are U+0100 and up, in order. */
+static int byte_of(uint32_t cp)
+{
+    if ((cp >= 33 && cp <= 126) || (cp >= 161 && cp <= 172) || (cp >= 174 && cp <= 255))
+        return (int)cp;
+    if (cp < 256 || cp > 323)
+        return -1;
+    cp -= 256;
+    return cp < 33 ? (int)cp : cp < 67 ? (int)(127 + cp - 33) : 173;
+}
+
+ptrdiff_t vocab_unmap(const char *text, size_t len, char *dst)
+{
+    ptrdiff_t n = 0;
+    for (size_t i = 0; i < len;) {
+        uint32_t cp;
+        unsigned step = utf8_decode(text + i, len - i, &cp);
+        int byte = step ? byte_of(cp) : -1;
+        if (byte < 0)
+            return -1;
+        dst[n++] = (char)byte;
+        i += step;
+    }
+    return n;
+}
+
+static uint64_t hash(const char *bytes, size_t len)
+{
+    uint64_t h = 0x9e3779b97f4a7c15u ^ len, word;
+    for (; len >= 8; bytes += 8, len -= 8) {
+        memcpy(&word, bytes, 8);
+        h = (h ^ word) * 0xff51afd7ed558ccdu;
+        h ^= h >> 32;
+    }
+    word = 0;
+    memcpy(&word, bytes, len);
+    h = (h ^ word) * 0xff51afd7ed558ccdu;
+    h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53u;
+    return h ^ h >> 33;
+}
+
+/* The slot that holds these bytes, or the empty one where they would go. */
+static uint32_t *slot_of(const struct vocab *v, const char *bytes, size_t len)
+{
+    for (uint32_t at = (uint32_t)hash(bytes, len);; at++) {
+        uint32_t *slot = &v->slot[at & v->mask];
+        size_t have;
+        if (*slot == 0)
+            return slot;
+        const char *piece = vocab_piece(v, *slot - 1, &have);
+        if (have == len && memcmp(piece, bytes, len) == 0)
+            return slot;
+    }
+}
+
+int32_t vocab_find(const struct vocab *v, const char *bytes, size_t len)
+{
+    return (int32_t)*slot_of(v, bytes, len) - 1;
+}
+
+/* "<|name|>", where the name is of letters, digits, '_' and '-'. */
+static bool looks_like_control(struct gguf_str s)
+{
+    if (s.len < 5 || memcmp(s.data, "<|", 2) != 0 || memcmp(s.data + s.len - 2, "|>", 2) != 0)
+        return false;
+    for (size_t i = 2; i < s.len - 2; i++) {
+        char c = s.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '_' || c == '-'))
+            return false;
+    }
+    return true;
+}
+
+static int read_id(const struct gguf *g, const char *key, uint32_t n, int32_t *id,
+                   struct trit_error *err)
+{
+    uint64_t value;
+    *id = -1;
+    if (!gguf_has(g, key))
+        return 0;
+    int rc = gguf_uint(g, key, &value, err);
+    if (rc)
+        return rc;
+    if (value >= n)
+        return gguf_fail(g, err, TRIT_EFORMAT, "key %s: found %" PRIu64 ", expected less than %u",
+                         key, value, n);
+    *id = (int32_t)value;
+    return 0;
+}
+
+static int read_kinds(const struct gguf *g, struct vocab *v, struct trit_error *err)
+{
+    const int32_t *types = NULL;
+    size_t count;
+    if (gguf_has(g, KEY_TYPES)) {
+        int rc = gguf_ints(g, KEY_TYPES, &types, &count, err);
+        if (rc)
+            return rc;
+        if (count != v->n)
+            return gguf_fail(g, err, TRIT_EFORMAT,
+                             "key %s: found %zu elements, expected %u, one for each token",
+                             KEY_TYPES, count, v->n);
+    }
+    for (uint32_t i = 0; i < v->n; i++) {
+        int32_t kind = types ? types[i] : VOCAB_NORMAL;
+        if (kind < VOCAB_NORMAL || kind > VOCAB_UNUSED)
+            return gguf_fail(g, err, TRIT_EFORMAT, "key %s: element %u is %d, expected 1 to 5",
+                             KEY_TYPES, i, kind);
+        struct gguf_str s = gguf_string_at(g, KEY_TOKENS, i);
+        bool ordinary = kind == VOCAB_NORMAL || kind == VOCAB_USER;
+        if (ordinary && s.len == 0) {
+            kind = VOCAB_UNUSED;
+        } else if (ordinary &&
+                   ((int32_t)i == v->bos || (int32_t)i == v->eos || looks_like_control(s))) {
+            kind = VOCAB_CONTROL;
+            v->n_retyped++;
+        }
+        v->kind[i] = (uint8_t)kind;
+    }
+    return 0;
+}
+
+/* Copy the pieces, ordinary ones as the bytes they stand for: never longer than in the file. */
+static int read_pieces(const struct gguf *g, struct vocab *v, struct trit_error *err)
+{
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < v->n; i++) {
+        struct gguf_str s = gguf_string_at(g, KEY_TOKENS, i);
+        ptrdiff_t len = (ptrdiff_t)s.len;
+        v->start[i] = used;
+        if (v->kind[i] == VOCAB_NORMAL) {
+            len = vocab_unmap(s.data, s.len, v->bytes + used);
+            if (len < 0)
+                return gguf_fail(g, err, TRIT_EFORMAT,
+                                 "key %s: element %u has a character outside of the GPT-2 byte "
+                                 "alphabet, expected none in a normal token",
+                                 KEY_TOKENS, i);
+        } else {
+            if (!utf8_valid(s.data, s.len))
+                return gguf_fail(g, err, TRIT_EFORMAT,
+                                 "key %s: element %u holds bytes that are not UTF-8", KEY_TOKENS,
+                                 i);
+            if (s.len)
+                memcpy(v->bytes + used, s.data, s.len);
+        }
+        used += (uint32_t)len;
+        v->longest = MAX(v->longest, (uint32_t)len);
+    }
+    v->start[v->n] = used;
+    return 0;
+}
+
+/* Two normal pieces with the same bytes would make encoding a matter of taste. */
+static int index_pieces(const struct gguf *g, struct vocab *v, struct trit_error *err)
+{
+    for (int kind = VOCAB_NORMAL; kind <= VOCAB_USER; kind += VOCAB_USER - VOCAB_NORMAL) {
+        for (uint32_t i = 0; i < v->n; i++) {
+            size_t len;
+            const char *piece = vocab_piece(v, i, &len);
+            if (v->kind[i] != kind)
+                continue;
+            uint32_t *slot = slot_of(v, piece, len);
+            if (*slot == 0)
+                *slot = i + 1;
+            else if (kind == VOCAB_NORMAL)
+                return gguf_fail(g, err, TRIT_EFORMAT,
+                                 "key %s: elements %u and %u are the same, expected each once",
+                                 KEY_TOKENS, *slot - 1, i);
+        }
+    }
+    return 0;
+}
+
+int vocab_read(const struct gguf *g, uint32_t rows, struct vocab *v, struct trit_error *err)
+{
+    size_t count, total = 0;
+    int rc = gguf_strings(g, KEY_TOKENS, &count, err);
+    if (rc)
+        return rc;
+    if (count == 0 || count > rows || count > INT32_MAX / 4)
+        return gguf_fail(g, err, TRIT_EFORMAT,
+                         "key %s: found %zu tokens, expected 1 to %u, the rows of the embedding",
+                         KEY_TOKENS, count, rows);
+    for (size_t i = 0; i < count; i++)
+        if (__builtin_add_overflow(total, gguf_string_at(g, KEY_TOKENS, i).len, &total) ||
+            total > INT32_MAX)
+            return gguf_fail(g, err, TRIT_EFORMAT, "key %s: more than 2 GiB of text", KEY_TOKENS);
+    v->n = (uint32_t)count;
+    for (v->mask = 1; v->mask < 2 * v->n; v->mask = 2 * v->mask + 1)
+        ;
+    v->bytes = mem_zalloc(total, 1);
+    v->start = mem_zalloc(count + 1, sizeof *v->start);
+    v->kind = mem_zalloc(count, 1);
+    v->slot = mem_zalloc((size_t)v->mask + 1, sizeof *v->slot);
+    if (!v->bytes || !v->start || !v->kind || !v->slot)
+        return gguf_fail(g, err, TRIT_ENOMEM, "no memory for %zu tokens", count);
+    if ((rc = read_id(g, "tokenizer.ggml.bos_token_id", v->n, &v->bos, err)) ||
+        (rc = read_id(g, "tokenizer.ggml.eos_token_id", v->n, &v->eos, err)) ||
+        (rc = read_kinds(g, v, err)) || (rc = read_pieces(g, v, err)))
+        return rc;
+    return index_pieces(g, v, err);
+}
+
+void vocab_free(struct vocab *v)
+{
+    mem_free(v->bytes);
+    mem_free(v->start);
+    mem_free(v->kind);
+    mem_free(v->slot);
+    *v = (struct vocab){.bos = -1, .eos = -1};
+}
+
+size_t vocab_held(const struct vocab *v)
+{
+    return v->start[v->n] + (v->n + 1) * sizeof *v->start + v->n +
+           ((size_t)v->mask + 1) * sizeof *v->slot;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exchange.c - one request's answer: what is decided, how it is sent, what is logged and counted.
+ *
+ * Every body goes out through a reader that libmicrohttpd calls when the socket takes more.  Each
+ * call is a sign that the client reads; without one for limits.stall_seconds it is cut off.
+ */
+#include "config.h"
+#include "server/parts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/base.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/engine.h"
+#include "server/job.h"
+#include "server/names.h"
+#include "server/problem.h"
+
+enum { BLOCK = 16 * 1024 }; /* asked for at once by libmicrohttpd */
+
+/* The client's own id if it is one that can stand in a header and a log line; else a new one. */
+static void choose_id(struct exchange *x)
+{
+    const char *theirs = MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, "x-request-id");
+    size_t len = theirs ? strlen(theirs) : 0;
+    if (len >= 1 && len <= 128 && strspn(theirs, NAMES_SANE) == len)
+        memcpy(x->id, theirs, len + 1);
+    else
+        names_random(x->id, sizeof x->id, "req-");
+}
+
+struct exchange *exchange_new(struct conn *c, struct MHD_Connection *mhd, const char *path)
+{
+    struct exchange *x = mem_zalloc(1, sizeof *x);
+    if (!x)
+        return NULL;
+    x->path = mem_strdup(path);
+    if (!x->path) {
+        mem_free(x);
+        return NULL;
+    }
+    x->s = c->s;
+    x->conn = c;
+    x->mhd = mhd;
+    x->route = ROUTE_OTHER;
+    x->t_start = trit_now();
+    choose_id(x);
+    c->x = x;
+    c->s->n_exchanges++;
+    return x;
+}
+
+/* ------------------------------------------------------------------ deciding */
+
+void exchange_whole(struct exchange *x, int status, const char *content_type)
+{
+    if (x->answer == ANSWER_ABORTED)
+        return;
+    trit_assert(x->answer == ANSWER_NONE);
+    if (x->out.failed) {
+        exchange_fail(x, TRIT_ENOMEM);
+        return;
+    }
+    x->answer = ANSWER_WHOLE;
+    x->status = status;
+    x->content_type = content_type;
+    exchange_wake(x);
+}
+
+/* Seconds until it is worth coming back: 1..60, spread so that not all come back together.  SDKs
+ * take longer waits for nonsense and come back at once. */
+static double retry_seconds(const struct server *s, int status)
+{
+    double estimate = status == 429 && s->engine ? engine_wait_estimate(s->engine) : 2;
+    double spread = 0.8 + 0.4 * (double)(uint32_t)names_random_u64() / UINT32_MAX;
+    return fmin(60, fmax(1, estimate * spread));
+}
+
+void exchange_problem(struct exchange *x, const struct problem *p)
+{
+    if (x->answer == ANSWER_ABORTED)
+        return;
+    trit_assert(x->answer == ANSWER_NONE);
+    buf_reset(&x->out);
+    problem_write(p, &x->out);
+    if (x->out.failed) {
+        exchange_abort(x); /* Not even memory to say so. */
+        return;
+    }
+    if (p->status == 429 || p->status == 503)
+        x->retry_after = retry_seconds(x->s, p->status);
+    if (p->status == 503)
+        x->should_retry = x->close = true;
+    exchange_whole(x, p->status, "application/json");
+}
+
+void exchange_fail(struct exchange *x, int code)
+{
+    struct problem p;
+    problem_set(&p, code, NULL, "%s", trit_err_text(code));
+    exchange_problem(x, &p);
+}
+
+void exchange_stream(struct exchange *x)
+{
+    if (x->answer != ANSWER_NONE)
+        return;
+    x->answer = ANSWER_STREAM;
+    x->status = 200;
+    x->content_type = "text/event-stream; charset=utf-8";
+    exchange_wake(x);
+}
+
+void exchange_abort(struct exchange *x)
+{
+    if (x->answer == ANSWER_ABORTED)
+        return;
+    x->answer = ANSWER_ABORTED;
+    if (x->job)
+        job_abandon(x->job, x->why);
+    /* A response in the middle of being written is ended by its socket. */
+    if (x->queued)
+        (void)shutdown(x->conn->fd, SHUT_RDWR);
+    exchange_wake(x);
+}
+
+/* ------------------------------------------------------------------ sending */
+
+void exchange_wait(struct exchange *x)
+{
+    trit_assert(!x->suspended);
+    x->suspended = true;
+    MHD_suspend_connection(x->mhd);
+}
+
+void exchange_wake(struct exchange *x)
+{
+    if (!x->suspended)
+        return;
+    x->suspended = false;
+    MHD_resume_connection(x->mhd);
+    http_run_soon(x->s);
+}
+
+static ssize_t on_read(void *cls, uint64_t pos, char *dst, size_t max)
+{
+    struct exchange *x = cls;
+    struct conn *c = x->conn;
+    enum job_more more = JOB_WAIT;
+    (void)pos;
+    if (x->answer == ANSWER_ABORTED)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (x->answer == ANSWER_STREAM && x->out_at == x->out.len) {
+        buf_reset(&x->out);
+        x->out_at = 0;
+        more = job_fill(x->job, &x->out);
+        if (x->out.failed)
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    size_t n = MIN(x->out.len - x->out_at, max);
+    if (n) {
+        memcpy(dst, x->out.data + x->out_at, n);
+        x->out_at += n;
+        c->deadline = trit_now() + c->s->opt.limits.stall_seconds;
+        server_ring_by(c->s, c->deadline);
+        return (ssize_t)n;
+    }
+    if (more == JOB_END)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    /* All that there was is in the kernel; the client owes us nothing while we think. */
+    c->deadline = INFINITY;
+    exchange_wait(x);
+    return 0;
+}
+
+static void put(struct MHD_Response *r, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+static void put(struct MHD_Response *r, const char *name, const char *fmt, ...)
+{
+    char value[1200];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(value, sizeof value, fmt, ap);
+    va_end(ap);
+    /* Only memory can be missing; an answer without this header is still an answer. */
+    (void)MHD_add_response_header(r, name, value);
+}
+
+static void put_headers(struct exchange *x, struct MHD_Response *r)
+{
+    double queued;
+    put(r, "Content-Type", "%s", x->content_type);
+    put(r, "x-request-id", "%s", x->id);
+    put(r, "openai-processing-ms", "%.0f", (trit_now() - x->t_start) * 1e3);
+    if (x->job && job_queue_seconds(x->job, &queued))
+        put(r, "x-tritd-queue-ms", "%.0f", queued * 1e3);
+    if (x->ignored.len && !x->ignored.failed)
+        put(r, "x-tritd-ignored-params", "%s", x->ignored.data);
+    if (x->answer == ANSWER_STREAM) {
+        put(r, "Cache-Control", "no-cache");
+        put(r, "X-Accel-Buffering", "no");
+    }
+    if (x->allow)
+        put(r, "Allow", "%s", x->allow);
+    if (x->retry_after > 0) {
+        put(r, "Retry-After", "%.0f", ceil(x->retry_after));
+        put(r, "retry-after-ms", "%.0f", x->retry_after * 1e3);
+    }
+    if (x->should_retry)
+        put(r, "x-should-retry", "true");
+    /* A smuggled second request needs a connection that goes on. */
+    if (x->close || x->s->draining || (x->has_body && x->s->body_closes))
+        put(r, "Connection", "close");
+}
+
+enum MHD_Result exchange_send(struct exchange *x)
+{
+    bool stream = x->answer == ANSWER_STREAM;
+    trit_assert((stream || x->answer == ANSWER_WHOLE) && !x->queued);
+    uint64_t size = stream ? MHD_SIZE_UNKNOWN : x->out.len;
+    size_t block = stream ? BLOCK : MIN(MAX(x->out.len, (size_t)1), (size_t)BLOCK);
+    struct MHD_Response *r = MHD_create_response_from_callback(size, block, on_read, x, NULL);
+    if (!r)
+        return MHD_NO;
+    put_headers(x, r);
+    x->conn->deadline = trit_now() + x->s->opt.limits.stall_seconds;
+    server_ring_by(x->s, x->conn->deadline);
+    enum MHD_Result rc = MHD_queue_response(x->mhd, (unsigned)x->status, r);
+    MHD_destroy_response(r);
+    x->queued = rc == MHD_YES;
+    return rc;
+}
+
+/* ------------------------------------------------------------------ the end */
+
+static void log_request(const struct exchange *x, const struct job_sum *sum, int status)
+{
+    double total = (trit_now() - x->t_start) * 1e3;
+    const char *route = metrics_route_name(x->route);
+    if (!x->job || x->route == ROUTE_TOKENIZE)
+        log_info("request id=%s route=%s status=%d total_ms=%.1f", x->id, route, status, total);
+    else
+        log_info("request id=%s route=%s status=%d prompt_tokens=%llu completion_tokens=%llu "
+                 "queue_ms=%.1f ttft_ms=%.1f total_ms=%.1f finish=%s",
+                 x->id, route, status, (unsigned long long)sum->prompt,
+                 (unsigned long long)sum->completion, sum->queue_seconds * 1e3,
+                 sum->first_seconds * 1e3, total, metrics_finish_name(sum->finish));
+}
+
+void exchange_done(struct exchange *x, bool delivered)
+{
+    struct server *s = x->s;
+    struct job_sum sum = {0};
+    bool left = x->answer == ANSWER_ABORTED || (!delivered && x->status != 408);
+    /* Without a status of ours libmicrohttpd found the body malformed and said so itself. */
+    int status = left ? 499 : x->status ? x->status : 400;
+    if (x->job) {
+        if (left)
+            job_abandon(x->job, x->why);
+        job_sum(x->job, &sum);
+        if (x->route != ROUTE_TOKENIZE)
+            s->metrics.finished[x->route == ROUTE_CHAT][sum.finish]++;
+    }
+    log_request(x, &sum, status);
+    if (status >= 0 && status < METRICS_STATUSES)
+        s->metrics.http[x->route][status]++;
+    if (x->job)
+        job_leave(x->job);
+    x->conn->x = NULL;
+    s->n_exchanges--;
+    mem_free(x->path);
+    buf_free(&x->body);
+    buf_free(&x->out);
+    buf_free(&x->ignored);
+    mem_free(x);
+    server_check_drained(s);
+}

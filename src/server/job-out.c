@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * job-out.c - what of a job's answers goes to the client, whole or as a stream.
+ *
+ * A stream is written when the socket asks for more, from what the sequences hold at that moment,
+ * and never more than a few kilobytes at once: a slow reader gets fewer and larger pieces, and no
+ * queue grows on his account.
+ */
+#include "config.h"
+#include "server/job.h"
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "engine/seq.h"
+#include "model/model.h"
+#include "server/json.h"
+
+enum {
+    FILL_BYTES = 16 * 1024, /* enough for one call */
+    BATCH = 16,             /* tokens with logprobs in one event */
+    ECHO_BATCH = 1024,      /* tokens of an echo without logprobs */
+};
+
+static const struct tok *tok_of(const struct choice *c)
+{
+    return c->job->s->model->tok;
+}
+
+static uint32_t n_prompt(const struct choice *c)
+{
+    return c->job->params.echo ? (uint32_t)c->prompt->ids.n : 0;
+}
+
+/* ------------------------------------------------------------------ tokens with logprobs */
+
+/* The next token of the prompt.  All its logprobs were there before the first token was. */
+static struct format_token prompt_token(struct choice *c, uint32_t i)
+{
+    size_t len;
+    const char *piece = format_prompt_piece(tok_of(c), c->prompt->ids.id[i], i, &len);
+    struct format_token t = {.id = c->prompt->ids.id[i], .offset = c->n_chars};
+    if (i > 0)
+        t.logprob = seq_prompt_logprob_at(c->seq, i);
+    c->n_chars += format_count_chars(&c->chars, piece, len);
+    if (i + 1 == n_prompt(c)) {
+        /* The answer begins a text of its own; half a character left over is shown as one. */
+        c->n_chars += c->chars.n_held > 0;
+        c->chars = (struct tok_stream){0};
+    }
+    return t;
+}
+
+static struct format_token answer_token(struct choice *c, uint32_t i)
+{
+    size_t len;
+    const char *piece = format_answer_piece(tok_of(c), c->seq->token[i], &len);
+    struct format_token t = {
+        .id = c->seq->token[i], .logprob = seq_logprob_at(c->seq, i), .offset = c->n_chars};
+    c->n_chars += format_count_chars(&c->chars, piece, len);
+    return t;
+}
+
+static struct format_logprobs logprobs_of(const struct choice *c, const struct format_token *t,
+                                          size_t n)
+{
+    const struct params *p = &c->job->params;
+    return (struct format_logprobs){.tok = tok_of(c),
+                                    .as_ids = p->as_token_ids,
+                                    .n_top = (uint32_t)p->top_logprobs,
+                                    .token = t,
+                                    .n = n};
+}
+
+/* Append the text of the prompt's tokens [from, to). */
+static void echo_text(struct choice *c, uint32_t from, uint32_t to, struct buf *out)
+{
+    for (uint32_t i = from; i < to; i++) {
+        size_t len;
+        const char *piece = format_prompt_piece(tok_of(c), c->prompt->ids.id[i], i, &len);
+        tok_stream_push(&c->echo_utf8, piece, len, out);
+    }
+    if (to == n_prompt(c))
+        tok_stream_end(&c->echo_utf8, out);
+}
+
+/* ------------------------------------------------------------------ whole answers */
+
+static void usage_of(const struct job *j, struct format_usage *u)
+{
+    *u = (struct format_usage){.prompt = j->prompt_tokens};
+    for (uint32_t i = 0; i < j->n_choices; i++)
+        u->completion += j->choice[i].taken;
+}
+
+static void write_choice(struct json_out *o, struct choice *c)
+{
+    const struct job *j = c->job;
+    uint32_t n = n_prompt(c);
+    struct buf text = {0};
+    struct format_token *token = NULL;
+    struct format_logprobs logprobs;
+    if (n)
+        echo_text(c, 0, n, &text);
+    buf_add(&text, c->out.data, c->out.len);
+    if (j->params.want_logprobs) {
+        token = mem_zalloc(n + c->taken, sizeof *token);
+        for (uint32_t i = 0; token && i < n; i++)
+            token[i] = prompt_token(c, i);
+        for (uint32_t i = 0; token && i < c->taken; i++)
+            token[n + i] = answer_token(c, i);
+        logprobs = logprobs_of(c, token, n + c->taken);
+    }
+    if (text.failed || (j->params.want_logprobs && !token))
+        o->buf->failed = true;
+    else
+        format_choice(o, &j->head,
+                      &(struct format_choice){.index = c->index,
+                                              .text = text.data,
+                                              .len = text.len,
+                                              .logprobs = token ? &logprobs : NULL,
+                                              .finish_reason = c->reason});
+    mem_free(token);
+    buf_free(&text);
+}
+
+void job_write_whole(struct job *j, struct buf *out)
+{
+    struct json_out o = {.buf = out};
+    struct format_usage usage;
+    usage_of(j, &usage);
+    format_begin(&o, &j->head, false);
+    for (uint32_t i = 0; i < j->n_choices; i++)
+        write_choice(&o, &j->choice[i]);
+    format_end(&o, &j->head, &usage);
+}
+
+/* The answer of /tokenize: ids, or {"id", "piece"} where a piece that is not UTF-8 is its bytes. */
+void job_write_tokens(struct job *j, struct buf *out)
+{
+    const struct tok *tok = j->s->model->tok;
+    const struct tok_ids *ids = &j->prompt[0].ids;
+    struct json_out o = {.buf = out};
+    json_open(&o, '{');
+    json_key(&o, "tokens");
+    json_open(&o, '[');
+    for (size_t i = 0; i < ids->n; i++) {
+        if (!j->params.with_pieces) {
+            json_int(&o, ids->id[i]);
+            continue;
+        }
+        size_t len;
+        const char *piece = tok_piece(tok, ids->id[i], &len);
+        json_open(&o, '{');
+        json_key(&o, "id");
+        json_int(&o, ids->id[i]);
+        json_key(&o, "piece");
+        if (utf8_valid(piece, len)) {
+            json_strn(&o, piece, len);
+        } else {
+            json_open(&o, '[');
+            for (size_t k = 0; k < len; k++)
+                json_int(&o, (unsigned char)piece[k]);
+            json_close(&o, ']');
+        }
+        json_close(&o, '}');
+    }
+    json_close(&o, ']');
+    json_close(&o, '}');
+}
+
+/* ------------------------------------------------------------------ streams */
+
+void job_open_stream(struct job *j)
+{
+    exchange_stream(j->x);
+}
+
+static bool choice_has_news(const struct choice *c)
+{
+    if (c->closed)
+        return false;
+    if (c->reason || (!c->opened && c->taken))
+        return true;
+    return c->opened && (c->echoed < n_prompt(c) || c->out.len > c->sent ||
+                         (c->job->params.want_logprobs && c->told < c->taken));
+}
+
+bool job_has_news(const struct job *j)
+{
+    if (j->state == JOB_FINISHED)
+        return !j->told_end;
+    for (uint32_t i = 0; i < j->n_choices; i++)
+        if (choice_has_news(&j->choice[i]))
+            return true;
+    return false;
+}
+
+static void tell(struct choice *c, struct buf *out, const char *text, size_t len,
+                 const struct format_token *token, size_t n)
+{
+    struct format_logprobs logprobs = logprobs_of(c, token, n);
+    format_delta_event(
+        out, &c->job->head,
+        &(struct format_choice){
+            .index = c->index, .text = text, .len = len, .logprobs = n ? &logprobs : NULL});
+}
+
+static void tell_echo(struct choice *c, struct buf *out)
+{
+    bool with = c->job->params.want_logprobs;
+    struct format_token token[BATCH];
+    uint32_t from = c->echoed;
+    uint32_t to = MIN(n_prompt(c), from + (with ? BATCH : ECHO_BATCH));
+    struct buf text = {0};
+    echo_text(c, from, to, &text);
+    for (uint32_t i = from; with && i < to; i++)
+        token[i - from] = prompt_token(c, i);
+    tell(c, out, text.data, text.len, token, with ? to - from : 0);
+    out->failed = out->failed || text.failed;
+    buf_free(&text);
+    c->echoed = to;
+}
+
+/* Tokens with their logprobs and the text that they let out. */
+static void tell_tokens(struct choice *c, struct buf *out)
+{
+    struct format_token token[BATCH];
+    uint32_t n = MIN(c->taken - c->told, (uint32_t)BATCH);
+    for (uint32_t i = 0; i < n; i++)
+        token[i] = answer_token(c, c->told + i);
+    c->told += n;
+    size_t to = c->shown[c->told - 1];
+    tell(c, out, c->out.data ? c->out.data + c->sent : "", to - c->sent, token, n);
+    c->sent = to;
+}
+
+static void tell_choice(struct choice *c, struct buf *out)
+{
+    const struct job *j = c->job;
+    if (!choice_has_news(c))
+        return;
+    if (!c->opened && j->head.chat)
+        format_role_event(out, &j->head, c->index);
+    c->opened = true;
+    while (c->echoed < n_prompt(c) && out->len < FILL_BYTES)
+        tell_echo(c, out);
+    while (j->params.want_logprobs && c->told < c->taken && out->len < FILL_BYTES)
+        tell_tokens(c, out);
+    if (out->len >= FILL_BYTES)
+        return;
+    if (c->out.len > c->sent) {
+        tell(c, out, c->out.data + c->sent, c->out.len - c->sent, NULL, 0);
+        c->sent = c->out.len;
+    }
+    if (c->reason) {
+        format_delta_event(
+            out, &j->head,
+            &(struct format_choice){.index = c->index, .text = "", .finish_reason = c->reason});
+        c->closed = true;
+    }
+}
+
+/* Called again after the end it says so again. */
+enum job_more job_fill(struct job *j, struct buf *out)
+{
+    if (j->told_end)
+        return JOB_END;
+    if (j->failed) {
+        format_problem_event(out, &j->problem); /* and no [DONE] */
+        j->told_end = true;
+        return JOB_END;
+    }
+    for (uint32_t i = 0; i < j->n_choices && out->len < FILL_BYTES; i++)
+        tell_choice(&j->choice[i], out);
+    if (out->len && j->state != JOB_FINISHED)
+        j->ping_at = trit_now() + j->s->opt.limits.ping_seconds;
+    if (j->state != JOB_FINISHED)
+        return JOB_WAIT;
+    for (uint32_t i = 0; i < j->n_choices; i++)
+        if (!j->choice[i].closed)
+            return JOB_WAIT;
+    if (j->params.include_usage) {
+        struct format_usage usage;
+        usage_of(j, &usage);
+        format_usage_event(out, &j->head, &usage);
+    }
+    format_done_event(out);
+    j->told_end = true;
+    return JOB_END;
+}
+
+/* ------------------------------------------------------------------ for headers and the log */
+
+/* The engine writes the time before it publishes the first token. */
+bool job_queue_seconds(const struct job *j, double *seconds)
+{
+    const struct choice *c = j->choice;
+    if (j->n_choices == 0 || !c->seq || (c->taken == 0 && c->seq->end == SEQ_RUNNING))
+        return false;
+    *seconds = c->seq->queue_seconds;
+    return true;
+}
+
+static enum metrics_finish finish_of(const struct problem *p)
+{
+    switch (p->status) {
+    case 499:
+        return FINISH_CANCELLED;
+    case 504:
+        return FINISH_DEADLINE;
+    case 400:
+    case 429:
+        return FINISH_REJECTED;
+    case 503:
+        return p->code == trit_err_api(TRIT_EDRAINING) ? FINISH_CANCELLED : FINISH_REJECTED;
+    default:
+        return FINISH_ERROR;
+    }
+}
+
+void job_sum(const struct job *j, struct job_sum *sum)
+{
+    struct format_usage usage;
+    usage_of(j, &usage);
+    *sum = (struct job_sum){.prompt = usage.prompt, .completion = usage.completion};
+    (void)job_queue_seconds(j, &sum->queue_seconds);
+    if (j->t_first > 0)
+        sum->first_seconds = j->t_first - j->t_start;
+    sum->finish = FINISH_STOP;
+    for (uint32_t i = 0; i < j->n_choices; i++)
+        if (j->choice[i].reason && j->choice[i].reason[0] == 'l')
+            sum->finish = FINISH_LENGTH;
+    if (j->failed)
+        sum->finish = finish_of(&j->problem);
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * job-start.c - from checked parameters to sequences in the engine's queue.
+ *
+ * The order is: refuse what the queue has no room for, before any work is done for it; texts to
+ * ids; see whether they fit the context; one sequence for each answer.  A request that is refused
+ * half way takes back what it had submitted.
+ */
+#include "config.h"
+#include "server/job.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "engine/engine.h"
+#include "engine/seq.h"
+#include "engine/stats.h"
+#include "model/chat.h"
+#include "model/model.h"
+#include "server/names.h"
+
+enum {
+    POOL_BYTES = 16 * 1024,    /* texts longer than this are encoded in the pool */
+    LOGPROB_BYTES = 256 << 20, /* of one request's logprobs */
+    DEFAULT_COMPLETION = 16,   /* max_tokens of a completion, as OpenAI has it */
+};
+
+/* ------------------------------------------------------------------ submission */
+
+/* How many tokens may follow a prompt of n.  Negative with *p when it does not fit. */
+static int choose_max_new(const struct job *j, size_t n, uint32_t *max_new, struct problem *p)
+{
+    uint32_t ctx = engine_options(j->s->engine)->n_ctx;
+    bool chat = j->params.endpoint == FOR_CHAT;
+    int64_t wanted = j->params.max_tokens;
+    int rc = 0;
+    if (n == 0)
+        return problem_set(p, TRIT_EINVAL, chat ? "messages" : "prompt",
+                           "the prompt is empty: it has no token to go on from");
+    if (n > ctx || (n == ctx && wanted != 0))
+        rc = problem_set(
+            p, TRIT_ECONTEXT, chat ? "messages" : "prompt",
+            "the prompt has %zu tokens, the context of %u leaves no room for an answer", n, ctx);
+    else if (wanted >= 0 && (uint64_t)wanted + n > ctx)
+        rc = problem_set(p, TRIT_ECONTEXT,
+                         j->params.max_completion_tokens >= 0 ? "max_completion_tokens"
+                                                              : "max_tokens",
+                         "the prompt has %zu tokens and max_tokens asks for %lld more, together "
+                         "more than the context of %u",
+                         n, (long long)wanted, ctx);
+    if (rc) {
+        p->n_prompt = n;
+        p->n_ctx = ctx;
+        return rc;
+    }
+    if (wanted < 0)
+        wanted = chat ? j->s->opt.limits.default_max_tokens : DEFAULT_COMPLETION;
+    *max_new = (uint32_t)MIN(wanted, (int64_t)(ctx - n));
+    return 0;
+}
+
+static int32_t *copy_ids(const int32_t *ids, size_t n)
+{
+    int32_t *copy = mem_zalloc(n, sizeof *copy);
+    if (copy && n)
+        memcpy(copy, ids, n * sizeof *copy);
+    return copy;
+}
+
+/* Stop tokens: those of the model, then the client's. */
+static int32_t *collect_stops(const struct job *j, uint32_t *n)
+{
+    size_t n_model, n_all;
+    const int32_t *model = chat_stop_ids(j->s->model->chat, &n_model);
+    n_all = n_model + j->params.n_stop_ids;
+    int32_t *ids = mem_zalloc(n_all, sizeof *ids);
+    if (!ids)
+        return NULL;
+    if (n_model)
+        memcpy(ids, model, n_model * sizeof *ids);
+    if (j->params.n_stop_ids)
+        memcpy(ids + n_model, j->params.stop_ids, j->params.n_stop_ids * sizeof *ids);
+    *n = (uint32_t)n_all;
+    return ids;
+}
+
+/* Gives NULL when there is no memory. */
+static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k)
+{
+    const struct job *j = c->job;
+    const struct params *p = &j->params;
+    struct seq_wish w = {
+        .n_prompt = (uint32_t)c->prompt->ids.n,
+        .max_new = max_new,
+        .ignore_stop = p->ignore_eos,
+        .want_logprobs = p->want_logprobs,
+        .want_prompt_logprobs = p->want_logprobs && p->echo,
+        .n_top = (uint32_t)p->top_logprobs,
+        .owner = c,
+        .sampler = {.temperature = (float)p->temperature,
+                    .top_p = (float)p->top_p,
+                    .min_p = (float)p->min_p,
+                    .top_k = (uint32_t)p->top_k,
+                    .presence_penalty = (float)p->presence_penalty,
+                    .frequency_penalty = (float)p->frequency_penalty,
+                    .repetition_penalty = (float)p->repetition_penalty,
+                    .seed = params_choice_seed(p->seed.value, k),
+                    .n_bias = p->n_bias},
+    };
+    w.prompt = copy_ids(c->prompt->ids.id, c->prompt->ids.n);
+    w.stop_ids = collect_stops(j, &w.n_stop_ids);
+    w.bias = mem_zalloc(p->n_bias, sizeof *w.bias);
+    if (!w.prompt || !w.stop_ids || !w.bias) {
+        mem_free(w.prompt);
+        mem_free(w.stop_ids);
+        mem_free(w.bias);
+        return NULL;
+    }
+    if (p->n_bias)
+        memcpy(w.bias, p->bias, p->n_bias * sizeof *w.bias);
+    return seq_new(&w);
+}
+
+/* Which of the queue's two bounds it was. */
+static void count_busy(struct server *s, uint32_t n)
+{
+    const struct engine_stats *st = engine_stats(s->engine);
+    const struct engine_options *o = engine_options(s->engine);
+    uint32_t held = atomic_load(&st->running) + atomic_load(&st->waiting);
+    bool requests = (uint64_t)held + n > (uint64_t)o->max_batch + o->queue_requests;
+    s->metrics.rejected[requests ? REJECTED_QUEUE_REQUESTS : REJECTED_QUEUE_TOKENS]++;
+}
+
+static int submit_choice(struct job *j, struct choice *c, uint32_t max_new, uint32_t k)
+{
+    struct trit_error err = {0};
+    struct problem p;
+    c->seq = make_seq(c, max_new, k);
+    if (j->params.stream && j->params.want_logprobs)
+        c->shown = mem_zalloc(max_new, sizeof *c->shown);
+    if (!c->seq || (j->params.stream && j->params.want_logprobs && !c->shown)) {
+        j->s->metrics.rejected[REJECTED_MEMORY]++;
+        job_fail_code(j, TRIT_ENOMEM);
+        return -TRIT_ENOMEM;
+    }
+    int rc = engine_submit(j->s->engine, c->seq, &err);
+    if (rc) {
+        if (rc == -TRIT_EBUSY)
+            count_busy(j->s, 1);
+        problem_from(&p, rc, rc == -TRIT_ECONTEXT ? "max_tokens" : NULL, &err);
+        if (rc == -TRIT_ECONTEXT) {
+            p.n_prompt = c->prompt->ids.n;
+            p.n_ctx = engine_options(j->s->engine)->n_ctx;
+        }
+        job_fail(j, &p);
+        return rc;
+    }
+    c->live = true;
+    j->n_live++;
+    return 0;
+}
+
+/* Logprobs are kept for every position; a request may not fill the memory with them. */
+static int check_memory(const struct job *j, const uint32_t *max_new, struct problem *p)
+{
+    uint64_t bytes = 0, entry = sizeof(struct seq_logprob) +
+                                (uint64_t)j->params.top_logprobs * sizeof(struct sampler_top);
+    for (size_t i = 0; i < j->n_prompts; i++) {
+        uint64_t places = max_new[i] + (j->params.echo ? j->prompt[i].ids.n : 0);
+        bytes += places * entry * (uint64_t)j->params.n;
+    }
+    if (!j->params.want_logprobs || bytes <= LOGPROB_BYTES)
+        return 0;
+    return problem_set(p, TRIT_EINVAL, "logprobs",
+                       "logprobs of this many tokens take %llu MiB, at most %d MiB are allowed in "
+                       "one request",
+                       (unsigned long long)(bytes >> 20), LOGPROB_BYTES >> 20);
+}
+
+static void job_run(struct job *j)
+{
+    struct server *s = j->s;
+    uint32_t n = (uint32_t)j->params.n, max_new[PARAMS_PROMPTS];
+    struct problem p;
+    for (size_t i = 0; i < j->n_prompts; i++) {
+        if (choose_max_new(j, j->prompt[i].ids.n, &max_new[i], &p)) {
+            job_fail(j, &p);
+            return;
+        }
+        j->prompt_tokens += j->prompt[i].ids.n;
+    }
+    if (check_memory(j, max_new, &p)) {
+        job_fail(j, &p);
+        return;
+    }
+    j->choice = mem_zalloc(j->n_prompts * n, sizeof *j->choice);
+    if (!j->choice) {
+        job_fail_code(j, TRIT_ENOMEM);
+        return;
+    }
+    j->n_choices = (uint32_t)j->n_prompts * n;
+    j->state = JOB_RUNNING;
+    for (uint32_t i = 0; i < j->n_choices; i++) {
+        struct choice *c = &j->choice[i];
+        *c = (struct choice){.job = j, .index = i, .prompt = &j->prompt[i / n]};
+        if (submit_choice(j, c, max_new[i / n], i % n))
+            return; /* Those before it were cancelled with the job. */
+    }
+    if (j->params.timeout > 0) {
+        j->deadline = j->t_start + j->params.timeout;
+        server_ring_by(s, j->deadline);
+    }
+    if (j->params.stream) {
+        j->ping_at = trit_now() + s->opt.limits.ping_seconds;
+        server_ring_by(s, j->ping_at);
+    }
+}
+
+/* ------------------------------------------------------------------ texts to ids */
+
+/* Any thread: params, model and tokenizer do not change. */
+static void encode_all(struct job *j)
+{
+    const struct model *m = j->s->model;
+    const struct params *p = &j->params;
+    for (size_t i = 0; i < j->n_prompts; i++) {
+        struct job_prompt *to = &j->prompt[i];
+        if (p->endpoint == FOR_CHAT)
+            to->rc = chat_encode(m->chat, m->tok, p->message, p->n_messages, true, j->limit,
+                                 &to->ids, &j->encode_err);
+        else if (to->text)
+            to->rc = tok_encode(m->tok, to->text, to->len, j->flags, j->limit, &to->ids);
+    }
+}
+
+static void on_encoded(struct job *j)
+{
+    struct problem p;
+    const char *field = j->params.endpoint == FOR_CHAT ? "messages" : "prompt";
+    if (j->state == JOB_FINISHED) /* The client has left meanwhile. */
+        return;
+    for (size_t i = 0; i < j->n_prompts; i++) {
+        int rc = j->prompt[i].rc;
+        if (rc == -TRIT_ETOOBIG) {
+            problem_set(&p, TRIT_ECONTEXT, field,
+                        "the prompt has more than %u tokens, which is the context's length",
+                        j->limit);
+            p.n_prompt = (uint64_t)j->limit + 1; /* counting stopped there */
+            p.n_ctx = j->limit;
+            job_fail(j, &p);
+            return;
+        }
+        if (rc) {
+            problem_from(&p, rc, rc == -TRIT_ENOMEM ? NULL : field, &j->encode_err);
+            job_fail(j, &p);
+            return;
+        }
+    }
+    if (j->params.endpoint != FOR_TOKENIZE) {
+        job_run(j);
+        return;
+    }
+    j->state = JOB_FINISHED;
+    job_write_tokens(j, &j->x->out);
+    exchange_whole(j->x, 200, "application/json");
+}
+
+static void in_pool(uv_work_t *work)
+{
+    struct job *j = CONTAINER_OF(work, struct job, work);
+    encode_all(j);
+    uv_sem_post(&j->worked);
+}
+
+static void after_pool(uv_work_t *work, int status)
+{
+    struct job *j = CONTAINER_OF(work, struct job, work);
+    struct server *s = j->s;
+    (void)status;
+    j->in_pool = false;
+    uv_sem_destroy(&j->worked);
+    on_encoded(j);
+    job_free_if_over(j);
+    server_release(s);
+}
+
+static void job_encode(struct job *j)
+{
+    size_t bytes = j->params.words.len;
+    for (size_t i = 0; i < j->n_prompts; i++)
+        bytes += j->prompt[i].len;
+    if (bytes <= POOL_BYTES || uv_sem_init(&j->worked, 0) != 0) {
+        encode_all(j);
+        on_encoded(j);
+        return;
+    }
+    j->in_pool = true;
+    server_hold(j->s);
+    trit_assert(uv_queue_work(j->s->opt.loop, &j->work, in_pool, after_pool) == 0);
+}
+
+void job_wait_pool(struct server *s)
+{
+    for (struct job *j = s->jobs; j; j = j->next)
+        if (j->in_pool)
+            uv_sem_wait(&j->worked);
+}
+
+/* ------------------------------------------------------------------ beginnings */
+
+/* A conversation becomes one prompt when it is encoded. */
+static int take_prompts(struct job *j)
+{
+    bool chat = j->params.endpoint == FOR_CHAT;
+    size_t n = chat ? 1 : j->params.n_prompts;
+    j->prompt = mem_zalloc(n, sizeof *j->prompt);
+    if (!j->prompt)
+        return -TRIT_ENOMEM;
+    j->n_prompts = n;
+    for (size_t i = 0; i < n && !chat; i++) {
+        struct params_prompt *from = &j->params.prompt[i];
+        struct job_prompt *to = &j->prompt[i];
+        to->text = from->text;
+        to->len = from->len;
+        if (!from->text) {
+            to->ids = (struct tok_ids){.id = from->ids, .n = from->n_ids, .cap = from->n_ids};
+            from->ids = NULL;
+        }
+    }
+    j->flags = (j->params.add_special ? TOK_ADD_SPECIAL : 0) |
+               (j->params.parse_special ? TOK_PARSE_SPECIAL : 0);
+    return 0;
+}
+
+/* What is certain to be refused is refused before anything is done for it. */
+static int check_room(struct server *s, uint64_t n, struct problem *p)
+{
+    const struct engine_stats *st = engine_stats(s->engine);
+    const struct engine_options *o = engine_options(s->engine);
+    uint64_t room = (uint64_t)o->max_batch + o->queue_requests;
+    if (n > room)
+        return problem_set(p, TRIT_EINVAL, "n",
+                           "the request asks for %llu answers, this server "
+                           "takes at most %llu at a time",
+                           (unsigned long long)n, (unsigned long long)room);
+    uint64_t held = (uint64_t)atomic_load(&st->running) + atomic_load(&st->waiting);
+    if (held + n > room) {
+        s->metrics.rejected[REJECTED_QUEUE_REQUESTS]++;
+        return problem_set(p, TRIT_EBUSY, NULL, "the queue is full: %llu requests are ahead",
+                           (unsigned long long)held);
+    }
+    if (atomic_load(&st->waiting_tokens) > o->queue_tokens) {
+        s->metrics.rejected[REJECTED_QUEUE_TOKENS]++;
+        return problem_set(p, TRIT_EBUSY, NULL, "the queue is full: it holds %llu prompt tokens",
+                           (unsigned long long)atomic_load(&st->waiting_tokens));
+    }
+    return 0;
+}
+
+void job_generate(struct exchange *x, struct params *params)
+{
+    struct problem p;
+    bool chat = params->endpoint == FOR_CHAT;
+    struct job *j = job_new(x, params);
+    if (!j)
+        return;
+    names_random(j->id, sizeof j->id, chat ? "chatcmpl-" : "cmpl-");
+    j->head = (struct format_head){.chat = chat,
+                                   .id = j->id,
+                                   .created = time(NULL),
+                                   .model = j->s->name,
+                                   .fingerprint = j->s->fingerprint,
+                                   .include_usage = j->params.include_usage};
+    if (!j->params.seed.given)
+        j->params.seed.value = names_random_u64();
+    j->limit = engine_options(j->s->engine)->n_ctx;
+
+    uint64_t prompts = chat ? 1 : j->params.n_prompts;
+    if (check_room(j->s, prompts * (uint64_t)j->params.n, &p))
+        job_fail(j, &p);
+    else if (take_prompts(j))
+        job_fail_code(j, TRIT_ENOMEM);
+    else
+        job_encode(j);
+}
+
+void job_tokenize(struct exchange *x, struct params *params)
+{
+    struct job *j = job_new(x, params);
+    if (!j)
+        return;
+    if (take_prompts(j))
+        job_fail_code(j, TRIT_ENOMEM);
+    else
+        job_encode(j);
+}

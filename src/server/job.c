@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * job.c - a job's life once its sequences run: tokens arrive, answers end, the whole ends once.
+ *
+ * A stop string is looked for as soon as its token is there, whether or not the client reads; what
+ * is sent is decided when the socket asks for more (job-out.c).
+ */
+#include "config.h"
+#include "server/job.h"
+
+#include <math.h>
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "engine/engine.h"
+#include "engine/seq.h"
+#include "model/model.h"
+
+/* ------------------------------------------------------------------ making and freeing */
+
+struct job *job_new(struct exchange *x, struct params *params)
+{
+    struct server *s = x->s;
+    struct job *j = mem_zalloc(1, sizeof *j);
+    if (!j) {
+        params_fini(params);
+        exchange_fail(x, TRIT_ENOMEM);
+        return NULL;
+    }
+    j->s = s;
+    j->x = x;
+    j->params = *params;
+    *params = (struct params){0};
+    j->t_start = x->t_start;
+    j->deadline = j->ping_at = INFINITY;
+    j->next = s->jobs;
+    if (j->next)
+        j->next->prev = j;
+    s->jobs = j;
+    s->n_jobs++;
+    x->job = j;
+    return j;
+}
+
+static void job_free(struct job *j)
+{
+    struct server *s = j->s;
+    for (uint32_t i = 0; i < j->n_choices; i++) {
+        struct choice *c = &j->choice[i];
+        seq_free(c->seq);
+        text_fini(&c->text);
+        buf_free(&c->out);
+        mem_free(c->shown);
+    }
+    for (size_t i = 0; i < j->n_prompts; i++)
+        tok_ids_free(&j->prompt[i].ids);
+    mem_free(j->choice);
+    mem_free(j->prompt);
+    params_fini(&j->params);
+    if (j->prev)
+        j->prev->next = j->next;
+    else
+        s->jobs = j->next;
+    if (j->next)
+        j->next->prev = j->prev;
+    s->n_jobs--;
+    mem_free(j);
+    server_check_drained(s);
+}
+
+void job_free_if_over(struct job *j)
+{
+    if (!j->x && !j->in_pool && j->n_live == 0)
+        job_free(j);
+}
+
+void job_leave(struct job *j)
+{
+    trit_assert(j->x);
+    j->x->job = NULL;
+    j->x = NULL;
+    job_free_if_over(j);
+}
+
+/* ------------------------------------------------------------------ endings */
+
+static void cancel_rest(struct job *j)
+{
+    for (uint32_t i = 0; i < j->n_choices; i++)
+        if (j->choice[i].live)
+            engine_cancel(j->s->engine, j->choice[i].seq);
+}
+
+static void count_cancel(struct job *j, enum metrics_cancelled why)
+{
+    if (!j->cancel_counted)
+        j->s->metrics.cancelled[why]++;
+    j->cancel_counted = true;
+}
+
+void job_abandon(struct job *j, enum metrics_cancelled why)
+{
+    if (j->state == JOB_FINISHED)
+        return;
+    if (j->params.endpoint != FOR_TOKENIZE)
+        count_cancel(j, why);
+    j->state = JOB_FINISHED;
+    j->failed = true;
+    problem_set(&j->problem, TRIT_ECANCELLED, NULL, "cancelled");
+    j->deadline = j->ping_at = INFINITY;
+    cancel_rest(j);
+}
+
+void job_fail(struct job *j, const struct problem *p)
+{
+    if (j->state == JOB_FINISHED)
+        return;
+    j->state = JOB_FINISHED;
+    j->failed = true;
+    j->problem = *p;
+    j->deadline = j->ping_at = INFINITY;
+    cancel_rest(j);
+    if (j->x && j->x->answer == ANSWER_STREAM)
+        exchange_wake(j->x); /* The problem is the last event of the stream. */
+    else if (j->x)
+        exchange_problem(j->x, p);
+}
+
+void job_fail_code(struct job *j, int code)
+{
+    struct problem p;
+    problem_set(&p, code, NULL, "%s", trit_err_text(code));
+    job_fail(j, &p);
+}
+
+static void finish_if_complete(struct job *j)
+{
+    for (uint32_t i = 0; i < j->n_choices; i++)
+        if (!j->choice[i].reason)
+            return;
+    j->state = JOB_FINISHED;
+    j->deadline = j->ping_at = INFINITY;
+    if (j->x && !j->params.stream) {
+        job_write_whole(j, &j->x->out);
+        exchange_whole(j->x, 200, "application/json");
+    }
+}
+
+/* ------------------------------------------------------------------ tokens arrive */
+
+/* The new tokens of an answer become text. */
+static void take_tokens(struct choice *c)
+{
+    struct job *j = c->job;
+    const struct tok *tok = j->s->model->tok;
+    uint32_t n = atomic_load_explicit(&c->seq->published, memory_order_acquire);
+    while (c->taken < n && !c->reason) {
+        size_t len;
+        const char *piece = format_answer_piece(tok, c->seq->token[c->taken], &len);
+        bool stop = text_push(&c->text, &j->params.stops, piece, len, &c->out);
+        if (c->shown)
+            c->shown[c->taken] = (uint32_t)c->out.len;
+        c->taken++;
+        if (stop) {
+            c->reason = "stop";
+            if (c->live)
+                engine_cancel(j->s->engine, c->seq);
+        }
+    }
+    if (n && j->t_first == 0)
+        j->t_first = trit_now();
+}
+
+static void take_end(struct choice *c)
+{
+    struct job *j = c->job;
+    enum seq_end end = c->seq->end;
+    c->live = false;
+    j->n_live--;
+    if (c->reason || j->state == JOB_FINISHED)
+        return;
+    if (end == SEQ_FAULT)
+        job_fail_code(j, TRIT_EFAULT);
+    else if (end == SEQ_CANCELLED)
+        job_fail_code(j, TRIT_EDRAINING); /* Not by us: the engine is being closed. */
+    else if (text_end(&c->text, &j->params.stops, &c->out) || end == SEQ_STOP)
+        c->reason = "stop";
+    else
+        c->reason = "length";
+}
+
+static void on_seq(struct seq *s, void *arg)
+{
+    struct choice *c = s->wish.owner;
+    struct job *j = c->job;
+    (void)arg;
+    if (j->state == JOB_RUNNING && !c->reason)
+        take_tokens(c);
+    if (s->end != SEQ_RUNNING)
+        take_end(c);
+    if (j->state == JOB_RUNNING) {
+        if (c->out.failed || c->text.held.failed)
+            job_fail_code(j, TRIT_ENOMEM);
+        else
+            finish_if_complete(j);
+        /* A stream is open from the first news on, and woken for each. */
+        if (j->x && j->params.stream && !j->failed && job_has_news(j)) {
+            job_open_stream(j);
+            exchange_wake(j->x);
+        }
+    }
+    job_free_if_over(j);
+}
+
+void job_events(struct server *s)
+{
+    engine_events(&s->events, on_seq, s);
+}
+
+/* ------------------------------------------------------------------ the clock */
+
+double job_clock(struct server *s, double now)
+{
+    double next = INFINITY;
+    for (struct job *j = s->jobs; j; j = j->next) {
+        if (j->deadline <= now) {
+            count_cancel(j, CANCELLED_DEADLINE);
+            job_fail_code(j, TRIT_EDEADLINE);
+        }
+        if (j->ping_at <= now && j->x) {
+            j->ping_at = now + s->opt.limits.ping_seconds;
+            if (!job_has_news(j)) { /* else it is the client who is silent */
+                buf_adds(&j->x->out, ": ping\n\n");
+                job_open_stream(j);
+                exchange_wake(j->x);
+            }
+        }
+        next = fmin(next, fmin(j->deadline, j->ping_at));
+    }
+    return next;
+}

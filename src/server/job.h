@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * job.h - the life of a request that needs the tokenizer at length or the engine.
+ *
+ *     ENCODING   its texts become ids; a long one in the libuv pool
+ *     RUNNING    its sequences are with the engine
+ *     FINISHED   every answer is complete, or one problem is the answer
+ *
+ * A job is made by a route for an exchange and belongs to both: to the exchange, which it answers
+ * exactly once, and to the engine, which may still hold sequences of a job nobody waits for any
+ * more.  It is freed when the exchange has left it, no text is in the pool, and the end of every
+ * submitted sequence was seen.
+ */
+#ifndef TRIT_JOB_H
+#define TRIT_JOB_H
+
+#include "base/base.h" /* before uv.h, see server.h */
+
+#include <uv.h>
+
+#include "model/tokenizer.h"
+#include "server/format.h"
+#include "server/params.h"
+#include "server/parts.h"
+#include "server/problem.h"
+#include "server/text.h"
+
+struct seq;
+
+enum job_state { JOB_ENCODING, JOB_RUNNING, JOB_FINISHED };
+
+/* One prompt on its way to ids. */
+struct job_prompt {
+    const char *text; /* borrowed from params; NULL: the ids were given, or it is a conversation */
+    size_t len;
+    struct tok_ids ids;
+    int rc; /* of the encoding */
+};
+
+/* One answer: a sequence and what has become text of it. */
+struct choice {
+    struct job *job;
+    struct seq *seq; /* NULL until submitted */
+    const struct job_prompt *prompt;
+    uint32_t index;
+    bool live;          /* the engine has it */
+    const char *reason; /* finish_reason; NULL: not finished */
+    uint32_t taken;     /* tokens looked at: all that count */
+    struct text text;
+    struct buf out;  /* the answer so far, as far as it may be shown */
+    uint32_t *shown; /* [max_new] length of out after each token; streams with logprobs */
+
+    /* What the client has been told, for streams. */
+    bool opened, closed;
+    uint32_t echoed; /* tokens of the prompt */
+    size_t sent;     /* bytes of out */
+    uint32_t told;   /* tokens with their logprobs */
+    struct tok_stream echo_utf8;
+    struct tok_stream chars; /* for text_offset: a count of characters, token by token */
+    size_t n_chars;
+};
+
+struct job {
+    struct server *s;
+    struct job *prev, *next;
+    struct exchange *x; /* NULL: nobody waits for the answer */
+    enum job_state state;
+    bool failed; /* problem is the answer */
+    struct problem problem;
+
+    struct params params;
+    struct job_prompt *prompt;
+    size_t n_prompts;
+    uint32_t limit; /* ids of one prompt at most; 0: any number */
+    unsigned flags; /* of tok_encode */
+    struct trit_error encode_err;
+
+    uv_work_t work;
+    uv_sem_t worked; /* posted when the pool is done with the job */
+    bool in_pool;
+
+    struct choice *choice;
+    uint32_t n_choices, n_live;
+    char id[40];
+    struct format_head head;
+    uint64_t prompt_tokens;
+    double t_start, t_first;  /* trit_now(); t_first 0: no token yet */
+    double deadline, ping_at; /* INFINITY: none */
+    bool cancel_counted;
+    bool told_usage, told_end; /* the last events of a stream */
+};
+
+/*
+ * Begin the work; takes the params' contents, also on failure.  The answer comes through x, maybe
+ * before these return.
+ */
+void job_generate(struct exchange *x, struct params *params);
+void job_tokenize(struct exchange *x, struct params *params);
+
+/* Nobody wants the answer: end the work soon.  The job stays until job_leave. */
+void job_abandon(struct job *j, enum metrics_cancelled why);
+
+/* End the work with a problem as its answer; or with one of the table's. */
+void job_fail(struct job *j, const struct problem *p);
+void job_fail_code(struct job *j, int code);
+
+/* The exchange is over; the job may be freed now or later. */
+void job_leave(struct job *j);
+
+/* More of a stream for out. */
+enum job_more { JOB_WAIT, JOB_END };
+enum job_more job_fill(struct job *j, struct buf *out);
+
+/* For headers and the log. */
+bool job_queue_seconds(const struct job *j, double *seconds); /* false: not known yet */
+struct job_sum {
+    uint64_t prompt, completion;
+    double queue_seconds, first_seconds;
+    enum metrics_finish finish;
+};
+void job_sum(const struct job *j, struct job_sum *sum);
+
+/* When the server goes: wait until the pool is done with every job. */
+void job_wait_pool(struct server *s);
+
+/* Between job.c, job-start.c and job-out.c. */
+struct job *job_new(struct exchange *x, struct params *params); /* NULL: x has its answer */
+void job_free_if_over(struct job *j);
+void job_write_whole(struct job *j, struct buf *out);
+void job_write_tokens(struct job *j, struct buf *out);
+void job_open_stream(struct job *j);
+bool job_has_news(const struct job *j);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * metrics-process.c - the metrics every process has, under the names every client library uses.
+ */
+#include "config.h"
+#include "server/metrics.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+
+/* A small file of /proc as a string; false when it cannot be read, as under some sandboxes. */
+static bool read_file(const char *path, char *dst, size_t cap)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, dst, cap - 1);
+    close(fd);
+    if (n <= 0)
+        return false;
+    dst[n] = '\0';
+    return true;
+}
+
+static void gauge(struct buf *out, const char *name, const char *type, const char *help,
+                  double value)
+{
+    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.15g\n", name, help, name, type, name, value);
+}
+
+/* When the machine was booted, in seconds since 1970. */
+static bool boot_time(double *when)
+{
+    char text[16384];
+    unsigned long long seconds;
+    if (!read_file("/proc/stat", text, sizeof text))
+        return false;
+    const char *line = strstr(text, "\nbtime ");
+    if (!line || sscanf(line, "\nbtime %llu", &seconds) != 1)
+        return false;
+    *when = (double)seconds;
+    return true;
+}
+
+static bool count_fds(unsigned *n)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    if (!dir)
+        return false;
+    *n = 0;
+    for (const struct dirent *e; (e = readdir(dir));)
+        *n += e->d_name[0] != '.';
+    closedir(dir);
+    *n -= 1; /* The one that reads the directory. */
+    return true;
+}
+
+void metrics_write_process(struct buf *out)
+{
+    char text[2048];
+    double ticks = (double)sysconf(_SC_CLK_TCK), boot;
+    unsigned long long utime, stime, start, vsize, rss;
+    unsigned fds;
+    struct rlimit limit;
+    /* The second field is the program's name, which may hold anything but is in parentheses. */
+    const char *rest = read_file("/proc/self/stat", text, sizeof text) ? strrchr(text, ')') : NULL;
+    if (rest && sscanf(rest,
+                       ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d "
+                       "%*d %*d %llu %llu %llu",
+                       &utime, &stime, &start, &vsize, &rss) == 5) {
+        gauge(out, "process_cpu_seconds_total", "counter",
+              "Total user and system CPU time spent in seconds.", (double)(utime + stime) / ticks);
+        gauge(out, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.",
+              (double)rss * (double)sysconf(_SC_PAGESIZE));
+        gauge(out, "process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.",
+              (double)vsize);
+        if (boot_time(&boot))
+            gauge(out, "process_start_time_seconds", "gauge",
+                  "Start time of the process since unix epoch in seconds.",
+                  boot + (double)start / ticks);
+    }
+    if (count_fds(&fds))
+        gauge(out, "process_open_fds", "gauge", "Number of open file descriptors.", fds);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        gauge(out, "process_max_fds", "gauge", "Maximum number of open file descriptors.",
+              (double)limit.rlim_cur);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * parts.h - the server from the inside: what its bodies share.
+ *
+ *     server.c   opening, serving, draining, closing; the loop's handles and the clock
+ *     http.c     libmicrohttpd: connections, request bodies, deadlines
+ *     exchange.c one request's answer: what is decided, how it is sent, what is logged
+ *     watch.c    noticing that a client has left
+ *     routes.c   which request means what; the small answers
+ *     job.c      the life of a generation; job-out.c its answer, whole or as a stream
+ *
+ * Everything in here belongs to the loop thread.
+ */
+#ifndef TRIT_SERVER_PARTS_H
+#define TRIT_SERVER_PARTS_H
+
+#include "base/base.h" /* before uv.h, see server.h */
+
+#include <microhttpd.h>
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/mailbox.h"
+#include "server/metrics.h"
+#include "server/server.h"
+
+struct job;
+struct problem;
+
+/* One TCP or UNIX connection, from accept to close. */
+struct conn {
+    struct server *s;
+    struct conn *prev, *next;
+    int fd;
+    double deadline;    /* trit_now() at which it is cut; INFINITY: never */
+    struct exchange *x; /* the request in progress, or NULL */
+    bool served;        /* this is not its first request */
+    bool half_closed;   /* the client sends no more */
+    bool broken;        /* the client receives no more either */
+};
+
+/* Where the answer of an exchange stands. */
+enum answer {
+    ANSWER_NONE,    /* still reading, or a job works on it */
+    ANSWER_WHOLE,   /* status, headers and out are complete */
+    ANSWER_STREAM,  /* 200 is decided, the job fills out piece by piece */
+    ANSWER_ABORTED, /* nobody is there to receive one */
+};
+
+/* One request and its answer. */
+struct exchange {
+    struct server *s;
+    struct conn *conn;
+    struct MHD_Connection *mhd;
+    enum metrics_route route;
+    char *path;
+    const char *rest; /* of the path, behind a prefix route */
+    char id[132];     /* x-request-id */
+    double t_start;   /* header complete */
+
+    bool has_body, handled;
+    struct buf body;
+    size_t discarded; /* bytes of body that came after the answer was decided */
+
+    enum answer answer;
+    bool suspended, queued;     /* the connection sleeps; the response is with libmicrohttpd */
+    enum metrics_cancelled why; /* if it is aborted */
+    int status;
+    const char *content_type;
+    const char *allow;  /* for 405 */
+    double retry_after; /* seconds, for 429 and 503; 0: not said */
+    bool should_retry, close;
+    struct buf out; /* what is to be sent; out_at of it has been */
+    size_t out_at;
+    struct buf ignored; /* x-tritd-ignored-params */
+    struct job *job;
+};
+
+struct server {
+    struct server_options opt;
+    uv_thread_t thread;
+    char *alias;
+    const char *name; /* of the model in the API; "" before server_serve */
+    char fingerprint[96];
+    int64_t created; /* of the model object: when it was served first */
+    const struct model *model;
+    struct engine *engine;
+
+    /* The loop's handles; the structure lives until the last one and the last work is gone. */
+    uv_async_t bell;
+    uv_poll_t http_poll, watch_poll;
+    uv_timer_t http_again, clock;
+    unsigned holds;
+    double clock_at; /* when the clock rings next; INFINITY: it does not run */
+
+    struct mailbox events;
+    struct MHD_Daemon *mhd;
+    bool in_mhd;
+    bool body_closes; /* a request with a body ends its connection */
+    int watch_fd;
+    struct conn *conns;
+    struct job *jobs;
+    uint32_t n_conns, n_exchanges, n_jobs;
+
+    bool draining, cancelled_all;
+    double drain_at;
+    void (*drained)(void *arg);
+    void *drained_arg;
+
+    struct metrics metrics;
+    size_t huge_bytes;
+    double huge_at; /* when huge_bytes was looked up */
+};
+
+void server_assert_thread(const struct server *s);
+
+/* Make sure the clock rings at `when` or earlier. */
+void server_ring_by(struct server *s, double when);
+
+/* Somebody ended; a drain may be over. */
+void server_check_drained(struct server *s);
+
+/* The handles and works that keep the structure alive. */
+void server_hold(struct server *s);
+void server_release(struct server *s);
+
+/* http.c */
+int http_open(struct server *s, struct trit_error *err);
+void http_quiesce(struct server *s);
+void http_close(struct server *s);
+void http_run_soon(struct server *s);            /* in the next round of the loop */
+double http_clock(struct server *s, double now); /* cut what is late; when to look again */
+
+/* exchange.c */
+struct exchange *exchange_new(struct conn *c, struct MHD_Connection *mhd, const char *path);
+void exchange_done(struct exchange *x, bool delivered); /* counts, logs, frees */
+
+/* Hand the decided answer to libmicrohttpd. */
+enum MHD_Result exchange_send(struct exchange *x);
+
+/* Suspend the connection until exchange_wake. */
+void exchange_wait(struct exchange *x);
+
+/* The answer is decided: `out` holds the body. */
+void exchange_whole(struct exchange *x, int status, const char *content_type);
+void exchange_problem(struct exchange *x, const struct problem *p);
+void exchange_fail(struct exchange *x, int code); /* with the table's own text */
+void exchange_stream(struct exchange *x);
+
+/* Something changed: let libmicrohttpd look at the connection again. */
+void exchange_wake(struct exchange *x);
+
+/* The client has left: end the work, answer nothing. */
+void exchange_abort(struct exchange *x);
+
+/* watch.c */
+int watch_open(struct server *s, struct trit_error *err);
+void watch_close(struct server *s);
+void watch_add(struct conn *c);
+void watch_remove(struct conn *c);
+bool watch_has_left(const struct conn *c); /* as far as limits.half_close_aborts says */
+
+/* routes.c */
+struct route;
+void routes_find(struct exchange *x, const char *method, const char *path);
+void routes_handle(struct exchange *x);
+
+/* job.c */
+void job_events(struct server *s);
+double job_clock(struct server *s, double now);
+
+#endif

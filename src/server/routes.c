@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * routes.c - which request means what, and the answers that need no engine.
+ */
+#include "config.h"
+#include "server/parts.h"
+
+#include <string.h>
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "engine/engine.h"
+#include "engine/stats.h"
+#include "engine/kv.h"
+#include "model/chat.h"
+#include "model/model.h"
+#include "model/segment.h"
+#include "model/tokenizer.h"
+#include "server/format.h"
+#include "server/job.h"
+#include "server/json.h"
+#include "server/params.h"
+#include "server/problem.h"
+
+static const char json_type[] = "application/json";
+
+/* ------------------------------------------------------------------ requests with fields */
+
+static bool serves(const struct server *s, const char *model)
+{
+    return strcmp(model, s->name) == 0 || strcmp(model, s->model->name) == 0;
+}
+
+static void answer_no_model(struct exchange *x, const char *model)
+{
+    struct problem p;
+    problem_set(&p, TRIT_ENOENT, "model", "The model `%.256s` does not exist", model);
+    p.code = "model_not_found";
+    exchange_problem(x, &p);
+}
+
+/* false: the answer is decided.  The caller gives *p to params_fini, or to a job. */
+static bool read_params(struct exchange *x, enum params_endpoint endpoint, struct params *p)
+{
+    const struct model *m = x->s->model;
+    struct params_limits limits = {.vocab = (int32_t)MIN(tok_size(m->tok), (size_t)m->hp.vocab)};
+    struct problem problem;
+    const char *body = x->body.data ? x->body.data : "";
+    if (params_read(p, endpoint, body, x->body.len, &limits, &x->ignored, &problem))
+        exchange_problem(x, &problem);
+    else if (p->model && !serves(x->s, p->model))
+        answer_no_model(x, p->model);
+    else
+        return true;
+    params_fini(p);
+    return false;
+}
+
+static void handle_completions(struct exchange *x)
+{
+    struct params p;
+    if (read_params(x, FOR_COMPLETIONS, &p))
+        job_generate(x, &p);
+}
+
+static void handle_chat(struct exchange *x)
+{
+    struct params p;
+    if (read_params(x, FOR_CHAT, &p))
+        job_generate(x, &p);
+}
+
+static void handle_tokenize(struct exchange *x)
+{
+    struct params p;
+    if (read_params(x, FOR_TOKENIZE, &p))
+        job_tokenize(x, &p);
+}
+
+static void answer_text(struct exchange *x, const char *key, const struct buf *text)
+{
+    struct json_out o = {.buf = &x->out};
+    json_open(&o, '{');
+    json_key(&o, key);
+    json_strn(&o, text->data ? text->data : "", text->len);
+    json_close(&o, '}');
+    x->out.failed = x->out.failed || text->failed;
+    exchange_whole(x, 200, json_type);
+}
+
+static void handle_detokenize(struct exchange *x)
+{
+    struct params p;
+    struct buf text = {0};
+    if (!read_params(x, FOR_DETOKENIZE, &p))
+        return;
+    tok_decode(x->s->model->tok, p.tokens, p.n_tokens, true, &text);
+    answer_text(x, "content", &text);
+    buf_free(&text);
+    params_fini(&p);
+}
+
+static void handle_template(struct exchange *x)
+{
+    struct params p;
+    struct buf text = {0};
+    struct trit_error err = {0};
+    struct problem problem;
+    if (!read_params(x, FOR_TEMPLATE, &p))
+        return;
+    int rc = chat_render(x->s->model->chat, p.message, p.n_messages, p.add_generation_prompt, &text,
+                         NULL, NULL, &err);
+    if (rc) {
+        problem_from(&problem, rc, "messages", &err);
+        exchange_problem(x, &problem);
+    } else {
+        answer_text(x, "prompt", &text);
+    }
+    buf_free(&text);
+    params_fini(&p);
+}
+
+/* ------------------------------------------------------------------ requests without */
+
+static void put_model(struct json_out *o, const struct server *s)
+{
+    const struct engine_stats *st = engine_stats(s->engine);
+    struct format_model m = {.id = s->name,
+                             .created = s->created,
+                             .n_ctx = engine_options(s->engine)->n_ctx,
+                             .kv_bytes_per_token = st->kv_page_bytes / KV_PAGE_TOKENS,
+                             .model = s->model};
+    format_model(o, &m);
+}
+
+static void handle_models(struct exchange *x)
+{
+    struct json_out o = {.buf = &x->out};
+    json_open(&o, '{');
+    json_key(&o, "object");
+    json_str(&o, "list");
+    json_key(&o, "data");
+    json_open(&o, '[');
+    put_model(&o, x->s);
+    json_close(&o, ']');
+    json_close(&o, '}');
+    exchange_whole(x, 200, json_type);
+}
+
+static void handle_model(struct exchange *x)
+{
+    struct json_out o = {.buf = &x->out};
+    if (!serves(x->s, x->rest)) {
+        answer_no_model(x, x->rest);
+        return;
+    }
+    put_model(&o, x->s);
+    exchange_whole(x, 200, json_type);
+}
+
+static void answer_status(struct exchange *x, const char *status)
+{
+    struct json_out o = {.buf = &x->out};
+    json_open(&o, '{');
+    json_key(&o, "status");
+    json_str(&o, status);
+    json_close(&o, '}');
+    exchange_whole(x, 200, json_type);
+}
+
+static void handle_healthz(struct exchange *x)
+{
+    answer_status(x, "ok");
+}
+
+static void handle_readyz(struct exchange *x)
+{
+    answer_status(x, "ready");
+}
+
+/* Looking it up walks the page tables of the weights, so it is not done at every scrape. */
+static size_t huge_bytes(struct server *s)
+{
+    double now = trit_now();
+    if (s->model && (s->huge_at == 0 || now - s->huge_at > 60)) {
+        s->huge_bytes = segment_huge_bytes(&s->model->segment);
+        s->huge_at = now;
+    }
+    return s->huge_bytes;
+}
+
+static void handle_metrics(struct exchange *x)
+{
+    struct server *s = x->s;
+    struct metrics_page page = {
+        .counted = &s->metrics,
+        .engine = s->engine,
+        .model = s->model,
+        .model_name = s->name,
+        .kernels = s->opt.kernels,
+        .ready = s->engine && !s->draining,
+        .draining = s->draining,
+        .connections = s->n_conns,
+        .huge_bytes = huge_bytes(s),
+    };
+    metrics_write(&page, &x->out);
+    metrics_write_process(&x->out);
+    exchange_whole(x, 200, "text/plain; version=0.0.4; charset=utf-8");
+}
+
+/* ------------------------------------------------------------------ the table */
+
+struct route {
+    const char *path;
+    bool prefix; /* something follows the path */
+    bool get;    /* GET and HEAD; else POST */
+    bool always; /* answered while loading and draining too */
+    enum metrics_route id;
+    void (*handle)(struct exchange *x);
+};
+
+static const struct route routes[] = {
+    {"/v1/completions", false, false, false, ROUTE_COMPLETIONS, handle_completions},
+    {"/v1/chat/completions", false, false, false, ROUTE_CHAT, handle_chat},
+    {"/v1/models", false, true, false, ROUTE_MODELS, handle_models},
+    {"/v1/models/", true, true, false, ROUTE_MODEL, handle_model},
+    {"/tokenize", false, false, false, ROUTE_TOKENIZE, handle_tokenize},
+    {"/detokenize", false, false, false, ROUTE_DETOKENIZE, handle_detokenize},
+    {"/apply-template", false, false, false, ROUTE_TEMPLATE, handle_template},
+    {"/healthz", false, true, true, ROUTE_HEALTHZ, handle_healthz},
+    {"/readyz", false, true, false, ROUTE_READYZ, handle_readyz},
+    {"/metrics", false, true, true, ROUTE_METRICS, handle_metrics},
+};
+
+static const struct route *find(const char *path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        const struct route *r = &routes[i];
+        size_t len = strlen(r->path);
+        if (r->prefix ? strncmp(path, r->path, len) == 0 && path[len] : strcmp(path, r->path) == 0)
+            return r;
+    }
+    return NULL;
+}
+
+/* Not now: there is no model yet, or no future. */
+static bool refuse_unready(struct exchange *x)
+{
+    struct server *s = x->s;
+    if (s->engine && !s->draining)
+        return false;
+    if (x->route == ROUTE_COMPLETIONS || x->route == ROUTE_CHAT)
+        s->metrics.rejected[s->draining ? REJECTED_DRAINING : REJECTED_LOADING]++;
+    exchange_fail(x, s->draining ? TRIT_EDRAINING : TRIT_ELOADING);
+    return true;
+}
+
+void routes_find(struct exchange *x, const char *method, const char *path)
+{
+    const struct route *r = find(path);
+    struct problem p;
+    if (!r) {
+        problem_set(&p, TRIT_ENOENT, NULL, "there is no such route");
+        exchange_problem(x, &p);
+        return;
+    }
+    x->route = r->id;
+    x->rest = x->path + (r->prefix ? strlen(r->path) : 0);
+    bool fits = r->get ? strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0
+                       : strcmp(method, "POST") == 0;
+    if (!fits) {
+        x->allow = r->get ? "GET, HEAD" : "POST";
+        problem_set(&p, TRIT_EINVAL, NULL, "the method of this route is %s",
+                    r->get ? "GET" : "POST");
+        p.status = 405;
+        p.code = "method_not_allowed";
+        exchange_problem(x, &p);
+    } else if (!r->always) {
+        refuse_unready(x);
+    }
+}
+
+void routes_handle(struct exchange *x)
+{
+    const struct route *r = &routes[x->route];
+    trit_assert(r->id == x->route);
+    /* Things may have changed while the body came. */
+    if (r->always || !refuse_unready(x))
+        r->handle(x);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * server.c - opening, serving, draining and closing; the loop's handles and the one clock.
+ *
+ * The clock is a timer set to the earliest deadline there is, of connections, jobs and the drain;
+ * when it rings, whatever is due is done and it is set again.  Without deadlines it does not run.
+ */
+#include "config.h"
+#include "server/server.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/model.h"
+#include "server/job.h"
+#include "server/parts.h"
+#include "server/problem.h"
+
+enum { LAST_WORDS = 2 }; /* seconds for what was cancelled at the end of a drain to be told */
+
+void server_assert_thread(const struct server *s)
+{
+    uv_thread_t self = uv_thread_self();
+    trit_assert(uv_thread_equal(&self, &s->thread));
+}
+
+void server_hold(struct server *s)
+{
+    s->holds++;
+}
+
+void server_release(struct server *s)
+{
+    trit_assert(s->holds > 0);
+    if (--s->holds)
+        return;
+    mem_free(s->alias);
+    mem_free(s);
+}
+
+/* ------------------------------------------------------------------ the clock */
+
+static void finish_drain(struct server *s)
+{
+    void (*drained)(void *arg) = s->drained;
+    s->drained = NULL;
+    s->drain_at = INFINITY;
+    drained(s->drained_arg);
+}
+
+/* The time for a drain is over: first everything is cancelled, then, a little later, given up. */
+static double drain_clock(struct server *s, double now)
+{
+    if (!s->drained || s->drain_at > now)
+        return s->drain_at;
+    if (s->cancelled_all) {
+        finish_drain(s);
+        return INFINITY;
+    }
+    struct problem p;
+    problem_set(&p, TRIT_EDRAINING, NULL, "%s", trit_err_text(TRIT_EDRAINING));
+    s->cancelled_all = true;
+    log_notice("drain over cancelled=%u", s->n_jobs);
+    for (struct job *j = s->jobs; j; j = j->next) {
+        if (j->state != JOB_FINISHED)
+            s->metrics.cancelled[CANCELLED_SHUTDOWN]++;
+        j->cancel_counted = true;
+        job_fail(j, &p);
+    }
+    s->drain_at = now + LAST_WORDS;
+    return s->drain_at;
+}
+
+static void on_clock(uv_timer_t *timer)
+{
+    struct server *s = CONTAINER_OF(timer, struct server, clock);
+    double now = trit_now();
+    s->clock_at = INFINITY;
+    double next = fmin(http_clock(s, now), job_clock(s, now));
+    server_ring_by(s, fmin(next, drain_clock(s, now)));
+}
+
+void server_ring_by(struct server *s, double when)
+{
+    if (when >= s->clock_at || !isfinite(when))
+        return;
+    /* Rounded up, so that what it rings for is due; and deadlines a moment apart share a ring. */
+    double ms = ceil((when - trit_now()) * 1e3) + 1;
+    s->clock_at = when;
+    uv_update_time(s->opt.loop);
+    trit_assert(uv_timer_start(&s->clock, on_clock, (uint64_t)fmax(ms, 10), 0) == 0);
+}
+
+/* ------------------------------------------------------------------ opening */
+
+static void on_bell(uv_async_t *bell)
+{
+    job_events(CONTAINER_OF(bell, struct server, bell));
+}
+
+/* Any thread. */
+static void ring(void *arg)
+{
+    struct server *s = arg;
+    trit_assert(uv_async_send(&s->bell) == 0);
+}
+
+static void on_bell_closed(uv_handle_t *handle)
+{
+    server_release(CONTAINER_OF((uv_async_t *)(void *)handle, struct server, bell));
+}
+
+static void on_clock_closed(uv_handle_t *handle)
+{
+    server_release(CONTAINER_OF((uv_timer_t *)(void *)handle, struct server, clock));
+}
+
+static void close_own_handles(struct server *s)
+{
+    uv_close((uv_handle_t *)&s->bell, on_bell_closed);
+    uv_close((uv_handle_t *)&s->clock, on_clock_closed);
+}
+
+int server_open(const struct server_options *opt, struct server **out, struct trit_error *err)
+{
+    *out = NULL;
+    struct server *s = mem_zalloc(1, sizeof *s);
+    char *alias = opt->alias ? mem_strdup(opt->alias) : NULL;
+    if (!s || (opt->alias && !alias)) {
+        mem_free(s);
+        mem_free(alias);
+        return trit_fail(err, TRIT_ENOMEM, "no memory for the server");
+    }
+    s->opt = *opt;
+    s->alias = alias;
+    s->name = "";
+    s->thread = uv_thread_self();
+    s->clock_at = s->drain_at = INFINITY;
+    mailbox_init(&s->events, ring, s);
+    int rc = uv_async_init(opt->loop, &s->bell, on_bell);
+    if (rc) {
+        mailbox_fini(&s->events);
+        mem_free(alias);
+        mem_free(s);
+        return trit_fail(err, TRIT_EIO, "cannot open the server's wake-up: %s", uv_strerror(rc));
+    }
+    server_hold(s);
+    trit_assert(uv_timer_init(opt->loop, &s->clock) == 0);
+    server_hold(s);
+    rc = watch_open(s, err);
+    if (rc == 0) {
+        rc = http_open(s, err);
+        if (rc)
+            watch_close(s);
+    }
+    if (rc) {
+        mailbox_fini(&s->events);
+        close_own_handles(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+struct mailbox *server_events(struct server *s)
+{
+    return &s->events;
+}
+
+void server_serve(struct server *s, const struct model *m, struct engine *e)
+{
+    server_assert_thread(s);
+    trit_assert(!s->engine);
+    s->model = m;
+    s->engine = e;
+    s->name = s->alias ? s->alias : m->name;
+    s->created = time(NULL);
+    snprintf(s->fingerprint, sizeof s->fingerprint, "tritd-%s-%s-%.8s", PACKAGE_VERSION,
+             s->opt.kernels, m->fingerprint);
+}
+
+void server_set_limits(struct server *s, const struct server_limits *limits)
+{
+    server_assert_thread(s);
+    s->opt.limits = *limits;
+}
+
+/* ------------------------------------------------------------------ closing */
+
+void server_check_drained(struct server *s)
+{
+    /* Told by the clock: whoever is told will close us, which must not happen in here. */
+    if (s->drained && s->n_jobs == 0 && s->n_exchanges == 0) {
+        s->cancelled_all = true;
+        s->drain_at = trit_now();
+        server_ring_by(s, s->drain_at);
+    }
+}
+
+void server_drain(struct server *s, double seconds, void (*done)(void *arg), void *arg)
+{
+    server_assert_thread(s);
+    trit_assert(!s->draining);
+    s->draining = true;
+    s->drained = done;
+    s->drained_arg = arg;
+    s->drain_at = trit_now() + seconds;
+    http_quiesce(s);
+    server_ring_by(s, s->drain_at);
+    server_check_drained(s);
+}
+
+void server_close(struct server **server)
+{
+    struct server *s = *server;
+    if (!s)
+        return;
+    server_assert_thread(s);
+    *server = NULL;
+    s->drained = NULL;
+    s->draining = true;
+    job_events(s); /* The last words of an engine that was closed. */
+    http_close(s);
+    job_wait_pool(s);
+    for (const struct job *j = s->jobs; j; j = j->next)
+        trit_assert(j->n_live == 0); /* Else the engine still writes into it. */
+    mailbox_fini(&s->events);
+    watch_close(s);
+    close_own_handles(s);
+}

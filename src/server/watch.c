@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * watch.c - noticing that a client has left, also while libmicrohttpd does not look.
+ *
+ * A suspended connection is in no set of libmicrohttpd's, and a busy one is only found dead at the
+ * next write.  So every connection is also in an epoll set of our own, edge-triggered, that asks
+ * for nothing but hang-ups.  It hangs in the loop as one descriptor.
+ *
+ * A client that shuts down only its sending side looks the same as one that has left, until
+ * something is written to it.  limits.half_close_aborts decides what is assumed.
+ */
+#include "config.h"
+#include "server/parts.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/log.h"
+
+bool watch_has_left(const struct conn *c)
+{
+    return c->broken || (c->half_closed && c->s->opt.limits.half_close_aborts);
+}
+
+static void on_hangup(uv_poll_t *handle, int status, int events)
+{
+    struct server *s = CONTAINER_OF(handle, struct server, watch_poll);
+    struct epoll_event seen[64];
+    int n;
+    (void)status;
+    (void)events;
+    do {
+        n = epoll_wait(s->watch_fd, seen, (int)ARRAY_LEN(seen), 0);
+        for (int i = 0; i < n; i++) {
+            struct conn *c = seen[i].data.ptr;
+            c->half_closed = true;
+            if (seen[i].events & (EPOLLHUP | EPOLLERR))
+                c->broken = true;
+            /* While it is still being read, libmicrohttpd finds out by itself. */
+            if (c->x && c->x->job && watch_has_left(c))
+                exchange_abort(c->x);
+        }
+    } while (n == (int)ARRAY_LEN(seen));
+}
+
+int watch_open(struct server *s, struct trit_error *err)
+{
+    s->watch_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (s->watch_fd < 0)
+        return trit_fail(err, TRIT_EIO, "cannot watch connections: %s", strerror(errno));
+    int rc = uv_poll_init(s->opt.loop, &s->watch_poll, s->watch_fd);
+    if (rc) {
+        close(s->watch_fd);
+        return trit_fail(err, TRIT_EIO, "cannot watch connections: %s", uv_strerror(rc));
+    }
+    server_hold(s);
+    trit_assert(uv_poll_start(&s->watch_poll, UV_READABLE, on_hangup) == 0);
+    return 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct server *s = CONTAINER_OF((uv_poll_t *)(void *)handle, struct server, watch_poll);
+    close(s->watch_fd);
+    server_release(s);
+}
+
+void watch_close(struct server *s)
+{
+    uv_close((uv_handle_t *)&s->watch_poll, on_closed);
+}
+
+void watch_add(struct conn *c)
+{
+    struct epoll_event want = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = c};
+    /* Out of kernel memory: this client's leaving will be noticed at a write. */
+    if (epoll_ctl(c->s->watch_fd, EPOLL_CTL_ADD, c->fd, &want) != 0)
+        log_warn("watch failed error=\"%s\"", strerror(errno));
+}
+
+void watch_remove(struct conn *c)
+{
+    struct epoll_event unused = {0};
+    (void)epoll_ctl(c->s->watch_fd, EPOLL_CTL_DEL, c->fd, &unused);
+}

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Clients that leave, at every stage of a request: their work stops and their memory comes back.
+# shellcheck source=tests/e2e/lib.sh
+. "${srcdir:-.}/tests/e2e/lib.sh"
+need node
+# Few rows, so that requests wait, and every wait is short.
+start --max-batch 2 --queue-requests 8 --header-seconds 2 --body-seconds 2 --idle-seconds 3 \
+    --stall-seconds 3 --ping-seconds 0.3
+run_node e-disconnect.mjs
+stop
+is "exit status" "$ended" 0

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+//
+// lib.mjs - what the Node programs of the end to end tests share.  lib.sh starts the daemon and
+// names it in TRITD_URL; nothing here is more than Node's own library.
+//
+import assert from 'node:assert/strict';
+import net from 'node:net';
+
+export const url = process.env.TRITD_URL;
+export const { hostname: host, port } = new URL(url);
+
+let checks = 0;
+
+// A named check; a failure says which case it was.
+export function check(name, run) {
+  try {
+    run();
+    checks++;
+  } catch (error) {
+    error.message = `${name}: ${error.message}`;
+    throw error;
+  }
+}
+
+export function equal(name, found, expected) {
+  check(name, () => assert.deepEqual(found, expected));
+}
+
+export function ok(name, condition, detail = '') {
+  check(name, () => assert.ok(condition, `not so ${detail}`));
+}
+
+export function report() {
+  console.log(`${checks} checks`);
+}
+
+// One request; the body as JSON where it is some.
+export async function request(path, { method, body, headers = {}, signal } = {}) {
+  const response = await fetch(url + path, {
+    method: method ?? (body === undefined ? 'GET' : 'POST'),
+    headers: body === undefined ? headers : { 'content-type': 'application/json', ...headers },
+    body: body === undefined ? undefined : typeof body === 'string' || body instanceof Uint8Array
+      ? body : JSON.stringify(body),
+    signal: signal ?? AbortSignal.timeout(120_000),
+  });
+  const text = await response.text();
+  let json;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    json = undefined;
+  }
+  return { status: response.status, headers: response.headers, text, json };
+}
+
+// The events of a finished stream, without [DONE], which must be the last one.
+export function events(text) {
+  const data = text.split('\n\n').filter((e) => e && !e.startsWith(':'));
+  for (const event of data) assert.match(event, /^data: [^\n]+$/, 'one data line for each event');
+  assert.equal(data.at(-1), 'data: [DONE]', 'the last event');
+  return data.slice(0, -1).map((e) => JSON.parse(e.slice(6)));
+}
+
+// The metrics page as a map from "name{labels}" to a number.
+export async function metrics() {
+  const { text } = await request('/metrics');
+  const map = new Map();
+  for (const line of text.split('\n')) {
+    const match = /^([a-z_]\w*(?:\{.*\})?) (\S+)$/.exec(line);
+    if (match) map.set(match[1], Number(match[2]));
+  }
+  return map;
+}
+
+// The sum over all series of a name, optionally those whose labels hold `label`.
+export function total(map, name, label = '') {
+  let sum = 0;
+  for (const [key, value] of map)
+    if ((key === name || key.startsWith(name + '{')) && key.includes(label)) sum += value;
+  return sum;
+}
+
+// Ask until `condition` holds; fails with `name` when it does not within the time.
+export async function until(name, condition, seconds = 30) {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    if (await condition()) {
+      checks++;
+      return;
+    }
+    if (Date.now() > end) throw new Error(`${name}: not within ${seconds} s`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+// Send bytes as they are and collect what comes back until the server closes, or is silent for
+// `quiet` milliseconds after an answer.
+export function raw(bytes, { end = false, quiet = 300, limit = 20_000 } = {}) {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect({ host: host.replace(/[[\]]/g, ''), port });
+    let received = '';
+    let timer;
+    const done = (closed) => {
+      clearTimeout(timer);
+      clearTimeout(hard);
+      socket.destroy();
+      resolve({ text: received, closed, answers: received.split(/^HTTP\/1\.1 /m).length - 1 });
+    };
+    const hard = setTimeout(() => done(false), limit);
+    socket.setEncoding('latin1');
+    socket.on('connect', () => (end ? socket.end(bytes, 'latin1') : socket.write(bytes, 'latin1')));
+    socket.on('data', (text) => {
+      received += text;
+      clearTimeout(timer);
+      timer = setTimeout(() => done(false), quiet);
+    });
+    socket.on('end', () => done(true));
+    socket.on('error', (error) =>
+      error.code === 'ECONNRESET' || error.code === 'EPIPE' ? done(true) : reject(error));
+  });
+}
+
+export { assert };

@@ -1,0 +1,213 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+#
+# lib.sh - what the end to end tests share: a daemon of their own on a free port, and its end.
+#
+# Tests run in the build directory.  TRITD_URL=http://host:port runs those that need nothing but a
+# server against one that runs already, in a debugger for example.
+#
+# Exit status as automake has it: 0 passed, 77 skipped, 99 the test could not be set up, else failed.
+set -u
+
+top=$(cd "${srcdir:-.}" && pwd)
+here=$top/tests/e2e
+tritd=$PWD/tritd
+trit_model=$PWD/trit-model
+state=$PWD/tests/e2e-state # what several tests share: the model, node packages
+checks=0
+pid=
+url=
+model=
+export LC_ALL=C
+
+skip()
+{
+    echo "SKIP: $(basename "$0"): $*"
+    exit 77
+}
+
+broken()
+{
+    echo "ERROR: $*"
+    show_log
+    exit 99
+}
+
+fail()
+{
+    echo "FAIL: $*"
+    show_log
+    exit 1
+}
+
+show_log()
+{
+    if [ -s "$work/log" ]; then
+        echo "--- the daemon's last words:"
+        tail -n 40 "$work/log"
+    fi
+}
+
+finish()
+{
+    local status=$?
+    trap - EXIT
+    [ -z "$pid" ] || slay
+    rm -rf "$work" "$shm"
+    [ $status -ne 0 ] || echo "$checks checks"
+    exit $status
+}
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/tritd-e2e.XXXXXX") || exit 99
+# Segments of tests do not mix with those of the machine.
+shm=$(mktemp -d /dev/shm/tritd-e2e.XXXXXX 2>/dev/null || mktemp -d "$work/shm.XXXXXX") || exit 99
+trap finish EXIT
+trap 'exit 99' INT TERM
+
+need()
+{
+    local command
+    for command; do
+        command -v "$command" >/dev/null || skip "$command is not installed"
+    done
+}
+
+# is WHAT FOUND EXPECTED
+is()
+{
+    checks=$((checks + 1))
+    [ "$2" = "$3" ] || fail "$1: found \"$2\", expected \"$3\""
+}
+
+# has WHAT TEXT PATTERN (extended regular expression)
+has()
+{
+    checks=$((checks + 1))
+    grep -Eq -- "$3" <<<"$2" || fail "$1: expected /$3/ in: $2"
+}
+
+# lacks WHAT TEXT PATTERN
+lacks()
+{
+    checks=$((checks + 1))
+    ! grep -Eq -- "$3" <<<"$2" || fail "$1: did not expect /$3/ in: $2"
+}
+
+# within SECONDS COMMAND...: try until it succeeds; false when time is up.
+within()
+{
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt $end ] || return 1
+        sleep 0.05
+    done
+}
+
+# The small model of all tests, made once for each build directory, unless $model names another.
+make_model()
+{
+    model=${model:-$state/tiny.gguf}
+    [ -f "$model" ] && return
+    mkdir -p "$state"
+    (
+        flock 9
+        [ -f "$model" ] || {
+            "$trit_model" synth --shape tiny -o "$model.new" >"$work/synth" 2>&1 &&
+                mv "$model.new" "$model"
+        }
+    ) 9>"$state/lock" || broken "trit-model synth: $(cat "$work/synth")"
+}
+
+is_ready()
+{
+    [ -s "$work/port" ] || {
+        kill -0 "$pid" 2>/dev/null || broken "tritd ended before it was ready"
+        return 1
+    }
+    url=http://127.0.0.1:$(cat "$work/port")
+    curl -fs -o "$work/readyz" "$url/readyz" || {
+        kill -0 "$pid" 2>/dev/null || broken "tritd ended before it was ready"
+        return 1
+    }
+}
+
+# launch [options]: start a daemon; sets $pid.
+launch()
+{
+    [ -x "$tritd" ] || skip "there is no tritd in $PWD"
+    rm -f "$work/port"
+    "$tritd" --model "$model" --shm-dir "$shm" --port 0 --port-file "$work/port" "$@" \
+        2>>"$work/log" &
+    pid=$!
+}
+
+# start [options]: launch, and wait until it serves; sets $url.  With TRITD_URL= it uses that one.
+start()
+{
+    need curl
+    if [ -n "${TRITD_URL:-}" ]; then
+        [ $# -eq 0 ] || skip "needs a daemon of its own"
+        url=$TRITD_URL
+        return
+    fi
+    make_model
+    launch "$@"
+    within 120 is_ready || broken "tritd was not ready in 120 s"
+}
+
+# stop [SIGNAL]: end the daemon in order; its exit status is in $ended.
+stop()
+{
+    kill "-${1:-TERM}" "$pid" || fail "tritd was gone already"
+    await_end 60
+}
+
+# slay: kill -9, and no word about it.
+slay()
+{
+    { kill -KILL "$pid" && wait "$pid"; } 2>/dev/null
+    pid=
+}
+
+has_ended()
+{
+    ! kill -0 "$pid" 2>/dev/null || [ "$(ps -o stat= -p "$pid" | cut -c1)" = Z ]
+}
+
+# await_end SECONDS
+await_end()
+{
+    within "$1" has_ended || fail "tritd was still running after $1 s"
+    wait "$pid"
+    # shellcheck disable=SC2034 # for the tests
+    ended=$?
+    pid=
+}
+
+# metric NAME[{labels}]: its value, as printed.
+metric()
+{
+    curl -fs "$url/metrics" | awk -v name="$1" '$1 == name { print $2 }'
+}
+
+# post PATH JSON [curl options]: the body of the answer.
+post()
+{
+    local path=$1 body=$2
+    shift 2
+    curl -sS --max-time 120 -H 'Content-Type: application/json' -d "$body" "$@" "$url$path"
+}
+
+# run_node FILE [arguments]: a program beside this file, with the daemon in its environment.
+run_node()
+{
+    need node
+    local program=$1
+    shift
+    TRITD_URL=$url TRITD_PID=$pid node "$here/$program" "$@" || {
+        local status=$?
+        [ $status -eq 77 ] && skip "$program"
+        fail "$program exited with $status"
+    }
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_listen.c - opening, taking over and giving back the listening socket.
+ */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "main/listen.h"
+#include "unit.h"
+
+static struct listener listener;
+static struct trit_error err;
+
+static bool connects(uint16_t port)
+{
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    bool ok = connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
+    close(fd);
+    return ok;
+}
+
+START_TEST(ephemeral_port_is_told)
+{
+    ck_assert_int_eq(listen_open("localhost", 0, false, &listener, &err), 0);
+    ck_assert_uint_gt(listener.port, 0);
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%u", listener.port);
+    ck_assert_str_eq(listener.url, url);
+    ck_assert(!listener.activated);
+    ck_assert(connects(listener.port));
+    ck_assert_int_ne(fcntl(listener.fd, F_GETFL) & O_NONBLOCK, 0);
+    ck_assert_int_ne(fcntl(listener.fd, F_GETFD) & FD_CLOEXEC, 0);
+    listen_close(&listener);
+    ck_assert(!connects((uint16_t)atoi(strrchr(url, ':') + 1)));
+}
+END_TEST
+
+START_TEST(port_in_use_says_what_to_do)
+{
+    struct listener second;
+    ck_assert_int_eq(listen_open("127.0.0.1", 0, false, &listener, &err), 0);
+    ck_assert_int_eq(listen_open("127.0.0.1", listener.port, false, &second, &err), -TRIT_EIO);
+    ck_assert_ptr_nonnull(strstr(err.text, "in use"));
+    ck_assert_ptr_nonnull(strstr(err.text, "--port N"));
+    ck_assert_int_eq(second.fd, -1);
+    uint16_t port = listener.port;
+    listen_close(&listener);
+    /* And at once again, although connections of before may linger. */
+    ck_assert_int_eq(listen_open("127.0.0.1", port, false, &listener, &err), 0);
+    listen_close(&listener);
+    ck_assert_int_eq(listen_open("192.0.2.1", 0, true, &listener, &err), -TRIT_EIO);
+    ck_assert_ptr_nonnull(strstr(err.text, "not an address of this machine"));
+}
+END_TEST
+
+START_TEST(unix_socket_lives_and_dies_with_its_owner)
+{
+    char dir[] = "/tmp/check_listen.XXXXXX", host[128], path[100];
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/tritd.sock", dir);
+    snprintf(host, sizeof host, "unix:%s", path);
+    ck_assert_int_eq(listen_open(host, 8080, false, &listener, &err), 0);
+    ck_assert_str_eq(listener.url, host);
+    ck_assert_uint_eq(listener.port, 0);
+    struct stat st;
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0660);
+
+    /* A second daemon must not steal it while somebody listens. */
+    struct listener second;
+    ck_assert_int_eq(listen_open(host, 0, false, &second, &err), -TRIT_EIO);
+    ck_assert_ptr_nonnull(strstr(err.text, "another process listens"));
+    ck_assert_int_eq(access(path, F_OK), 0);
+
+    /* kill -9 leaves the file behind; the next start replaces it. */
+    close(listener.fd);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    ck_assert_int_eq(listen_open(host, 0, false, &second, &err), 0);
+    listener.fd = dup(second.fd); /* The dead one must not remove what is no longer its own. */
+    listen_close(&listener);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    listen_close(&second);
+    ck_assert_int_ne(access(path, F_OK), 0);
+
+    /* What is no socket is not touched. */
+    FILE *f = fopen(path, "w");
+    fclose(f);
+    ck_assert_int_eq(listen_open(host, 0, false, &listener, &err), -TRIT_EIO);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    unlink(path);
+    rmdir(dir);
+}
+END_TEST
+
+/*
+ * Put `fd` where systemd puts its socket, say so, and open.  Descriptor 3 is Check's own pipe to
+ * its runner, so nothing is asserted until it is back in place.
+ */
+struct activation {
+    int rc, status_flags, fd_flags;
+    bool connected, said;
+};
+
+static struct activation activate(int fd, const char *n_fds, long pid, bool allow_remote)
+{
+    struct activation r = {0};
+    char text[32];
+    snprintf(text, sizeof text, "%ld", pid);
+    setenv("LISTEN_PID", text, 1);
+    setenv("LISTEN_FDS", n_fds, 1);
+    int saved = fcntl(3, F_DUPFD_CLOEXEC, 100);
+    dup2(fd, 3);
+    r.rc = listen_open("127.0.0.1", 0, allow_remote, &listener, &err);
+    if (r.rc == 0) {
+        r.connected = connects(listener.port);
+        r.status_flags = fcntl(listener.fd, F_GETFL);
+        r.fd_flags = fcntl(listener.fd, F_GETFD);
+        listen_close(&listener);
+    }
+    r.said = getenv("LISTEN_FDS") != NULL;
+    close(3);
+    if (saved >= 0) {
+        dup2(saved, 3);
+        close(saved);
+    }
+    return r;
+}
+
+static int bound(uint32_t address, int type, bool is_listening)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
+    int fd = socket(AF_INET, type, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    if (is_listening)
+        ck_assert_int_eq(listen(fd, 5), 0);
+    return fd;
+}
+
+START_TEST(activation_takes_one_listening_stream_socket)
+{
+    static const struct {
+        uint32_t address;
+        int type;
+        bool listening, allow_remote;
+        const char *n_fds;
+        const char *error; /* NULL: taken */
+    } cases[] = {
+        {INADDR_LOOPBACK, SOCK_STREAM, true, false, "1", NULL},
+        {INADDR_ANY, SOCK_STREAM, true, true, "1", NULL},
+        {INADDR_ANY, SOCK_STREAM, true, false, "1", "allow-remote"},
+        {INADDR_LOOPBACK, SOCK_STREAM, false, false, "1", "not listening"},
+        {INADDR_LOOPBACK, SOCK_DGRAM, false, false, "1", "no stream socket"},
+        {INADDR_LOOPBACK, SOCK_STREAM, true, false, "2", "found 2 sockets"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int fd = bound(cases[i].address, cases[i].type, cases[i].listening);
+        struct activation r = activate(fd, cases[i].n_fds, (long)getpid(), cases[i].allow_remote);
+        close(fd);
+        ck_assert(!r.said);
+        if (cases[i].error) {
+            ck_assert_int_lt(r.rc, 0);
+            ck_assert_msg(strstr(err.text, cases[i].error) != NULL, "case %zu: %s", i, err.text);
+            continue;
+        }
+        ck_assert_msg(r.rc == 0, "case %zu: %s", i, err.text);
+        ck_assert(listener.activated);
+        ck_assert(r.connected);
+        ck_assert_int_ne(r.status_flags & O_NONBLOCK, 0);
+        ck_assert_int_ne(r.fd_flags & FD_CLOEXEC, 0);
+    }
+}
+END_TEST
+
+START_TEST(activation_of_somebody_else_is_not_ours)
+{
+    int fd = bound(INADDR_LOOPBACK, SOCK_STREAM, true);
+    struct activation r = activate(fd, "1", (long)getpid() + 1, false);
+    close(fd);
+    ck_assert_int_eq(r.rc, 0);
+    ck_assert(!listener.activated);
+    ck_assert(r.connected);
+}
+END_TEST
+
+START_TEST(port_file_holds_the_port)
+{
+    char path[] = "/tmp/check_listen.XXXXXX", text[32] = "";
+    close(mkstemp(path));
+    ck_assert_int_eq(listen_open("::1", 0, false, &listener, &err), 0);
+    ck_assert_int_eq(listen_write_port(&listener, path, &err), 0);
+    FILE *f = fopen(path, "r");
+    ck_assert_ptr_nonnull(fgets(text, sizeof text, f));
+    fclose(f);
+    unlink(path);
+    char expected[32];
+    snprintf(expected, sizeof expected, "%u\n", listener.port);
+    ck_assert_str_eq(text, expected);
+    ck_assert_int_eq(listen_write_port(&listener, "/nonexistent/p", &err), -TRIT_EIO);
+    ck_assert_ptr_nonnull(strstr(err.text, "port-file: /nonexistent/p"));
+    listen_close(&listener);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("listen");
+    TCase *c = tcase_create("listen");
+    tcase_add_test(c, ephemeral_port_is_told);
+    tcase_add_test(c, port_in_use_says_what_to_do);
+    tcase_add_test(c, unix_socket_lives_and_dies_with_its_owner);
+    tcase_add_test(c, activation_takes_one_listening_stream_socket);
+    tcase_add_test(c, activation_of_somebody_else_is_not_ours);
+    tcase_add_test(c, port_file_holds_the_port);
+    suite_add_tcase(s, c);
+    return unit_run(s);
+}
