@@ -45,9 +45,12 @@ enum kernels_cpu {
 /*
  * Activations quantised to int8, W1.58A8: for each token and each group of the layer they feed
  * (one group over all inputs for per-tensor weights),
- *     m = max(max |x|, 1e-5),  q = clamp(round_half_even(x * (127 / m)), -128, 127),  step = m /
- * 127. q is laid out as the linear layer's columns: group g at q + g * group_pad, zeros in the
- * padding.
+ *
+ *     m = max(max |x|, 1e-5),  q = clamp(round_half_even(x * (127 / m)), -128, 127),
+ *     step = m / 127.
+ *
+ * q is laid out as the linear layer's columns: group g at q + g * group_pad, zeros in the padding
+ * and from there to q_stride.
  */
 struct acts {
     int8_t *q;    /* [n_tokens][q_stride], line; q_stride a multiple of 64 */
@@ -121,9 +124,9 @@ struct kernels {
                     const struct planes *x, size_t n_tokens);
 
     /*
-     * Split x[n] into row `token` of *p: m = max(max |x|, 1e-30), v = round_half_even(x * (16256 /
-     * m)), hi = (v + 64) >> 7 in [-127, 127], lo = v - 128 hi in [-64, 63]; step = m / 16256.
-     * Planes are zero from n to their stride.
+     * Split x[n] into row `token` of *p:  m = max(max |x|, 1e-30),
+     * v = round_half_even(x * (16256 / m)),  hi = (v + 64) >> 7 in [-127, 127],
+     * lo = v - 128 hi in [-64, 63],  step = m / 16256.  Planes are zero from n to their stride.
      */
     void (*head_split)(struct planes *p, size_t token, const float *x, size_t n);
 
@@ -156,7 +159,8 @@ struct kernels {
     void (*attend)(float *out, const float *q, size_t n_q, size_t head_dim,
                    const struct kv_span *kv, size_t n, float scale, float *scratch);
 
-    /* y[i] = exp(x[i] - shift), x[i] <= shift; below exp(-87) it is +0.  Returns the 16-lane sum.
+    /*
+     * y[i] = exp(x[i] - shift), x[i] <= shift; below exp(-87) it is +0.  Returns the 16-lane sum.
      */
     float (*exp_shift)(float *y, const float *x, float shift, size_t n);
 

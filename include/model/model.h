@@ -8,6 +8,7 @@
 #ifndef TRIT_MODEL_H
 #define TRIT_MODEL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,45 +38,45 @@ struct hparams {
 };
 
 struct layer {
-    struct linear q;                         /* [n_heads * head_dim, dim] */
-    struct linear k, v;                      /* [n_kv_heads * head_dim, dim] */
-    struct linear o;                         /* [dim, n_heads * head_dim] */
-    struct linear gate, up;                  /* [ffn, dim] */
-    struct linear down;                      /* [dim, ffn] */
-    const float *attn_norm, *ffn_norm;       /* [dim] */
-    const float *attn_sub_norm;              /* [n_heads * head_dim], NULL without sub-norms */
-    const float *ffn_sub_norm;               /* [ffn], NULL without sub-norms */
-    const float *attn_q_norm, *attn_k_norm;  /* [head_dim], NULL without q/k norms */
+    struct linear q;                        /* [n_heads * head_dim, dim] */
+    struct linear k, v;                     /* [n_kv_heads * head_dim, dim] */
+    struct linear o;                        /* [dim, n_heads * head_dim] */
+    struct linear gate, up;                 /* [ffn, dim] */
+    struct linear down;                     /* [dim, ffn] */
+    const float *attn_norm, *ffn_norm;      /* [dim] */
+    const float *attn_sub_norm;             /* [n_heads * head_dim], NULL without sub-norms */
+    const float *ffn_sub_norm;              /* [ffn], NULL without sub-norms */
+    const float *attn_q_norm, *attn_k_norm; /* [head_dim], NULL without q/k norms */
 };
 
 struct model {
     const struct arch *arch;
     struct hparams hp;
-    char name[128];             /* general.name, or the file's name */
-    char encoding[16];          /* encoding of the linears in the file, "TQ2_0" */
-    char fingerprint[17];       /* first 8 bytes of the content digest, in hex */
-    struct layer *layers;       /* [n_layers] */
-    struct table embedding;     /* [vocab, dim] */
-    struct table head;          /* [vocab, dim]; equals embedding when tied */
-    const float *output_norm;   /* [dim] */
-    const float *rope_freqs;    /* [rope_dims / 2] divisors of the angles, or NULL */
+    char name[128];           /* general.name, or the file's name */
+    char encoding[16];        /* encoding of the linears in the file, "TQ2_0" */
+    char fingerprint[17];     /* first 8 bytes of the content digest, in hex */
+    struct layer *layers;     /* [n_layers] */
+    struct table embedding;   /* [vocab, dim] */
+    struct table head;        /* [vocab, dim]; equals embedding when tied */
+    const float *output_norm; /* [dim] */
+    const float *rope_freqs;  /* [rope_dims / 2] divisors of the angles, or NULL */
     struct tok *tok;
     struct chat *chat;
     struct segment segment;
     uint64_t n_params;
     uint64_t file_bytes;
-    size_t weight_bytes;        /* payload of the segment */
-    size_t private_bytes;       /* tokenizer and this structure, roughly */
+    size_t weight_bytes;  /* payload of the segment */
+    size_t private_bytes; /* tokenizer and this structure, roughly */
     double load_seconds;
 };
 
 struct model_options {
-    enum layout_id layout;      /* what the chosen kernels read */
-    enum table_type tables;     /* --head-type */
-    bool shared;                /* keep the packed weights in a named segment */
+    enum layout_id layout;  /* what the chosen kernels read */
+    enum table_type tables; /* --head-type */
+    bool shared;            /* keep the packed weights in a named segment */
     bool mlock;
-    const char *chat_template;  /* a family name that overrides the file's template, or NULL */
-    const bool *stop;           /* polled; loading gives up with -TRIT_ECANCELLED.  NULL: never */
+    const char *chat_template; /* a family name that overrides the file's template, or NULL */
+    const atomic_bool *stop;   /* polled; loading gives up with -TRIT_ECANCELLED.  NULL: never */
 };
 
 /*

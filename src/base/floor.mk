@@ -2,6 +2,7 @@ noinst_LIBRARIES += libbase.a
 libbase_a_SOURCES = \
 	include/base/base.h src/base/base.c \
 	include/base/buf.h src/base/buf.c \
+	include/base/cgroup.h src/base/cgroup.c \
 	include/base/log.h src/base/log.c \
 	include/base/mailbox.h src/base/mailbox.c \
 	include/base/mem.h src/base/mem.c \

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/cgroup.h"
 #include "base/mem.h"
 
 /* About 20 microseconds of PAUSE on current x86, longer than most phases are uneven. */
@@ -212,45 +213,11 @@ void team_close(struct team **team)
     mem_free(t);
 }
 
-/* cgroup v2 "cpu.max": "max 100000" or "150000 100000".  0 when there is no limit to be read. */
-static unsigned cgroup_cpus(void)
-{
-    char path[512] = "/sys/fs/cgroup", line[256];
-    FILE *f = fopen("/proc/self/cgroup", "re");
-    if (f) {
-        while (fgets(line, sizeof line, f)) {
-            if (strncmp(line, "0::/", 4) != 0)
-                continue;
-            line[strcspn(line, "\n")] = '\0';
-            snprintf(path, sizeof path, "/sys/fs/cgroup%s", line + 3);
-        }
-        fclose(f);
-    }
-    /* The quota may sit on any level above us; the smallest counts. */
-    unsigned least = 0;
-    for (char *slash; (slash = strrchr(path, '/')) && strlen(path) >= strlen("/sys/fs/cgroup");
-         *slash = '\0') {
-        char file[600];
-        snprintf(file, sizeof file, "%s/cpu.max", path);
-        f = fopen(file, "re");
-        if (!f)
-            continue;
-        unsigned long quota, period;
-        if (fscanf(f, "%lu %lu", &quota, &period) == 2 && period > 0) {
-            unsigned cpus = (unsigned)MAX(quota / period, 1ul);
-            least = least == 0 ? cpus : MIN(least, cpus);
-        }
-        fclose(f);
-    }
-    return least;
-}
-
 unsigned team_usable_cpus(void)
 {
     cpu_set_t allowed;
     unsigned n = 1;
     if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
         n = (unsigned)MAX(CPU_COUNT(&allowed), 1);
-    unsigned quota = cgroup_cpus();
-    return quota ? MIN(n, quota) : n;
+    return (unsigned)MIN((uint64_t)n, cgroup_cpus());
 }

@@ -325,7 +325,6 @@ static float exp_shift(float *y, const float *x, float shift, size_t n)
     return sum_lanes(lane);
 }
 
-/* K or V of position p. */
 /* Value i of K or V (at `offset` in its page) of position p. */
 static float kv_value(const struct kv_span *kv, size_t offset, size_t p, size_t head_dim, size_t i)
 {
@@ -354,10 +353,9 @@ static void attend(float *out, const float *q, size_t n_q, size_t head_dim,
         }
         float sum = exp_shift(score, score, max, n);
         memset(out, 0, head_dim * sizeof(float));
-        for (size_t p = 0; p < n; p++) {
+        for (size_t p = 0; p < n; p++)
             for (size_t i = 0; i < head_dim; i++)
                 out[i] = fmaf(score[p], kv_value(kv, kv->v_offset, p, head_dim, i), out[i]);
-        }
         for (size_t i = 0; i < head_dim; i++)
             out[i] /= sum;
     }

@@ -125,7 +125,7 @@ INLINE void head_q8_block(float *out, size_t out_stride, const struct table *t, 
         hi[i / 4][i % 4] = lo[i / 4][i % 4] = (avx512_sum){0};
 
     const int8_t *xh = x->hi + token * x->stride, *xl = x->lo + token * x->stride;
-    size_t ahead = (size_t)Q8_ROWS * t->stride;
+    size_t ahead = (size_t)Q8_ROWS * t->stride; /* the rows that come next */
     for (size_t i = 0; i < t->stride; i += 64) {
         __m512i v[Q8_ROWS];
         foreach (r, Q8_ROWS) {
@@ -156,20 +156,6 @@ INLINE void head_q8_block(float *out, size_t out_stride, const struct table *t, 
     }
 }
 
-/* One function for each block size: the compiler's register allocation is better in small ones. */
-#define BLOCK(tokens)                                                                              \
-    static __attribute__((noinline)) void head_q8_##tokens(                                        \
-        float *out, size_t out_stride, const struct table *t, size_t row, size_t row_end,          \
-        const struct planes *x, size_t token)                                                      \
-    {                                                                                              \
-        for (; row < row_end; row += Q8_ROWS)                                                      \
-            head_q8_block(out, out_stride, t, row, row_end, x, token, tokens);                     \
-    }
-BLOCK(1)
-BLOCK(2)
-BLOCK(3)
-#undef BLOCK
-
 void avx512_head_q8(float *out, size_t out_stride, const struct table *t, size_t row0, size_t row1,
                     const struct planes *x, size_t n_tokens)
 {
@@ -177,12 +163,14 @@ void avx512_head_q8(float *out, size_t out_stride, const struct table *t, size_t
         end = MIN(row + Q8_CHUNK, row1);
         for (size_t token = 0, n; token < n_tokens; token += n) {
             n = even_share(n_tokens - token, Q8_TOKENS);
-            if (n == 1)
-                head_q8_1(out, out_stride, t, row, end, x, token);
-            else if (n == 2)
-                head_q8_2(out, out_stride, t, row, end, x, token);
-            else
-                head_q8_3(out, out_stride, t, row, end, x, token);
+            for (size_t r = row; r < end; r += Q8_ROWS) {
+                if (n == 1)
+                    head_q8_block(out, out_stride, t, r, end, x, token, 1);
+                else if (n == 2)
+                    head_q8_block(out, out_stride, t, r, end, x, token, 2);
+                else
+                    head_q8_block(out, out_stride, t, r, end, x, token, 3);
+            }
         }
     }
 }

@@ -6,9 +6,9 @@
  * four activations of one token, broadcast, and adds the products to 16 int32 sums, one a row.  No
  * sum ever crosses lanes, and one unpacked vector serves every token.
  *
- *  - Up to DIRECT_TOKENS tokens: avx512_direct() unpacks in registers and multiplies at once.
- *  - More: avx512_panel() unpacks a stretch of two tiles to the stack, where it stays in the
- * nearest cache, and lets all tokens pass over it, so that unpacking costs next to nothing.
+ * Up to DIRECT_TOKENS tokens, avx512_direct() unpacks in registers and multiplies at once.  With
+ * more, avx512_panel() unpacks a stretch of two tiles to the stack, where it stays in the nearest
+ * cache, and lets all tokens pass over it, so that unpacking costs next to nothing.
  *
  * Both compute the same integers, and floats are per token, so the way chosen never shows.
  *

@@ -31,10 +31,11 @@ struct panel {
     const struct linear *w;
     const struct acts *a;
     size_t tile, tile_last; /* the two tiles; the same one twice at an odd end */
-    size_t batch, n_batch;  /* tokens */
-    size_t n_runs,
-        run_len;  /* the stretch: so many groups (or one part of the only group), vectors */
-    size_t group; /* the first */
+    size_t batch, n_batch;  /* the tokens */
+
+    /* The stretch: runs of run_len vectors, each a group, or a part of the only one. */
+    size_t n_runs, run_len;
+    size_t group; /* of the first run */
     size_t col;   /* where it begins, in activations */
 };
 
@@ -91,6 +92,7 @@ INLINE void pass(struct panel *p, size_t first, const unsigned tokens, const boo
     }
 }
 
+/* The whole batch passes over the stretch, in blocks of even size. */
 static void pass_all(struct panel *p)
 {
     for (size_t t = 0, n; t < p->n_batch; t += n) {
@@ -116,7 +118,7 @@ static void pass_all(struct panel *p)
     }
 }
 
-/* Cut off the stretch that begins at p->col; its columns. */
+/* Decide how far the stretch that begins at p->col goes. */
 static void next_stretch(struct panel *p)
 {
     const struct linear *w = p->w;
@@ -130,6 +132,7 @@ static void next_stretch(struct panel *p)
     }
 }
 
+/* The results of the batch, once all stretches are through. */
 static void store(const struct panel *p, float *out, size_t out_stride)
 {
     const struct acts *a = p->a;

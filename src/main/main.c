@@ -66,7 +66,7 @@ struct app {
     int load_rc;
     struct trit_error load_err;
 
-    bool stop_loading; /* atomic access only; polled by model_load */
+    atomic_bool stop_loading; /* polled by model_load */
     bool is_loading;   /* loop: the thread has not ended yet */
 };
 
@@ -199,7 +199,7 @@ static void stop(struct app *app, int signo)
     app->state = STOPPING;
     notify_send(&app->notify, "STOPPING=1");
     if (app->is_loading) {
-        __atomic_store_n(&app->stop_loading, true, __ATOMIC_RELAXED); /* loaded() ends the loop. */
+        atomic_store(&app->stop_loading, true); /* loaded() ends the loop. */
         return;
     }
     server_drain(app->server, app->conf.drain_seconds, drained, app);

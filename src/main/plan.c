@@ -11,40 +11,12 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/cgroup.h"
 #include "base/log.h"
 #include "base/team.h"
 #include "engine/kv.h"
 #include "main/conf.h"
 #include "model/model.h"
-
-/* cgroup v2's memory.max of our group and those above it; UINT64_MAX when there is none. */
-static uint64_t cgroup_memory(void)
-{
-    static const char root[] = "/sys/fs/cgroup";
-    char path[512] = "", line[400];
-    FILE *f = fopen("/proc/self/cgroup", "re");
-    while (f && fgets(line, sizeof line, f)) {
-        if (strncmp(line, "0::/", 4) != 0)
-            continue;
-        line[strcspn(line, "\n")] = '\0';
-        snprintf(path, sizeof path, "%s%s", root, line + 3);
-    }
-    if (f)
-        fclose(f);
-    uint64_t least = UINT64_MAX;
-    for (char *slash; strlen(path) >= strlen(root) && (slash = strrchr(path, '/')); *slash = '\0') {
-        char file[sizeof path + 16];
-        snprintf(file, sizeof file, "%s/memory.max", path);
-        f = fopen(file, "re");
-        if (!f)
-            continue;
-        unsigned long long limit; /* "max" is no number: no limit on this level */
-        if (fscanf(f, "%llu", &limit) == 1)
-            least = MIN(least, (uint64_t)limit);
-        fclose(f);
-    }
-    return least;
-}
 
 uint64_t plan_memory(void)
 {

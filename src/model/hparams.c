@@ -18,8 +18,8 @@
 /* Bounds far above any model that a CPU serves, and low enough that products of them fit. */
 enum {
     MAX_LAYERS = 1024,
-    MAX_DIM = 1 << 17,
-    MAX_FFN = 1 << 19,
+    MAX_DIM = 1 << 16, /* also below TABLE_COLS_MAX */
+    MAX_FFN = 1 << 19, /* and all widths below LAYOUT_COLS_MAX */
     MAX_HEADS = 1024,
     MAX_HEAD_DIM = 1024,
     MAX_CTX = 1 << 24,

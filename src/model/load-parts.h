@@ -42,7 +42,7 @@ void weights_plan_free(struct weights_plan *plan);
 
 /* Decode and pack every item into the payload. */
 int weights_pack(const struct gguf *g, const struct weights_plan *plan, const struct model *m,
-                 const bool *stop, uint8_t *payload, struct trit_error *err);
+                 const atomic_bool *stop, uint8_t *payload, struct trit_error *err);
 
 /* Point the model's layers, tables and vectors into the payload. */
 void weights_point(const struct weights_plan *plan, struct model *m, const uint8_t *payload);

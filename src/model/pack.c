@@ -32,7 +32,7 @@ struct bench {
 
 struct packer {
     const struct gguf *g;
-    const bool *stop;
+    const atomic_bool *stop;
     uint8_t *payload;
     struct team *team;
     struct bench *benches;
@@ -210,7 +210,7 @@ static void pack_run(void *ctx, unsigned worker)
     struct bench *b = &p->benches[worker];
     uint64_t n = pieces_of(p->item);
     for (uint64_t i; (i = team_take(p->team, 1)) < n && !atomic_load(&p->rc);) {
-        if (p->stop && *p->stop)
+        if (p->stop && atomic_load_explicit(p->stop, memory_order_relaxed))
             complain(p, -TRIT_ECANCELLED, NULL, 0, "loading was cancelled");
         else if (p->item->linear ? !pack_tile(p, b, i) : !pack_rows(p, b, i))
             return;
@@ -312,7 +312,7 @@ static void close_benches(struct packer *p, unsigned n)
 }
 
 int weights_pack(const struct gguf *g, const struct weights_plan *plan, const struct model *m,
-                 const bool *stop, uint8_t *payload, struct trit_error *err)
+                 const atomic_bool *stop, uint8_t *payload, struct trit_error *err)
 {
     struct trit_error ignored;
     struct packer p = {.g = g,

@@ -178,20 +178,20 @@ static ssize_t on_read(void *cls, uint64_t pos, char *dst, size_t max)
     return 0;
 }
 
-static void put(struct MHD_Response *r, const char *name, const char *fmt, ...)
+/* false: no memory.  Most answers are still answers without one of their headers. */
+static bool put(struct MHD_Response *r, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-static void put(struct MHD_Response *r, const char *name, const char *fmt, ...)
+static bool put(struct MHD_Response *r, const char *name, const char *fmt, ...)
 {
     char value[1200];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(value, sizeof value, fmt, ap);
     va_end(ap);
-    /* Only memory can be missing; an answer without this header is still an answer. */
-    (void)MHD_add_response_header(r, name, value);
+    return MHD_add_response_header(r, name, value) == MHD_YES;
 }
 
-static void put_headers(struct exchange *x, struct MHD_Response *r)
+static bool put_headers(struct exchange *x, struct MHD_Response *r)
 {
     double queued;
     put(r, "Content-Type", "%s", x->content_type);
@@ -213,9 +213,10 @@ static void put_headers(struct exchange *x, struct MHD_Response *r)
     }
     if (x->should_retry)
         put(r, "x-should-retry", "true");
-    /* A smuggled second request needs a connection that goes on. */
-    if (x->close || x->s->draining || (x->has_body && x->s->body_closes))
-        put(r, "Connection", "close");
+    /* A smuggled second request needs a connection that goes on, so this one must not be missing.
+     */
+    bool close = x->close || x->s->draining || (x->has_body && x->s->body_closes);
+    return !close || put(r, "Connection", "close");
 }
 
 enum MHD_Result exchange_send(struct exchange *x)
@@ -227,7 +228,10 @@ enum MHD_Result exchange_send(struct exchange *x)
     struct MHD_Response *r = MHD_create_response_from_callback(size, block, on_read, x, NULL);
     if (!r)
         return MHD_NO;
-    put_headers(x, r);
+    if (!put_headers(x, r)) {
+        MHD_destroy_response(r);
+        return MHD_NO;
+    }
     x->conn->deadline = trit_now() + x->s->opt.limits.stall_seconds;
     server_ring_by(x->s, x->conn->deadline);
     enum MHD_Result rc = MHD_queue_response(x->mhd, (unsigned)x->status, r);

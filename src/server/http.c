@@ -54,10 +54,12 @@ static struct conn *conn_new(struct server *s, struct MHD_Connection *mhd)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    trit_assert(info);
     struct conn *c = mem_zalloc(1, sizeof *c);
-    if (!c || !info) {
-        mem_free(c);
-        return NULL; /* Its requests are closed unanswered. */
+    if (!c) {
+        /* Nothing would watch over it. */
+        (void)shutdown(info->connect_fd, SHUT_RDWR);
+        return NULL;
     }
     c->s = s;
     c->fd = info->connect_fd;

@@ -4,7 +4,8 @@
 # lib.sh - what the end to end tests share: a daemon of their own on a free port, and its end.
 #
 # Tests run in the build directory.  TRITD_URL=http://host:port runs those that need nothing but a
-# server against one that runs already, in a debugger for example.
+# server against one that runs already, in a debugger for example.  TRITD_OPTIONS="--cpu scalar" is
+# given to every daemon that is started.
 #
 # Exit status as automake has it: 0 passed, 77 skipped, 99 the test could not be set up, else failed.
 set -u
@@ -137,8 +138,9 @@ launch()
 {
     [ -x "$tritd" ] || skip "there is no tritd in $PWD"
     rm -f "$work/port"
-    "$tritd" --model "$model" --shm-dir "$shm" --port 0 --port-file "$work/port" "$@" \
-        2>>"$work/log" &
+    # shellcheck disable=SC2086 # several words
+    "$tritd" --model "$model" --shm-dir "$shm" --port 0 --port-file "$work/port" \
+        ${TRITD_OPTIONS:-} "$@" 2>>"$work/log" &
     pid=$!
 }
 

@@ -123,3 +123,21 @@ check_framing_CFLAGS = $(TEST_CFLAGS)
 check_framing_LDADD = $(TEST_LIBS)
 endif
 endif
+
+# run-time layout, tables, choice of kernels
+if HAVE_CHECK
+if FULL
+KERNEL_TESTS = check_layout check_table check_dispatch
+check_PROGRAMS += $(KERNEL_TESTS)
+TESTS += $(KERNEL_TESTS)
+check_layout_SOURCES = tests/unit/check_layout.c
+check_layout_CFLAGS = $(TEST_CFLAGS)
+check_layout_LDADD = $(TEST_LIBS)
+check_table_SOURCES = tests/unit/check_table.c
+check_table_CFLAGS = $(TEST_CFLAGS)
+check_table_LDADD = $(TEST_LIBS)
+check_dispatch_SOURCES = tests/unit/check_dispatch.c
+check_dispatch_CFLAGS = $(TEST_CFLAGS)
+check_dispatch_LDADD = $(TEST_LIBS)
+endif
+endif
