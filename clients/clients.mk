@@ -1,7 +1,7 @@
 # trit, the command line client, and worked examples for the official SDKs.
 if FULL
 bin_PROGRAMS += trit
-trit_SOURCES = clients/trit.h clients/trit.c clients/trit-bench.c \
+trit_SOURCES = clients/trit.h clients/trit.c clients/trit-load.c \
 	clients/trit-http.h clients/trit-http.c
 trit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/clients
 trit_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(CJSON_CFLAGS)

@@ -73,8 +73,10 @@ _Noreturn void trit_bug(const char *expr, const char *file, int line, const char
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#ifndef MIN /* sys/param.h, which libuv includes, has the same two */
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
+#endif
 
 /* Round n up to a multiple of `to` (any positive number). */
 static inline size_t round_up(size_t n, size_t to)

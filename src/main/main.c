@@ -67,7 +67,7 @@ struct app {
     struct trit_error load_err;
 
     atomic_bool stop_loading; /* polled by model_load */
-    bool is_loading;   /* loop: the thread has not ended yet */
+    bool is_loading;          /* loop: the thread has not ended yet */
 };
 
 /* ------------------------------------------------------------------ loading, on a pool thread */
@@ -203,8 +203,8 @@ static void stop(struct app *app, int signo)
         return;
     }
     server_drain(app->server, app->conf.drain_seconds, drained, app);
-    /* Nobody accepts any more, so nobody shall wait in vain: connections are refused from now on, or
-     * wait in systemd's copy of the socket for the next start. */
+    /* Nobody accepts any more, so nobody shall wait in vain: connections are refused from now on,
+     * or wait in systemd's copy of the socket for the next start. */
     listen_close(&app->listener);
 }
 

@@ -88,6 +88,7 @@ static void conn_free(struct conn *c)
     if (c->next)
         c->next->prev = c->prev;
     s->n_conns--;
+    s->conn_closed = true;
     mem_free(c);
 }
 
@@ -265,9 +266,12 @@ static void http_run(struct server *s)
     s->in_mhd = true;
     (void)MHD_run(s->mhd);
     s->in_mhd = false;
-    /* The only time-outs are ours, so "0" means that it has more to do at once. */
-    if (MHD_get_timeout(s->mhd, &wait) == MHD_YES && wait == 0)
+    /* The only time-outs are ours, so "0" means that it has more to do at once.  And if it had
+     * stopped accepting, at the limit of connections or descriptors, it begins again only when it
+     * runs the next time after one was closed. */
+    if (s->conn_closed || (MHD_get_timeout(s->mhd, &wait) == MHD_YES && wait == 0))
         http_run_soon(s);
+    s->conn_closed = false;
 }
 
 void http_run_soon(struct server *s)

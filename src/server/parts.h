@@ -96,6 +96,7 @@ struct server {
     struct mailbox events;
     struct MHD_Daemon *mhd;
     bool in_mhd;
+    bool conn_closed; /* since MHD_run was called last */
     bool body_closes; /* a request with a body ends its connection */
     int watch_fd;
     struct conn *conns;

@@ -52,6 +52,8 @@ show_log()
 finish()
 {
     local status=$?
+    # A copy of this shell that is about to become a daemon has nothing to clean up.
+    [ "$BASHPID" = "$$" ] || exit $status
     trap - EXIT
     [ -z "$pid" ] || slay
     rm -rf "$work" "$shm"
@@ -133,7 +135,13 @@ is_ready()
     }
 }
 
-# launch [options]: start a daemon; sets $pid.
+has_begun()
+{
+    has_ended || [ "$(readlink "/proc/$pid/exe")" != "$(readlink "/proc/$$/exe")" ]
+}
+
+# launch [options]: start a daemon; sets $pid.  From then on signals are for it and not for a copy of
+# this shell.
 launch()
 {
     [ -x "$tritd" ] || skip "there is no tritd in $PWD"
@@ -142,6 +150,7 @@ launch()
     "$tritd" --model "$model" --shm-dir "$shm" --port 0 --port-file "$work/port" \
         ${TRITD_OPTIONS:-} "$@" 2>>"$work/log" &
     pid=$!
+    within 20 has_begun || broken "tritd did not begin"
 }
 
 # start [options]: launch, and wait until it serves; sets $url.  With TRITD_URL= it uses that one.
@@ -174,7 +183,9 @@ slay()
 
 has_ended()
 {
-    ! kill -0 "$pid" 2>/dev/null || [ "$(ps -o stat= -p "$pid" | cut -c1)" = Z ]
+    local state
+    state=$(awk '{ print $3 }' "/proc/$pid/stat" 2>/dev/null)
+    [ -z "$state" ] || [ "$state" = Z ]
 }
 
 # await_end SECONDS

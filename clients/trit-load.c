@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trit-bench.c - what many streams at once get from a server.
+ * trit-load.c - what many streams at once get from a server.
  *
  * `clients` requests are always in flight until `requests` have been sent.  Every prompt is
  * different, so that no server can answer one from another's cache.  Latencies are taken when an
