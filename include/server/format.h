@@ -70,8 +70,9 @@ void format_usage_event(struct buf *out, const struct format_head *h, const stru
 void format_problem_event(struct buf *out, const struct problem *p);
 void format_done_event(struct buf *out);
 
-/* How many characters the bytes of one token add to a text, held-back bytes in *s. */
-size_t format_count_chars(struct tok_stream *s, const char *bytes, size_t len);
+/* How many characters the bytes of one token add to a text, held-back bytes in *s.  A scratch that
+ * failed stays so, for the caller to see. */
+size_t format_count_chars(struct tok_stream *s, const char *bytes, size_t len, struct buf *scratch);
 
 /* The bytes a token adds to an answer: none for a control token. */
 const char *format_answer_piece(const struct tok *t, int32_t id, size_t *len);

@@ -344,14 +344,15 @@ void format_done_event(struct buf *out)
 
 /* ------------------------------------------------------------------ pieces and models */
 
-size_t format_count_chars(struct tok_stream *s, const char *bytes, size_t len)
+size_t format_count_chars(struct tok_stream *s, const char *bytes, size_t len, struct buf *scratch)
 {
     size_t n = 0;
-    struct buf text = {0};
-    tok_stream_push(s, bytes, len, &text);
-    for (size_t i = 0; i < text.len; i++)
-        n += ((unsigned char)text.data[i] & 0xc0) != 0x80;
-    buf_free(&text);
+    if (scratch->failed)
+        return 0;
+    buf_reset(scratch);
+    tok_stream_push(s, bytes, len, scratch);
+    for (size_t i = 0; i < scratch->len; i++)
+        n += ((unsigned char)scratch->data[i] & 0xc0) != 0x80;
     return n;
 }
 

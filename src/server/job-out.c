@@ -42,7 +42,7 @@ static struct format_token prompt_token(struct choice *c, uint32_t i)
     struct format_token t = {.id = c->prompt->ids.id[i], .offset = c->n_chars};
     if (i > 0)
         t.logprob = seq_prompt_logprob_at(c->seq, i);
-    c->n_chars += format_count_chars(&c->chars, piece, len);
+    c->n_chars += format_count_chars(&c->chars, piece, len, &c->scratch);
     if (i + 1 == n_prompt(c)) {
         /* The answer begins a text of its own; half a character left over is shown as one. */
         c->n_chars += c->chars.n_held > 0;
@@ -57,7 +57,7 @@ static struct format_token answer_token(struct choice *c, uint32_t i)
     const char *piece = format_answer_piece(tok_of(c), c->seq->token[i], &len);
     struct format_token t = {
         .id = c->seq->token[i], .logprob = seq_logprob_at(c->seq, i), .offset = c->n_chars};
-    c->n_chars += format_count_chars(&c->chars, piece, len);
+    c->n_chars += format_count_chars(&c->chars, piece, len, &c->scratch);
     return t;
 }
 
@@ -111,7 +111,7 @@ static void write_choice(struct json_out *o, struct choice *c)
             token[n + i] = answer_token(c, i);
         logprobs = logprobs_of(c, token, n + c->taken);
     }
-    if (text.failed || (j->params.want_logprobs && !token))
+    if (text.failed || c->scratch.failed || (j->params.want_logprobs && !token))
         o->buf->failed = true;
     else
         format_choice(o, &j->head,
@@ -217,7 +217,7 @@ static void tell_echo(struct choice *c, struct buf *out)
     for (uint32_t i = from; with && i < to; i++)
         token[i - from] = prompt_token(c, i);
     tell(c, out, text.data, text.len, token, with ? to - from : 0);
-    out->failed = out->failed || text.failed;
+    out->failed = out->failed || text.failed || c->scratch.failed;
     buf_free(&text);
     c->echoed = to;
 }
@@ -229,6 +229,7 @@ static void tell_tokens(struct choice *c, struct buf *out)
     uint32_t n = MIN(c->taken - c->told, (uint32_t)BATCH);
     for (uint32_t i = 0; i < n; i++)
         token[i] = answer_token(c, c->told + i);
+    out->failed = out->failed || c->scratch.failed;
     c->told += n;
     size_t to = c->shown[c->told - 1];
     tell(c, out, c->out.data ? c->out.data + c->sent : "", to - c->sent, token, n);

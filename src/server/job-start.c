@@ -22,9 +22,9 @@
 #include "server/names.h"
 
 enum {
-    POOL_BYTES = 16 * 1024,    /* texts longer than this are encoded in the pool */
-    LOGPROB_BYTES = 256 << 20, /* of one request's logprobs */
-    DEFAULT_COMPLETION = 16,   /* max_tokens of a completion, as OpenAI has it */
+    POOL_BYTES = 16 * 1024,   /* texts longer than this are encoded in the pool */
+    LOGPROB_BYTES = 16 << 20, /* of one request's logprobs */
+    DEFAULT_COMPLETION = 16,  /* max_tokens of a completion, as OpenAI has it */
 };
 
 /* ------------------------------------------------------------------ submission */

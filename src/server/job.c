@@ -50,6 +50,7 @@ static void job_free(struct job *j)
         seq_free(c->seq);
         text_fini(&c->text);
         buf_free(&c->out);
+        buf_free(&c->scratch);
         mem_free(c->shown);
     }
     for (size_t i = 0; i < j->n_prompts; i++)

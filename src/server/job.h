@@ -58,6 +58,7 @@ struct choice {
     struct tok_stream echo_utf8;
     struct tok_stream chars; /* for text_offset: a count of characters, token by token */
     size_t n_chars;
+    struct buf scratch;
 };
 
 struct job {

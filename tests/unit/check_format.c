@@ -235,10 +235,10 @@ START_TEST(test_pieces)
     ck_assert_mem_eq(format_prompt_piece(tok, 509, 0, &len), "<|eot_id|>", 10);
 
     struct tok_stream s = {0};
-    ck_assert_uint_eq(format_count_chars(&s, "ab\xc3", 3), 2);
-    ck_assert_uint_eq(format_count_chars(&s, "\xa9", 1), 1);
-    ck_assert_uint_eq(format_count_chars(&s, "\xf0\x9f", 2), 0);
-    ck_assert_uint_eq(format_count_chars(&s, "x", 1), 2);
+    ck_assert_uint_eq(format_count_chars(&s, "ab\xc3", 3, &out), 2);
+    ck_assert_uint_eq(format_count_chars(&s, "\xa9", 1, &out), 1);
+    ck_assert_uint_eq(format_count_chars(&s, "\xf0\x9f", 2, &out), 0);
+    ck_assert_uint_eq(format_count_chars(&s, "x", 1, &out), 2);
     close_tok();
 }
 END_TEST
