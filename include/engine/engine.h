@@ -33,9 +33,10 @@ struct engine_options {
     bool pin;
     enum kv_type kv_type; /* how keys and values are kept */
     size_t kv_bytes;
-    uint32_t n_ctx;          /* longest prompt + answer of one sequence */
-    uint32_t max_batch;      /* sequences running together */
-    uint32_t step_tokens;    /* token budget of a step */
+    uint32_t n_ctx;     /* longest prompt + answer of one sequence */
+    uint32_t max_batch; /* sequences running together */
+    uint32_t
+        step_tokens; /* token budget of a step; prompts get a quarter of it while others talk */
     uint32_t queue_requests; /* sequences that may wait */
     uint64_t queue_tokens;   /* prompt tokens that may wait */
     struct mailbox *events;  /* of struct seq.from_engine; drained by the loop thread */

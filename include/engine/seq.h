@@ -81,7 +81,8 @@ struct seq {
     atomic_uint published;        /* tokens the loop may read */
     atomic_uint prompt_published; /* prompt logprobs likewise */
     enum seq_end end; /* set on the receiving thread, by engine_events, with the last event */
-    double queue_seconds, first_seconds, total_seconds; /* from submission; valid at the end */
+    double queue_seconds, first_seconds; /* from submission; valid once a token is published */
+    double total_seconds;                /* and this at the end */
 };
 
 /*

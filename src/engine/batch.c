@@ -34,11 +34,11 @@ static void want_logits(struct batch *b, struct forward_row *row, struct seq *s,
     b->slots[b->n_slots++] = (struct batch_slot){.s = s, .prompt_at = prompt_at};
 }
 
-/* As much of a prompt as rows and slots allow. */
-static void plan_prompt(struct batch *b, struct seq *s)
+/* As much of a prompt as slots and the limit on rows allow. */
+static void plan_prompt(struct batch *b, struct seq *s, uint32_t max_rows)
 {
     const struct seq_wish *w = &s->wish;
-    uint32_t n = MIN(b->max_rows - b->n_rows, w->n_prompt - s->n_done);
+    uint32_t n = MIN(max_rows - b->n_rows, w->n_prompt - s->n_done);
     uint32_t slots = b->max_slots - b->n_slots;
     if (w->want_prompt_logprobs)
         n = MIN(n, slots); /* Each row tells how likely the next prompt token was. */
@@ -73,9 +73,13 @@ void batch_plan(struct batch *b, struct seq **running, uint32_t n)
         s->n_done++;
     }
     b->n_decode = b->n_rows;
-    for (uint32_t i = 0; i < n && b->n_rows < b->max_rows; i++)
+    /* While somebody waits for the next word, prompts get a quarter of the budget: a step is then
+     * that much shorter, at nearly the same speed, since 64 rows already share the weights well. */
+    uint32_t limit = b->n_decode ? b->n_decode + MAX(b->max_rows / 4, 1u) : b->max_rows;
+    limit = MIN(limit, b->max_rows);
+    for (uint32_t i = 0; i < n && b->n_rows < limit; i++)
         if (in_prefill(running[i]))
-            plan_prompt(b, running[i]);
+            plan_prompt(b, running[i], limit);
 }
 
 static struct seq_logprob *logprob_room(uint8_t *base, const struct seq *s, uint32_t i)

@@ -74,7 +74,8 @@ const struct conf_key conf_keys[] = {
     {COUNT("max-batch", max_batch, "32", 1, 1024), .group = "Work",
      .help = "Sequences that are computed together."},
     {COUNT("step-tokens", step_tokens, "256", 1, 8192),
-     .help = "Tokens in one step: larger reads prompts faster, smaller streams more evenly."},
+     .help = "Tokens in one step: larger reads prompts faster, smaller streams more evenly. While "
+             "others are generating, prompts get a quarter of it."},
     {COUNT("queue-requests", queue_requests, "128", 1, 65536),
      .help = "Sequences that may wait. One more gets 429."},
     {SIZE("queue-tokens", queue_tokens, "32768", 1, TIB, "N"),
