@@ -13,7 +13,8 @@ tests_golden_tokenizer_tokenize_LDADD = $(TEST_LIBS)
 endif
 
 # Whole answers: right, and the same bits in every configuration.
-EXTRA_DIST += tests/golden/expected.json tests/golden/exact.json tests/golden/make-exact.py
+EXTRA_DIST += tests/golden/expected.json tests/golden/exact.json tests/golden/exact-f16.json \
+	tests/golden/make-exact.py
 if FULL
 check_PROGRAMS += golden
 TESTS += golden
