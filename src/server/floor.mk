@@ -16,4 +16,3 @@ libserver_a_SOURCES = \
 	src/server/http.c src/server/exchange.c src/server/watch.c src/server/routes.c \
 	src/server/job.h src/server/job.c src/server/job-start.c src/server/job-out.c
 endif
-EXTRA_DIST += doc/api.md
