@@ -18,6 +18,7 @@
 #ifndef TRIT_SEGMENT_H
 #define TRIT_SEGMENT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,18 +56,19 @@ void segment_set_dir(const char *dir);
 
 /* Fill size, identity and, unless a segment of the same identity already knows it, the digest (read
  * through fd, SHA-256 over the SHA-256 of 16 MiB chunks).  layout and tables are the caller's. */
-int segment_identify(int fd, const char *path, struct segment_source *src,
-                     struct trit_error *err);
+int segment_identify(int fd, const char *path, struct segment_source *src, struct trit_error *err);
 
 /*
  * Attach to a finished segment of this source, verifying header and checksums.  -TRIT_ENOENT when
  * there is none (also when a damaged one was found: it is removed and the log says so).  Waits for
- * a living builder.
+ * a living builder, unless *stop (NULL: never) becomes true: then -TRIT_ECANCELLED.
  */
-int segment_attach(const struct segment_source *src, struct segment *seg, struct trit_error *err);
+int segment_attach(const struct segment_source *src, const atomic_bool *stop, struct segment *seg,
+                   struct trit_error *err);
 
 /* Make a writable segment for payload_bytes, zeroed.  Shared or private.  Clean error when the
- * memory is not to be had.  -TRIT_EBUSY when another process began to build it meanwhile: attach. */
+ * memory is not to be had.  -TRIT_EBUSY when another process began to build it meanwhile: attach.
+ */
 int segment_create(const struct segment_source *src, size_t payload_bytes, bool shared,
                    struct segment *seg, struct trit_error *err);
 

@@ -45,7 +45,7 @@ static int obtain_segment(const struct gguf *g, const struct model_options *opt,
     if (rc)
         return rc;
     for (int tries = 0; tries < 3; tries++) {
-        rc = opt->shared ? segment_attach(&src, &m->segment, err) : -TRIT_ENOENT;
+        rc = opt->shared ? segment_attach(&src, opt->stop, &m->segment, err) : -TRIT_ENOENT;
         if (rc != -TRIT_ENOENT)
             return rc;
         rc = segment_create(&src, plan->payload_bytes, opt->shared, &m->segment, err);

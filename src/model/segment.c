@@ -311,11 +311,14 @@ static int try_attach(const struct segment_source *src, struct segment *seg, str
     return rc ? rc : verify(seg, &h, err);
 }
 
-int segment_attach(const struct segment_source *src, struct segment *seg, struct trit_error *err)
+int segment_attach(const struct segment_source *src, const atomic_bool *stop, struct segment *seg,
+                   struct trit_error *err)
 {
     *seg = (struct segment){.fd = -1, .shared = true, .attached = true, .source = *src};
     name_of(src, seg->name, sizeof seg->name);
     for (unsigned waited = 0; being_built(seg->name); waited++) {
+        if (stop && atomic_load(stop))
+            return trit_fail(err, TRIT_ECANCELLED, "loading was cancelled");
         log_progress("waiting for another process to pack the weights (%u s)", waited / 20);
         nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     }

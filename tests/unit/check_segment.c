@@ -78,10 +78,10 @@ START_TEST(built_then_attached)
 {
     struct segment_source src = identify();
     struct segment a, b;
-    ck_assert_int_eq(segment_attach(&src, &a, &err), -TRIT_ENOENT);
+    ck_assert_int_eq(segment_attach(&src, NULL, &a, &err), -TRIT_ENOENT);
     build(&src, &a, true);
     check_payload(&a);
-    ck_assert_int_eq(segment_attach(&src, &b, &err), 0);
+    ck_assert_int_eq(segment_attach(&src, NULL, &b, &err), 0);
     ck_assert(b.attached);
     check_payload(&b);
     struct segment_info info;
@@ -93,7 +93,7 @@ START_TEST(built_then_attached)
     only_segment(&info); /* it outlives its users */
     ck_assert_uint_eq(info.users, 0);
     ck_assert_int_eq(segment_remove(info.name, &err), 0);
-    ck_assert_int_eq(segment_attach(&src, &b, &err), -TRIT_ENOENT);
+    ck_assert_int_eq(segment_attach(&src, NULL, &b, &err), -TRIT_ENOENT);
 }
 END_TEST
 
@@ -103,7 +103,7 @@ START_TEST(another_layout_is_another_segment)
     struct segment a, b;
     build(&src, &a, true);
     src.layout = 5;
-    ck_assert_int_eq(segment_attach(&src, &b, &err), -TRIT_ENOENT);
+    ck_assert_int_eq(segment_attach(&src, NULL, &b, &err), -TRIT_ENOENT);
     segment_close(&a);
 }
 END_TEST
@@ -164,7 +164,7 @@ START_TEST(damage_is_detected)
         byte ^= (uint8_t)(1 << i % 8);
         ck_assert_int_eq((int)pwrite(fd, &byte, 1, (off_t)at), 1);
         close(fd);
-        ck_assert_msg(segment_attach(&src, &a, &err) == -TRIT_ENOENT, "byte %zu", at);
+        ck_assert_msg(segment_attach(&src, NULL, &a, &err) == -TRIT_ENOENT, "byte %zu", at);
         ck_assert_int_ne(access(path, F_OK), 0);
     }
 }
@@ -193,12 +193,15 @@ START_TEST(half_built_is_never_attached)
     ck_assert_uint_eq(segment_clean(), 0); /* its builder lives */
     struct segment a;
     ck_assert_int_eq(segment_create(&src, BYTES, true, &a, &err), -TRIT_EBUSY);
+    /* Attaching would wait for it; whoever is told to stop does not. */
+    atomic_bool stop = true;
+    ck_assert_int_eq(segment_attach(&src, &stop, &a, &err), -TRIT_ECANCELLED);
 
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     only_segment(&info);
     ck_assert(info.stale && !info.building);
-    ck_assert_int_eq(segment_attach(&src, &a, &err), -TRIT_ENOENT);
+    ck_assert_int_eq(segment_attach(&src, NULL, &a, &err), -TRIT_ENOENT);
     ck_assert_uint_eq(segment_clean(), 1);
     build(&src, &a, true);
     check_payload(&a);
