@@ -146,20 +146,18 @@ static int plan_floats(struct job *j, struct tensor_reader *w, struct plan *p)
 {
     struct quant_absmean mean = {0};
     int rc;
-    *p = (struct plan){.exact = true};
+    *p = (struct plan){0};
     while (rc = tensor_reader_next(w, j->err), rc == 0 && w->n) {
         for (size_t i = 0; i < w->n; i++) {
-            float size = fabsf(w->floats[i]);
-            if (!isfinite(size))
+            if (!isfinite(w->floats[i]))
                 return trit_fail(j->err, TRIT_EFORMAT,
                                  "%s: tensor %s: found %g, expected a finite number",
                                  gguf_path(j->g), w->t->name, (double)w->floats[i]);
-            p->scale = p->scale == 0 ? size : p->scale;
-            p->exact = p->exact && (size == 0 || size == p->scale);
         }
         quant_absmean_add(&mean, w->floats, w->n);
     }
     tensor_reader_rewind(w);
+    p->exact = quant_absmean_exact(&mean, &p->scale);
     if (rc || p->exact)
         return rc;
     if (!j->master)
@@ -169,14 +167,6 @@ static int plan_floats(struct job *j, struct tensor_reader *w, struct plan *p)
                          gguf_path(j->g), w->t->name);
     p->scale = quant_absmean_scale(&mean);
     return 0;
-}
-
-static void float_trits(struct job *j, const struct tensor_reader *w, const struct plan *p)
-{
-    if (!p->exact)
-        quant_absmean_trits(p->scale, w->floats, j->trits, w->n);
-    for (size_t i = 0; p->exact && i < w->n; i++)
-        j->trits[i] = (int8_t)((w->floats[i] > 0) - (w->floats[i] < 0));
 }
 
 static bool all_zero(const int8_t *t, size_t n)
@@ -268,7 +258,7 @@ static int encode(struct job *j, struct tensor_reader *w)
     j->absmean += floats && !p.exact;
     while (rc == 0 && (rc = tensor_reader_next(w, j->err)) == 0 && w->n) {
         if (floats)
-            float_trits(j, w, &p);
+            quant_absmean_trits(p.scale, w->floats, j->trits, w->n);
         rc = write_piece(j, w, floats ? j->trits : w->trits, one ? &p.scale : w->scales,
                          one ? 1 : w->n_scales);
     }

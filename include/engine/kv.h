@@ -6,13 +6,11 @@
  * [layer][kv head] { K[page_tokens][head_dim], V[page_tokens][head_dim] }.
  *
  * Pages are reserved for the worst case when a sequence is admitted, so a running sequence never
- * fails for memory, and taken one by one as it grows.  Owned by the engine thread; the counters may
- * be read by any thread.
+ * fails for memory, and taken one by one as it grows.  Owned by the engine thread.
  */
 #ifndef TRIT_KV_H
 #define TRIT_KV_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,8 +31,7 @@ struct kv {
     uint32_t n_pages;
     uint32_t *free_list; /* stack of free pages, n_free of them */
     uint32_t n_free;
-    uint32_t n_reserved;    /* promised to admitted sequences, not yet taken */
-    atomic_uint used_pages; /* taken now, for metrics */
+    uint32_t n_reserved; /* promised to admitted sequences, not yet taken */
 };
 
 /* A sequence's pages, in order of position.  page has room for `cap` entries, set at admission. */
@@ -55,6 +52,9 @@ bool kv_reserve(struct kv *kv, struct kv_lease *lease);
 
 /* Take pages until the lease holds those for `tokens` positions; within the promise, asserted. */
 void kv_grow(struct kv *kv, struct kv_lease *lease, uint64_t tokens);
+
+/* Pages that leases hold now. */
+uint32_t kv_used(const struct kv *kv);
 
 /* Give every page and the rest of the promise back. */
 void kv_release(struct kv *kv, struct kv_lease *lease);

@@ -65,8 +65,7 @@ struct model {
     struct segment segment;
     uint64_t n_params;
     uint64_t file_bytes;
-    size_t weight_bytes;  /* payload of the segment */
-    size_t private_bytes; /* tokenizer and this structure, roughly */
+    size_t weight_bytes; /* payload of the segment */
     double load_seconds;
 };
 

@@ -4,8 +4,8 @@
  *
  * Two families: value encodings (floats, and the block quantisations used for embeddings and heads)
  * decode to float; ternary encodings decode to trits in {-1, 0, +1} and scales.  Sources: the GGUF
- * sources of llama.cpp (ggml-common.h, ggml-quants.c) and, for I2_S, bitnet.cpp (ggml-bitnet-mad.cpp).
- * All little-endian.
+ * sources of llama.cpp (ggml-common.h, ggml-quants.c) and, for I2_S, bitnet.cpp
+ * (ggml-bitnet-mad.cpp). All little-endian.
  *
  * Not here: files, shapes, where a tensor lies.
  */
@@ -63,8 +63,8 @@ int quant_trits(const struct quant_info *q, const void *src, int8_t *trits, floa
 
 /*
  * I2_S, canonical layout: blocks of 128 values over the flattened tensor.  Decodes the values
- * [first, first + n) of a tensor of `total` values whose code bytes start at `codes` (the whole code
- * area, total / 4 bytes); any phase is allowed.  -TRIT_EFORMAT on code 3.
+ * [first, first + n) of a tensor of `total` values whose code bytes start at `codes` (the whole
+ * code area, total / 4 bytes); any phase is allowed.  -TRIT_EFORMAT on code 3.
  */
 int quant_i2s_trits(const uint8_t *codes, uint64_t total, uint64_t first, int8_t *trits, size_t n);
 
@@ -74,15 +74,20 @@ uint16_t quant_f32_to_f16(float f);
 float quant_bf16_to_f32(uint16_t h);
 
 /*
- * Master weights to trits by absmean (BitNet b1.58, arXiv 2402.17764): with m = max(mean |w|, 1e-5)
- * over the whole tensor, trit = clamp(round_half_even(w / m), -1, 1), scale m.  Call add for every
- * piece of the tensor, then trits for every piece.
+ * Float weights to trits.  Call add for every piece of the tensor, then trits for every piece with
+ * one of two scales:
+ *   exact    when all values are -s, 0 or s already: s (0 for a tensor of zeros);
+ *   absmean  for master weights (BitNet b1.58, arXiv 2402.17764): m = max(mean |w|, 1e-5).
+ * trit = clamp(round_half_even(w / scale), -1, 1); of a tensor of zeros all trits are 0.
  */
 struct quant_absmean {
     double sum;
     uint64_t n;
+    float size;  /* of the first value that is not zero */
+    bool uneven; /* another value has another size */
 };
 void quant_absmean_add(struct quant_absmean *a, const float *w, size_t n);
+bool quant_absmean_exact(const struct quant_absmean *a, float *scale); /* false: *scale untouched */
 float quant_absmean_scale(const struct quant_absmean *a);
 void quant_absmean_trits(float scale, const float *w, int8_t *trits, size_t n);
 

@@ -89,9 +89,9 @@ struct segment_info {
     char name[80];
     size_t bytes;
     unsigned users;
-    bool building; /* under construction by a living process */
-    bool stale;    /* half-built leftover, or not readable by this version */
-    uint32_t layout, tables;
+    bool building;                /* under construction by a living process */
+    bool stale;                   /* half-built leftover, or not readable by this version */
+    struct segment_source source; /* what it was made from; zeros unless it is whole */
 };
 int segment_list(struct segment_info **list, size_t *n, struct trit_error *err); /* mem_free */
 

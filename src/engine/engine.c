@@ -161,7 +161,7 @@ static void finish(struct engine *e, struct seq *s, enum seq_end end)
 {
     double now = trit_now();
     kv_release(&e->kv, &s->lease);
-    atomic_store(&e->stats.kv_used, atomic_load(&e->kv.used_pages));
+    atomic_store(&e->stats.kv_used, kv_used(&e->kv));
     s->total_seconds = now - s->t_submit;
     s->ending = end;
     stats_observe(&e->stats, &e->stats.e2e, s->total_seconds);
@@ -316,7 +316,7 @@ static void step(struct engine *e)
         smooth(&e->token_seconds, (now - start) / b->n_rows);
     atomic_fetch_add(&st->steps, 1);
     atomic_fetch_add(&st->prompt_tokens, prompt_rows);
-    atomic_store(&st->kv_used, atomic_load(&e->kv.used_pages));
+    atomic_store(&st->kv_used, kv_used(&e->kv));
     publish(e, now);
     st->last_step = st->heartbeat = now;
 }

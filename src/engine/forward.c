@@ -120,6 +120,17 @@ static void phase_embed(struct forward *f)
     team_barrier(f->team);
 }
 
+/* Row r of the activations: x[n], normed first where there is a norm. */
+static void quantise_row(struct forward *f, const struct linear *w, struct acts *a, size_t r,
+                         const float *x, size_t n, const float *norm, float *temp)
+{
+    if (norm) {
+        f->k->rmsnorm(temp, x, norm, f->m->hp.norm_eps, n);
+        x = temp;
+    }
+    f->k->quantise(w, a, r, x);
+}
+
 /* Take in the previous product if there is one; norm; quantise for the layers shaped like w. */
 static void phase_norm(struct forward *f, const float *norm, const struct linear *w, bool add_y,
                        float *temp)
@@ -130,8 +141,7 @@ static void phase_norm(struct forward *f, const float *norm, const struct linear
         float *x = row_of(f->x, r, hp->dim);
         if (add_y)
             f->k->add(x, row_of(f->y, r, hp->dim), hp->dim);
-        f->k->rmsnorm(temp, x, norm, hp->norm_eps, hp->dim);
-        f->k->quantise(w, &a, r, temp);
+        quantise_row(f, w, &a, r, x, hp->dim, norm, temp);
     }
     team_barrier(f->team);
 }
@@ -189,14 +199,8 @@ static void phase_sub_norm(struct forward *f, float *src, size_t n, const float 
                            const struct linear *w, float *temp)
 {
     struct acts a = acts_for(f, w);
-    for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
-        float *x = row_of(src, r, n);
-        if (norm) {
-            f->k->rmsnorm(temp, x, norm, f->m->hp.norm_eps, n);
-            x = temp;
-        }
-        f->k->quantise(w, &a, r, x);
-    }
+    for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;)
+        quantise_row(f, w, &a, r, row_of(src, r, n), n, norm, temp);
     team_barrier(f->team);
 }
 
@@ -207,11 +211,7 @@ static void phase_glu(struct forward *f, const struct layer *l, float *temp)
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
         float *g = row_of(f->gate, r, ffn);
         f->k->glu(g, g, row_of(f->up, r, ffn), f->m->arch->act, ffn);
-        if (l->ffn_sub_norm) {
-            f->k->rmsnorm(temp, g, l->ffn_sub_norm, f->m->hp.norm_eps, ffn);
-            g = temp;
-        }
-        f->k->quantise(&l->down, &a, r, g);
+        quantise_row(f, &l->down, &a, r, g, ffn, l->ffn_sub_norm, temp);
     }
     team_barrier(f->team);
 }

@@ -80,7 +80,6 @@ void kv_grow(struct kv *kv, struct kv_lease *lease, uint64_t tokens)
         lease->page[lease->n++] = kv->free_list[--kv->n_free];
         kv->n_reserved--;
     }
-    atomic_store_explicit(&kv->used_pages, kv->n_pages - kv->n_free, memory_order_relaxed);
 }
 
 void kv_release(struct kv *kv, struct kv_lease *lease)
@@ -88,7 +87,11 @@ void kv_release(struct kv *kv, struct kv_lease *lease)
     kv->n_reserved -= lease->cap - lease->n;
     while (lease->n)
         kv->free_list[kv->n_free++] = lease->page[--lease->n];
-    atomic_store_explicit(&kv->used_pages, kv->n_pages - kv->n_free, memory_order_relaxed);
+}
+
+uint32_t kv_used(const struct kv *kv)
+{
+    return kv->n_pages - kv->n_free;
 }
 
 struct kv_span kv_span(const struct kv *kv, const struct kv_lease *lease, uint32_t layer,

@@ -257,12 +257,6 @@ enum {
     CHUNKS = 8,    /* registers of an output row, 32 values */
 };
 
-INLINE const uint8_t *kv_row(const struct kv_span *kv, size_t offset, size_t p, size_t row_bytes)
-{
-    const uint8_t *page = kv->pool + kv->pages[p / kv->page_tokens] * kv->page_bytes;
-    return page + offset + p % kv->page_tokens * row_bytes;
-}
-
 /* Values of the cache, `type` bytes each: a register's worth, or the first n and zeros. */
 INLINE float32x4_t load_kv(const uint8_t *p, size_t n, const enum kv_type type)
 {

@@ -9,6 +9,9 @@
 #define TRIT_KERNELS_INLINE_H
 
 #include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/kernels.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -33,6 +36,13 @@ INLINE size_t even_share(size_t n, size_t most)
 {
     size_t blocks = (n + most - 1) / most;
     return (n + blocks - 1) / blocks;
+}
+
+/* K or V (at `offset` in its page) of position p. */
+INLINE const uint8_t *kv_row(const struct kv_span *kv, size_t offset, size_t p, size_t row_bytes)
+{
+    const uint8_t *page = kv->pool + kv->pages[p / kv->page_tokens] * kv->page_bytes;
+    return page + offset + p % kv->page_tokens * row_bytes;
 }
 
 #endif

@@ -274,12 +274,6 @@ INLINE __m512 load_kv(const uint8_t *p, __mmask16 lanes, const enum kv_type type
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, p));
 }
 
-INLINE const uint8_t *kv_row(const struct kv_span *kv, size_t offset, size_t p, size_t row_bytes)
-{
-    const uint8_t *page = kv->pool + kv->pages[p / kv->page_tokens] * kv->page_bytes;
-    return page + offset + p % kv->page_tokens * row_bytes;
-}
-
 /* Scores of `heads` query heads at the positions [p, p + 4) of those below n. */
 INLINE void score_block(float *score, size_t stride, const float *q, size_t head_dim,
                         const struct kv_span *kv, size_t p, size_t n, float scale,

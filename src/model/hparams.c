@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "model/arch.h"
+#include "model/gguf-private.h"
 
 /* Bounds far above any model that a CPU serves, and low enough that products of them fit. */
 enum {
@@ -48,13 +49,13 @@ static int read_uint(const struct reader *r, const char *name, bool required, ui
         return 0;
     int rc = gguf_uint(r->g, key, &value, r->err);
     if (rc == -TRIT_ENOENT)
-        return trit_fail(r->err, TRIT_EFORMAT, "%s: key %s is missing", gguf_path(r->g), key);
+        return gguf_fail(r->g, r->err, TRIT_EFORMAT, "key %s is missing", key);
     if (rc)
         return rc;
     if (value < min || value > max)
-        return trit_fail(r->err, TRIT_EFORMAT,
-                         "%s: %s is %" PRIu64 ", expected %" PRIu64 " to %" PRIu64, gguf_path(r->g),
-                         key, value, min, max);
+        return gguf_fail(r->g, r->err, TRIT_EFORMAT,
+                         "%s is %" PRIu64 ", expected %" PRIu64 " to %" PRIu64, key, value, min,
+                         max);
     *out = (uint32_t)value;
     return 0;
 }
@@ -68,12 +69,12 @@ static int read_float(const struct reader *r, const char *name, double min, doub
         return 0;
     int rc = gguf_float(r->g, key, out, r->err);
     if (rc == -TRIT_ENOENT)
-        return trit_fail(r->err, TRIT_EFORMAT, "%s: key %s is missing", gguf_path(r->g), key);
+        return gguf_fail(r->g, r->err, TRIT_EFORMAT, "key %s is missing", key);
     if (rc)
         return rc;
     if (!(*out >= min && *out <= max))
-        return trit_fail(r->err, TRIT_EFORMAT, "%s: %s is %g, expected %g to %g", gguf_path(r->g),
-                         key, *out, min, max);
+        return gguf_fail(r->g, r->err, TRIT_EFORMAT, "%s is %g, expected %g to %g", key, *out, min,
+                         max);
     return 0;
 }
 
@@ -91,8 +92,8 @@ static int read_rope_scaling(const struct reader *r, struct hparams *hp)
         return 0;
     if (type.len == 6 && memcmp(type.data, "linear", 6) == 0)
         return read_float(r, "rope.scaling.factor", 1e-3, 1e6, false, &hp->rope_scale);
-    return trit_fail(r->err, TRIT_EUNSUPP, "%s: %s is \"%.*s\", supported are none and linear",
-                     gguf_path(r->g), key, (int)MIN(type.len, 40), type.data);
+    return gguf_fail(r->g, r->err, TRIT_EUNSUPP, "%s is \"%.*s\", supported are none and linear",
+                     key, (int)MIN(type.len, 40), type.data);
 }
 
 static int read_arch(const struct gguf *g, struct model *m, struct trit_error *err)
@@ -100,14 +101,12 @@ static int read_arch(const struct gguf *g, struct model *m, struct trit_error *e
     struct gguf_str name;
     int rc = gguf_string(g, "general.architecture", &name, err);
     if (rc == -TRIT_ENOENT)
-        return trit_fail(err, TRIT_EFORMAT, "%s: key general.architecture is missing",
-                         gguf_path(g));
+        return gguf_fail(g, err, TRIT_EFORMAT, "key general.architecture is missing");
     if (rc)
         return rc;
     m->arch = arch_find(name.data, name.len);
     if (!m->arch)
-        return trit_fail(err, TRIT_EUNSUPP,
-                         "%s: general.architecture is \"%.*s\", supported are %s", gguf_path(g),
+        return gguf_fail(g, err, TRIT_EUNSUPP, "general.architecture is \"%.*s\", supported are %s",
                          (int)MIN(name.len, 60), name.data, arch_names());
     return 0;
 }
@@ -124,29 +123,28 @@ static int read_heads(const struct reader *r, struct hparams *hp)
         (rc = read_uint(r, "attention.key_length", !REQUIRED, 2, MAX_HEAD_DIM, &hp->head_dim)) ||
         (rc = read_uint(r, "attention.value_length", !REQUIRED, 2, MAX_HEAD_DIM, &value_length)))
         return rc;
-    const char *path = gguf_path(r->g);
     if (hp->n_heads % hp->n_kv_heads)
-        return trit_fail(r->err, TRIT_EFORMAT,
-                         "%s: %u attention heads cannot share %u KV heads evenly", path,
-                         hp->n_heads, hp->n_kv_heads);
+        return gguf_fail(r->g, r->err, TRIT_EFORMAT,
+                         "%u attention heads cannot share %u KV heads evenly", hp->n_heads,
+                         hp->n_kv_heads);
     if (hp->head_dim == 0) {
         if (hp->dim % hp->n_heads || hp->dim / hp->n_heads > MAX_HEAD_DIM ||
             hp->dim / hp->n_heads < 2)
-            return trit_fail(r->err, TRIT_EFORMAT,
-                             "%s: embedding_length %u does not divide into %u heads of 2 to %d",
-                             path, hp->dim, hp->n_heads, MAX_HEAD_DIM);
+            return gguf_fail(r->g, r->err, TRIT_EFORMAT,
+                             "embedding_length %u does not divide into %u heads of 2 to %d",
+                             hp->dim, hp->n_heads, MAX_HEAD_DIM);
         hp->head_dim = hp->dim / hp->n_heads;
     }
     if (value_length && value_length != hp->head_dim)
-        return trit_fail(r->err, TRIT_EUNSUPP,
-                         "%s: attention.value_length is %u, expected %u as the keys", path,
-                         value_length, hp->head_dim);
+        return gguf_fail(r->g, r->err, TRIT_EUNSUPP,
+                         "attention.value_length is %u, expected %u as the keys", value_length,
+                         hp->head_dim);
     hp->rope_dims = hp->head_dim;
     if ((rc = read_uint(r, "rope.dimension_count", !REQUIRED, 2, hp->head_dim, &hp->rope_dims)))
         return rc;
     if (hp->rope_dims % 2)
-        return trit_fail(r->err, TRIT_EFORMAT, "%s: %s.rope.dimension_count is %u, expected even",
-                         path, r->arch, hp->rope_dims);
+        return gguf_fail(r->g, r->err, TRIT_EFORMAT, "%s.rope.dimension_count is %u, expected even",
+                         r->arch, hp->rope_dims);
     return 0;
 }
 
@@ -174,17 +172,17 @@ int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
      */
     const struct gguf_tensor *embd = gguf_tensor(g, "token_embd.weight");
     if (!embd || embd->n_dims != 2)
-        return trit_fail(err, TRIT_EFORMAT, "%s: tensor token_embd.weight is %s", gguf_path(g),
+        return gguf_fail(g, err, TRIT_EFORMAT, "tensor token_embd.weight is %s",
                          embd ? "not a matrix" : "missing");
     if (embd->ne[1] > INT32_MAX / 4)
-        return trit_fail(err, TRIT_EFORMAT, "%s: token_embd.weight has %" PRIu64 " rows",
-                         gguf_path(g), embd->ne[1]);
+        return gguf_fail(g, err, TRIT_EFORMAT, "token_embd.weight has %" PRIu64 " rows",
+                         embd->ne[1]);
     hp->vocab = (uint32_t)embd->ne[1];
     uint32_t said = hp->vocab;
     rc = read_uint(&r, "vocab_size", !REQUIRED, 1, INT32_MAX, &said);
     if (rc == 0 && said != hp->vocab)
-        rc = trit_fail(err, TRIT_EFORMAT,
-                       "%s: %s.vocab_size is %u, but token_embd.weight has %u rows", gguf_path(g),
-                       m->arch->name, said, hp->vocab);
+        rc = gguf_fail(g, err, TRIT_EFORMAT,
+                       "%s.vocab_size is %u, but token_embd.weight has %u rows", m->arch->name,
+                       said, hp->vocab);
     return rc;
 }

@@ -109,7 +109,6 @@ int model_load(const char *path, const struct model_options *opt, struct model *
         snprintf(m->fingerprint + 2 * i, 3, "%02x", m->segment.source.digest[i]);
     m->file_bytes = gguf_file_bytes(g);
     m->weight_bytes = plan.payload_bytes;
-    m->private_bytes = tok_bytes(m->tok) + sizeof *m + m->hp.n_layers * sizeof *m->layers;
     weights_plan_free(&plan);
     gguf_close(&g);
     m->load_seconds = trit_now() - start;

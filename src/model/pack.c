@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/team.h"
 #include "model/arch.h"
+#include "model/gguf-private.h"
 #include "model/quant.h"
 
 enum { TABLE_RUN = 16 }; /* rows of a table packed as one piece of work */
@@ -38,7 +39,6 @@ struct packer {
     struct bench *benches;
     const struct weights_item *item;
     float scale; /* of the item, where the encoding has one for the tensor */
-    bool exact;  /* float values are {-scale, 0, scale} */
     atomic_int rc;
     atomic_flag error_taken; /* the first failure writes *err */
     struct trit_error *err;
@@ -52,8 +52,8 @@ static void complain(struct packer *p, int rc, const struct trit_error *why, uin
         if (why)
             *p->err = *why;
         else
-            trit_fail(p->err, -rc, "%s: tensor %s, row %" PRIu64 ": %s", gguf_path(p->g),
-                      p->item->t->name, row, what);
+            gguf_fail(p->g, p->err, -rc, "tensor %s, row %" PRIu64 ": %s", p->item->t->name, row,
+                      what);
         atomic_store(&p->rc, rc);
     }
 }
@@ -142,15 +142,9 @@ static bool read_float_trits(struct packer *p, struct bench *b, uint64_t row, ui
 {
     size_t cols = p->item->t->ne[0];
     for (uint32_t r = 0; r < n; r++) {
-        int8_t *trits = b->trits + r * cols;
         if (!read_floats(p, b, row + r))
             return false;
-        if (!p->exact) {
-            quant_absmean_trits(p->scale, b->floats, trits, cols);
-            continue;
-        }
-        for (size_t i = 0; i < cols; i++)
-            trits[i] = (int8_t)((b->floats[i] > 0) - (b->floats[i] < 0));
+        quant_absmean_trits(p->scale, b->floats, b->trits + r * cols, cols);
     }
     return true;
 }
@@ -217,26 +211,21 @@ static void pack_run(void *ctx, unsigned worker)
     }
 }
 
-/* For float linears, before packing: are the values exactly {-s, 0, s}?  If not, absmean. */
-static int scan_floats(struct packer *p)
+/* For float linears, before packing: what they are scaled by, and whether they are master weights.
+ */
+static int scan_floats(struct packer *p, bool *exact)
 {
     const struct gguf_tensor *t = p->item->t;
     struct bench *b = &p->benches[0];
-    struct quant_absmean mean = {0};
-    float s = 0;
-    p->exact = true;
+    struct quant_absmean seen = {0};
     for (uint64_t row = 0; row < t->ne[1]; row++) {
         if (!read_floats(p, b, row))
             return atomic_load(&p->rc);
-        quant_absmean_add(&mean, b->floats, t->ne[0]);
-        for (size_t i = 0; i < t->ne[0]; i++) {
-            float x = fabsf(b->floats[i]);
-            if (x != 0.0f && s == 0.0f)
-                s = x;
-            p->exact = p->exact && (x == 0.0f || x == s);
-        }
+        quant_absmean_add(&seen, b->floats, t->ne[0]);
     }
-    p->scale = p->exact ? s : quant_absmean_scale(&mean);
+    *exact = quant_absmean_exact(&seen, &p->scale);
+    if (!*exact)
+        p->scale = quant_absmean_scale(&seen);
     return 0;
 }
 
@@ -245,20 +234,20 @@ static int find_scale(struct packer *p, const struct model *m)
 {
     const struct weights_item *it = p->item;
     const struct gguf_tensor *t = it->t;
+    bool exact = true;
     int rc = 0;
     p->scale = 0;
     if (t->type == QUANT_I2_S)
         rc = gguf_read(p->g, t, t->ne[0] * t->ne[1] / 4, &p->scale, sizeof p->scale, p->err);
     else if (!t->quant->ternary)
-        rc = scan_floats(p);
+        rc = scan_floats(p, &exact);
     if (rc == 0 && !isfinite(p->scale))
-        rc = trit_fail(p->err, TRIT_EFORMAT, "%s: tensor %s: its scale is not finite",
-                       gguf_path(p->g), t->name);
-    if (rc == 0 && !t->quant->ternary && !p->exact && !m->arch->absmean)
-        rc = trit_fail(p->err, TRIT_EUNSUPP,
-                       "%s: tensor %s: its %s values are not ternary, expected only -s, 0 and s; "
+        rc = gguf_fail(p->g, p->err, TRIT_EFORMAT, "tensor %s: its scale is not finite", t->name);
+    if (rc == 0 && !exact && !m->arch->absmean)
+        rc = gguf_fail(p->g, p->err, TRIT_EUNSUPP,
+                       "tensor %s: its %s values are not ternary, expected only -s, 0 and s; "
                        "this looks like an ordinary %s model, which tritd does not serve",
-                       gguf_path(p->g), t->name, t->quant->name, m->arch->name);
+                       t->name, t->quant->name, m->arch->name);
     return rc;
 }
 
@@ -268,8 +257,7 @@ static int apply_multiplier(struct packer *p)
     float by, *scales = (void *)(p->payload + it->scales_at);
     int rc = gguf_read(p->g, it->multiplier, 0, &by, sizeof by, p->err);
     if (rc == 0 && !isfinite(by))
-        rc = trit_fail(p->err, TRIT_EFORMAT, "%s: tensor %s is not finite", gguf_path(p->g),
-                       it->multiplier->name);
+        rc = gguf_fail(p->g, p->err, TRIT_EFORMAT, "tensor %s is not finite", it->multiplier->name);
     for (size_t i = 0; rc == 0 && i < it->scale_bytes / sizeof *scales; i++)
         scales[i] *= by;
     return rc;

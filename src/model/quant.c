@@ -319,10 +319,22 @@ int quant_i2s_trits(const uint8_t *codes, uint64_t total, uint64_t first, int8_t
 void quant_absmean_add(struct quant_absmean *a, const float *w, size_t n)
 {
     double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += fabs((double)w[i]);
+    for (size_t i = 0; i < n; i++) {
+        float size = fabsf(w[i]);
+        sum += (double)size;
+        if (a->size == 0.0f)
+            a->size = size;
+        a->uneven |= size != 0.0f && size != a->size;
+    }
     a->sum += sum;
     a->n += n;
+}
+
+bool quant_absmean_exact(const struct quant_absmean *a, float *scale)
+{
+    if (!a->uneven)
+        *scale = a->size;
+    return !a->uneven;
 }
 
 float quant_absmean_scale(const struct quant_absmean *a)
@@ -331,7 +343,8 @@ float quant_absmean_scale(const struct quant_absmean *a)
     return mean > 1e-5f ? mean : 1e-5f;
 }
 
-/* The reference multiplies by the reciprocal, in f32; a quotient would differ on ties. */
+/* The reference multiplies by the reciprocal, in f32; a quotient would differ on ties.  Scale 0
+ * means zeros: 0 * inf is no number, and no number is no trit but 0. */
 void quant_absmean_trits(float scale, const float *w, int8_t *trits, size_t n)
 {
     float inverse = 1.0f / scale;

@@ -39,6 +39,5 @@ uint64_t segment_header_sum(const struct segment_header *h);
 
 /* Read and check the header: ours, private to us, this version, whole, of the size it claims. */
 bool segment_check_header(int fd, struct segment_header *h);
-bool segment_read_header(const char *name, struct segment_header *h);
 
 #endif

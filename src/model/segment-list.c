@@ -37,17 +37,6 @@ bool segment_check_header(int fd, struct segment_header *h)
            h->payload_bytes < h->file_bytes;
 }
 
-bool segment_read_header(const char *name, struct segment_header *h)
-{
-    char path[SEGMENT_PATH_BYTES];
-    segment_path(name, "", path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    bool ok = fd >= 0 && segment_check_header(fd, h);
-    if (fd >= 0)
-        close(fd);
-    return ok;
-}
-
 /* Processes with a lock on this file, from /proc/locks; 0 where that cannot be read. */
 static unsigned count_users(const struct stat *st)
 {
@@ -94,10 +83,8 @@ static bool describe(const char *name, struct segment_info *info)
     } else {
         info->stale = !segment_check_header(fd, &h);
         info->users = count_users(&st);
-        if (!info->stale) {
-            info->layout = h.source.layout;
-            info->tables = h.source.tables;
-        }
+        if (!info->stale)
+            info->source = h.source;
     }
     close(fd);
     return true;

@@ -188,13 +188,9 @@ static bool known_digest(struct segment_source *src)
     if (segment_list(&list, &n, NULL) != 0)
         return false;
     for (size_t i = 0; i < n && !found; i++) {
-        struct segment_header h;
-        if (list[i].building || list[i].stale || !segment_read_header(list[i].name, &h))
-            continue;
-        if (same_identity(&h.source, src)) {
-            memcpy(src->digest, h.source.digest, sizeof src->digest);
-            found = true;
-        }
+        found = same_identity(&list[i].source, src);
+        if (found)
+            memcpy(src->digest, list[i].source.digest, sizeof src->digest);
     }
     mem_free(list);
     return found;

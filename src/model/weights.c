@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/arch.h"
+#include "model/gguf-private.h"
 #include "model/quant.h"
 
 /* ------------------------------------------------------------------ the graph's tensors, as data
@@ -96,19 +97,17 @@ static int find(struct planner *p, const char *name, uint64_t rows, uint64_t col
     const struct gguf_tensor *t = gguf_tensor(p->g, name);
     *out = t;
     if (!t)
-        return required ? trit_fail(p->err, TRIT_EFORMAT, "%s: tensor %s is missing",
-                                    gguf_path(p->g), name)
-                        : 0;
+        return required ? gguf_fail(p->g, p->err, TRIT_EFORMAT, "tensor %s is missing", name) : 0;
     p->n_used++;
     uint64_t got_rows = t->n_dims > 1 ? t->ne[1] : 1;
     if (t->n_dims > 2 || t->ne[0] != cols || got_rows != rows)
-        return trit_fail(p->err, TRIT_EFORMAT,
-                         "%s: tensor %s is [%" PRIu64 ", %" PRIu64 "], expected [%" PRIu64
-                         ", %" PRIu64 "]",
-                         gguf_path(p->g), name, t->ne[0], got_rows, cols, rows);
+        return gguf_fail(p->g, p->err, TRIT_EFORMAT,
+                         "tensor %s is [%" PRIu64 ", %" PRIu64 "], expected [%" PRIu64 ", %" PRIu64
+                         "]",
+                         name, t->ne[0], got_rows, cols, rows);
     if (!t->quant)
-        return trit_fail(p->err, TRIT_EUNSUPP, "%s: tensor %s has encoding %u, which is unknown",
-                         gguf_path(p->g), name, t->type);
+        return gguf_fail(p->g, p->err, TRIT_EUNSUPP, "tensor %s has encoding %u, which is unknown",
+                         name, t->type);
     return 0;
 }
 
@@ -152,8 +151,8 @@ static int add_vector(struct planner *p, const char *name, uint32_t n, bool requ
     if (rc || !t)
         return rc;
     if (!is_float(t->quant))
-        return trit_fail(p->err, TRIT_EUNSUPP, "%s: tensor %s is %s, expected F32, F16 or BF16",
-                         gguf_path(p->g), name, t->quant->name);
+        return gguf_fail(p->g, p->err, TRIT_EUNSUPP, "tensor %s is %s, expected F32, F16 or BF16",
+                         name, t->quant->name);
     return add(p, (struct weights_item){.t = t, .vector = dst, .bytes = n * sizeof(float)});
 }
 
@@ -168,9 +167,9 @@ static int add_table(struct planner *p, const char *name, bool required, struct 
     if (rc || !t)
         return rc;
     if (t->quant->ternary)
-        return trit_fail(p->err, TRIT_EUNSUPP,
-                         "%s: tensor %s is %s; ternary embeddings are not supported yet",
-                         gguf_path(p->g), name, t->quant->name);
+        return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
+                         "tensor %s is %s; ternary embeddings are not supported yet", name,
+                         t->quant->name);
     table_shape(table, p->opt->tables, hp->vocab, hp->dim);
     return add(p, (struct weights_item){.t = t,
                                         .table = table,
@@ -188,16 +187,16 @@ static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32
     if (rc)
         return rc;
     if (!t->quant->ternary && !is_float(t->quant))
-        return trit_fail(p->err, TRIT_EUNSUPP,
-                         "%s: tensor %s is %s, expected a ternary encoding (TQ1_0, TQ2_0, I2_S) or "
+        return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
+                         "tensor %s is %s, expected a ternary encoding (TQ1_0, TQ2_0, I2_S) or "
                          "floats that hold ternary values",
-                         gguf_path(p->g), name, t->quant->name);
+                         name, t->quant->name);
     snprintf(name, sizeof name, "%s.scale", stem);
     rc = find(p, name, 1, 1, false, &multiplier);
     if (rc)
         return rc;
     if (multiplier && multiplier->type != QUANT_F32)
-        return trit_fail(p->err, TRIT_EUNSUPP, "%s: tensor %s is not F32", gguf_path(p->g), name);
+        return gguf_fail(p->g, p->err, TRIT_EUNSUPP, "tensor %s is not F32", name);
     layout_shape(w, p->opt->layout, rows, cols, cols);
     return add(p, (struct weights_item){.t = t,
                                         .multiplier = multiplier,
@@ -236,9 +235,9 @@ static int refuse_leftover(struct planner *p)
         for (size_t k = 0; !used && k < p->plan->n; k++)
             used = p->plan->items[k].t == t || p->plan->items[k].multiplier == t;
         if (!used)
-            return trit_fail(p->err, TRIT_EUNSUPP,
-                             "%s: tensor %s has no place in the %s architecture", gguf_path(p->g),
-                             t->name, p->m->arch->name);
+            return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
+                             "tensor %s has no place in the %s architecture", t->name,
+                             p->m->arch->name);
     }
     return 0;
 }

@@ -286,21 +286,9 @@ static void put_delta(struct json_out *o, const char *role, const char *text, si
     json_close(o, '}');
 }
 
-void format_role_event(struct buf *out, const struct format_head *h, uint32_t index)
-{
-    struct json_out o = {.buf = out};
-    struct format_choice c = {.index = index};
-    begin_event(&o, h);
-    json_open(&o, '{');
-    json_key(&o, "index");
-    json_int(&o, index);
-    put_delta(&o, "assistant", "", 0);
-    put_logprobs_and_reason(&o, h, &c);
-    json_close(&o, '}');
-    end_event(&o, h);
-}
-
-void format_delta_event(struct buf *out, const struct format_head *h, const struct format_choice *c)
+/* role NULL: none. */
+static void choice_event(struct buf *out, const struct format_head *h,
+                         const struct format_choice *c, const char *role)
 {
     struct json_out o = {.buf = out};
     begin_event(&o, h);
@@ -309,7 +297,7 @@ void format_delta_event(struct buf *out, const struct format_head *h, const stru
     json_int(&o, c->index);
     if (h->chat) {
         /* The last delta of a choice is empty: it only brings the reason. */
-        put_delta(&o, NULL, c->finish_reason && c->len == 0 ? NULL : c->text, c->len);
+        put_delta(&o, role, c->finish_reason && c->len == 0 ? NULL : c->text, c->len);
     } else {
         json_key(&o, "text");
         json_strn(&o, c->text, c->len);
@@ -317,6 +305,17 @@ void format_delta_event(struct buf *out, const struct format_head *h, const stru
     put_logprobs_and_reason(&o, h, c);
     json_close(&o, '}');
     end_event(&o, h);
+}
+
+void format_role_event(struct buf *out, const struct format_head *h, uint32_t index)
+{
+    trit_assert(h->chat);
+    choice_event(out, h, &(struct format_choice){.index = index, .text = ""}, "assistant");
+}
+
+void format_delta_event(struct buf *out, const struct format_head *h, const struct format_choice *c)
+{
+    choice_event(out, h, c, NULL);
 }
 
 void format_usage_event(struct buf *out, const struct format_head *h, const struct format_usage *u)

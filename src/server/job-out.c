@@ -9,6 +9,8 @@
 #include "config.h"
 #include "server/job.h"
 
+#include <string.h>
+
 #include "base/base.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -330,7 +332,7 @@ void job_sum(const struct job *j, struct job_sum *sum)
         sum->first_seconds = j->t_first - j->t_start;
     sum->finish = FINISH_STOP;
     for (uint32_t i = 0; i < j->n_choices; i++)
-        if (j->choice[i].reason && j->choice[i].reason[0] == 'l')
+        if (j->choice[i].reason && strcmp(j->choice[i].reason, "length") == 0)
             sum->finish = FINISH_LENGTH;
     if (j->failed)
         sum->finish = finish_of(&j->problem);
