@@ -94,7 +94,7 @@ static const char help[] =
     "through the same engine the daemon uses.\n"
     "\n"
     "  --threads N       workers (default: what this process may use)\n"
-    "  --cpu SET         auto, scalar, avx2, avx512, neon (default auto)\n"
+    "  --cpu SET         auto, scalar, avx2, avx512, amx, neon (default auto)\n"
     "  --prompt N        prompt tokens for prefill (default 512)\n"
     "  --new N           tokens each stream generates for decode (default 32)\n"
     "  --streams LIST    streams together for decode (default 1,4,8,16)\n"

@@ -39,7 +39,8 @@ enum kernels_cpu {
     CPU_AVX512 = 1 << 1, /* F, BW, DQ, VL */
     CPU_AVX512_VNNI = 1 << 2,
     CPU_AVX512_VBMI = 1 << 3,
-    CPU_NEON_DOTPROD = 1 << 4, /* with FP16 conversions */
+    CPU_AMX_INT8 = 1 << 4,     /* matrix tiles that the kernel lets this process use */
+    CPU_NEON_DOTPROD = 1 << 5, /* with FP16 conversions */
 };
 
 /*
@@ -89,7 +90,7 @@ struct kv_span {
 };
 
 struct kernels {
-    const char *name;      /* "scalar", "avx2", "avx512", "avx512vbmi", "neon" */
+    const char *name;      /* "scalar", "avx2", "avx512", "avx512vbmi", "amx", "neon" */
     enum layout_id layout; /* the layout its `ternary` reads fastest; it reads only this one */
     uint32_t cpu;          /* features it needs */
 
@@ -168,7 +169,8 @@ struct kernels {
     size_t (*argmax)(const float *x, size_t n, float *max);
 };
 
-/* What this CPU has. */
+/* What this CPU has.  Asks the operating system for the use of matrix tiles where there are any:
+ * call it once before threads are started. */
 uint32_t kernels_cpu_detect(void);
 
 /*
@@ -182,7 +184,7 @@ const struct kernels *kernels_at(size_t i);
 
 /*
  * The mask that a --cpu word allows: "auto", "scalar", "avx2", "avx512" (with VNNI and VBMI where
- * there), "neon".  -TRIT_EINVAL for another word, -TRIT_EUNSUPP for a set this CPU lacks.
+ * there), "amx" (that and matrix tiles), "neon".  -TRIT_EINVAL for another word, -TRIT_EUNSUPP for a set this CPU lacks.
  */
 struct trit_error;
 int kernels_mask_parse(const char *word, uint32_t *mask, struct trit_error *err);

@@ -11,6 +11,8 @@
 #include <string.h>
 #ifdef __x86_64__
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #elif defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -23,7 +25,7 @@
 static const struct kernels *const ladder[] = {
     &kernels_scalar,
 #ifdef __x86_64__
-    &kernels_avx2,   &kernels_avx512, &kernels_avx512vbmi,
+    &kernels_avx2,   &kernels_avx512, &kernels_avx512vbmi, &kernels_amx,
 #endif
 #ifdef __aarch64__
     &kernels_neon,
@@ -44,10 +46,19 @@ static bool has(uint32_t reg, uint32_t bits)
     return (reg & bits) == bits;
 }
 
+/* Linux lets a process use the tiles when it asks (Documentation/arch/x86/xstate.rst).  Asking
+ * again is harmless; threads inherit the answer. */
+static bool tiles_permitted(void)
+{
+    const long request_xcomp_perm = 0x1023, xtiledata = 18;
+    return syscall(SYS_arch_prctl, request_xcomp_perm, xtiledata) == 0;
+}
+
 /* Intel SDM volume 2A, CPUID; volume 1, 13.3 (which bits of XCR0 each register set needs). */
 static uint32_t detect(void)
 {
-    const uint64_t xmm_ymm = 0x6, opmask_zmm = 0xe0;
+    const uint64_t xmm_ymm = 0x6, opmask_zmm = 0xe0, tiles = 0x60000;
+    const uint32_t amx_tile = 1 << 24, amx_int8 = 1 << 25; /* of EDX */
     uint32_t a, b, c, d, cpu = 0;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !has(c, bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C))
         return 0;
@@ -64,6 +75,8 @@ static uint32_t detect(void)
         cpu |= CPU_AVX512_VNNI;
     if (has(c, bit_AVX512VBMI))
         cpu |= CPU_AVX512_VBMI;
+    if (has(d, amx_tile | amx_int8) && (saved & tiles) == tiles && tiles_permitted())
+        cpu |= CPU_AMX_INT8;
     return cpu;
 }
 #elif defined(__aarch64__)
@@ -110,6 +123,8 @@ int kernels_mask_parse(const char *word, uint32_t *mask, struct trit_error *err)
         {"avx2", CPU_AVX2, CPU_AVX2},
         {"avx512", CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI,
          CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI},
+        {"amx", CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_AMX_INT8,
+         CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_AMX_INT8},
         {"neon", CPU_NEON_DOTPROD, CPU_NEON_DOTPROD},
     };
     uint32_t cpu = kernels_cpu_detect();
@@ -124,5 +139,5 @@ int kernels_mask_parse(const char *word, uint32_t *mask, struct trit_error *err)
         return 0;
     }
     return trit_fail(err, TRIT_EINVAL,
-                     "cpu: found \"%s\", expected auto, scalar, avx2, avx512 or neon", word);
+                     "cpu: found \"%s\", expected auto, scalar, avx2, avx512, amx or neon", word);
 }

@@ -12,8 +12,8 @@ libkernels_a_SOURCES = \
 	src/kernels/dispatch.c src/kernels/scalar.c
 KERNEL_VARIANTS =
 if ARCH_X86
-noinst_LIBRARIES += libkernels_avx2.a libkernels_avx512.a libkernels_vbmi.a
-KERNEL_VARIANTS += libkernels_avx2.a libkernels_avx512.a libkernels_vbmi.a
+noinst_LIBRARIES += libkernels_avx2.a libkernels_avx512.a libkernels_vbmi.a libkernels_amx.a
+KERNEL_VARIANTS += libkernels_amx.a libkernels_vbmi.a libkernels_avx512.a libkernels_avx2.a
 libkernels_avx2_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX2_CFLAGS)
 libkernels_avx2_a_SOURCES = \
 	src/kernels/x86_avx2.h src/kernels/x86_avx2.c src/kernels/x86_avx2_float.c
@@ -23,6 +23,8 @@ libkernels_avx512_a_SOURCES = \
 	src/kernels/x86_avx512_panel.c
 libkernels_vbmi_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS) -mavx512vbmi
 libkernels_vbmi_a_SOURCES = src/kernels/x86_avx512_vbmi.c
+libkernels_amx_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS) -mamx-tile -mamx-int8
+libkernels_amx_a_SOURCES = src/kernels/x86_amx.c
 endif
 if ARCH_ARM
 noinst_LIBRARIES += libkernels_neon.a

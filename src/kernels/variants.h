@@ -11,6 +11,7 @@ extern const struct kernels kernels_scalar;
 extern const struct kernels kernels_avx2;
 extern const struct kernels kernels_avx512;
 extern const struct kernels kernels_avx512vbmi;
+extern const struct kernels kernels_amx;
 extern const struct kernels kernels_neon;
 
 #endif

@@ -184,10 +184,11 @@ INLINE void unpack_t2(const uint8_t *block, __m512i *codes)
     codes[3] = _mm512_and_si512(_mm512_srli_epi16(x, 6), mask);
 }
 
-static void unpack_run_t2(const uint8_t *block, size_t n_vectors, __m512i *codes)
+static void unpack_run_t2(const uint8_t *block, size_t n_vectors, __m512i *codes,
+                          const uint8_t *soon)
 {
-    for (size_t i = 0; i < n_vectors; i += 4, block += 64) {
-        _mm_prefetch((const char *)block + PANEL_AHEAD, _MM_HINT_T1);
+    for (size_t i = 0; i < n_vectors; i += 4, block += 64, soon += 64) {
+        _mm_prefetch((const char *)soon, _MM_HINT_T1);
         unpack_t2(block, codes + i);
     }
 }

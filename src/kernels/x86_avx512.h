@@ -34,10 +34,14 @@ enum {
     PANEL_AHEAD = 4096,    /* the same for panels: the next stretch */
 };
 
+/* Unpack a run of whole blocks to n vectors; where `soon` points, as much will be wanted next. */
+typedef void avx512_unpack_run(const uint8_t *block, size_t n_vectors, __m512i *codes,
+                               const uint8_t *soon);
+
 /* How to read a layout; always a constant, so that the calls are inlined. */
 struct avx512_layout {
     void (*unpack)(const uint8_t *block, __m512i *codes);
-    void (*unpack_run)(const uint8_t *block, size_t n_vectors, __m512i *codes);
+    avx512_unpack_run *unpack_run;
     unsigned vectors; /* of a block */
     size_t block_bytes;
 };
@@ -47,6 +51,11 @@ void avx512_quantise(const struct linear *w, struct acts *a, size_t token, const
 void avx512_head_q8(float *out, size_t out_stride, const struct table *t, size_t row0, size_t row1,
                     const struct planes *x, size_t n_tokens);
 void avx512_head_split(struct planes *p, size_t token, const float *x, size_t n);
+
+/* x86_avx512_vbmi.c: the five-bit layout. */
+avx512_unpack_run avx512vbmi_unpack_run;
+void avx512vbmi_ternary(float *out, size_t out_stride, const struct linear *w, size_t tile0,
+                        size_t tile1, const struct acts *a, size_t n_tokens);
 
 /* x86_avx512_float.c */
 void avx512_head_f16(float *out, size_t out_stride, const struct table *t, size_t row0, size_t row1,
@@ -65,8 +74,7 @@ size_t avx512_argmax(const float *x, size_t n, float *max);
 /* x86_avx512_panel.c: tiles [tile0, tile1) for any number of tokens. */
 bool avx512_panel_fits(const struct linear *w);
 void avx512_panel(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
-                  const struct acts *a, size_t n_tokens,
-                  void (*unpack_run)(const uint8_t *block, size_t n_vectors, __m512i *codes));
+                  const struct acts *a, size_t n_tokens, avx512_unpack_run *unpack_run);
 
 /* The first min(n, 16) lanes. */
 INLINE __mmask16 avx512_lanes(size_t n)
@@ -91,6 +99,32 @@ INLINE __m512i avx512_acts4(const int8_t *q)
     int32_t four;
     __builtin_memcpy(&four, q, sizeof four);
     return _mm512_set1_epi32(four);
+}
+
+/* Transpose 16 x 16 words of 32 bits. */
+INLINE void avx512_transpose(__m512i r[16])
+{
+    __m512i t[16];
+    foreach (i, 8) {
+        t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+    }
+    foreach (i, 4) {
+        r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+        r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+        r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+        r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+    }
+    foreach (i, 4) {
+        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+    }
+    foreach (i, 8) {
+        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+    }
 }
 
 /* The rows of a tile that exist. */

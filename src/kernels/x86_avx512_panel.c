@@ -152,8 +152,7 @@ static void store(const struct panel *p, float *out, size_t out_stride)
 }
 
 void avx512_panel(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
-                  const struct acts *a, size_t n_tokens,
-                  void (*unpack_run)(const uint8_t *block, size_t n_vectors, __m512i *codes))
+                  const struct acts *a, size_t n_tokens, avx512_unpack_run *unpack_run)
 {
     struct panel p UNINITIALISED;
     p.w = w;
@@ -173,10 +172,11 @@ void avx512_panel(float *out, size_t out_stride, const struct linear *w, size_t 
                 }
             for (p.col = 0; p.col < cols; p.col += 4 * p.n_runs * p.run_len) {
                 next_stretch(&p);
-                for (unsigned r = 0; r < PANEL_TILES; r++)
-                    unpack_run(w->codes + tile_at(&p, r) * w->tile_bytes +
-                                   p.col / block_cols * block_bytes,
-                               p.n_runs * p.run_len, p.codes[r]);
+                for (unsigned r = 0; r < PANEL_TILES; r++) {
+                    const uint8_t *block = w->codes + tile_at(&p, r) * w->tile_bytes +
+                                           p.col / block_cols * block_bytes;
+                    unpack_run(block, p.n_runs * p.run_len, p.codes[r], block + PANEL_AHEAD);
+                }
                 pass_all(&p);
             }
             store(&p, out, out_stride);

@@ -46,21 +46,23 @@ INLINE void unpack_t5(const uint8_t *block, __m512i *codes)
     codes[2] = _mm512_permutexvar_epi8(fields, _mm512_load_si512(nines));
 }
 
-static void unpack_run_t5(const uint8_t *block, size_t n_vectors, __m512i *codes)
+void avx512vbmi_unpack_run(const uint8_t *block, size_t n_vectors, __m512i *codes,
+                           const uint8_t *soon)
 {
-    for (size_t i = 0; i < n_vectors; i += 3, block += 40) {
-        _mm_prefetch((const char *)block + PANEL_AHEAD, _MM_HINT_T1);
+    for (size_t i = 0; i < n_vectors; i += 3, block += 40, soon += 40) {
+        _mm_prefetch((const char *)soon, _MM_HINT_T1);
         unpack_t5(block, codes + i);
     }
 }
 
-static void ternary(float *out, size_t out_stride, const struct linear *w, size_t tile0,
-                    size_t tile1, const struct acts *a, size_t n_tokens)
+void avx512vbmi_ternary(float *out, size_t out_stride, const struct linear *w, size_t tile0,
+                        size_t tile1, const struct acts *a, size_t n_tokens)
 {
-    avx512_ternary(
-        out, out_stride, w, tile0, tile1, a, n_tokens,
-        (struct avx512_layout){
-            .unpack = unpack_t5, .unpack_run = unpack_run_t5, .vectors = 3, .block_bytes = 40});
+    avx512_ternary(out, out_stride, w, tile0, tile1, a, n_tokens,
+                   (struct avx512_layout){.unpack = unpack_t5,
+                                          .unpack_run = avx512vbmi_unpack_run,
+                                          .vectors = 3,
+                                          .block_bytes = 40});
 }
 
 const struct kernels kernels_avx512vbmi = {
@@ -68,7 +70,7 @@ const struct kernels kernels_avx512vbmi = {
     .layout = LAYOUT_T5,
     .cpu = CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI,
     .quantise = avx512_quantise,
-    .ternary = ternary,
+    .ternary = avx512vbmi_ternary,
     .head_f16 = avx512_head_f16,
     .head_q8 = avx512_head_q8,
     .head_split = avx512_head_split,

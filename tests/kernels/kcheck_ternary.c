@@ -157,6 +157,7 @@ static void ternary_cases(const struct kernels *k, enum layout_id layout)
         {47, 6912, 6912, 9}, {16, 8640, 8640, 4},   {20, 8640, 8640, 17}, {100, 64, 64, 7},
         {70, 100, 20, 11},   {31, 45, 15, 3},       {19, 36, 3, 10},      {96, 6912, 64, 2},
         {5, 9000, 9, 2},     {64, 1600, 1600, 128}, {35, 780, 780, 24},   {200, 128, 128, 1},
+        {50, 300, 300, 257}, {33, 2560, 2560, 300},  {90, 6912, 6912, 16},
     };
     for (size_t i = 0; i < ARRAY_LEN(shapes); i++)
         ternary_case(k, layout, shapes[i].rows, shapes[i].cols, shapes[i].group, shapes[i].tokens,

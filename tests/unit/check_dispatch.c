@@ -58,6 +58,8 @@ START_TEST(words)
         {"avx2", CPU_AVX2, CPU_AVX2},
         {"avx512", CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI,
          CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI},
+        {"amx", CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_AMX_INT8,
+         CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_AMX_INT8},
         {"neon", CPU_NEON_DOTPROD, CPU_NEON_DOTPROD},
     };
     for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
