@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * quantize.c - `trit-model quantize`: the ternary linears of a GGUF file in another encoding.
+ * quantize.c - `trit-model quantize`: the ternary linears of a GGUF file in another encoding, and
+ * its embedding and head where that is asked for.
  *
  * From one ternary encoding to another the trits stay what they are.  A matrix of floats that holds
  * only -s, 0 and s is taken as it is; any other is master weights and goes through absmean.  All
  * else in the file, metadata and tensors, is copied byte for byte, but for the number that says
- * which encoding the file has.
+ * which encoding the linears have.
  */
 #include "config.h"
 #include "tool.h"
@@ -30,6 +31,18 @@ static const struct {
 } types[] = {
     {"tq1_0", QUANT_TQ1_0, 36}, {"tq2_0", QUANT_TQ2_0, 37}, {"i2_s", QUANT_I2_S, 40},
 };
+
+/* What --embedding may say beside "keep".  A value as large as `limit` would come back infinite. */
+static const struct embedding {
+    const char *name;
+    uint32_t type;
+    float limit;
+    void (*write)(const float *x, void *dst, size_t n);
+} embeddings[] = {
+    {"f32",  QUANT_F32,  INFINITY,    quant_write_f32},
+    {"f16",  QUANT_F16,  65520,       quant_write_f16},
+    {"q8_0", QUANT_Q8_0, 127 * 65520, quant_write_q8_0},
+};
 // clang-format on
 
 struct job {
@@ -37,11 +50,12 @@ struct job {
     struct gguf_writer *w;
     const struct quant_info *to;
     uint32_t file_type;
-    bool master; /* floats that are not ternary may be master weights */
+    const struct embedding *embedding; /* NULL: it stays what it is */
+    bool master;                       /* floats that are not ternary may be master weights */
     struct trit_error *err;
     unsigned char *bytes; /* one piece, encoded */
     int8_t *trits;        /* and as trits, where the source has floats */
-    unsigned linears, absmean, rounded;
+    unsigned linears, absmean, rounded, tables;
     double worst; /* relative error of a scale that binary16 could not hold */
     uint64_t done;
 };
@@ -83,20 +97,60 @@ static int copy_metadata(struct job *j)
     return rc;
 }
 
-/* Does this tensor change?  Linears of types without a decoder are an error, not a copy. */
-static int wanted(const struct job *j, const struct gguf_tensor *t, bool *change)
+/* The token embedding, and the output head of a file that has one of its own. */
+static bool is_table(const struct gguf_tensor *t)
 {
-    *change = tool_is_linear(t);
-    if (!*change)
+    return t->n_dims == 2 &&
+           (strcmp(t->name, "token_embd.weight") == 0 || strcmp(t->name, "output.weight") == 0);
+}
+
+/* The encoding that a tensor is to have; NULL: its own. */
+static const struct quant_info *target(const struct job *j, const struct gguf_tensor *t)
+{
+    if (tool_is_linear(t))
+        return j->to;
+    return j->embedding && is_table(t) ? quant_find(j->embedding->type) : NULL;
+}
+
+/* Can it be made from what is there?  Types without a decoder are an error, not a copy. */
+static int check_source(const struct job *j, const struct gguf_tensor *t,
+                        const struct quant_info *to)
+{
+    if (!to)
         return t->quant ? 0
                         : trit_fail(j->err, TRIT_EUNSUPP,
                                     "%s: tensor %s: type %" PRIu32 " is not supported",
                                     gguf_path(j->g), t->name, t->type);
-    if (!t->quant || (!t->quant->ternary && t->quant->block_values > 1))
+    const char *found = t->quant ? t->quant->name : "an unknown type";
+    if (to->ternary && (!t->quant || (!t->quant->ternary && t->quant->block_values > 1)))
         return trit_fail(j->err, TRIT_EUNSUPP,
                          "%s: tensor %s: found %s, expected F32, F16, BF16, TQ1_0, TQ2_0 or I2_S",
-                         gguf_path(j->g), t->name, t->quant ? t->quant->name : "an unknown type");
+                         gguf_path(j->g), t->name, found);
+    if (!to->ternary && (!t->quant || t->quant->ternary))
+        return trit_fail(j->err, TRIT_EUNSUPP,
+                         "%s: tensor %s: found %s, expected F32, F16, BF16, Q8_0, Q6_K, Q4_0 or "
+                         "Q4_K",
+                         gguf_path(j->g), t->name, found);
     return 0;
+}
+
+/* Bytes of a tensor in its new encoding. */
+static int sized(const struct job *j, const struct gguf_tensor *t, const struct quant_info *to,
+                 uint64_t *bytes)
+{
+    int rc = quant_tensor_bytes(to, t->ne[1], t->ne[0], bytes);
+    if (rc == 0)
+        return 0;
+    if (!to->ternary)
+        return trit_fail(j->err, -rc,
+                         "%s: tensor %s: found rows of %" PRIu64 " values, expected a multiple of "
+                         "%" PRIu32 ", the block of %s; use --embedding f16 or keep",
+                         gguf_path(j->g), t->name, t->ne[0], to->block_values, to->name);
+    return trit_fail(j->err, -rc,
+                     "%s: tensor %s: %" PRIu64 " rows of %" PRIu64
+                     " values are not whole blocks of %s%s",
+                     gguf_path(j->g), t->name, t->ne[1], t->ne[0], to->name,
+                     to->block_bytes ? "; use --type i2_s" : "");
 }
 
 static int declare(struct job *j)
@@ -104,26 +158,25 @@ static int declare(struct job *j)
     int rc = 0;
     for (size_t i = 0; i < gguf_n_tensors(j->g) && rc == 0; i++) {
         const struct gguf_tensor *t = gguf_tensor_at(j->g, i);
+        const struct quant_info *to = target(j, t);
         uint64_t bytes = t->bytes;
-        bool change;
-        rc = wanted(j, t, &change);
-        if (rc == 0 && change) {
-            j->linears++;
-            rc = quant_tensor_bytes(j->to, t->ne[1], t->ne[0], &bytes);
-            if (rc)
-                rc = trit_fail(j->err, -rc,
-                               "%s: tensor %s: %" PRIu64 " rows of %" PRIu64
-                               " values are not whole blocks of %s%s",
-                               gguf_path(j->g), t->name, t->ne[1], t->ne[0], j->to->name,
-                               j->to->block_bytes ? "; use --type i2_s" : "");
-        }
+        rc = check_source(j, t, to);
+        if (rc == 0 && to)
+            rc = sized(j, t, to, &bytes);
         if (rc == 0)
-            gguf_write_tensor(j->w, t->name, t->n_dims, t->ne, change ? j->to->type : t->type,
-                              bytes);
+            gguf_write_tensor(j->w, t->name, t->n_dims, t->ne, to ? to->type : t->type, bytes);
+        j->linears += to && to->ternary;
+        j->tables += to && !to->ternary;
     }
     if (rc == 0 && j->linears == 0)
         rc = trit_fail(j->err, TRIT_EFORMAT,
                        "%s: no layer found: expected tensors such as blk.0.attn_q.weight",
+                       gguf_path(j->g));
+    const struct gguf_tensor *embedding = gguf_tensor(j->g, "token_embd.weight");
+    if (rc == 0 && j->embedding && !(embedding && is_table(embedding)))
+        rc = trit_fail(j->err, TRIT_EFORMAT,
+                       "%s: no embedding found: expected the matrix token_embd.weight; without "
+                       "--embedding the rest can be written",
                        gguf_path(j->g));
     return rc;
 }
@@ -244,7 +297,7 @@ static int write_piece(struct job *j, const struct tensor_reader *w, const int8_
     return gguf_write_data(j->w, j->bytes, len, j->err);
 }
 
-static int encode(struct job *j, struct tensor_reader *w)
+static int encode_linear(struct job *j, struct tensor_reader *w)
 {
     bool floats = !w->t->quant->ternary, one = floats || !j->to->block_bytes;
     struct plan p = {0};
@@ -265,6 +318,39 @@ static int encode(struct job *j, struct tensor_reader *w)
     return rc;
 }
 
+/* Value i of the piece is no number, or larger than the new encoding can say. */
+static int bad_value(struct job *j, const struct tensor_reader *w, size_t i)
+{
+    uint64_t row = (w->at + i) / w->t->ne[0], col = (w->at + i) % w->t->ne[0];
+    double found = (double)w->floats[i];
+    if (!isfinite(found))
+        return trit_fail(j->err, TRIT_EFORMAT,
+                         "%s: tensor %s: found %g at row %" PRIu64 ", column %" PRIu64
+                         ", expected a finite number",
+                         gguf_path(j->g), w->t->name, found, row, col);
+    return trit_fail(j->err, TRIT_EUNSUPP,
+                     "%s: tensor %s: found %g at row %" PRIu64 ", column %" PRIu64
+                     ", expected a size below %.0f, which %s can hold; use --embedding f32",
+                     gguf_path(j->g), w->t->name, found, row, col, (double)j->embedding->limit,
+                     quant_find(j->embedding->type)->name);
+}
+
+/* Rows are whole blocks, and so are pieces: no block sees the values of two rows. */
+static int encode_table(struct job *j, struct tensor_reader *w)
+{
+    const struct embedding *e = j->embedding;
+    const struct quant_info *to = quant_find(e->type);
+    int rc = 0;
+    while (rc == 0 && (rc = tensor_reader_next(w, j->err)) == 0 && w->n) {
+        for (size_t i = 0; i < w->n; i++)
+            if (!(fabsf(w->floats[i]) < e->limit))
+                return bad_value(j, w, i);
+        e->write(w->floats, j->bytes, w->n);
+        rc = gguf_write_data(j->w, j->bytes, w->n / to->block_values * to->block_bytes, j->err);
+    }
+    return rc;
+}
+
 static int write_tensors(struct job *j)
 {
     int rc = 0;
@@ -273,14 +359,15 @@ static int write_tensors(struct job *j)
         log_progress("writing %s  %.0f %%", t->name,
                      100.0 * (double)j->done / (double)gguf_file_bytes(j->g));
         j->done += t->bytes;
-        if (!tool_is_linear(t) || t->type == j->to->type) {
+        const struct quant_info *to = target(j, t);
+        if (!to || t->type == to->type) {
             rc = copy_tensor(j, t);
             continue;
         }
         struct tensor_reader w;
         rc = tensor_reader_open(&w, j->g, t, j->err);
         if (rc == 0) {
-            rc = encode(j, &w);
+            rc = to->ternary ? encode_linear(j, &w) : encode_table(j, &w);
             tensor_reader_close(&w);
         }
     }
@@ -298,7 +385,7 @@ static int quantize(struct job *j, const char *in, const char *out)
         (void)gguf_string(g, "general.architecture", &name, NULL);
         const struct arch *arch = arch_find(name.data, name.len);
         j->master = j->master || (arch && arch->absmean);
-        j->bytes = mem_zalloc(TENSOR_PIECE, 1);
+        j->bytes = mem_zalloc(TENSOR_PIECE, sizeof(float)); /* a table may become F32 */
         j->trits = mem_zalloc(TENSOR_PIECE, 1);
         if (!j->bytes || !j->trits)
             rc = trit_fail(j->err, TRIT_ENOMEM, "out of memory");
@@ -327,6 +414,9 @@ static void report(const struct job *j, const char *out)
     printf("%s: %u linear layers as %s", out, j->linears, j->to->name);
     if (j->absmean)
         printf(", %u of them rounded from master weights by absmean", j->absmean);
+    if (j->embedding)
+        printf("; the embedding%s as %s", j->tables > 1 ? " and the head" : "",
+               quant_find(j->embedding->type)->name);
     putchar('\n');
     if (j->worst > 0)
         printf("the binary16 scales of %s are off by at most %.2g of their value in %u layers; "
@@ -334,15 +424,27 @@ static void report(const struct job *j, const char *out)
                j->to->name, j->worst, j->rounded);
 }
 
+static bool choose_embedding(struct job *j, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(embeddings); i++)
+        if (strcmp(embeddings[i].name, name) == 0) {
+            j->embedding = &embeddings[i];
+            return true;
+        }
+    j->embedding = NULL;
+    return strcmp(name, "keep") == 0;
+}
+
 static int run(int argc, char **argv)
 {
     static const struct option options[] = {{"type", required_argument, NULL, 't'},
+                                            {"embedding", required_argument, NULL, 'e'},
                                             {"absmean", no_argument, NULL, 'a'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     struct trit_error err = {0};
     struct job j = {.err = &err};
-    for (int c; (c = getopt_long(argc, argv, "t:h", options, NULL)) != -1;)
+    for (int c; (c = getopt_long(argc, argv, "t:e:h", options, NULL)) != -1;)
         switch (c) {
         case 't':
             for (size_t i = 0; i < ARRAY_LEN(types); i++)
@@ -352,6 +454,11 @@ static int run(int argc, char **argv)
                 }
             if (!j.to)
                 return tool_usage(&tool_quantize, "--type %s: expected tq1_0, tq2_0 or i2_s",
+                                  optarg);
+            break;
+        case 'e':
+            if (!choose_embedding(&j, optarg))
+                return tool_usage(&tool_quantize, "--embedding %s: expected keep, f32, f16 or q8_0",
                                   optarg);
             break;
         case 'a':
@@ -374,22 +481,30 @@ static int run(int argc, char **argv)
 
 const struct tool_command tool_quantize = {
     "quantize", "write the ternary layers of a GGUF file in another encoding",
-    "Usage: trit-model quantize --type TYPE IN OUT\n"
+    "Usage: trit-model quantize --type TYPE [OPTIONS] IN OUT\n"
     "\n"
     "Re-encodes attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up and ffn_down of every "
-    "layer;\n"
-    "everything else is copied as it is.  Ternary weights stay exactly what they are.  F16, BF16\n"
-    "and F32 weights that are -s, 0 or s stay so too; others are rounded by absmean (BitNet "
-    "b1.58),\n"
-    "which is right for the master weights of a ternary model and for nothing else.\n"
+    "layer,\n"
+    "and with --embedding the embedding and the head; everything else is copied as it is.  "
+    "Ternary\n"
+    "weights stay exactly what they are.  F16, BF16 and F32 weights that are -s, 0 or s stay so "
+    "too;\n"
+    "others are rounded by absmean (BitNet b1.58), which is right for the master weights of a\n"
+    "ternary model and for nothing else.\n"
     "\n"
     "  -t, --type TYPE   tq1_0 (1.69 bits a weight), tq2_0 (2.06) or i2_s (2.0); the first two "
     "need\n"
     "                    rows that are a multiple of 256 and keep scales as binary16\n"
+    "  -e, --embedding TYPE\n"
+    "                    of token_embd, and of output where the file has that: keep (the "
+    "default),\n"
+    "                    f32, f16 or q8_0 (8.5 bits a value; needs rows that are a multiple of "
+    "32)\n"
     "      --absmean     floats are master weights of a ternary model, whatever the architecture\n"
     "  -h, --help        this text\n"
     "\n"
     "Examples:\n"
     "  trit-model quantize --type tq1_0 model.i2_s.gguf model.tq1_0.gguf\n"
-    "  trit-model quantize --type i2_s bf16-master.gguf ternary.gguf\n",
+    "  trit-model quantize --type i2_s bf16-master.gguf ternary.gguf\n"
+    "  trit-model quantize --type tq1_0 --embedding q8_0 f32-master.gguf small.gguf\n",
     run};

@@ -95,6 +95,15 @@ void quant_absmean_trits(float scale, const float *w, int8_t *trits, size_t n);
 void quant_write_tq1(const int8_t *trits, float scale, void *dst, size_t n);
 void quant_write_tq2(const int8_t *trits, float scale, void *dst, size_t n);
 void quant_write_i2s(const int8_t *trits, float scale, void *dst, size_t total);
+
+/*
+ * Writers of value encodings, which round.  F16: to nearest even.  Q8_0: as ggml's
+ * quantize_row_q8_0_ref, with a step of the largest of 32 values over 127; a value comes back
+ * within half a step, and what the step lost as a binary16.  Values must be finite; those of 65520
+ * (F16) or 127 * 65520 (Q8_0) and more come back infinite.
+ */
+void quant_write_f32(const float *x, void *dst, size_t n);
+void quant_write_f16(const float *x, void *dst, size_t n);
 void quant_write_q8_0(const float *x, void *dst, size_t n);
 
 #endif

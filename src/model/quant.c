@@ -411,6 +411,24 @@ void quant_write_i2s(const int8_t *trits, float scale, void *dst, size_t total)
     store16(p + 2, (uint16_t)(f32_to_bits(scale) >> 16));
 }
 
+void quant_write_f32(const float *x, void *dst, size_t n)
+{
+    uint8_t *p = dst;
+    for (size_t i = 0; i < n; i++, p += 4) {
+        store16(p, (uint16_t)f32_to_bits(x[i]));
+        store16(p + 2, (uint16_t)(f32_to_bits(x[i]) >> 16));
+    }
+}
+
+void quant_write_f16(const float *x, void *dst, size_t n)
+{
+    uint8_t *p = dst;
+    for (size_t i = 0; i < n; i++, p += 2)
+        store16(p, quant_f32_to_f16(x[i]));
+}
+
+/* The bytes of ggml's reference: the reciprocal of the step before that is rounded to binary16, and
+ * ties away from zero.  The clamp is for steps so small that their reciprocal is infinite. */
 void quant_write_q8_0(const float *x, void *dst, size_t n)
 {
     uint8_t *p = dst;
@@ -422,6 +440,6 @@ void quant_write_q8_0(const float *x, void *dst, size_t n)
         float d = max / 127.0f, inverse = d > 0 ? 1.0f / d : 0.0f;
         store16(p, quant_f32_to_f16(d));
         for (int j = 0; j < Q8_VALUES; j++)
-            p[2 + j] = (uint8_t)(int8_t)lrintf(fmaxf(-127.0f, fminf(127.0f, x[j] * inverse)));
+            p[2 + j] = (uint8_t)(int8_t)roundf(fmaxf(-127.0f, fminf(127.0f, x[j] * inverse)));
     }
 }

@@ -168,19 +168,72 @@ START_TEST(q8_0_blocks)
 }
 END_TEST
 
-START_TEST(q8_0_writer)
+/* The step is 1, so the values are what is rounded: ties go away from zero.  A block of zeros has
+ * the step 0, and a negative value may be the largest. */
+START_TEST(q8_0_writer_by_hand)
 {
-    float x[96], y[96];
+    static const float x[96] = {127.0f,      0.5f,    -0.5f,      2.5f,           -2.5f,
+                                0.49999997f, -126.5f, [64] = -64, [95] = 63.7465f};
+    static const signed char want[7] = {127, 1, -1, 3, -3, 0, -127};
     unsigned char b[3 * 34];
-    for (int i = 0; i < 96; i++)
-        x[i] = i >= 64 ? 0.0f : (float)(int)(rnd() % 2001) / 100.0f - 10.0f;
-    x[5] = 12.7f;
     quant_write_q8_0(x, b, 96);
-    quant_floats(info(QUANT_Q8_0), b, y, 96);
-    for (int i = 0; i < 96; i++) /* Half a step, and the rounding of the scale itself. */
-        ck_assert_msg(fabsf(x[i] - y[i]) <= 0.0501f + 0.0005f * fabsf(x[i]), "%d: %g %g", i,
-                      (double)x[i], (double)y[i]);
-    ck_assert_int_eq((signed char)b[2 + 5], 127);
+    ck_assert_uint_eq(b[0] | b[1] << 8, 0x3c00);
+    for (int i = 0; i < 32; i++)
+        ck_assert_int_eq((signed char)b[2 + i], i < 7 ? want[i] : 0);
+    for (int i = 0; i < 34; i++)
+        ck_assert_uint_eq(b[34 + i], 0);
+    /* 64 / 127 as a binary16 is 0x1.02p-1.  63.7465 is 126.497 steps before that rounding, which
+     * counts, and 126.505 behind it. */
+    ck_assert_uint_eq(b[68] | b[69] << 8, 0x3808);
+    ck_assert_int_eq((signed char)b[70], -127);
+    ck_assert_int_eq((signed char)b[101], 126);
+}
+END_TEST
+
+/*
+ * Random blocks of every size that a binary16 step can have: each value comes back within half a
+ * step and what rounding the step itself costs, which is next to nothing but for subnormal steps.
+ */
+START_TEST(q8_0_writer_stays_within_half_a_step)
+{
+    enum { BLOCKS = 2000 };
+    for (int k = 0; k < BLOCKS; k++) {
+        unsigned char b[34];
+        float x[32], y[32];
+        double max = 0;
+        for (int i = 0; i < 32; i++) {
+            x[i] = ldexpf((float)(int)rnd() - 0x1p30f, k % 46 - 53);
+            max = fmax(max, fabs((double)x[i]));
+        }
+        quant_write_q8_0(x, b, 32);
+        quant_floats(info(QUANT_Q8_0), b, y, 32);
+        double step = max / 127, kept = (double)quant_f16_to_f32((uint16_t)(b[0] | b[1] << 8));
+        ck_assert_msg(fabs(kept - step) <= fmax(step * 0x1.001p-11, 0x1p-25), "step %g of %g", kept,
+                      step);
+        for (int i = 0; i < 32; i++) {
+            int q = (signed char)b[2 + i];
+            double room = step * 0.5001 + abs(q) * fabs(kept - step);
+            ck_assert_msg(fabs((double)x[i] - (double)y[i]) <= room, "block %d, value %d: %g is %g",
+                          k, i, (double)x[i], (double)y[i]);
+        }
+    }
+}
+END_TEST
+
+/* The writers of plain floats are the inverses of the readers, byte for byte. */
+START_TEST(plain_float_writers)
+{
+    enum { N = 1000 };
+    static unsigned char b[4 * N], back[4 * N];
+    static float x[N];
+    for (size_t i = 0; i < sizeof b; i++)
+        b[i] = (unsigned char)(rnd() & (i % 2 ? 0xbf : 0xff)); /* No infinities or NaN. */
+    quant_floats(info(QUANT_F32), b, x, N);
+    quant_write_f32(x, back, N);
+    ck_assert_mem_eq(b, back, 4 * N);
+    quant_floats(info(QUANT_F16), b, x, N);
+    quant_write_f16(x, back, N);
+    ck_assert_mem_eq(b, back, 2 * N);
 }
 END_TEST
 
@@ -504,7 +557,9 @@ int main(void)
     tcase_add_test(values, f16_rounds_to_nearest_even);
     tcase_add_test(values, plain_floats);
     tcase_add_test(values, q8_0_blocks);
-    tcase_add_test(values, q8_0_writer);
+    tcase_add_test(values, q8_0_writer_by_hand);
+    tcase_add_test(values, q8_0_writer_stays_within_half_a_step);
+    tcase_add_test(values, plain_float_writers);
     tcase_add_test(values, q4_0_blocks);
     tcase_add_test(values, q6_k_blocks);
     tcase_add_test(values, q4_k_blocks);

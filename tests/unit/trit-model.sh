@@ -69,6 +69,7 @@ expect 2 'multiple of 256.*8640\|multiple of 256.*3200' "$tool" synth --shape 3b
 expect 2 'do not go together' "$tool" segments --clean --remove x
 expect 2 'expected IN and OUT' "$tool" quantize --type i2_s a
 expect 2 'type is missing' "$tool" quantize a b
+expect 2 'q4_0: expected keep, f32' "$tool" quantize --type i2_s --embedding q4_0 a b
 expect 1 'cannot create' "$tool" synth --shape tiny -o /nonexistent/x.gguf
 expect 1 'not a regular file' "$tool" synth --shape tiny -o /dev/null
 [ -e x.gguf ] && fail "a refused command left a file"
@@ -113,6 +114,72 @@ done
 expect 0 'output.weight' "$tool" inspect a.gguf
 expect 0 '"ternary_parameters":.*3145728' "$tool" inspect --json tq1_0.gguf
 expect 0 '"general.architecture":.*"bitnet-b1.58"' "$tool" inspect --json tq1_0.gguf
+
+# An embedding and a head of F32 become what synth itself makes of them in another encoding.
+for h in f32 f16 q8_0; do
+    expect 0 '' "$tool" synth --shape tiny --arch llama --head $h -o head-$h.gguf
+done
+for h in f32 f16 q8_0; do
+    expect 0 'TQ2_0; the embedding and the head as' "$tool" quantize --type tq2_0 --embedding $h \
+        head-f32.gguf x.gguf
+    same x.gguf head-$h.gguf
+    # F32 holds the values of all three; what was rounded once is not rounded again.
+    expect 0 '' "$tool" quantize --type tq2_0 --embedding f32 head-$h.gguf wide.gguf
+    expect 0 'token_embd.weight *F32 ' "$tool" inspect wide.gguf
+    expect 0 '' "$tool" quantize --type tq2_0 --embedding $h wide.gguf x.gguf
+    same x.gguf head-$h.gguf
+    expect 0 '' "$tool" quantize --type tq2_0 --embedding keep head-$h.gguf x.gguf
+    same x.gguf head-$h.gguf
+done
+expect 0 '28 linear layers as TQ1_0; the embedding as Q8_0' \
+    "$tool" quantize --type tq1_0 --embedding q8_0 f16.gguf x.gguf
+expect 0 'token_embd.weight *Q8_0 *512 x 256' "$tool" inspect x.gguf
+expect 0 ' 0 problems' "$tool" verify x.gguf
+rm -f x.gguf wide.gguf
+
+# What cannot be written is named.  An entry of the directory is the name, the number of dimensions,
+# two of them, the type.  Rows of 33 values are no blocks of 32, but any row can be F16.
+entry=$(($(grep -abo token_embd.weight head-f32.gguf | cut -d: -f1) + 17))
+# shellcheck disable=SC2317 # called by expect
+requantize()
+{
+    "$tool" quantize --type tq2_0 --embedding "$@"
+}
+cp head-f32.gguf bad.gguf
+poke bad.gguf $((entry + 4)) '\041\000'
+expect 1 'token_embd.weight: found rows of 33 values, expected a multiple of 32' \
+    requantize q8_0 bad.gguf y.gguf
+expect 0 '' requantize f16 bad.gguf x.gguf
+expect 0 'token_embd.weight *F16 *512 x 33 ' "$tool" inspect x.gguf
+cp head-f32.gguf bad.gguf
+poke bad.gguf $((entry + 20)) '\043'
+expect 1 'token_embd.weight: found TQ2_0, expected F32' requantize q8_0 bad.gguf y.gguf
+cp head-f32.gguf bad.gguf
+poke bad.gguf $((entry - 1)) s
+expect 1 'no embedding found: expected the matrix token_embd.weight' \
+    requantize q8_0 bad.gguf y.gguf
+
+# Row 1, column 3 of the embedding, the first tensor, becomes: the least value that F16 has no room
+# for, the least that Q8_0 has none for, no number.  The file ends with the last tensor's data.
+# shellcheck disable=SC2046
+set -- $("$tool" inspect --json head-f32.gguf | grep -o '"\(bytes\|offset\)":[^,]*' | tail -2 |
+    grep -o '[0-9]*')
+value=$(($(size head-f32.gguf) - $1 - $2 + 4 * (256 + 3)))
+cp head-f32.gguf bad.gguf
+poke bad.gguf $value '\000\360\177\107'
+expect 1 'found 65520 at row 1, column 3, expected a size below 65520, which F16' \
+    requantize f16 bad.gguf y.gguf
+expect 0 '' requantize q8_0 bad.gguf x.gguf
+expect 0 ' 0 problems' "$tool" verify x.gguf
+poke bad.gguf $value '\040\360\375\112'
+expect 1 'at row 1, column 3, expected a size below 8321040, which Q8_0' \
+    requantize q8_0 bad.gguf y.gguf
+expect 0 '' requantize f32 bad.gguf x.gguf
+poke bad.gguf $value '\000\000\300\177'
+expect 1 'found nan at row 1, column 3, expected a finite number' \
+    requantize q8_0 bad.gguf y.gguf
+[ -e y.gguf ] && fail "a refused embedding left a file"
+rm -f x.gguf head-*.gguf
 
 # Damage, named.  The file ends with blk.3.ffn_down and its last block: 64 bytes of codes, a scale,
 # and the padding, whose length follows from the file's.
