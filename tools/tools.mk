@@ -10,6 +10,9 @@ trit_model_LDADD = libmodel.a libformats.a libbase.a $(CJSON_LIBS) $(PCRE2_LIBS)
 	$(XXHASH_LIBS) -lm -lpthread
 endif
 
+# Perplexity, through a running tritd.  For those who judge models; it is not installed.
+dist_noinst_SCRIPTS = tools/trit-perplexity
+
 # Speed, measured.
 if FULL
 bin_PROGRAMS += trit-bench

@@ -79,6 +79,13 @@ int conf_load(int argc, char **argv, struct conf *c, enum conf_action *action,
 void conf_fini(struct conf *c);
 
 /*
+ * -TRIT_ENOENT where the built-in model is to be served and is not installed; *err says how to get
+ * one.  Not a part of conf_load(): a running daemon can read its configuration again after the file
+ * was removed.
+ */
+int conf_check_model(const struct conf *c, struct trit_error *err);
+
+/*
  * Call fn for every key that differs.  reloadable: the new value can be used without a restart.
  */
 typedef void (*conf_change_fn)(const char *key, const char *from, const char *to, bool reloadable,

@@ -48,9 +48,10 @@ static void print_key(FILE *out, const struct conf_key *key)
 
 void conf_help(FILE *out)
 {
-    fputs("Usage: tritd --model PATH [--KEY VALUE ...]\n"
+    fputs("Usage: tritd [--KEY VALUE ...]\n"
           "\n"
-          "Serves a ternary (BitNet b1.58) language model over an OpenAI-style HTTP API.\n"
+          "Serves a ternary (BitNet b1.58) language model over an OpenAI-style HTTP API; without\n"
+          "--model the small one that is installed with it.\n"
           "\n"
           "Every setting may stand on the command line as --KEY VALUE, or in a file as\n"
           "key = value; the command line wins. Defaults are in brackets. SIZE takes K, M, G, T.\n"
@@ -69,8 +70,10 @@ void conf_help(FILE *out)
           "  -h, --help                        This text.\n"
           "\n"
           "Examples:\n"
+          "  tritd\n"
+          "      Serve the built-in model on http://127.0.0.1:8080.\n"
           "  tritd --model bitnet.gguf\n"
-          "      Serve on http://127.0.0.1:8080 with everything chosen for this machine.\n"
+          "      Serve another one, with everything chosen for this machine.\n"
           "  tritd --model bitnet.gguf --host unix:/run/tritd/tritd.sock --threads 4\n"
           "      Only processes of this machine that may open the socket can ask.\n"
           "  tritd --config /etc/tritd/tritd.conf --check-config\n"

@@ -2,7 +2,8 @@
 /*
  * conf.c - the table of keys, and how a value is read and checked.
  *
- * A new key is one row here, one field in struct conf and one commented line in conf/tritd.conf.
+ * A new key is one row here, one field in struct conf and one commented line in
+ * conf/tritd.conf.in.  BUILTIN_MODEL, the path of the installed model, comes from the Makefile.
  *
  * Not here: the command line and the file (conf-read.c), printing (conf-print.c).
  */
@@ -13,6 +14,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "base/mem.h"
@@ -42,8 +44,8 @@
 
 // clang-format off
 const struct conf_key conf_keys[] = {
-    {TEXT("model", model, "", "PATH"), .group = "Model",
-     .help = "The GGUF file to serve. Required."},
+    {TEXT("model", model, BUILTIN_MODEL, "PATH"), .group = "Model",
+     .help = "The GGUF file to serve. The default is the built-in model."},
     {TEXT("alias", alias, "", "NAME"),
      .help = "The model's name in the API. Empty: the name in the file."},
     {COUNT("ctx", ctx, "0", 0, 1 << 20),
@@ -66,7 +68,7 @@ const struct conf_key conf_keys[] = {
      .help = "Threads that compute. 0: as many as affinity mask and CPU quota allow."},
     {SWITCH("pin", pin, "no"),
      .help = "Bind each of them to a processor. For a machine of one's own."},
-    {WORD("cpu", cpu, "auto", "auto|scalar|avx2|avx512|neon"),
+    {WORD("cpu", cpu, "auto", "auto|scalar|avx2|avx512|amx|neon"),
      .help = "Instruction sets the kernels may use."},
     {SIZE("kv-bytes", kv_bytes, "0", 0, TIB, "SIZE"),
      .help = "Memory for keys and values. 0: 8 full contexts, at most a quarter of the memory."},
@@ -354,6 +356,16 @@ int conf_load(int argc, char **argv, struct conf *c, enum conf_action *action,
     if (rc != 0)
         conf_fini(c);
     return rc;
+}
+
+int conf_check_model(const struct conf *c, struct trit_error *err)
+{
+    if (strcmp(c->model, BUILTIN_MODEL) != 0 || access(c->model, F_OK) == 0 || errno != ENOENT)
+        return 0;
+    return trit_fail(err, TRIT_ENOENT,
+                     "model: the built-in one, %s, is not there; \"make install\" puts it there, "
+                     "--model PATH names another",
+                     c->model);
 }
 
 void conf_fini(struct conf *c)

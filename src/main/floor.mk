@@ -2,6 +2,7 @@
 if FULL
 # All of this floor but main(), so that tests can link it.
 noinst_LIBRARIES += libmain.a
+libmain_a_CPPFLAGS = $(AM_CPPFLAGS) -DBUILTIN_MODEL='"$(modelsdir)/$(BUILTIN_MODEL)"'
 libmain_a_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 libmain_a_SOURCES = \
 	include/main/conf.h src/main/conf.c \
@@ -11,6 +12,9 @@ libmain_a_SOURCES = \
 	include/main/plan.h src/main/plan.c \
 	include/main/version.h src/main/version.c
 
+# conf.c has the path of the built-in model, which follows the prefix.
+src/main/libmain_a-conf.$(OBJEXT): Makefile
+
 sbin_PROGRAMS += tritd
 tritd_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 tritd_SOURCES = src/main/main.c
@@ -19,9 +23,12 @@ tritd_LDADD = libmain.a libserver.a libengine.a libkernels.a $(KERNEL_VARIANTS) 
 	$(XXHASH_LIBS) -lm -lpthread
 
 # Paths are put in by make, not by configure, so that `make prefix=...` works and no ${prefix} ever
-# stands in a unit file.
+# stands in an installed file.
 SUBSTITUTE = $(AM_V_GEN)$(MKDIR_P) $(@D) && $(SED) -e 's|@sbindir[@]|$(sbindir)|g' \
-	-e 's|@sysconfdir[@]|$(sysconfdir)|g' -e 's|@docdir[@]|$(docdir)|g'
+	-e 's|@sysconfdir[@]|$(sysconfdir)|g' -e 's|@docdir[@]|$(docdir)|g' \
+	-e 's|@modelsdir[@]|$(modelsdir)|g' -e 's|@BUILTIN_MODEL[@]|$(BUILTIN_MODEL)|g'
+conf/tritd.conf: conf/tritd.conf.in Makefile
+	$(SUBSTITUTE) $(srcdir)/conf/tritd.conf.in >$@.new && mv $@.new $@
 systemd/tritd.service: systemd/tritd.service.in Makefile
 	$(SUBSTITUTE) $(srcdir)/systemd/tritd.service.in >$@.new && mv $@.new $@
 systemd/tritd.socket: systemd/tritd.socket.in Makefile
@@ -37,33 +44,30 @@ dist_sysusers_DATA = systemd/tritd.conf
 dist_doc_DATA = README.md LICENSE CONTRIBUTING.md
 pagesdir = $(docdir)/doc
 dist_pages_DATA = doc/api.md doc/exactness.md doc/performance.md
-modelsdir = $(datadir)/tritd/models
+modelsdir = $(pkgdatadir)/models
+if HAVE_BUILTIN_MODEL
+dist_models_DATA = models/$(BUILTIN_MODEL) models/README.md
+endif
 tritdconfdir = $(sysconfdir)/tritd
-CLEANFILES += systemd/tritd.service systemd/tritd.socket
+noinst_DATA = conf/tritd.conf
+CLEANFILES += conf/tritd.conf systemd/tritd.service systemd/tritd.socket
 
 # The operator's file is never overwritten, and only removed while it is still ours word for word.
-# The built-in models travel as whatever models/ holds.
 install-data-local:
-	$(MKDIR_P) "$(DESTDIR)$(tritdconfdir)" "$(DESTDIR)$(modelsdir)"
+	$(MKDIR_P) "$(DESTDIR)$(tritdconfdir)"
 	@if test -e "$(DESTDIR)$(tritdconfdir)/tritd.conf"; then \
 	  echo "keeping $(DESTDIR)$(tritdconfdir)/tritd.conf"; \
-	  $(INSTALL_DATA) $(srcdir)/conf/tritd.conf "$(DESTDIR)$(tritdconfdir)/tritd.conf.new"; \
+	  $(INSTALL_DATA) conf/tritd.conf "$(DESTDIR)$(tritdconfdir)/tritd.conf.new"; \
 	else \
-	  $(INSTALL_DATA) $(srcdir)/conf/tritd.conf "$(DESTDIR)$(tritdconfdir)/tritd.conf"; \
+	  $(INSTALL_DATA) conf/tritd.conf "$(DESTDIR)$(tritdconfdir)/tritd.conf"; \
 	fi
-	@for m in $(srcdir)/models/*.gguf; do \
-	  test ! -f "$$m" || $(INSTALL_DATA) "$$m" "$(DESTDIR)$(modelsdir)" || exit 1; \
-	done
 
-uninstall-local:
+uninstall-hook:
 	@for f in tritd.conf tritd.conf.new; do \
-	  if cmp -s $(srcdir)/conf/tritd.conf "$(DESTDIR)$(tritdconfdir)/$$f"; then \
+	  if cmp -s conf/tritd.conf "$(DESTDIR)$(tritdconfdir)/$$f"; then \
 	    rm -f "$(DESTDIR)$(tritdconfdir)/$$f"; \
 	  fi; \
 	done
-	@for m in $(srcdir)/models/*.gguf; do \
-	  rm -f "$(DESTDIR)$(modelsdir)/$${m##*/}"; \
-	done
-	-rmdir "$(DESTDIR)$(tritdconfdir)" "$(DESTDIR)$(modelsdir)" 2>/dev/null
+	-rmdir "$(DESTDIR)$(tritdconfdir)" "$(DESTDIR)$(modelsdir)" "$(DESTDIR)$(pkgdatadir)" 2>/dev/null
 endif
-EXTRA_DIST += conf/tritd.conf systemd/tritd.service.in systemd/tritd.socket.in .ci/run
+EXTRA_DIST += conf/tritd.conf.in systemd/tritd.service.in systemd/tritd.socket.in .ci/run

@@ -300,6 +300,8 @@ static int serve(struct app *app, struct trit_error *err)
     const struct conf *c = &app->conf;
     uint32_t mask;
     int rc = kernels_mask_parse(c->cpu, &mask, err);
+    if (rc == 0)
+        rc = conf_check_model(c, err);
     if (rc != 0)
         return rc;
     app->kernels = kernels_pick(mask);

@@ -30,7 +30,9 @@ refused "bad.conf:3: unknown key \"prot\", did you mean \"port\"" --config "$wor
 printf 'model = x.gguf\nthreads = many\n' >"$work/bad.conf"
 refused "bad.conf:2: threads: found \"many\", expected a whole number" --check-config \
     --config "$work/bad.conf"
-refused "model: found nothing" --port 0
+refused "model: found nothing" --port 0 --model ""
+built_in=$(sed -n 's/^#model = //p' conf/tritd.conf)
+[ -e "$built_in" ] || refused "model: the built-in one, $built_in, is not there" --port 0
 refused "kv-type.*not available yet" --model "$model" --kv-type q8
 refused "allow-remote = yes" --model "$model" --host 0.0.0.0
 refused "unknown option, did you mean --model" --modle "$model"

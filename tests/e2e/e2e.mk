@@ -14,7 +14,8 @@ E2E_TESTS = \
 	tests/e2e/g-drain.sh \
 	tests/e2e/h-segments.sh \
 	tests/e2e/i-systemd.sh \
-	tests/e2e/j-client.sh
+	tests/e2e/j-client.sh \
+	tests/e2e/k-builtin.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -35,6 +36,8 @@ EXTRA_DIST += \
 	tests/e2e/e-disconnect.sh tests/e2e/e-disconnect.mjs \
 	tests/e2e/f-bad-requests.sh tests/e2e/f-bad-requests.mjs \
 	tests/e2e/g-drain.sh tests/e2e/g-drain.mjs \
-	tests/e2e/h-segments.sh tests/e2e/i-systemd.sh tests/e2e/j-client.sh
+	tests/e2e/h-segments.sh tests/e2e/i-systemd.sh tests/e2e/j-client.sh \
+	tests/e2e/k-builtin.sh tests/e2e/k-builtin.mjs tests/e2e/k-builtin.txt \
+	tests/e2e/k-builtin.txt.license
 .PHONY: clean-e2e
 .PHONY: check-e2e
