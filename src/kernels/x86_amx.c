@@ -10,8 +10,8 @@
  *   ternary:  sums[token][row] += acts[token][64 inputs] * codes[64 inputs][row]
  *   head_q8:  sums[row][token] += table[row][64 inputs] * planes[64 inputs][token]
  *
- * With few tokens, or several scales a row, vpdpbusd is no worse, so those calls go to AVX-512, as
- * does everything that is not a product.  All integers are exact, hence the same.
+ * With few tokens vpdpbusd is no worse, so those calls go to AVX-512, as does everything that is
+ * not a product.  All integers are exact, hence the same.
  *
  * The tiles are configured on entry and released on return, so that a thread that waits leaves
  * nothing to be saved.
@@ -65,14 +65,16 @@ static void configure(const uint8_t rows[8])
  */
 struct product {
     uint8_t codes[VECTORS * 64] ALIGNED; /* [tiles][stretch][64] */
-    int32_t sums[BLOCKS][4][TILE_INTS] ALIGNED;
+    int32_t sums[BLOCKS][4 * TILE_INTS] ALIGNED;
+    float y[BLOCKS][4 * TILE_INTS] ALIGNED; /* with several scales a row: the groups so far */
     const struct linear *w;
     const struct acts *a;
     unsigned tiles;
     size_t tile, tile_end; /* the weight tiles under way, and the end of the call's */
     size_t first, n;       /* the tokens under way, at most BLOCKS blocks */
     size_t block, n_blocks;
-    size_t stretch; /* vectors of a weight tile unpacked at a time: a multiple of 16 and of 3 */
+    size_t stretch; /* vectors of a weight tile unpacked at a time: whole operands and whole blocks,
+                       or whole groups */
 };
 
 /* Vector v of weight tile i in the panel. */
@@ -86,26 +88,34 @@ static size_t block_start(const struct product *p, size_t b)
     return p->first + MIN(b * p->block, p->n - p->block);
 }
 
-INLINE void load_sums(int32_t sums[4][TILE_INTS])
+INLINE void load_sums(const int32_t *sums)
 {
-    _tile_loadd(0, sums[0], 64);
-    _tile_loadd(1, sums[1], 64);
-    _tile_loadd(2, sums[2], 64);
-    _tile_loadd(3, sums[3], 64);
+    _tile_loadd(0, sums, 64);
+    _tile_loadd(1, sums + 1 * TILE_INTS, 64);
+    _tile_loadd(2, sums + 2 * TILE_INTS, 64);
+    _tile_loadd(3, sums + 3 * TILE_INTS, 64);
 }
 
-INLINE void store_sums(int32_t sums[4][TILE_INTS])
+INLINE void store_sums(int32_t *sums)
 {
-    _tile_stored(0, sums[0], 64);
-    _tile_stored(1, sums[1], 64);
-    _tile_stored(2, sums[2], 64);
-    _tile_stored(3, sums[3], 64);
+    _tile_stored(0, sums, 64);
+    _tile_stored(1, sums + 1 * TILE_INTS, 64);
+    _tile_stored(2, sums + 2 * TILE_INTS, 64);
+    _tile_stored(3, sums + 3 * TILE_INTS, 64);
+}
+
+INLINE void zero_sums(void)
+{
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
 }
 
 /* Up to 16 tokens by four weight tiles: sums of weight tile i in tile i. */
-static void narrow_pass(const struct product *p, const int8_t *q, size_t vectors)
+static void narrow_pass(const struct product *p, const int8_t *q, size_t v, size_t vectors)
 {
-    for (size_t v = 0; v < vectors; v += SIDE, q += DEPTH) {
+    for (size_t end = v + vectors; v < end; v += SIDE, q += DEPTH) {
         _tile_loadd(4, q, p->a->q_stride);
         _tile_loadd(6, codes_at(p, 0, v), 64);
         _tile_dpbsud(0, 4, 6);
@@ -120,10 +130,10 @@ static void narrow_pass(const struct product *p, const int8_t *q, size_t vectors
 
 /* 17 to 32 tokens by two weight tiles: sums of weight tile i in tile i, those of the tokens from
  * the 17th on in tile 2 + i. */
-static void wide_pass(const struct product *p, const int8_t *q, size_t vectors)
+static void wide_pass(const struct product *p, const int8_t *q, size_t v, size_t vectors)
 {
     const int8_t *lower = q + SIDE * p->a->q_stride;
-    for (size_t v = 0; v < vectors; v += SIDE, q += DEPTH, lower += DEPTH) {
+    for (size_t end = v + vectors; v < end; v += SIDE, q += DEPTH, lower += DEPTH) {
         _tile_loadd(4, q, p->a->q_stride);
         _tile_loadd(5, lower, p->a->q_stride);
         _tile_loadd(6, codes_at(p, 0, v), 64);
@@ -133,6 +143,15 @@ static void wide_pass(const struct product *p, const int8_t *q, size_t vectors)
         _tile_dpbsud(2, 5, 6);
         _tile_dpbsud(3, 5, 7);
     }
+}
+
+/* Vectors [v, v + vectors) of the panel by the activations that begin at q. */
+static void pass(const struct product *p, const int8_t *q, size_t v, size_t vectors)
+{
+    if (p->tiles == 4)
+        narrow_pass(p, q, v, vectors);
+    else
+        wide_pass(p, q, v, vectors);
 }
 
 /* Unpack vectors [at, at + n) of the weight tiles under way; returns n rounded up to whole
@@ -164,25 +183,64 @@ static void accumulate(struct product *p)
         bool begins = v == 0, ends = v + p->stretch >= vectors;
         for (size_t b = 0; b < p->n_blocks; b++) {
             const int8_t *q = p->a->q + block_start(p, b) * p->a->q_stride + 4 * v;
-            if (begins) {
-                _tile_zero(0);
-                _tile_zero(1);
-                _tile_zero(2);
-                _tile_zero(3);
-            } else if (p->n_blocks > 1) {
+            if (begins)
+                zero_sums();
+            else if (p->n_blocks > 1)
                 load_sums(p->sums[b]);
-            }
-            if (p->tiles == 4)
-                narrow_pass(p, q, n);
-            else
-                wide_pass(p, q, n);
+            pass(p, q, 0, n);
             if (ends || p->n_blocks > 1)
                 store_sums(p->sums[b]);
         }
     }
 }
 
-/* Sums to outputs, as kernels.h defines them for one scale a row. */
+/* Where token t of a block has its 16 sums of weight tile i: see narrow_pass and wide_pass. */
+INLINE size_t sums_at(unsigned i, size_t t)
+{
+    return (i + t / SIDE * 2) * TILE_INTS + t % SIDE * 16;
+}
+
+/* The sums of a block for one group become a term of y, as kernels.h defines it. */
+static void add_group(struct product *p, size_t b, size_t group)
+{
+    const struct acts *a = p->a;
+    size_t n_groups = p->w->n_groups, token = block_start(p, b);
+    for (unsigned i = 0; i < p->tiles; i++) {
+        __m512 scales = avx512_scales(p->w, MIN(p->tile + i, p->tile_end - 1), group);
+        for (size_t t = 0; t < p->block; t++) {
+            size_t at = (token + t) * n_groups + group;
+            float *y = p->y[b] + sums_at(i, t);
+            __m512i sum = _mm512_load_si512(p->sums[b] + sums_at(i, t));
+            sum = _mm512_sub_epi32(sum, _mm512_set1_epi32(a->sum[at]));
+            __m512 factor = _mm512_mul_ps(scales, _mm512_set1_ps(a->step[at]));
+            __m512 so_far = group ? _mm512_load_ps(y) : _mm512_setzero_ps();
+            _mm512_store_ps(y, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, so_far));
+        }
+    }
+}
+
+/* The same as accumulate() for several scales a row.  What pads a group in the layout is skipped.
+ */
+static void accumulate_groups(struct product *p)
+{
+    const struct linear *w = p->w;
+    size_t group_vectors = w->group_pad / 4, vectors = layout_acts(w) / 4;
+    for (size_t v = 0; v < vectors; v += p->stretch) {
+        size_t n = MIN(p->stretch, vectors - v);
+        unpack(p, v, n);
+        for (size_t b = 0; b < p->n_blocks; b++) {
+            const int8_t *q = p->a->q + block_start(p, b) * p->a->q_stride + 4 * v;
+            for (size_t g = 0; g < n; g += group_vectors) {
+                zero_sums();
+                pass(p, q + 4 * g, g, w->group / 4);
+                store_sums(p->sums[b]);
+                add_group(p, b, (v + g) / group_vectors);
+            }
+        }
+    }
+}
+
+/* Sums to outputs, as kernels.h defines them. */
 static void deliver(const struct product *p, float *out, size_t out_stride)
 {
     const struct acts *a = p->a;
@@ -193,30 +251,42 @@ static void deliver(const struct product *p, float *out, size_t out_stride)
             size_t token = block_start(p, b);
             float *dst = out + token * out_stride + (p->tile + i) * LAYOUT_TILE;
             for (size_t t = 0; t < p->block; t++, token++, dst += out_stride) {
-                const int32_t *sum = p->sums[b][i + t / SIDE * 2] + t % SIDE * 16;
-                __m512i less = _mm512_set1_epi32(a->sum[token]);
-                __m512 y = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_load_si512(sum), less));
-                __m512 factor = _mm512_mul_ps(scales, _mm512_set1_ps(a->step[token]));
-                _mm512_mask_storeu_ps(dst, rows, _mm512_mul_ps(y, factor));
+                __m512 y = _mm512_load_ps(p->y[b] + sums_at(i, t));
+                if (p->w->n_groups == 1) {
+                    __m512i sum = _mm512_load_si512(p->sums[b] + sums_at(i, t));
+                    sum = _mm512_sub_epi32(sum, _mm512_set1_epi32(a->sum[token]));
+                    __m512 factor = _mm512_mul_ps(scales, _mm512_set1_ps(a->step[token]));
+                    y = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), factor);
+                }
+                _mm512_mask_storeu_ps(dst, rows, y);
             }
         }
     }
 }
 
+/* Vectors of a weight tile to unpack at a time; 0: the layer is not cut as tiles need it. */
+static size_t stretch_of(const struct linear *w, unsigned tiles)
+{
+    size_t most = VECTORS / tiles, group_vectors = w->group_pad / 4;
+    if (w->n_groups == 1)
+        return most;
+    return w->group % DEPTH == 0 ? most / group_vectors * group_vectors : 0;
+}
+
 static void ternary(float *out, size_t out_stride, const struct linear *w, size_t tile0,
                     size_t tile1, const struct acts *a, size_t n_tokens)
 {
-    if (n_tokens < LEAST_TOKENS || w->n_groups > 1) {
-        avx512vbmi_ternary(out, out_stride, w, tile0, tile1, a, n_tokens);
-        return;
-    }
     struct product p UNINITIALISED;
     p.w = w;
     p.a = a;
     p.tile_end = tile1;
     p.block = even_share(n_tokens, BLOCK_TOKENS);
     p.tiles = p.block <= SIDE ? 4 : 2;
-    p.stretch = VECTORS / p.tiles;
+    p.stretch = stretch_of(w, p.tiles);
+    if (n_tokens < LEAST_TOKENS || p.stretch == 0) {
+        avx512vbmi_ternary(out, out_stride, w, tile0, tile1, a, n_tokens);
+        return;
+    }
     uint8_t upper = (uint8_t)MIN(p.block, SIDE), lower = (uint8_t)(p.block - upper);
     if (p.tiles == 4)
         configure((const uint8_t[]){upper, upper, upper, upper, upper, 0, SIDE, SIDE});
@@ -230,7 +300,10 @@ static void ternary(float *out, size_t out_stride, const struct linear *w, size_
         }
         p.n_blocks = (p.n + p.block - 1) / p.block;
         for (p.tile = tile0; p.tile < tile1; p.tile += p.tiles) {
-            accumulate(&p);
+            if (w->n_groups == 1)
+                accumulate(&p);
+            else
+                accumulate_groups(&p);
             deliver(&p, out, out_stride);
         }
     }
@@ -242,7 +315,7 @@ static void ternary(float *out, size_t out_stride, const struct linear *w, size_
 struct head {
     int32_t hi[HEAD_COLS / 4][SIDE] ALIGNED; /* four inputs of each token, side by side */
     int32_t lo[HEAD_COLS / 4][SIDE] ALIGNED;
-    int32_t sums[HEAD_GROUPS][4][TILE_INTS] ALIGNED; /* rows' first and second half: hi, lo */
+    int32_t sums[HEAD_GROUPS][4 * TILE_INTS] ALIGNED; /* hi, lo; then of the rows' second half */
 };
 
 /* Columns [col, col + n) of a plane of up to 16 tokens as an operand; missing tokens are zero. */
@@ -305,14 +378,10 @@ static void head_block(float *out, size_t out_stride, const struct table *t, con
         interleave(h.hi, x->hi + at, x->stride, col, n, n_tokens);
         interleave(h.lo, x->lo + at, x->stride, col, n, n_tokens);
         for (size_t g = 0; g < groups; g++) {
-            if (col == 0) {
-                _tile_zero(0);
-                _tile_zero(1);
-                _tile_zero(2);
-                _tile_zero(3);
-            } else {
+            if (col == 0)
+                zero_sums();
+            else
                 load_sums(h.sums[g]);
-            }
             head_pass(&h, data + rows[g] * t->stride + col, t->stride, n);
             store_sums(h.sums[g]);
         }
@@ -321,8 +390,9 @@ static void head_block(float *out, size_t out_stride, const struct table *t, con
     for (size_t g = 0; g < groups; g++)
         for (size_t half = 0; half < 2; half++) {
             size_t row = rows[g] + half * SIDE;
-            head_deliver(out + token * out_stride + row, out_stride, h.sums[g][2 * half],
-                         h.sums[g][2 * half + 1], t->scales + row, steps, n_tokens);
+            const int32_t *hi = h.sums[g] + 2 * half * TILE_INTS;
+            head_deliver(out + token * out_stride + row, out_stride, hi, hi + TILE_INTS,
+                         t->scales + row, steps, n_tokens);
         }
 }
 
