@@ -46,7 +46,7 @@ pagesdir = $(docdir)/doc
 dist_pages_DATA = doc/api.md doc/exactness.md doc/performance.md
 modelsdir = $(pkgdatadir)/models
 if HAVE_BUILTIN_MODEL
-dist_models_DATA = models/$(BUILTIN_MODEL) models/README.md
+dist_models_DATA = models/$(BUILTIN_MODEL) models/README.md models/loss.svg
 endif
 tritdconfdir = $(sysconfdir)/tritd
 noinst_DATA = conf/tritd.conf
