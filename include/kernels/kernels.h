@@ -184,7 +184,8 @@ const struct kernels *kernels_at(size_t i);
 
 /*
  * The mask that a --cpu word allows: "auto", "scalar", "avx2", "avx512" (with VNNI and VBMI where
- * there), "amx" (that and matrix tiles), "neon".  -TRIT_EINVAL for another word, -TRIT_EUNSUPP for a set this CPU lacks.
+ * there), "amx" (all that and matrix tiles), "neon".  -TRIT_EINVAL for another word, -TRIT_EUNSUPP
+ * for a set this CPU lacks.
  */
 struct trit_error;
 int kernels_mask_parse(const char *word, uint32_t *mask, struct trit_error *err);

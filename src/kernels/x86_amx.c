@@ -264,6 +264,12 @@ static void deliver(const struct product *p, float *out, size_t out_stride)
     }
 }
 
+/* Weight tiles at a time: narrow_pass or wide_pass. */
+static unsigned tiles_for(size_t n_tokens)
+{
+    return even_share(n_tokens, BLOCK_TOKENS) <= SIDE ? 4 : 2;
+}
+
 /* Vectors of a weight tile to unpack at a time; 0: the layer is not cut as tiles need it. */
 static size_t stretch_of(const struct linear *w, unsigned tiles)
 {
@@ -273,20 +279,19 @@ static size_t stretch_of(const struct linear *w, unsigned tiles)
     return w->group % DEPTH == 0 ? most / group_vectors * group_vectors : 0;
 }
 
-static void ternary(float *out, size_t out_stride, const struct linear *w, size_t tile0,
-                    size_t tile1, const struct acts *a, size_t n_tokens)
+/* Not inlined: a hardened build touches every page of a frame, and the calls that go elsewhere
+ * need not pay for this one's 90 KiB. */
+static __attribute__((noinline)) void on_tiles(float *out, size_t out_stride,
+                                               const struct linear *w, size_t tile0, size_t tile1,
+                                               const struct acts *a, size_t n_tokens)
 {
     struct product p UNINITIALISED;
     p.w = w;
     p.a = a;
     p.tile_end = tile1;
     p.block = even_share(n_tokens, BLOCK_TOKENS);
-    p.tiles = p.block <= SIDE ? 4 : 2;
+    p.tiles = tiles_for(n_tokens);
     p.stretch = stretch_of(w, p.tiles);
-    if (n_tokens < LEAST_TOKENS || p.stretch == 0) {
-        avx512vbmi_ternary(out, out_stride, w, tile0, tile1, a, n_tokens);
-        return;
-    }
     uint8_t upper = (uint8_t)MIN(p.block, SIDE), lower = (uint8_t)(p.block - upper);
     if (p.tiles == 4)
         configure((const uint8_t[]){upper, upper, upper, upper, upper, 0, SIDE, SIDE});
@@ -308,6 +313,15 @@ static void ternary(float *out, size_t out_stride, const struct linear *w, size_
         }
     }
     _tile_release();
+}
+
+static void ternary(float *out, size_t out_stride, const struct linear *w, size_t tile0,
+                    size_t tile1, const struct acts *a, size_t n_tokens)
+{
+    if (n_tokens < LEAST_TOKENS || stretch_of(w, tiles_for(n_tokens)) == 0)
+        avx512vbmi_ternary(out, out_stride, w, tile0, tile1, a, n_tokens);
+    else
+        on_tiles(out, out_stride, w, tile0, tile1, a, n_tokens);
 }
 
 /* ---------------------------------------------------------------- head */
@@ -366,9 +380,11 @@ static void head_deliver(float *out, size_t out_stride, const int32_t *hi, const
         _mm512_storeu_si512(out + t * out_stride, y[t]);
 }
 
-/* Up to 16 tokens over row groups that begin at rows[0, groups). */
-static void head_block(float *out, size_t out_stride, const struct table *t, const size_t *rows,
-                       size_t groups, const struct planes *x, size_t token, size_t n_tokens)
+/* Up to 16 tokens over row groups that begin at rows[0, groups).  Not inlined for its frame. */
+static __attribute__((noinline)) void head_block(float *out, size_t out_stride,
+                                                 const struct table *t, const size_t *rows,
+                                                 size_t groups, const struct planes *x,
+                                                 size_t token, size_t n_tokens)
 {
     struct head h UNINITIALISED;
     const int8_t *data = t->data;
@@ -421,17 +437,7 @@ const struct kernels kernels_amx = {
     .name = "amx",
     .layout = LAYOUT_T5,
     .cpu = CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_AMX_INT8,
-    .quantise = avx512_quantise,
     .ternary = ternary,
-    .head_f16 = avx512_head_f16,
     .head_q8 = head_q8,
-    .head_split = avx512_head_split,
-    .rmsnorm = avx512_rmsnorm,
-    .glu = avx512_glu,
-    .add = avx512_add,
-    .rope = avx512_rope,
-    .to_f16 = avx512_to_f16,
-    .attend = avx512_attend,
-    .exp_shift = avx512_exp_shift,
-    .argmax = avx512_argmax,
+    AVX512_SHARED,
 };

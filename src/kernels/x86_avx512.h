@@ -71,6 +71,22 @@ void avx512_attend(float *out, const float *q, size_t n_q, size_t head_dim,
 float avx512_exp_shift(float *y, const float *x, float shift, size_t n);
 size_t avx512_argmax(const float *x, size_t n, float *max);
 
+/* What the vtables of all AVX-512 variants have in common: everything but the two products. */
+// clang-format off
+#define AVX512_SHARED                \
+    .quantise = avx512_quantise,     \
+    .head_f16 = avx512_head_f16,     \
+    .head_split = avx512_head_split, \
+    .rmsnorm = avx512_rmsnorm,       \
+    .glu = avx512_glu,               \
+    .add = avx512_add,               \
+    .rope = avx512_rope,             \
+    .to_f16 = avx512_to_f16,         \
+    .attend = avx512_attend,         \
+    .exp_shift = avx512_exp_shift,   \
+    .argmax = avx512_argmax
+// clang-format on
+
 /* x86_avx512_panel.c: tiles [tile0, tile1) for any number of tokens. */
 bool avx512_panel_fits(const struct linear *w);
 void avx512_panel(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,

@@ -14,17 +14,23 @@
 struct view {
     const bf16 *q, *k, *v; /* rows `ld` apart */
     size_t ld, first;      /* first: the row's first token */
+    size_t head, head_end; /* the query heads that read it */
 };
+
+static const float scale = 0.125f; /* 1 / sqrt(HEAD) */
 
 static struct view view_of(const struct cpu *c, const struct layer *y, size_t row, size_t kv_head)
 {
     size_t d = (size_t)c->s.dim, first = row * (size_t)c->s.context;
+    size_t group = (size_t)(c->s.heads / c->s.kv_heads);
     const bf16 *at = y->qkv_out + first * c->qkv_n;
     return (struct view){.q = at,
                          .k = at + d + kv_head * HEAD,
                          .v = at + d + c->kv + kv_head * HEAD,
                          .ld = c->qkv_n,
-                         .first = first};
+                         .first = first,
+                         .head = kv_head * group,
+                         .head_end = (kv_head + 1) * group};
 }
 
 static void turn_and_pack(const struct cpu *c, const bf16 *x, size_t ld, bf16 *turned, bf16 *to)
@@ -47,11 +53,9 @@ void attend(struct cpu *c, struct layer *y, const int32_t *begin, size_t row, si
     struct scratch *r = &c->scratch[omp_get_thread_num()];
     struct view w = view_of(c, y, row, kv_head);
     size_t t = (size_t)c->s.context, d = (size_t)c->s.dim, heads = (size_t)c->s.heads;
-    size_t group = heads / (size_t)c->s.kv_heads;
-    const float scale = 1 / sqrtf(HEAD);
     turn_and_pack(c, w.k, w.ld, r->turned, r->kt);
     amx_pack(t, HEAD, w.v, w.ld, NULL, r->vn);
-    for (size_t h = kv_head * group; h < (kv_head + 1) * group; h++) {
+    for (size_t h = w.head; h < w.head_end; h++) {
         for (size_t i0 = 0; i0 < t; i0 += QUERIES) {
             size_t low = (size_t)begin[w.first + i0] / 32 * 32, n = i0 + QUERIES - low;
             float inverse[QUERIES];
@@ -85,14 +89,12 @@ void attend_back(struct cpu *c, struct layer *y, const int32_t *begin, size_t ro
     struct scratch *r = &c->scratch[omp_get_thread_num()];
     struct view w = view_of(c, y, row, kv_head);
     size_t t = (size_t)c->s.context, d = (size_t)c->s.dim, heads = (size_t)c->s.heads;
-    size_t group = heads / (size_t)c->s.kv_heads;
-    const float scale = 1 / sqrtf(HEAD);
     turn_and_pack(c, w.k, w.ld, r->turned, r->kt);
     turn_and_pack(c, w.v, w.ld, r->turned, r->vt);
     amx_pack(t, HEAD, w.k, w.ld, NULL, r->kn);
     memset(r->dk, 0, t * HEAD * sizeof(float));
     memset(r->dv, 0, t * HEAD * sizeof(float));
-    for (size_t h = kv_head * group; h < (kv_head + 1) * group; h++) {
+    for (size_t h = w.head; h < w.head_end; h++) {
         for (size_t i0 = 0; i0 < t; i0 += QUERIES) {
             size_t low = (size_t)begin[w.first + i0] / 32 * 32, n = i0 + QUERIES - low;
             const bf16 *q = w.q + i0 * w.ld + h * HEAD;

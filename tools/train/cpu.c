@@ -87,7 +87,6 @@ struct cpu *cpu_open(const struct shape *s)
     assert(m % CHUNK == 0);
     c->kv = (size_t)s->kv_heads * HEAD;
     c->qkv_n = d + 2 * c->kv;
-    c->n_params = offsets(c, s->layers).attn_norm;
     c->n_gains = gain_at(c, s->layers) + d;
     c->layer = calloc((size_t)s->layers, sizeof *c->layer);
     for (int l = 0; l < s->layers; l++) {
@@ -123,8 +122,7 @@ struct cpu *cpu_open(const struct shape *s)
     c->d_up = room(m * 2 * f * sizeof(bf16));
     c->d_qkv = room(m * c->qkv_n * sizeof(bf16));
     size_t most = f > d ? f : d;
-    if (2 * f > (size_t)s->vocab)
-        most = f;
+    size_t widest = 2 * most > (size_t)s->vocab ? 2 * most : (size_t)s->vocab;
     c->packed = room(CHUNK * most * sizeof(bf16));
     c->cosine = room(t * HEAD / 2 * sizeof(float));
     c->sine = room(t * HEAD / 2 * sizeof(float));
@@ -137,7 +135,6 @@ struct cpu *cpu_open(const struct shape *s)
     }
     c->n_threads = omp_get_max_threads();
     assert(c->n_threads <= THREADS);
-    size_t widest = 2 * f > (size_t)s->vocab ? 2 * f : (size_t)s->vocab;
     for (int i = 0; i < c->n_threads; i++) {
         struct scratch *r = &c->scratch[i];
         r->strip = room(STRIP * CHUNK * sizeof(bf16));

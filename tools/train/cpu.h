@@ -56,7 +56,7 @@ struct scratch {
 
 struct cpu {
     struct shape s;
-    size_t tokens, kv, qkv_n, n_params, n_gains;
+    size_t tokens, kv, qkv_n, n_gains;
     struct layer *layer;
     struct matrix head;
     float *last;   /* [tokens][dim], the stream after the last layer */
