@@ -25,8 +25,10 @@ endif
 # How the built-in model is made; nothing of it is built or run by make.
 EXTRA_DIST += \
 	tools/train/README.md tools/train/run tools/train/amx.h tools/train/attention.c \
-	tools/train/bpe.py tools/train/check.py tools/train/corpus.py tools/train/cpu.c \
-	tools/train/cpu.h tools/train/data.py tools/train/evaluate.py tools/train/export.py \
-	tools/train/generate.py tools/train/model.py tools/train/plot.py tools/train/prepare.py \
-	tools/train/sample.py tools/train/step.py tools/train/train.py \
-	tools/train/configs/storyteller.json tools/train/configs/twin.json
+	tools/train/asked.py tools/train/bpe.py tools/train/check.py tools/train/corpus.py \
+	tools/train/cpu.c tools/train/cpu.h tools/train/data.py tools/train/evaluate.py tools/train/export.py \
+	tools/train/generate.py tools/train/model.py tools/train/optimiser.py tools/train/plot.py \
+	tools/train/prepare.py tools/train/sample.py tools/train/step.py tools/train/talk.jsonl \
+	tools/train/torch_step.py tools/train/train.py tools/train/vary.py \
+	tools/train/configs/storyteller.json tools/train/configs/teacher.json \
+	tools/train/configs/twin.json

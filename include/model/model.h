@@ -49,9 +49,21 @@ struct layer {
     const float *attn_q_norm, *attn_k_norm; /* [head_dim], NULL without q/k norms */
 };
 
+/* How the file recommends to choose tokens; a request's own fields win (server/params.h has the
+ * ranges and what each one does). */
+struct model_sampling {
+    double temperature, top_p, min_p, repetition_penalty;
+    int64_t top_k; /* 0: off */
+};
+
+/* What holds where the file recommends nothing. */
+#define MODEL_SAMPLING_PLAIN                                                                       \
+    ((struct model_sampling){.temperature = 1, .top_p = 1, .repetition_penalty = 1})
+
 struct model {
     const struct arch *arch;
     struct hparams hp;
+    struct model_sampling sampling;
     char name[128];           /* general.name, or the file's name */
     char encoding[16];        /* encoding of the linears in the file, "TQ2_0" */
     char fingerprint[17];     /* first 8 bytes of the content digest, in hex */

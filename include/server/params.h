@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "engine/sampler.h"
 #include "model/chat.h"
+#include "model/model.h"
 #include "server/fields.h"
 #include "server/text.h"
 
@@ -85,9 +86,10 @@ struct params {
     size_t n_tokens;
 };
 
-/* What the model allows. */
-struct params_limits {
+/* What the model allows, and what it recommends. */
+struct params_model {
     int32_t vocab; /* ids are below this */
+    struct model_sampling sampling;
 };
 
 /*
@@ -96,7 +98,7 @@ struct params_limits {
  * not JSON, or a field that is wrong, missing, or does not go with another.
  */
 int params_read(struct params *p, enum params_endpoint endpoint, const char *text, size_t len,
-                const struct params_limits *limits, struct buf *ignored, struct problem *problem);
+                const struct params_model *model, struct buf *ignored, struct problem *problem);
 
 void params_fini(struct params *p);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * load-parts.h - the steps of loading, shared by load.c, hparams.c and weights.c.
+ * load-parts.h - the steps of loading, shared by load.c, hparams.c, sampling.c and weights.c.
  */
 #ifndef TRIT_LOAD_PARTS_H
 #define TRIT_LOAD_PARTS_H
@@ -12,6 +12,9 @@ struct trit_error;
 
 /* Read and check every hyperparameter; sets m->arch and m->hp.  Allocates nothing. */
 int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err);
+
+/* m->sampling.  A recommendation that is of no use is named in the log and left out. */
+void sampling_read(const struct gguf *g, struct model *m);
 
 /* One thing to be packed: a tensor of the file and its place in the payload. */
 struct weights_item {

@@ -69,6 +69,9 @@ static void describe(struct model *m, const struct model_options *opt)
                m->weight_bytes >> 20, s->shared ? s->name : "private", s->attached ? "yes" : "no",
                opt->mlock ? (s->locked ? "yes" : "refused") : "off",
                s->huge_asked ? "asked" : "refused", segment_huge_bytes(s) >> 20, m->load_seconds);
+    const struct model_sampling *c = &m->sampling;
+    log_notice("sampling temperature=%g top_p=%g top_k=%lld min_p=%g repetition_penalty=%g",
+               c->temperature, c->top_p, (long long)c->top_k, c->min_p, c->repetition_penalty);
     log_notice("chat-format family=%s note=\"%s\"", chat_family(m->chat), chat_note(m->chat));
 }
 
@@ -99,6 +102,7 @@ int model_load(const char *path, const struct model_options *opt, struct model *
                        m->segment.name, m->segment.payload_bytes, plan.payload_bytes);
         goto fail;
     }
+    sampling_read(g, m);
     weights_point(&plan, m, m->segment.payload);
     if (opt->mlock)
         segment_lock_memory(&m->segment);

@@ -399,6 +399,20 @@ void format_model(struct json_out *o, const struct format_model *m)
     json_str(o, m->model->encoding);
     json_key(o, "kv_bytes_per_token");
     json_int(o, (int64_t)m->kv_bytes_per_token);
+    const struct model_sampling *c = &m->model->sampling;
+    json_key(o, "sampling");
+    json_open(o, '{');
+    json_key(o, "temperature");
+    json_float(o, (float)c->temperature);
+    json_key(o, "top_p");
+    json_float(o, (float)c->top_p);
+    json_key(o, "top_k");
+    json_int(o, c->top_k);
+    json_key(o, "min_p");
+    json_float(o, (float)c->min_p);
+    json_key(o, "repetition_penalty");
+    json_float(o, (float)c->repetition_penalty);
+    json_close(o, '}');
     json_close(o, '}');
     json_close(o, '}');
 }

@@ -24,8 +24,8 @@ static int no_memory(const struct field_input *in)
 
 static double max_id(const struct field_input *in)
 {
-    const struct params_limits *limits = in->arg;
-    return limits->vocab - 1;
+    const struct params_model *model = in->arg;
+    return model->vocab - 1;
 }
 
 /* An array of token ids; `path` names it in messages. */

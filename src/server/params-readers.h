@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * params-readers.h - readers of the fields that a row of the table cannot describe by itself.
- * dst is a struct params, arg a struct params_limits.
+ * dst is a struct params, arg a struct params_model.
  */
 #ifndef TRIT_PARAMS_READERS_H
 #define TRIT_PARAMS_READERS_H

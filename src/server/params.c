@@ -195,16 +195,18 @@ static int check_together(struct params *p, struct problem *problem)
 }
 
 int params_read(struct params *p, enum params_endpoint endpoint, const char *text, size_t len,
-                const struct params_limits *limits, struct buf *ignored, struct problem *problem)
+                const struct params_model *model, struct buf *ignored, struct problem *problem)
 {
     *p = (struct params){
         .endpoint = endpoint,
         .n = 1,
         .max_tokens = -1,
         .max_completion_tokens = -1,
-        .temperature = 1,
-        .top_p = 1,
-        .repetition_penalty = 1,
+        .temperature = model->sampling.temperature,
+        .top_p = model->sampling.top_p,
+        .top_k = model->sampling.top_k,
+        .min_p = model->sampling.min_p,
+        .repetition_penalty = model->sampling.repetition_penalty,
         .top_logprobs = -1,
         .add_special = endpoint == FOR_COMPLETIONS,
         .parse_special = true,
@@ -215,7 +217,7 @@ int params_read(struct params *p, enum params_endpoint endpoint, const char *tex
     int rc = json_parse(text, len, &body, &err);
     if (rc)
         return problem_from(problem, rc, NULL, &err);
-    rc = fields_read(&table, endpoint, body, text, len, p, limits, ignored, problem);
+    rc = fields_read(&table, endpoint, body, text, len, p, model, ignored, problem);
     cJSON_Delete(body);
     return rc ? rc : check_together(p, problem);
 }

@@ -43,10 +43,11 @@ static void answer_no_model(struct exchange *x, const char *model)
 static bool read_params(struct exchange *x, enum params_endpoint endpoint, struct params *p)
 {
     const struct model *m = x->s->model;
-    struct params_limits limits = {.vocab = (int32_t)MIN(tok_size(m->tok), (size_t)m->hp.vocab)};
+    struct params_model allowed = {.vocab = (int32_t)MIN(tok_size(m->tok), (size_t)m->hp.vocab),
+                                   .sampling = m->sampling};
     struct problem problem;
     const char *body = x->body.data ? x->body.data : "";
-    if (params_read(p, endpoint, body, x->body.len, &limits, &x->ignored, &problem))
+    if (params_read(p, endpoint, body, x->body.len, &allowed, &x->ignored, &problem))
         exchange_problem(x, &problem);
     else if (p->model && !serves(x->s, p->model))
         answer_no_model(x, p->model);

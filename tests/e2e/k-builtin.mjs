@@ -12,7 +12,7 @@ import { readFileSync } from 'node:fs';
 import { equal, ok, request, url, report } from './lib.mjs';
 
 // The model card has the figures; these leave room for another training run, not for a broken one.
-const perplexity_max = 9.5;
+const perplexity_max = 8.5;
 const wordlike_min = 0.95; // of the words of each answer
 const known_min = 0.6;     // of the words of all answers: random tokens have 0.17, stories 0.83
 
@@ -53,7 +53,7 @@ const questions = [
   'Write a short story with the words: tree, rain, happy.', 'Tell me a story about two friends.',
   'Continue this story: One day, Sam lost his hat.', 'Tell me a story about a kind bear.',
 ];
-const settings = { temperature: 0.7, seed: 1 };
+const settings = { seed: 1 }; // and what the file recommends, see below
 const answers = [];
 for (const prompt of openings) {
   const { json } = await request('/v1/completions', {
@@ -65,6 +65,15 @@ for (const content of questions) {
     body: { ...settings, messages: [{ role: 'user', content }] } });
   answers.push({ ...json.choices[0], asked: content, text: json.choices[0].message.content });
 }
+
+// ---- the file recommends how to choose tokens: the same answer as with that said, another otherwise
+const { meta } = (await request('/v1/models')).json.data[0];
+equal('recommended sampling', meta.sampling,
+      { temperature: 0.7, top_p: 0.95, top_k: 0, min_p: 0, repetition_penalty: 1 });
+const told = async (said) => (await request('/v1/completions', {
+  body: { ...settings, ...said, prompt: openings[0], max_tokens: 80 } })).json.choices[0].text;
+equal('sampling as recommended', await told({ temperature: 0.7, top_p: 0.95 }), answers[0].text);
+ok('sampling as asked for', await told({ temperature: 1 }) !== answers[0].text);
 
 // ---- chat answers end by themselves, within the default limit
 for (const { asked, finish_reason } of answers.slice(openings.length))

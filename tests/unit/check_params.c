@@ -16,7 +16,11 @@
 #include "unit/unit.h"
 
 enum { VOCAB = 1000 };
-static const struct params_limits limits = {.vocab = VOCAB};
+static const struct params_model model = {
+    .vocab = VOCAB,
+    .sampling =
+        {.temperature = 0.7, .top_p = 0.9, .min_p = 0.1, .repetition_penalty = 1.1, .top_k = 40},
+};
 
 static struct params p;
 static struct problem problem;
@@ -26,7 +30,7 @@ static int read_body(enum params_endpoint endpoint, const char *body)
 {
     problem = (struct problem){0};
     buf_reset(&ignored);
-    return params_read(&p, endpoint, body, strlen(body), &limits, &ignored, &problem);
+    return params_read(&p, endpoint, body, strlen(body), &model, &ignored, &problem);
 }
 
 /* A body that would do without the field, and the field. */
@@ -367,8 +371,10 @@ END_TEST
 START_TEST(test_values)
 {
     ck_assert_int_eq(read_body(FOR_COMPLETIONS, "{\"prompt\":\"x\"}"), 0);
-    ck_assert(p.temperature == 1 && p.top_p == 1 && p.min_p == 0 && p.top_k == 0);
-    ck_assert(p.repetition_penalty == 1 && p.presence_penalty == 0 && p.frequency_penalty == 0);
+    /* What the model recommends. */
+    ck_assert(p.temperature == 0.7 && p.top_p == 0.9 && p.min_p == 0.1 && p.top_k == 40);
+    ck_assert(p.repetition_penalty == 1.1);
+    ck_assert(p.presence_penalty == 0 && p.frequency_penalty == 0);
     ck_assert_int_eq(p.n, 1);
     ck_assert_int_eq(p.max_tokens, -1);
     ck_assert(!p.stream && !p.echo && !p.want_logprobs && !p.seed.given && p.add_special);

@@ -46,8 +46,8 @@ endif
 # formats
 if HAVE_CHECK
 if FULL
-check_PROGRAMS += check_quant check_gguf check_gguf_bad check_arch
-TESTS += check_quant check_gguf check_gguf_bad check_arch
+check_PROGRAMS += check_quant check_gguf check_gguf_bad check_sampling check_arch
+TESTS += check_quant check_gguf check_gguf_bad check_sampling check_arch
 check_quant_SOURCES = tests/unit/check_quant.c
 check_quant_CFLAGS = $(TEST_CFLAGS)
 check_quant_LDADD = $(TEST_LIBS)
@@ -61,6 +61,11 @@ check_gguf_bad_SOURCES = tests/unit/check_gguf_bad.c tests/unit/gguf-files.h too
 check_gguf_bad_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_gguf_bad_CFLAGS = $(TEST_CFLAGS)
 check_gguf_bad_LDADD = $(TEST_LIBS)
+check_sampling_SOURCES = tests/unit/check_sampling.c tests/unit/gguf-files.h tools/gguf-write.h \
+	tools/gguf-write.c
+check_sampling_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_sampling_CFLAGS = $(TEST_CFLAGS)
+check_sampling_LDADD = $(TEST_LIBS)
 check_arch_SOURCES = tests/unit/check_arch.c
 check_arch_CFLAGS = $(TEST_CFLAGS)
 check_arch_LDADD = $(TEST_LIBS)

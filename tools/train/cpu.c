@@ -15,6 +15,11 @@
  * Hence q, k, v are one matrix, and gate, up another.
  *
  * Quantisation passes gradients straight through: BitNet b1.58 (arXiv 2402.17764), section 2.
+ *
+ * A student may listen to teachers (arXiv 1503.02531), which are handles too, with their own
+ * shapes: they go forward on the same tokens, and a share of the student's loss is measured against
+ * the average of their probabilities.  These are formed ROWS tokens at a time, where the student's
+ * own are, so that [tokens][vocab] of them never lie in memory.
  */
 #include "cpu.h"
 
@@ -66,14 +71,78 @@ static size_t gain_at(const struct cpu *c, int layer)
 
 /* ---------------------------------------------------------------- setting up */
 
-static void matrix_init(struct matrix *m, size_t out, size_t in)
+static void matrix_init(struct matrix *m, size_t out, size_t in, bool learns)
 {
     *m = (struct matrix){.out = out, .in = in};
     m->forward = room(out * in * sizeof(bf16));
-    m->backward = room(out * in * sizeof(bf16));
+    m->backward = learns ? room(out * in * sizeof(bf16)) : NULL;
     m->scale = room(out * sizeof(float));
 }
 
+static void weights_init(const struct cpu *c, struct layer *y)
+{
+    size_t d = (size_t)c->s.dim, f = (size_t)c->s.ffn;
+    matrix_init(&y->qkv, c->qkv_n, d, c->s.learns);
+    matrix_init(&y->o, d, d, c->s.learns);
+    matrix_init(&y->up, 2 * f, d, c->s.learns);
+    matrix_init(&y->down, d, f, c->s.learns);
+}
+
+static void layer_init(const struct cpu *c, struct layer *y)
+{
+    size_t m = c->tokens, d = (size_t)c->s.dim, f = (size_t)c->s.ffn;
+    y->before = room(m * d * sizeof(float));
+    y->between = room(m * d * sizeof(float));
+    y->qkv_out = room(m * c->qkv_n * sizeof(bf16));
+    y->heads_out = room(m * d * sizeof(bf16));
+    y->up_out = room(m * 2 * f * sizeof(bf16));
+    y->lse = room(m * (size_t)c->s.heads * sizeof(float));
+    y->x_qkv = room(m * d * sizeof(bf16));
+    y->x_o = room(m * d * sizeof(bf16));
+    y->x_up = room(m * d * sizeof(bf16));
+    y->x_down = room(m * f * sizeof(bf16));
+    for (int i = 0; i < 4; i++) {
+        y->step[i] = room(m * sizeof(float));
+        y->rstd[i] = room(m * sizeof(float));
+    }
+}
+
+static void way_back_init(struct cpu *c, size_t most)
+{
+    size_t m = c->tokens, d = (size_t)c->s.dim, f = (size_t)c->s.ffn;
+    c->dlogits = room(m * (size_t)c->s.vocab * sizeof(bf16));
+    c->dx = room(m * d * sizeof(float));
+    c->d_down = room(m * d * sizeof(bf16));
+    c->d_o = room(m * d * sizeof(bf16));
+    c->d_heads = room(m * d * sizeof(bf16));
+    c->d_up = room(m * 2 * f * sizeof(bf16));
+    c->d_qkv = room(m * c->qkv_n * sizeof(bf16));
+    c->packed = room(CHUNK * most * sizeof(bf16));
+}
+
+/* A teacher gets the parts of the way back too: they are small. */
+static void scratch_init(const struct cpu *c, struct scratch *r, size_t most)
+{
+    size_t t = (size_t)c->s.context, v = (size_t)c->s.vocab;
+    r->strip = room(STRIP * CHUNK * sizeof(bf16));
+    r->kt = room(t * HEAD * sizeof(bf16));
+    r->kn = room(t * HEAD * sizeof(bf16));
+    r->vt = room(t * HEAD * sizeof(bf16));
+    r->vn = room(t * HEAD * sizeof(bf16));
+    r->p = room(QUERIES * t * sizeof(bf16));
+    r->ds = room(QUERIES * t * sizeof(bf16));
+    r->turned = room(t * HEAD * sizeof(bf16));
+    r->side = room(QUERIES * HEAD * sizeof(bf16));
+    r->s = room(QUERIES * t * sizeof(float));
+    r->dp = room(QUERIES * t * sizeof(float));
+    r->dk = room(t * HEAD * sizeof(float));
+    r->dv = room(t * HEAD * sizeof(float));
+    r->wide = room(ROWS * (2 * most > v ? 2 * most : v) * sizeof(float));
+    r->narrow = room(ROWS * most * sizeof(float));
+    r->gains = room(c->n_gains * sizeof(float));
+}
+
+/* NULL: the kernel does not permit the tiles. */
 struct cpu *cpu_open(const struct shape *s)
 {
     if (!amx_permitted())
@@ -83,47 +152,25 @@ struct cpu *cpu_open(const struct shape *s)
     struct cpu *c = calloc(1, sizeof *c);
     c->s = *s;
     size_t d = (size_t)s->dim, f = (size_t)s->ffn, t = (size_t)s->context;
-    size_t m = c->tokens = t * (size_t)s->rows;
+    size_t m = c->tokens = t * (size_t)s->rows, most = f > d ? f : d;
     assert(m % CHUNK == 0);
     c->kv = (size_t)s->kv_heads * HEAD;
     c->qkv_n = d + 2 * c->kv;
     c->n_gains = gain_at(c, s->layers) + d;
     c->layer = calloc((size_t)s->layers, sizeof *c->layer);
     for (int l = 0; l < s->layers; l++) {
-        struct layer *y = &c->layer[l];
-        matrix_init(&y->qkv, c->qkv_n, d);
-        matrix_init(&y->o, d, d);
-        matrix_init(&y->up, 2 * f, d);
-        matrix_init(&y->down, d, f);
-        y->before = room(m * d * sizeof(float));
-        y->between = room(m * d * sizeof(float));
-        y->qkv_out = room(m * c->qkv_n * sizeof(bf16));
-        y->heads_out = room(m * d * sizeof(bf16));
-        y->up_out = room(m * 2 * f * sizeof(bf16));
-        y->lse = room(m * (size_t)s->heads * sizeof(float));
-        y->x_qkv = room(m * d * sizeof(bf16));
-        y->x_o = room(m * d * sizeof(bf16));
-        y->x_up = room(m * d * sizeof(bf16));
-        y->x_down = room(m * f * sizeof(bf16));
-        for (int i = 0; i < 4; i++) {
-            y->step[i] = room(m * sizeof(float));
-            y->rstd[i] = room(m * sizeof(float));
-        }
+        if (l == 0 || s->learns)
+            layer_init(c, &c->layer[l]);
+        else
+            c->layer[l] = c->layer[0];
+        weights_init(c, &c->layer[l]);
     }
-    matrix_init(&c->head, (size_t)s->vocab, d);
+    matrix_init(&c->head, (size_t)s->vocab, d, s->learns);
     c->last = room(m * d * sizeof(float));
     c->rstd = room(m * sizeof(float));
     c->x_head = room(m * d * sizeof(bf16));
-    c->dlogits = room(m * (size_t)s->vocab * sizeof(bf16));
-    c->dx = room(m * d * sizeof(float));
-    c->d_down = room(m * d * sizeof(bf16));
-    c->d_o = room(m * d * sizeof(bf16));
-    c->d_heads = room(m * d * sizeof(bf16));
-    c->d_up = room(m * 2 * f * sizeof(bf16));
-    c->d_qkv = room(m * c->qkv_n * sizeof(bf16));
-    size_t most = f > d ? f : d;
-    size_t widest = 2 * most > (size_t)s->vocab ? 2 * most : (size_t)s->vocab;
-    c->packed = room(CHUNK * most * sizeof(bf16));
+    if (s->learns)
+        way_back_init(c, most);
     c->cosine = room(t * HEAD / 2 * sizeof(float));
     c->sine = room(t * HEAD / 2 * sizeof(float));
     for (size_t p = 0; p < t; p++) {
@@ -135,26 +182,28 @@ struct cpu *cpu_open(const struct shape *s)
     }
     c->n_threads = omp_get_max_threads();
     assert(c->n_threads <= THREADS);
-    for (int i = 0; i < c->n_threads; i++) {
-        struct scratch *r = &c->scratch[i];
-        r->strip = room(STRIP * CHUNK * sizeof(bf16));
-        r->kt = room(t * HEAD * sizeof(bf16));
-        r->kn = room(t * HEAD * sizeof(bf16));
-        r->vt = room(t * HEAD * sizeof(bf16));
-        r->vn = room(t * HEAD * sizeof(bf16));
-        r->p = room(QUERIES * t * sizeof(bf16));
-        r->ds = room(QUERIES * t * sizeof(bf16));
-        r->turned = room(t * HEAD * sizeof(bf16));
-        r->side = room(QUERIES * HEAD * sizeof(bf16));
-        r->s = room(QUERIES * t * sizeof(float));
-        r->dp = room(QUERIES * t * sizeof(float));
-        r->dk = room(t * HEAD * sizeof(float));
-        r->dv = room(t * HEAD * sizeof(float));
-        r->wide = room(ROWS * widest * sizeof(float));
-        r->narrow = room(ROWS * most * sizeof(float));
-        r->gains = room(c->n_gains * sizeof(float));
-    }
+    for (int i = 0; i < c->n_threads; i++)
+        scratch_init(c, &c->scratch[i], most);
     return c;
+}
+
+/*
+ * Measure the share `listen` of c's loss against what these handles say on average, from the next
+ * step on.  They are lent; their weights are to be loaded.  Tokens and vocabulary are those of c.
+ */
+void cpu_teach(struct cpu *c, struct cpu *const *teachers, int n, float listen)
+{
+    assert(n > 0);
+    for (int i = 0; i < n; i++) {
+        const struct cpu *t = teachers[i];
+        assert(t->s.vocab == c->s.vocab && t->s.context == c->s.context && t->s.rows == c->s.rows);
+        assert(t->n_threads >= c->n_threads && t->params);
+    }
+    free(c->teachers);
+    c->teachers = calloc((size_t)n, sizeof(struct cpu *));
+    memcpy(c->teachers, teachers, (size_t)n * sizeof(struct cpu *));
+    c->n_teachers = n;
+    c->listen = listen;
 }
 
 /* ---------------------------------------------------------------- weights, once an update */
@@ -187,7 +236,8 @@ static void matrix_pack(struct matrix *m, const bf16 *rows, bf16 *turned)
 {
     amx_transpose(m->out, m->in, rows, m->in, turned, m->out);
     amx_pack(m->in, m->out, turned, m->out, NULL, m->forward);
-    amx_pack(m->out, m->in, rows, m->in, m->scale, m->backward);
+    if (m->backward)
+        amx_pack(m->out, m->in, rows, m->in, m->scale, m->backward);
 }
 
 void cpu_load(struct cpu *c, const float *params)
@@ -280,45 +330,111 @@ static void rest_of_layer(struct cpu *c, int l, size_t i0, float *after)
     dropped(c, l, 1, i0, r->wide, after + i0 * d, true);
 }
 
-/* Logits, loss, and the loss's gradient back to the stream.  Returns the sum of the losses. */
-static double head(struct cpu *c, const int32_t *target, float scale, size_t i0)
+/* From the tokens to the stream after the last layer; to be called by all threads of a parallel
+ * region. */
+static void forward(struct cpu *c, const int32_t *tokens, const int32_t *begin)
+{
+    size_t m = c->tokens, d = (size_t)c->s.dim, kv_heads = (size_t)c->s.kv_heads;
+#pragma omp for
+    for (size_t i = 0; i < m; i++)
+        memcpy(c->layer[0].before + i * d, c->params + (size_t)tokens[i] * d, d * sizeof(float));
+    for (int l = 0; l < c->s.layers; l++) {
+#pragma omp for schedule(dynamic)
+        for (size_t i = 0; i < m; i += ROWS)
+            norm_and_qkv(c, l, i);
+#pragma omp for schedule(dynamic)
+        for (size_t i = 0; i < (size_t)c->s.rows * kv_heads; i++)
+            attend(c, &c->layer[l], begin, i / kv_heads, i % kv_heads);
+#pragma omp for schedule(dynamic)
+        for (size_t i = 0; i < m; i += ROWS)
+            rest_of_layer(c, l, i, l + 1 < c->s.layers ? c->layer[l + 1].before : c->last);
+    }
+}
+
+/* Logits [ROWS][vocab] of the stream, in the thread's r->wide. */
+static float *logits(struct cpu *c, size_t i0)
 {
     struct scratch *r = &c->scratch[omp_get_thread_num()];
     size_t d = (size_t)c->s.dim, v = (size_t)c->s.vocab;
     const float *gain = c->params + v * d;
-    double loss = 0;
     for (size_t i = i0; i < i0 + ROWS; i++)
         norm(c, d, c->last + i * d, gain, false, c->x_head + i * d, &c->rstd[i], NULL);
     amx_gemm(ROWS, v, d, c->x_head + i0 * d, d, c->head.forward, d * 32,
              (struct amx_out){.f = r->wide, .ld = v});
+    return r->wide;
+}
+
+/* Probabilities in place of logits.  Returns the logarithm of the sum of the exponentials. */
+static float softmax(size_t n, float *x)
+{
+    float most = x[0], sum = 0;
+    for (size_t j = 0; j < n; j++)
+        most = fmaxf(most, x[j]);
+    for (size_t j = 0; j < n; j++)
+        sum += x[j] = expf(x[j] - most);
+    float by = 1 / sum;
+    for (size_t j = 0; j < n; j++)
+        x[j] *= by;
+    return most + logf(sum);
+}
+
+/* Probabilities in r->wide, where a target is to be learnt.  Returns the sum of the losses. */
+static double head(struct cpu *c, const int32_t *target, size_t i0)
+{
+    size_t v = (size_t)c->s.vocab;
+    float *x = logits(c, i0);
+    double loss = 0;
+    for (size_t i = i0; i < i0 + ROWS; i++, x += v) {
+        if (target[i] < 0)
+            continue;
+        float wanted = x[target[i]];
+        loss += softmax(v, x) - wanted;
+    }
+    return loss;
+}
+
+/* ---------------------------------------------------------------- backward */
+
+/* Take a teacher's probabilities times its share off the student's. */
+static void hear(struct cpu *teacher, const int32_t *target, float share, size_t i0, float *x)
+{
+    size_t v = (size_t)teacher->s.vocab;
+    float *said = logits(teacher, i0);
+    for (size_t i = i0; i < i0 + ROWS; i++, x += v, said += v) {
+        if (target[i] < 0)
+            continue;
+        softmax(v, said);
+        for (size_t j = 0; j < v; j++)
+            x[j] -= share * said[j];
+    }
+}
+
+/* From the probabilities that head() left, which are the gradient of the logits once those that
+ * were wanted are taken off, back to the stream. */
+static void head_back(struct cpu *c, const int32_t *target, float scale, size_t i0)
+{
+    struct scratch *r = &c->scratch[omp_get_thread_num()];
+    size_t d = (size_t)c->s.dim, v = (size_t)c->s.vocab;
+    for (int k = 0; k < c->n_teachers; k++)
+        hear(c->teachers[k], target, c->listen / (float)c->n_teachers, i0, r->wide);
     for (size_t i = 0; i < ROWS; i++) {
-        float *x = r->wide + i * v, most = x[0], sum = 0;
+        float *x = r->wide + i * v;
         bf16 *out = c->dlogits + (i0 + i) * v;
         int32_t want = target[i0 + i];
         if (want < 0) {
             memset(out, 0, v * sizeof *out);
             continue;
         }
+        x[want] -= 1 - c->listen;
         for (size_t j = 0; j < v; j++)
-            most = fmaxf(most, x[j]);
-        float wanted = x[want] - most;
-        for (size_t j = 0; j < v; j++)
-            sum += x[j] = expf(x[j] - most);
-        loss += logf(sum) - wanted;
-        float by = scale / sum;
-        for (size_t j = 0; j < v; j++)
-            out[j] = narrow(x[j] * by);
-        out[want] = narrow(x[want] * by - scale);
+            out[j] = narrow(x[j] * scale);
     }
     product_back(&c->head, ROWS, c->dlogits + i0 * v, (struct amx_out){.f = r->narrow, .ld = d});
-    float *dgain = r->gains + gain_at(c, c->s.layers);
+    memset(c->dx + i0 * d, 0, ROWS * d * sizeof(float));
     for (size_t i = 0; i < ROWS; i++)
-        norm_back(d, c->last + (i0 + i) * d, gain, c->rstd[i0 + i], r->narrow + i * d,
-                  c->dx + (i0 + i) * d, dgain);
-    return loss;
+        norm_back(d, c->last + (i0 + i) * d, c->params + v * d, c->rstd[i0 + i], r->narrow + i * d,
+                  c->dx + (i0 + i) * d, r->gains + gain_at(c, c->s.layers));
 }
-
-/* ---------------------------------------------------------------- backward */
 
 static void ffn_back(struct cpu *c, int l, size_t i0)
 {
@@ -394,66 +510,37 @@ static void weight_back(struct cpu *c, size_t n, size_t k, const bf16 *dy, const
     }
 }
 
-/* ---------------------------------------------------------------- the step */
-
-/*
- * Add the gradients of scale * (sum of the losses) to `grads` and return the sum of the losses in
- * nats.  tokens, target, begin: [rows][context]; target -1 is not learnt; begin is the index in the
- * row of the first token of the token's own document, before which nothing is attended.
- * dropout: the share of what the branches add that is dropped, chosen by the seed.
- */
-double cpu_step(struct cpu *c, const int32_t *tokens, const int32_t *target, const int32_t *begin,
-                float scale, float dropout, uint32_t seed, float *grads)
+/* From dlogits and dx, which head_back() left, to the gradients of the matrices; to be called by
+ * all threads of a parallel region. */
+static void backward(struct cpu *c, const int32_t *begin, float *grads)
 {
     size_t m = c->tokens, d = (size_t)c->s.dim, f = (size_t)c->s.ffn, v = (size_t)c->s.vocab;
-    size_t tasks = (size_t)c->s.rows * (size_t)c->s.kv_heads;
-    double loss = 0;
-    c->drop = (uint32_t)((double)dropout * 0x1p32);
-    c->seed = seed;
-#pragma omp parallel num_threads(c->n_threads) reduction(+ : loss)
-    {
-        memset(c->scratch[omp_get_thread_num()].gains, 0, c->n_gains * sizeof(float));
-#pragma omp for
-        for (size_t i = 0; i < m; i++) {
-            memcpy(c->layer[0].before + i * d, c->params + (size_t)tokens[i] * d,
-                   d * sizeof(float));
-            memset(c->dx + i * d, 0, d * sizeof(float));
-        }
-        for (int l = 0; l < c->s.layers; l++) {
-            struct layer *y = &c->layer[l];
-#pragma omp for schedule(dynamic)
-            for (size_t i = 0; i < m; i += ROWS)
-                norm_and_qkv(c, l, i);
-#pragma omp for schedule(dynamic)
-            for (size_t i = 0; i < tasks; i++)
-                attend(c, y, begin, i / (size_t)c->s.kv_heads, i % (size_t)c->s.kv_heads);
-#pragma omp for schedule(dynamic)
-            for (size_t i = 0; i < m; i += ROWS)
-                rest_of_layer(c, l, i, l + 1 < c->s.layers ? c->layer[l + 1].before : c->last);
-        }
+    size_t kv_heads = (size_t)c->s.kv_heads;
+    weight_back(c, v, d, c->dlogits, c->x_head, NULL, grads);
+    for (int l = c->s.layers - 1; l >= 0; l--) {
+        struct layer *y = &c->layer[l];
+        struct at a = offsets(c, l);
 #pragma omp for schedule(dynamic)
         for (size_t i = 0; i < m; i += ROWS)
-            loss += head(c, target, scale, i);
-        weight_back(c, v, d, c->dlogits, c->x_head, NULL, grads);
-        for (int l = c->s.layers - 1; l >= 0; l--) {
-            struct layer *y = &c->layer[l];
-            struct at a = offsets(c, l);
+            ffn_back(c, l, i);
+        weight_back(c, d, f, c->d_down, y->x_down, y->step[3], grads + a.down);
+        weight_back(c, 2 * f, d, c->d_up, y->x_up, y->step[2], grads + a.up);
+        weight_back(c, d, d, c->d_o, y->x_o, y->step[1], grads + a.o);
 #pragma omp for schedule(dynamic)
-            for (size_t i = 0; i < m; i += ROWS)
-                ffn_back(c, l, i);
-            weight_back(c, d, f, c->d_down, y->x_down, y->step[3], grads + a.down);
-            weight_back(c, 2 * f, d, c->d_up, y->x_up, y->step[2], grads + a.up);
-            weight_back(c, d, d, c->d_o, y->x_o, y->step[1], grads + a.o);
+        for (size_t i = 0; i < (size_t)c->s.rows * kv_heads; i++)
+            attend_back(c, y, begin, i / kv_heads, i % kv_heads);
 #pragma omp for schedule(dynamic)
-            for (size_t i = 0; i < tasks; i++)
-                attend_back(c, y, begin, i / (size_t)c->s.kv_heads, i % (size_t)c->s.kv_heads);
-#pragma omp for schedule(dynamic)
-            for (size_t i = 0; i < m; i += ROWS)
-                qkv_back(c, l, i);
-            weight_back(c, c->qkv_n, d, c->d_qkv, y->x_qkv, y->step[0], grads + a.qkv);
-        }
+        for (size_t i = 0; i < m; i += ROWS)
+            qkv_back(c, l, i);
+        weight_back(c, c->qkv_n, d, c->d_qkv, y->x_qkv, y->step[0], grads + a.qkv);
     }
-    for (size_t i = 0; i < m; i++)
+}
+
+/* What is left when the threads are done: the embedding's rows that were read, and the gains. */
+static void rest_back(const struct cpu *c, const int32_t *tokens, float *grads)
+{
+    size_t d = (size_t)c->s.dim, f = (size_t)c->s.ffn, v = (size_t)c->s.vocab;
+    for (size_t i = 0; i < c->tokens; i++)
         for (size_t j = 0; j < d; j++)
             grads[(size_t)tokens[i] * d + j] += c->dx[i * d + j];
     for (int i = 0; i < c->n_threads; i++) {
@@ -471,6 +558,41 @@ double cpu_step(struct cpu *c, const int32_t *tokens, const int32_t *target, con
         for (size_t j = 0; j < d; j++)
             grads[v * d + j] += g[gain_at(c, c->s.layers) + j];
     }
+}
+
+/* ---------------------------------------------------------------- the step */
+
+/*
+ * Add the gradients of scale * (sum of the losses) to `grads`, and return the sum of the losses
+ * against the text in nats, teachers or not.  grads NULL: only the latter; no teacher is asked.
+ * tokens, target, begin: [rows][context]; target -1 is not learnt; begin is the index in the row of
+ * the first token of the token's own document, before which nothing is attended.
+ * dropout: the share of what the branches add that is dropped, chosen by the seed.
+ */
+double cpu_step(struct cpu *c, const int32_t *tokens, const int32_t *target, const int32_t *begin,
+                float scale, float dropout, uint32_t seed, float *grads)
+{
+    assert(c->s.learns || !grads);
+    double loss = 0;
+    c->drop = (uint32_t)((double)dropout * 0x1p32);
+    c->seed = seed;
+#pragma omp parallel num_threads(c->n_threads) reduction(+ : loss)
+    {
+        memset(c->scratch[omp_get_thread_num()].gains, 0, c->n_gains * sizeof(float));
+        for (int k = 0; grads && k < c->n_teachers; k++)
+            forward(c->teachers[k], tokens, begin);
+        forward(c, tokens, begin);
+#pragma omp for schedule(dynamic)
+        for (size_t i = 0; i < c->tokens; i += ROWS) {
+            loss += head(c, target, i);
+            if (grads)
+                head_back(c, target, scale, i);
+        }
+        if (grads)
+            backward(c, begin, grads);
+    }
+    if (grads)
+        rest_back(c, tokens, grads);
     return loss;
 }
 

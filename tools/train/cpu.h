@@ -25,10 +25,12 @@ struct shape {
     int32_t context; /* tokens in a row of the batch */
     int32_t rows;    /* of the batch */
     int32_t ternary; /* 0: the full-precision twin */
+    int32_t learns;  /* 0: a teacher, which has no way back */
     float eps, rope_base;
 };
 
-/* A weight in the forms that the products want: W^T for x W^T, and W with its scale for dy W. */
+/* A weight in the forms that the products want: W^T for x W^T, and W with its scale for dy W (NULL
+ * in a teacher). */
 struct matrix {
     size_t out, in;
     bf16 *forward, *backward;
@@ -36,7 +38,8 @@ struct matrix {
 };
 
 /* What the forward pass leaves for the backward pass.  The x* are inputs of products: 8-bit
- * integers with a step a token, in bfloat16. */
+ * integers with a step a token, in bfloat16.  All but the weights is one memory for all layers of a
+ * teacher. */
 struct layer {
     struct matrix qkv, o, up, down;
     float *before, *between; /* [tokens][dim], the stream before attention and before the FFN */
@@ -70,6 +73,9 @@ struct cpu {
     const float *params;
     uint32_t drop; /* dropout: a share of 2^32 */
     uint32_t seed; /* of the dropout of this step */
+    struct cpu **teachers;
+    int n_teachers;
+    float listen; /* share of the loss that is the teachers'; 0 where there are none */
     int n_threads;
     struct scratch scratch[THREADS];
 };

@@ -116,6 +116,8 @@ def metadata(config, tokenizer):
         ("general.languages", (ARRAY, STRING), ["en"]),
         ("general.file_type", U32, 0),
         ("general.quantization_version", U32, 2),
+        ("general.sampling.temp", F32, 0.7),  # at 1 it makes up words
+        ("general.sampling.top_p", F32, 0.95),
         ("general.alignment", U32, ALIGNMENT),
         (f"{ARCH}.vocab_size", U32, config["vocab"]),
         (f"{ARCH}.context_length", U32, config["context"]),

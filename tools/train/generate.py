@@ -21,18 +21,24 @@ import evaluate
 import model
 
 
+def trits(w):
+    rounded, scale = model.quantise_weight(w)
+    return rounded * scale
+
+
 class Decoder:
     def __init__(self, config, p):
         self.config = config
-        self.p = {n: model.quantise_weight(w) if config.ternary and w.dim() == 2 and n != "embed"
-                  else w for n, w in p.items()}
+        self.p = {n: trits(w) if config.ternary and w.dim() == 2 and n != "embed" else w
+                  for n, w in p.items()}
         kv = config.kv_heads
         self.cache = torch.zeros(config.layers, 2, kv, config.context, model.HEAD)
         self.cosine, self.sine = model.rope_tables(config, config.context)
 
     def linear(self, x, *weights):
         if self.config.ternary:
-            x = model.quantise_activations(x)
+            x, step = model.quantise_activations(x)
+            x = x * step
         return [F.linear(x, w) for w in weights]
 
     def attend(self, layer, at, q, k, v):

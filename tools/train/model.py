@@ -82,14 +82,17 @@ def straight_through(x, rounded):
 
 
 def quantise_weight(w):
-    scale = w.abs().mean().clamp_min(1e-5)
+    """Trits and their scale, which takes no gradient."""
+    scale = w.abs().mean().clamp_min(1e-5).detach()
     x = w * (1.0 / scale)
-    return straight_through(w, ((x > 0.5).to(w.dtype) - (x < -0.5).to(w.dtype)) * scale)
+    return straight_through(x, (x > 0.5).to(w.dtype) - (x < -0.5).to(w.dtype)), scale
 
 
 def quantise_activations(x):
-    most = x.abs().amax(-1, keepdim=True).clamp_min(1e-5)
-    return straight_through(x, (x * (127.0 / most)).round().clamp(-128, 127) * (most / 127.0))
+    """Integers of 8 bits and the step of each token, which takes no gradient."""
+    most = x.abs().amax(-1, keepdim=True).clamp_min(1e-5).detach()
+    x = x * (127.0 / most)
+    return straight_through(x, x.round().clamp(-128, 127)), most / 127.0
 
 
 def quantise_embedding(w):
@@ -118,11 +121,12 @@ def rotate(x, cosine, sine):
 
 
 def linear(config, x, weights):
-    """x is quantised once for all the weights that read it."""
-    if config.ternary:
-        x = quantise_activations(x)
-        weights = [quantise_weight(w) for w in weights]
-    return [F.linear(x, w) for w in weights]
+    """x is quantised once for all the weights that read it.  The products are of small integers, so
+    they are exact also where they are of bfloat16."""
+    if not config.ternary:
+        return [F.linear(x, w) for w in weights]
+    x, step = quantise_activations(x)
+    return [F.linear(x, w) * (step * scale) for w, scale in map(quantise_weight, weights)]
 
 
 def split_heads(x):
@@ -130,19 +134,21 @@ def split_heads(x):
     return x.view(batch, length, width // HEAD, HEAD).transpose(1, 2)
 
 
-def attention(config, q, k, v, begin):
-    """Causal, and within a token's own document: positions from begin [batch, token] on."""
-    length = q.shape[1]
-    q, k, v = (split_heads(x) for x in (q, k, v))
-    cosine, sine = rope_tables(config, length, q.device)
-    q, k = rotate(q, cosine, sine), rotate(k, cosine, sine)
-    group = config.heads // config.kv_heads
-    k, v = (x.repeat_interleave(group, 1) for x in (k, v))
-    at = torch.arange(length, device=q.device)
+def attend(q, k, v, begin):
+    """Causal, and within a token's own document: positions from begin [batch, token] on.
+    q [batch, head, token, HEAD]; k, v [batch, kv_head, token, HEAD]."""
+    k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))
+    at = torch.arange(q.shape[2], device=q.device)
     seen = (at[None, None, :] <= at[None, :, None]) & (at[None, None, :] >= begin[:, :, None])
     score = (q @ k.transpose(-1, -2)) / math.sqrt(HEAD)
-    score = score.masked_fill(~seen[:, None], float("-inf"))
-    return (score.softmax(-1) @ v).transpose(1, 2).flatten(2)
+    return score.masked_fill(~seen[:, None], float("-inf")).softmax(-1) @ v
+
+
+def attention(config, q, k, v, begin, way):
+    q, k, v = (split_heads(x) for x in (q, k, v))
+    cosine, sine = rope_tables(config, q.shape[2], q.device)
+    q, k = rotate(q, cosine, sine), rotate(k, cosine, sine)
+    return way(q, k, v, begin).transpose(1, 2).flatten(2)
 
 
 class Dropout:
@@ -152,42 +158,64 @@ class Dropout:
     def __init__(self, share, seed):
         self.least, self.seed = int(share * 2**32), seed
 
-    def __call__(self, x, layer, branch):
+    def key(self, layer, branch):
+        return (self.seed * 0x9E3779B1 + (2 * layer + branch) * 0x7FEB352D) & 0xFFFFFFFF
+
+    def __call__(self, x, key):
         if self.least == 0:
             return x
-        mask = 0xFFFFFFFF
-        key = (self.seed * 0x9E3779B1 + (2 * layer + branch) * 0x7FEB352D) & mask
         h = torch.arange(x.numel(), device=x.device) ^ key
-        h = ((h ^ h >> 16) * 0x85EBCA6B) & mask
-        h = ((h ^ h >> 13) * 0xC2B2AE35) & mask
+        h = ((h ^ h >> 16) * 0x85EBCA6B) & 0xFFFFFFFF
+        h = ((h ^ h >> 13) * 0xC2B2AE35) & 0xFFFFFFFF
         h = h ^ h >> 16
         kept = (h >= self.least).view(x.shape)
         return x * kept / (1 - self.least / 2**32)
 
 
 NOTHING_DROPPED = Dropout(0.0, 0)
+LAYER = ("attn_norm", "q", "k", "v", "attn_sub_norm", "o",
+         "ffn_norm", "gate", "up", "ffn_sub_norm", "down")
 
 
-def forward(config, p, tokens, begin, drop=NOTHING_DROPPED):
-    """Logits [batch, token, vocab] of tokens [batch, token]; p as views() gives it."""
+def layer(config, w, x, begin, drop, keys, way):
+    """x [batch, token, dim] and what the layer of weights w adds to it; keys for drop, a branch
+    each."""
+    h = rms_norm(x, w["attn_norm"], config.eps)
+    q, k, v = linear(config, h, [w["q"], w["k"], w["v"]])
+    h = rms_norm(attention(config, q, k, v, begin, way), w["attn_sub_norm"], config.eps)
+    x = x + drop(linear(config, h, [w["o"]])[0], keys[0])
+    h = rms_norm(x, w["ffn_norm"], config.eps)
+    gate, up = linear(config, h, [w["gate"], w["up"]])
+    h = rms_norm(F.relu(gate).square() * up, w["ffn_sub_norm"], config.eps)
+    return x + drop(linear(config, h, [w["down"]])[0], keys[1])
+
+
+def stream(config, p, tokens, begin, drop=NOTHING_DROPPED, way=attend, layer=layer):
+    """[batch, token, dim] after the last layer.  p as views() gives it; `way` is attend() or what
+    computes the same, `begin` what it takes; `layer` is layer(), perhaps compiled."""
     x = F.embedding(tokens, p["embed"])
     for i in range(config.layers):
-        w = {name: p[f"layers.{i}.{name}"] for name in (
-            "attn_norm", "q", "k", "v", "attn_sub_norm", "o",
-            "ffn_norm", "gate", "up", "ffn_sub_norm", "down")}
-        h = rms_norm(x, w["attn_norm"], config.eps)
-        q, k, v = linear(config, h, [w["q"], w["k"], w["v"]])
-        h = rms_norm(attention(config, q, k, v, begin), w["attn_sub_norm"], config.eps)
-        x = x + drop(linear(config, h, [w["o"]])[0], i, 0)
-        h = rms_norm(x, w["ffn_norm"], config.eps)
-        gate, up = linear(config, h, [w["gate"], w["up"]])
-        h = rms_norm(F.relu(gate).square() * up, w["ffn_sub_norm"], config.eps)
-        x = x + drop(linear(config, h, [w["down"]])[0], i, 1)
+        w = {name: p[f"layers.{i}.{name}"] for name in LAYER}
+        x = layer(config, w, x, begin, drop, (drop.key(i, 0), drop.key(i, 1)), way)
+    return x
+
+
+def head(config, p, x):
+    """Logits [batch, token, vocab] of the stream."""
     return F.linear(rms_norm(x, p["norm"], config.eps), p["embed"])
 
 
-def loss_sum(config, p, tokens, target, begin, drop=NOTHING_DROPPED):
+def loss_sum(config, p, tokens, target, begin):
     """Sum of the cross-entropies in nats; target -1 is not counted."""
-    logits = forward(config, p, tokens, begin, drop)
+    return cross_entropy(head(config, p, stream(config, p, tokens, begin)), target)
+
+
+def cross_entropy(logits, target):
     return F.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), ignore_index=-1,
                            reduction="sum")
+
+
+def soft_cross_entropy(logits, target, soft):
+    """The same against the probabilities that teachers give, [batch, token, vocab]."""
+    each = -(soft * logits.float().log_softmax(-1)).sum(-1)
+    return (each * (target >= 0)).sum()

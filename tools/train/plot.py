@@ -27,7 +27,7 @@ def read(path):
                 train.append((seen, average))
                 updates[row["update"]] = seen
             else:
-                held.append((updates[row["update"]], row["held-out"]["heldout-simple"]))
+                held.append((updates[row["update"]], row["held-out heldout-simple"]))
     return train, held
 
 

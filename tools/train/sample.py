@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Ask a running tritd for the samples of the model card, and print them unedited as Markdown.
 
-Usage: sample.py URL [SEED]      temperature 0.7, top-p 0.95; the seed of sample i is SEED + i
+Usage: sample.py URL [SEED]      the seed of sample i is SEED + i; sampled as the model recommends
 """
 
 import json
@@ -26,7 +26,7 @@ REQUESTS = [
 
 
 def ask(url, path, **body):
-    body.update(temperature=0.7, top_p=0.95, max_tokens=600)
+    body.update(max_tokens=600)
     request = urllib.request.Request(url + path, json.dumps(body).encode(),
                                      {"Content-Type": "application/json"})
     with urllib.request.urlopen(request) as answer:

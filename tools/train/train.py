@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Train a model: CONFIG.json and prepared data to a checkpoint.
 
-Usage: train.py CONFIG.json DATA OUT
+Usage: train.py [--seed N] CONFIG.json DATA OUT [TEACHER.pt ...]
+
+Where teachers are given, checkpoints of earlier runs, the share `listen` of the loss is measured
+against what they say on average; the rest, and what is reported, against the text.
 
 OUT/last.pt is written every few minutes and when the run is interrupted (SIGINT, SIGTERM); the same
 command goes on from there.  OUT/log.jsonl has a line an update, OUT/final.pt is the result, and
@@ -13,10 +16,10 @@ The schedule is that of "The Era of 1-bit LLMs: Training Tips, Code and FAQ": a 
 with weight decay in the first half, a lower one without decay in the second, which ends near zero.
 """
 
+import argparse
 import json
 import os
 import signal
-import sys
 import time
 
 import torch
@@ -41,6 +44,8 @@ class Recipe:
         self.decay = values.pop("decay")  # in each of them
         self.warmup = values.pop("warmup")  # updates
         self.dropout = values.pop("dropout")  # of what a layer's branches add
+        self.listen = values.pop("listen", 0.0)  # share of the loss that is the teachers'
+        values.pop("teachers", None)  # for the script that runs this
         self.mix = values.pop("mix")
         if values:
             raise SystemExit(f"train.py: found unknown keys {sorted(values)} in the config")
@@ -74,19 +79,22 @@ def mean_loss(stepper, part, context, rows):
 
 
 class Run:
-    def __init__(self, config_path, folder, out):
-        self.config, self.recipe = read_config(config_path)
-        self.out = out
+    def __init__(self, args):
+        self.config, self.recipe = read_config(args.config)
+        self.recipe.seed = args.seed or self.recipe.seed
+        self.out = out = args.out
         os.makedirs(out, exist_ok=True)
         parts = {name for _, weights in self.recipe.mix for name in weights}
-        self.parts = {name: data.Part(folder, name) for name in sorted(parts)}
-        self.held_out = {name: data.Part(folder, name)
+        self.parts = {name: data.Part(args.data, name) for name in sorted(parts)}
+        self.held_out = {name: data.Part(args.data, name)
                          for name in ("heldout-simple", "heldout", "chat-heldout")}
         flat = model.initial(self.config, self.recipe.seed)
-        self.stepper = step.choose(self.config, flat, self.recipe.rows, out)
+        self.stepper = step.choose(self.config, flat, self.recipe.rows, out,
+                                   [teacher(path) for path in args.teachers], self.recipe.listen)
         self.updates = self.recipe.tokens // (self.recipe.batch * self.config.context)
         self.update = 0
         self.best = float("inf")  # nats on heldout-simple
+        self.rows = []  # of the log, not written yet
         self.stop = False
         self.restore()
 
@@ -106,23 +114,28 @@ class Run:
         self.update, self.best = saved["update"], saved["best"]
         print(f"going on from update {self.update}", flush=True)
 
-    def save(self, name):
-        with torch.no_grad():
-            tensors = model.views(self.config, self.stepper.flat.detach().cpu().clone())
-        torch.save({"config": self.config.as_dict(), "model": tensors,
-                    "optimiser": self.stepper.state(), "update": self.update,
-                    "updates": self.updates, "best": self.best}, self.path(name + ".part"))
+    def save(self, name, **more):
+        tensors = model.views(self.config, self.stepper.flat.detach().cpu().clone())
+        torch.save({"config": self.config.as_dict(), "model": tensors, **more},
+                   self.path(name + ".part"))
         os.replace(self.path(name + ".part"), self.path(name))
 
-    def log(self, **values):
+    def save_all(self):
+        self.write_log()
+        self.save("last.pt", optimiser=self.stepper.state(), update=self.update, best=self.best)
+
+    def write_log(self):
+        """Numbers are fetched from a GPU here only, so that it need not wait after every update."""
         with open(self.path("log.jsonl"), "a", encoding="utf-8") as f:
-            f.write(json.dumps(values) + "\n")
+            for row in self.rows:
+                f.write(json.dumps({k: round(float(v), 6) for k, v in row.items()}) + "\n")
+        self.rows = []
 
     def check(self):
         self.stepper.load()
         losses = {name: mean_loss(self.stepper, part, self.config.context, self.recipe.rows)
                   for name, part in self.held_out.items()}
-        self.log(update=self.update, **{"held-out": losses})
+        self.rows.append({"update": self.update, **{"held-out " + n: v for n, v in losses.items()}})
         print(f"update {self.update}: held out: "
               + ", ".join(f"{n} {v:.4f}" for n, v in losses.items()), flush=True)
         if losses["heldout-simple"] < self.best:
@@ -140,10 +153,8 @@ class Run:
         lr, decay = self.recipe.rate(self.update, self.updates)
         size = self.stepper.update(lr, decay)
         self.update += 1
-        seconds = time.monotonic() - start
-        self.log(update=self.update, loss=round(loss, 4), lr=lr, norm=round(size, 4), learnt=count,
-                 seconds=round(seconds, 3))
-        return loss, seconds
+        self.rows.append({"update": self.update, "loss": loss, "lr": lr, "norm": size,
+                          "learnt": count, "seconds": time.monotonic() - start})
 
     def go(self):
         signal.signal(signal.SIGINT, lambda *_: setattr(self, "stop", True))
@@ -158,31 +169,46 @@ class Run:
         batches = data.batches(data.Rows(self.config.context).pack(documents), self.recipe.rows)
         for _ in range(self.update * (self.recipe.batch // self.recipe.rows)):
             next(batches)
-        saved = time.monotonic()
+        saved = shown = time.monotonic()
         average = pace = None
         while self.update < self.updates and not self.stop:
-            loss, seconds = self.one_update(batches)
-            average = loss if average is None else 0.95 * average + 0.05 * loss
-            pace = seconds if pace is None else 0.95 * pace + 0.05 * seconds
+            self.one_update(batches)
             if self.update % 10 == 0:
+                losses = [float(row["loss"]) for row in self.rows if "loss" in row]
+                loss = sum(losses) / len(losses)
+                seconds = (time.monotonic() - shown) / 10
+                shown = time.monotonic()
+                average = loss if average is None else 0.6 * average + 0.4 * loss
+                pace = seconds if pace is None else 0.6 * pace + 0.4 * seconds
                 left = (self.updates - self.update) * pace
                 print(f"update {self.update}/{self.updates}  loss {average:.4f}  "
                       f"{size / pace:,.0f} tokens/s  {left / 60:.0f} min left", flush=True)
+                self.write_log()
             if self.update % max(1, int(self.updates * CHECK_EVERY)) == 0:
                 self.check()
             if time.monotonic() - saved > SAVE_EVERY:
-                self.save("last.pt")
+                self.save_all()
                 saved = time.monotonic()
-        self.save("last.pt")
+        self.save_all()
         if self.update == self.updates:
             self.check()
+            self.write_log()
             self.save("final.pt")
 
 
+def teacher(path):
+    saved = torch.load(path, map_location="cpu")
+    return model.Config(**saved["config"]), saved["model"]
+
+
 def main():
-    if len(sys.argv) != 4:
-        raise SystemExit(__doc__)
-    Run(*sys.argv[1:]).go()
+    parser = argparse.ArgumentParser(description="Train a model; see the beginning of this file.")
+    parser.add_argument("config")
+    parser.add_argument("data")
+    parser.add_argument("out")
+    parser.add_argument("teachers", nargs="*")
+    parser.add_argument("--seed", type=int, help="instead of the config's")
+    Run(parser.parse_args()).go()
 
 
 if __name__ == "__main__":
