@@ -100,6 +100,15 @@ static void head_run(void *ctx, unsigned worker)
                       s->n_tokens);
 }
 
+static void coarse_run(void *ctx, unsigned worker)
+{
+    (void)worker;
+    struct stage *s = ctx;
+    for (size_t i; (i = team_take(s->team, 128)) < s->t.rows;)
+        s->k->head_coarse(s->out, s->out_stride, &s->t, i, MIN(i + 128, s->t.rows), &s->planes,
+                          s->n_tokens);
+}
+
 /* Random bytes are as good as weights here: the work does not depend on them. */
 static void *random_bytes(size_t n, uint64_t seed)
 {
@@ -177,8 +186,11 @@ static int measure_variant(const struct bench_options *o, struct team *team,
         }
         measure(o, &s, ternary_run, layout_name(k->layout), (double)rows * COLS, (double)code_bytes,
                 memory);
-        measure(o, &s, head_run, "head q8", (double)head_rows * COLS,
-                (double)table_data_bytes(&s.t), memory);
+        /* What a step reads of the head, and what it would read to have all logits exactly. */
+        double bytes = (double)table_data_bytes(&s.t), macs = (double)head_rows * COLS;
+        measure(o, &s, coarse_run, "head, coarse", macs, bytes / 2, memory);
+        s.t.type = TABLE_BYTES;
+        measure(o, &s, head_run, "head, exact", macs, bytes, memory);
     } else {
         fprintf(stderr, "trit-bench: no memory for %s\n", k->name);
     }

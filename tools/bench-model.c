@@ -106,6 +106,16 @@ static double decode_seconds(const struct engine_stats *st, uint64_t *steps)
     return st->step_decode.sum;
 }
 
+/* Bytes of weights that a step reads: all linear layers, of a q8 head the upper half
+ * (engine/head.h), and of an embedding next to nothing. */
+static double step_bytes(const struct model *m)
+{
+    double bytes = (double)m->weight_bytes, head = (double)table_data_bytes(&m->head);
+    if (m->head.data != m->embedding.data)
+        bytes -= (double)table_data_bytes(&m->embedding);
+    return m->head.type == TABLE_Q8 ? bytes - head / 2 : bytes;
+}
+
 static int measure_decode(struct session *b, unsigned streams, double memory)
 {
     struct bench_samples rate = {0};
@@ -128,8 +138,8 @@ static int measure_decode(struct session *b, unsigned streams, double memory)
     const struct model *m = b->model;
     double step = streams / bench_median(&rate);
     snprintf(what, sizeof what, "decode, %u stream%s together", streams, streams == 1 ? "" : "s");
-    snprintf(note, sizeof note, "%.1f ms a step, %.0f %% of memory", 1e3 * step,
-             100 * (double)m->weight_bytes / step / memory);
+    snprintf(note, sizeof note, "%.1f ms a step, %.0f MB, %.0f %% of memory", 1e3 * step,
+             step_bytes(m) / 1e6, 100 * step_bytes(m) / step / memory);
     bench_row(b->o, what, &rate, "tokens/s", note);
     return 0;
 }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/head.h"
 #include "engine/kv.h"
 
 struct forward;
@@ -25,6 +26,7 @@ struct forward_row {
     uint32_t pos;
     const struct kv_lease *lease; /* holds pages for pos */
     int32_t logits;               /* slot for this row's logits, or -1; see forward_step */
+    uint8_t use;                  /* of the slot: enum head_use */
 };
 
 /*
@@ -38,10 +40,12 @@ void forward_close(struct forward **f);
 
 /*
  * Run rows[0, n), n >= 1.  Allocates nothing.  Slots asked for in one step are 0, 1, 2 ... in the
- * order of their rows; only they cost a pass of the head.  `after`, if not NULL, is then called for
- * every slot that was filled, spread over the team: that is where sampling happens.
+ * order of their rows; only they cost a pass of the head.  `after` is then called once for each use
+ * of a slot, HEAD_CHOOSE first, with the logits that this use has, spread over the team: that is
+ * where sampling happens.
  */
-typedef void (*forward_after_fn)(void *ctx, uint32_t slot, const float *logits, unsigned worker);
+typedef void (*forward_after_fn)(void *ctx, uint32_t slot, enum head_use use, const float *logits,
+                                 unsigned worker);
 void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
                   forward_after_fn after, void *ctx);
 

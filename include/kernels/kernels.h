@@ -115,14 +115,21 @@ struct kernels {
      * tokens.
      *
      * f16: the 16-lane sum of fma(w, x, lane).
-     * q8: x is first put on a grid of 15 bits, see head_split; with its planes hi and lo,
+     * q8: reads TABLE_BYTES.  x is first put on a grid of 15 bits, see head_split; with its planes
+     *     hi and lo,
      *     logit = fma(128, (float)dot(hi, q), (float)dot(lo, q)) * (scale[row] * step);
      *     both dots are exact in int32 for stride < 2^17.
+     * coarse: the same logits roughly, from the high nibbles of a TABLE_Q8 and the plane hi alone,
+     *     as if every low nibble were 7.5 and lo were zero:
+     *     i = 16 * dot(high, hi) - 120 * sum_hi, exact in int32 (what wraps on the way wraps back);
+     *     logit = fma(-64, (float)sum_hi, 128 * (float)i) * (scale[row] * step).
      */
     void (*head_f16)(float *out, size_t out_stride, const struct table *t, size_t row0, size_t row1,
                      const float *x, size_t x_stride, size_t n_tokens);
     void (*head_q8)(float *out, size_t out_stride, const struct table *t, size_t row0, size_t row1,
                     const struct planes *x, size_t n_tokens);
+    void (*head_coarse)(float *out, size_t out_stride, const struct table *t, size_t row0,
+                        size_t row1, const struct planes *x, size_t n_tokens);
 
     /*
      * Split x[n] into row `token` of *p:  m = max(max |x|, 1e-30),

@@ -31,6 +31,9 @@ static struct forward_row *add_row(struct batch *b, struct seq *s, int32_t token
 static void want_logits(struct batch *b, struct forward_row *row, struct seq *s, uint32_t prompt_at)
 {
     row->logits = (int32_t)b->n_slots;
+    row->use = prompt_at ? HEAD_EXACT : HEAD_CHOOSE;
+    if (s->wish.want_logprobs)
+        row->use |= HEAD_EXACT;
     b->slots[b->n_slots++] = (struct batch_slot){.s = s, .prompt_at = prompt_at};
 }
 
@@ -89,30 +92,33 @@ static struct seq_logprob *logprob_room(uint8_t *base, const struct seq *s, uint
     return lp;
 }
 
-/* On a worker, for one slot: logits to a token, and the logprobs that were asked for. */
-static void sample(void *ctx, uint32_t i, const float *logits, unsigned worker)
+/* On a worker, with exact logits: how likely a token was. */
+static void tell(struct batch *b, const struct batch_slot *slot, const float *logits, void *scratch)
+{
+    struct seq *s = slot->s;
+    const struct seq_wish *w = &s->wish;
+    struct seq_logprob *lp = slot->prompt_at ? logprob_room(s->prompt_logprob, s, slot->prompt_at)
+                                             : logprob_room(s->logprob, s, s->n_generated);
+    int32_t token = slot->prompt_at ? w->prompt[slot->prompt_at] : slot->token;
+    sampler_logprobs(b->kernels, logits, b->n_vocab, token, &lp->logprob, lp->top, w->n_top,
+                     scratch);
+}
+
+/* On a worker, for one slot: logits to a token, and then the logprobs that were asked for. */
+static void sample(void *ctx, uint32_t i, enum head_use use, const float *logits, unsigned worker)
 {
     struct batch *b = ctx;
     struct batch_slot *slot = &b->slots[i];
     struct seq *s = slot->s;
     const struct seq_wish *w = &s->wish;
-    const struct kernels *k = b->kernels;
     void *scratch = b->scratch + worker * b->scratch_stride;
 
-    if (slot->prompt_at) {
-        struct seq_logprob *lp = logprob_room(s->prompt_logprob, s, slot->prompt_at);
-        sampler_logprobs(k, logits, b->n_vocab, w->prompt[slot->prompt_at], &lp->logprob, lp->top,
-                         w->n_top, scratch);
-        return;
-    }
-    slot->rc =
-        sampler_pick(k, &w->sampler, &s->past, w->stop_ids, w->ignore_stop ? w->n_stop_ids : 0,
-                     s->n_generated, logits, b->n_vocab, scratch, &slot->token);
-    if (slot->rc == 0 && w->want_logprobs) {
-        struct seq_logprob *lp = logprob_room(s->logprob, s, s->n_generated);
-        sampler_logprobs(k, logits, b->n_vocab, slot->token, &lp->logprob, lp->top, w->n_top,
-                         scratch);
-    }
+    if (use == HEAD_CHOOSE)
+        slot->rc = sampler_pick(b->kernels, &w->sampler, &s->past, w->stop_ids,
+                                w->ignore_stop ? w->n_stop_ids : 0, s->n_generated, logits,
+                                b->n_vocab, scratch, &slot->token);
+    else if (slot->rc == 0)
+        tell(b, slot, logits, scratch);
 }
 
 void batch_run(struct batch *b)

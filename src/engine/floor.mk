@@ -3,6 +3,7 @@ noinst_LIBRARIES += libengine.a
 libengine_a_SOURCES = \
 	include/engine/engine.h src/engine/engine.c src/engine/batch.h src/engine/batch.c \
 	include/engine/forward.h src/engine/forward.c \
+	include/engine/head.h src/engine/head.c \
 	include/engine/kv.h src/engine/kv.c \
 	include/engine/sampler.h src/engine/sampler.c \
 	include/engine/seq.h src/engine/seq.c \

@@ -31,22 +31,19 @@ struct forward {
     const struct kernels *k;
     struct team *team;
     struct kv *kv;
+    struct head *head;
     uint32_t max_rows, max_logits, n_ctx;
     uint32_t q_dim, kv_dim; /* n_heads * head_dim, n_kv_heads * head_dim */
 
     uint8_t *memory; /* everything below, in one mapping */
     size_t memory_bytes;
     float *x, *q, *k_rows, *v, *att, *gate, *up, *y;
-    float *angles;        /* [max_rows][rope_dims]: cosines, then sines */
-    double *freq;         /* [rope_dims / 2] radians a position */
-    struct acts acts;     /* room for the widest layer */
-    size_t acts_cap;      /* its bytes a row */
-    uint32_t groups_cap;  /* its groups */
-    float *head_x;        /* [max_logits][head stride] normed inputs of the head */
-    struct planes planes; /* the same for a q8 head */
-    float *logits;        /* [max_logits][logits_stride] */
-    size_t logits_stride;
-    float *temp; /* [workers][temp_stride] one row on its way to quantisation */
+    float *angles;       /* [max_rows][rope_dims]: cosines, then sines */
+    double *freq;        /* [rope_dims / 2] radians a position */
+    struct acts acts;    /* room for the widest layer */
+    size_t acts_cap;     /* its bytes a row */
+    uint32_t groups_cap; /* its groups */
+    float *temp;         /* [workers][temp_stride] one row on its way to quantisation */
     size_t temp_stride;
     float *scores; /* [workers][scores_stride] attention scores */
     size_t scores_stride;
@@ -54,6 +51,8 @@ struct forward {
     /* The step under way. */
     const struct forward_row *rows;
     uint32_t n_rows, n_logits;
+    uint8_t *use;    /* [max_logits] of the slots */
+    uint8_t any_use; /* of all slots together */
     forward_after_fn after;
     void *after_ctx;
 };
@@ -237,8 +236,8 @@ static void run_layer(struct forward *f, uint32_t i, float *temp, float *scores)
     multiply(f, &(const struct product){&l->down, f->y, dim}, 1);
 }
 
-/* The rows whose logits are wanted: last residual, final norm, the head's input format. */
-static void phase_head_input(struct forward *f)
+/* The rows whose logits are wanted: last residual, final norm. */
+static void phase_head_input(struct forward *f, float *temp)
 {
     const struct model *m = f->m;
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
@@ -246,27 +245,19 @@ static void phase_head_input(struct forward *f)
         if (slot < 0)
             continue;
         float *x = row_of(f->x, r, m->hp.dim);
-        float *h = row_of(f->head_x, (size_t)slot, m->head.stride);
         f->k->add(x, row_of(f->y, r, m->hp.dim), m->hp.dim);
-        f->k->rmsnorm(h, x, m->output_norm, m->hp.norm_eps, m->hp.dim);
-        if (m->head.type == TABLE_Q8)
-            f->k->head_split(&f->planes, (size_t)slot, h, m->hp.dim);
+        f->k->rmsnorm(temp, x, m->output_norm, m->hp.norm_eps, m->hp.dim);
+        head_set(f->head, (uint32_t)slot, temp);
     }
     team_barrier(f->team);
 }
 
-static void phase_head(struct forward *f)
+/* What the caller does with the logits of the slots that have this use. */
+static void phase_after(struct forward *f, enum head_use use, unsigned worker)
 {
-    const struct table *t = &f->m->head;
-    const size_t grain = 128; /* rows of the vocabulary: a third of a megabyte of q8 */
-    for (size_t row; (row = team_take(f->team, grain)) < t->rows;) {
-        size_t end = MIN(row + grain, t->rows);
-        if (t->type == TABLE_Q8)
-            f->k->head_q8(f->logits, f->logits_stride, t, row, end, &f->planes, f->n_logits);
-        else
-            f->k->head_f16(f->logits, f->logits_stride, t, row, end, f->head_x, t->stride,
-                           f->n_logits);
-    }
+    for (size_t s; (s = team_take(f->team, 1)) < f->n_logits;)
+        if (f->use[s] & use)
+            f->after(f->after_ctx, (uint32_t)s, use, head_logits(f->head, (uint32_t)s), worker);
     team_barrier(f->team);
 }
 
@@ -281,11 +272,18 @@ static void run_step(void *ctx, unsigned worker)
         run_layer(f, i, temp, scores);
     if (f->n_logits == 0)
         return;
-    phase_head_input(f);
-    phase_head(f);
-    if (f->after)
-        for (size_t s; (s = team_take(f->team, 1)) < f->n_logits;)
-            f->after(f->after_ctx, (uint32_t)s, row_of(f->logits, s, f->logits_stride), worker);
+    phase_head_input(f, temp);
+    bool exact = false;
+    if (f->any_use & HEAD_CHOOSE) {
+        head_choose(f->head, f->use, f->n_logits, worker);
+        exact = head_is_exact(f->head);
+        phase_after(f, HEAD_CHOOSE, worker);
+    }
+    if (f->any_use & HEAD_EXACT) {
+        if (!exact)
+            head_exact(f->head, f->use, f->n_logits, worker);
+        phase_after(f, HEAD_EXACT, worker);
+    }
 }
 
 void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
@@ -295,13 +293,16 @@ void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
     f->rows = rows;
     f->n_rows = n;
     f->n_logits = 0;
+    f->any_use = 0;
     for (uint32_t r = 0; r < n; r++) {
         trit_assert(rows[r].token >= 0 && (uint32_t)rows[r].token < f->m->hp.vocab);
         trit_assert(rows[r].pos < f->n_ctx && kv_pages_for(rows[r].pos + 1ull) <= rows[r].lease->n);
-        if (rows[r].logits >= 0)
-            trit_assert((uint32_t)rows[r].logits == f->n_logits++);
+        if (rows[r].logits < 0)
+            continue;
+        trit_assert((uint32_t)rows[r].logits == f->n_logits && f->n_logits < f->max_logits);
+        trit_assert(rows[r].use != 0);
+        f->any_use |= f->use[f->n_logits++] = rows[r].use;
     }
-    trit_assert(f->n_logits <= f->max_logits);
     f->after = after;
     f->after_ctx = ctx;
     team_run(f->team, run_step, f);
@@ -333,14 +334,7 @@ static size_t lay_out(struct forward *f, uint8_t *base)
     f->acts.q = carve(base, &at, rows, f->acts_cap);
     f->acts.step = carve(base, &at, rows * f->groups_cap, sizeof(float));
     f->acts.sum = carve(base, &at, rows * f->groups_cap, sizeof(int32_t));
-    f->head_x = carve(base, &at, slots * f->m->head.stride, sizeof(float));
-    f->planes.stride = f->m->head.stride;
-    f->planes.hi = carve(base, &at, slots, f->planes.stride);
-    f->planes.lo = carve(base, &at, slots, f->planes.stride);
-    f->planes.step = carve(base, &at, slots, sizeof(float));
-    f->planes.sum_hi = carve(base, &at, slots, sizeof(int32_t));
-    f->planes.sum_lo = carve(base, &at, slots, sizeof(int32_t));
-    f->logits = carve(base, &at, slots * f->logits_stride, sizeof(float));
+    f->use = carve(base, &at, slots, 1);
     f->temp = carve(base, &at, workers * f->temp_stride, sizeof(float));
     f->scores = carve(base, &at, workers * f->scores_stride, sizeof(float));
     return at;
@@ -369,8 +363,12 @@ int forward_open(const struct model *m, const struct kernels *k, struct team *te
                           .max_logits = max_logits,
                           .n_ctx = n_ctx,
                           .q_dim = hp->n_heads * hp->head_dim,
-                          .kv_dim = hp->n_kv_heads * hp->head_dim,
-                          .logits_stride = round_up(hp->vocab, 16)};
+                          .kv_dim = hp->n_kv_heads * hp->head_dim};
+    int rc = head_open(m, k, team, max_logits, &f->head, err);
+    if (rc) {
+        forward_close(&f);
+        return rc;
+    }
     for (uint32_t i = 0; i < hp->n_layers; i++) {
         widen(f, &m->layers[i].q);
         widen(f, &m->layers[i].o);
@@ -400,6 +398,7 @@ void forward_close(struct forward **f)
 {
     if (!*f)
         return;
+    head_close(&(*f)->head);
     mem_unmap((*f)->memory, (*f)->memory_bytes);
     mem_free(*f);
     *f = NULL;
@@ -407,5 +406,5 @@ void forward_close(struct forward **f)
 
 size_t forward_bytes(const struct forward *f)
 {
-    return f->memory_bytes;
+    return f->memory_bytes + head_bytes(f->head);
 }

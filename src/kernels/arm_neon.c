@@ -260,6 +260,59 @@ static void head_q8(float *out, size_t out_stride, const struct table *t, size_t
         }
 }
 
+/* The same of the coarse head; nibbles are small enough to be signed. */
+INLINE void coarse_block(float *out, size_t out_stride, const struct table *t, size_t row,
+                         size_t row_end, const struct planes *x, size_t token,
+                         const unsigned tokens)
+{
+    const size_t bytes = table_nibble_stride(t);
+    const uint8_t *w[Q8_ROWS];
+    int32x4_t sum[Q8_TOKENS][Q8_ROWS];
+    foreach (r, Q8_ROWS)
+        w[r] = table_high(t) + MIN(row + r, row_end - 1) * bytes;
+    foreach (i, Q8_ROWS * tokens)
+        sum[i / 4][i % 4] = vdupq_n_s32(0);
+    for (size_t i = 0; i < bytes; i += 16) {
+        /* 64 bytes hold 128 values: their first halves, then their second ones. */
+        const int8_t *hi = x->hi + token * x->stride + i / 64 * 128 + i % 64;
+        int8x16_t low[Q8_ROWS], high[Q8_ROWS];
+        foreach (r, Q8_ROWS) {
+            uint8x16_t v = vld1q_u8(w[r] + i);
+            low[r] = vreinterpretq_s8_u8(vandq_u8(v, vdupq_n_u8(15)));
+            high[r] = vreinterpretq_s8_u8(vshrq_n_u8(v, 4));
+        }
+        foreach (k, tokens) {
+            int8x16_t x0 = vld1q_s8(hi + k * x->stride), x1 = vld1q_s8(hi + k * x->stride + 64);
+            foreach (r, Q8_ROWS)
+                sum[k][r] = vdotq_s32(vdotq_s32(sum[k][r], low[r], x0), high[r], x1);
+        }
+    }
+    size_t rows = MIN(row_end - row, (size_t)Q8_ROWS);
+    float32x4_t scales = neon_load(t->scales + row, rows);
+    foreach (k, tokens) {
+        int32_t total = x->sum_hi[token + k];
+        int32x4_t i = vsubq_s32(vshlq_n_s32(sum4(sum[k]), 4),
+                                vdupq_n_s32((int32_t)(120u * (uint32_t)total)));
+        float32x4_t y = vfmaq_f32(vmulq_f32(vdupq_n_f32(128.0f), vcvtq_f32_s32(i)),
+                                  vdupq_n_f32(-64.0f), vdupq_n_f32((float)total));
+        y = vmulq_f32(y, vmulq_f32(scales, vdupq_n_f32(x->step[token + k])));
+        neon_store(out + (token + k) * out_stride + row, rows, y);
+    }
+}
+
+static void head_coarse(float *out, size_t out_stride, const struct table *t, size_t row0,
+                        size_t row1, const struct planes *x, size_t n_tokens)
+{
+    for (size_t row = row0; row < row1; row += Q8_ROWS)
+        for (size_t token = 0, n; token < n_tokens; token += n) {
+            n = even_share(n_tokens - token, Q8_TOKENS);
+            if (n == 1)
+                coarse_block(out, out_stride, t, row, row1, x, token, 1);
+            else
+                coarse_block(out, out_stride, t, row, row1, x, token, 2);
+        }
+}
+
 const struct kernels kernels_neon = {
     .name = "neon",
     .layout = LAYOUT_T2,
@@ -268,6 +321,7 @@ const struct kernels kernels_neon = {
     .ternary = ternary,
     .head_f16 = neon_head_f16,
     .head_q8 = head_q8,
+    .head_coarse = head_coarse,
     .head_split = head_split,
     .rmsnorm = neon_rmsnorm,
     .glu = neon_glu,

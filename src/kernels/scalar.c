@@ -220,7 +220,7 @@ static int32_t dot_i8(const int8_t *a, const int8_t *b, size_t n)
 static void head_q8(float *out, size_t out_stride, const struct table *t, size_t row0, size_t row1,
                     const struct planes *x, size_t n_tokens)
 {
-    trit_assert(t->type == TABLE_Q8 && row0 <= row1 && row1 <= t->rows);
+    trit_assert(t->type == TABLE_BYTES && row0 <= row1 && row1 <= t->rows);
     trit_assert(x->stride >= t->stride && t->stride <= TABLE_COLS_MAX && out_stride >= t->rows);
     const int8_t *data = t->data;
     for (size_t row = row0; row < row1; row++)
@@ -231,6 +231,27 @@ static void head_q8(float *out, size_t out_stride, const struct table *t, size_t
             out[token * out_stride + row] =
                 fmaf(128.0f, (float)hi, (float)lo) * (t->scales[row] * x->step[token]);
         }
+}
+
+static void head_coarse(float *out, size_t out_stride, const struct table *t, size_t row0,
+                        size_t row1, const struct planes *x, size_t n_tokens)
+{
+    trit_assert(t->type == TABLE_Q8 && row0 <= row1 && row1 <= t->rows);
+    trit_assert(x->stride >= t->stride && t->stride <= TABLE_COLS_MAX && out_stride >= t->rows);
+    for (size_t row = row0; row < row1; row++) {
+        const uint8_t *high = table_high(t) + row * table_nibble_stride(t);
+        for (size_t token = 0; token < n_tokens; token++) {
+            const int8_t *hi = x->hi + token * x->stride;
+            int32_t dot = 0, sum = x->sum_hi[token];
+            for (size_t i = 0; i < t->stride; i++) {
+                uint8_t byte = high[i / 128 * 64 + i % 64];
+                dot += (i % 128 < 64 ? byte & 15 : byte >> 4) * hi[i];
+            }
+            int32_t value = (int32_t)(16u * (uint32_t)dot - 120u * (uint32_t)sum);
+            float y = fmaf(-64.0f, (float)sum, 128.0f * (float)value);
+            out[token * out_stride + row] = y * (t->scales[row] * x->step[token]);
+        }
+    }
 }
 
 static void head_split(struct planes *p, size_t token, const float *x, size_t n)
@@ -385,6 +406,7 @@ const struct kernels kernels_scalar = {
     .ternary = ternary,
     .head_f16 = head_f16,
     .head_q8 = head_q8,
+    .head_coarse = head_coarse,
     .head_split = head_split,
     .rmsnorm = rmsnorm,
     .glu = glu,

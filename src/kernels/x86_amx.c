@@ -3,12 +3,12 @@
  * x86_amx.c - products on matrix tiles: AMX-INT8 (Sapphire Rapids and later), many tokens at once.
  *
  * A tile instruction multiplies 16 rows of 64 bytes with 64 rows of 16 and adds to 16 x 16 int32
- * sums (Intel SDM volume 2, TDPBSUD and TDPBSSD): eight times what vpdpbusd does in a cycle.  Its
+ * sums (Intel SDM volume 2, TDPBSUD and TDPBUSD): eight times what vpdpbusd does in a cycle.  Its
  * second operand holds four consecutive inputs side by side, and so do the vectors of 64 codes that
  * a block of our layouts unpacks to, so a run of 16 unpacked vectors is an operand as it stands.
  *
  *   ternary:  sums[token][row] += acts[token][64 inputs] * codes[64 inputs][row]
- *   head_q8:  sums[row][token] += table[row][64 inputs] * planes[64 inputs][token]
+ *   head:     sums[row][token] += nibbles[row][64 inputs] * plane[64 inputs][token]
  *
  * With few tokens vpdpbusd is no worse, so those calls go to AVX-512, as does everything that is
  * not a product.  All integers are exact, hence the same.
@@ -27,7 +27,7 @@
 
 enum {
     LEAST_TOKENS = 7, /* for which tiles pay in a ternary product */
-    LEAST_LOGITS = 5, /* and in the head */
+    LEAST_LOGITS = 9, /* and in the head */
     SIDE = 16,        /* rows and int32 columns of a tile */
     DEPTH = 64,       /* inputs a tile instruction takes */
     TILE_INTS = 256,  /* of sums */
@@ -327,12 +327,12 @@ static void ternary(float *out, size_t out_stride, const struct linear *w, size_
 /* ---------------------------------------------------------------- head */
 
 struct head {
-    int32_t hi[HEAD_COLS / 4][SIDE] ALIGNED; /* four inputs of each token, side by side */
-    int32_t lo[HEAD_COLS / 4][SIDE] ALIGNED;
-    int32_t sums[HEAD_GROUPS][4 * TILE_INTS] ALIGNED; /* hi, lo; then of the rows' second half */
+    uint8_t high[HEAD_ROWS][HEAD_COLS] ALIGNED;       /* nibbles of the table, a byte each */
+    int32_t acts[2][HEAD_COLS / 4][SIDE] ALIGNED;     /* four inputs of each token, side by side */
+    int32_t sums[HEAD_GROUPS][4 * TILE_INTS] ALIGNED; /* [rows' half][tokens' half] */
 };
 
-/* Columns [col, col + n) of a plane of up to 16 tokens as an operand; missing tokens are zero. */
+/* Columns [col, col + n) of up to 16 tokens' upper plane as an operand; missing tokens are zero. */
 static void interleave(int32_t to[][SIDE], const int8_t *plane, size_t stride, size_t col, size_t n,
                        size_t n_tokens)
 {
@@ -347,76 +347,101 @@ static void interleave(int32_t to[][SIDE], const int8_t *plane, size_t stride, s
     }
 }
 
-/* 32 rows of the table, from byte `col` of each on, over n columns. */
-static void head_pass(const struct head *h, const int8_t *table, size_t stride, size_t n)
+/* Columns [col, col + n) of 32 rows to bytes. */
+static void spread(struct head *h, const struct table *t, size_t row, size_t col, size_t n)
 {
-    const int8_t *lower = table + SIDE * stride;
+    const __m512i nibble = _mm512_set1_epi8(15);
+    const size_t bytes = table_nibble_stride(t);
+    const uint8_t *from = table_high(t) + row * bytes + col / 2;
+    for (size_t r = 0; r < HEAD_ROWS; r++, from += bytes)
+        for (size_t c = 0; c < n; c += 128) {
+            __m512i v = _mm512_load_si512(from + c / 2);
+            _mm_prefetch((const char *)from + c / 2 + HEAD_ROWS * bytes, _MM_HINT_T1);
+            _mm512_store_si512(h->high[r] + c, _mm512_and_si512(v, nibble));
+            v = _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble);
+            _mm512_store_si512(h->high[r] + c + 64, v);
+        }
+}
+
+/* n columns of 32 rows by 16 or 32 tokens. */
+static void head_pass(const struct head *h, size_t n, bool wide)
+{
     for (size_t c = 0; c < n; c += DEPTH) {
-        _tile_loadd(4, table + c, stride);
-        _tile_loadd(5, lower + c, stride);
-        _tile_loadd(6, h->hi[c / 4], 64);
-        _tile_loadd(7, h->lo[c / 4], 64);
-        _tile_dpbssd(0, 4, 6);
-        _tile_dpbssd(1, 4, 7);
-        _tile_dpbssd(2, 5, 6);
-        _tile_dpbssd(3, 5, 7);
+        _tile_loadd(4, h->high[0] + c, HEAD_COLS);
+        _tile_loadd(5, h->high[SIDE] + c, HEAD_COLS);
+        _tile_loadd(6, h->acts[0][c / 4], 64);
+        _tile_dpbusd(0, 4, 6);
+        _tile_dpbusd(2, 5, 6);
+        if (wide) {
+            _tile_loadd(7, h->acts[1][c / 4], 64);
+            _tile_dpbusd(1, 4, 7);
+            _tile_dpbusd(3, 5, 7);
+        }
     }
 }
 
-/* Sixteen rows' sums to logits of up to 16 tokens. */
-static void head_deliver(float *out, size_t out_stride, const int32_t *hi, const int32_t *lo,
-                         const float *scales, __m512 steps, size_t n_tokens)
+/* Sixteen rows' sums to logits of up to 16 tokens, as kernels.h defines them. */
+static void head_deliver(float *out, size_t out_stride, const int32_t *sums, const float *scales,
+                         const struct planes *x, size_t token, size_t n_tokens)
 {
+    const __mmask16 lanes = avx512_lanes(n_tokens);
+    const __m512 steps = _mm512_maskz_loadu_ps(lanes, x->step + token);
+    const __m512i total = _mm512_maskz_loadu_epi32(lanes, x->sum_hi + token);
+    const __m512i over = _mm512_mullo_epi32(total, _mm512_set1_epi32(120));
     __m512i y[SIDE];
     for (unsigned r = 0; r < SIDE; r++) {
-        __m512 h = _mm512_cvtepi32_ps(_mm512_load_si512(hi + SIDE * r));
-        __m512 l = _mm512_cvtepi32_ps(_mm512_load_si512(lo + SIDE * r));
-        __m512 factor = _mm512_mul_ps(_mm512_set1_ps(scales[r]), steps);
-        __m512 logit = _mm512_mul_ps(_mm512_fmadd_ps(_mm512_set1_ps(128.0f), h, l), factor);
-        y[r] = _mm512_castps_si512(logit);
+        __m512i dot = _mm512_slli_epi32(_mm512_load_si512(sums + SIDE * r), 4);
+        __m512 value =
+            _mm512_mul_ps(_mm512_set1_ps(128.0f), _mm512_cvtepi32_ps(_mm512_sub_epi32(dot, over)));
+        value = _mm512_fmadd_ps(_mm512_set1_ps(-64.0f), _mm512_cvtepi32_ps(total), value);
+        value = _mm512_mul_ps(value, _mm512_mul_ps(_mm512_set1_ps(scales[r]), steps));
+        y[r] = _mm512_castps_si512(value);
     }
     avx512_transpose(y);
     for (size_t t = 0; t < n_tokens; t++)
         _mm512_storeu_si512(out + t * out_stride, y[t]);
 }
 
-/* Up to 16 tokens over row groups that begin at rows[0, groups).  Not inlined for its frame. */
+/* Up to 32 tokens over row groups that begin at rows[0, groups).  Not inlined for its frame. */
 static __attribute__((noinline)) void head_block(float *out, size_t out_stride,
                                                  const struct table *t, const size_t *rows,
                                                  size_t groups, const struct planes *x,
                                                  size_t token, size_t n_tokens)
 {
     struct head h UNINITIALISED;
-    const int8_t *data = t->data;
-    size_t at = token * x->stride;
+    const int8_t *upper = x->hi + token * x->stride;
+    const size_t first = MIN(n_tokens, (size_t)SIDE), second = n_tokens - first;
     for (size_t col = 0; col < t->stride; col += HEAD_COLS) {
         size_t n = MIN(t->stride - col, (size_t)HEAD_COLS);
-        interleave(h.hi, x->hi + at, x->stride, col, n, n_tokens);
-        interleave(h.lo, x->lo + at, x->stride, col, n, n_tokens);
+        interleave(h.acts[0], upper, x->stride, col, n, first);
+        if (second)
+            interleave(h.acts[1], upper + SIDE * x->stride, x->stride, col, n, second);
         for (size_t g = 0; g < groups; g++) {
             if (col == 0)
                 zero_sums();
             else
                 load_sums(h.sums[g]);
-            head_pass(&h, data + rows[g] * t->stride + col, t->stride, n);
+            spread(&h, t, rows[g], col, n);
+            head_pass(&h, n, second > 0);
             store_sums(h.sums[g]);
         }
     }
-    __m512 steps = _mm512_maskz_loadu_ps(avx512_lanes(n_tokens), x->step + token);
     for (size_t g = 0; g < groups; g++)
-        for (size_t half = 0; half < 2; half++) {
-            size_t row = rows[g] + half * SIDE;
-            const int32_t *hi = h.sums[g] + 2 * half * TILE_INTS;
-            head_deliver(out + token * out_stride + row, out_stride, hi, hi + TILE_INTS,
-                         t->scales + row, steps, n_tokens);
+        for (size_t part = 0; part < (second ? 4 : 3); part++) {
+            size_t row = rows[g] + part / 2 * SIDE, late = part % 2 * SIDE;
+            if (late && !second)
+                continue;
+            head_deliver(out + (token + late) * out_stride + row, out_stride,
+                         h.sums[g] + part * TILE_INTS, t->scales + row, x, token + late,
+                         late ? second : first);
         }
 }
 
-static void head_q8(float *out, size_t out_stride, const struct table *t, size_t row0, size_t row1,
-                    const struct planes *x, size_t n_tokens)
+static void head_coarse(float *out, size_t out_stride, const struct table *t, size_t row0,
+                        size_t row1, const struct planes *x, size_t n_tokens)
 {
     if (n_tokens < LEAST_LOGITS || row1 - row0 < HEAD_ROWS) {
-        avx512_head_q8(out, out_stride, t, row0, row1, x, n_tokens);
+        avx512_head_coarse(out, out_stride, t, row0, row1, x, n_tokens);
         return;
     }
     configure((const uint8_t[]){SIDE, SIDE, SIDE, SIDE, SIDE, SIDE, SIDE, SIDE});
@@ -426,7 +451,7 @@ static void head_q8(float *out, size_t out_stride, const struct table *t, size_t
         for (size_t r = row; r < row1 && groups < HEAD_GROUPS; r += HEAD_ROWS)
             rows[groups++] = MIN(r, row1 - HEAD_ROWS);
         for (size_t token = 0, n; token < n_tokens; token += n) {
-            n = even_share(n_tokens - token, SIDE);
+            n = even_share(n_tokens - token, BLOCK_TOKENS);
             head_block(out, out_stride, t, rows, groups, x, token, n);
         }
     }
@@ -438,6 +463,6 @@ const struct kernels kernels_amx = {
     .layout = LAYOUT_T5,
     .cpu = CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_AMX_INT8,
     .ternary = ternary,
-    .head_q8 = head_q8,
+    .head_coarse = head_coarse,
     AVX512_SHARED,
 };

@@ -247,6 +247,96 @@ static void head_q8(float *out, size_t out_stride, const struct table *t, size_t
         }
 }
 
+enum {
+    COARSE_ROWS = 4,   /* for one token */
+    COARSE_TOKENS = 3, /* for two rows: six sums and six narrow ones */
+    COARSE_BYTES = 64, /* of nibbles: a maddubs pair is at most 2 * 15 * 128, and 8 fit int16; a
+                          step of 64 bytes adds four */
+};
+
+/* Bytes [at, end) of the rows' nibbles, at most 128 of them, for each token, to narrow sums. */
+INLINE void coarse_narrow(__m256i *part, const uint8_t *const *w, const int8_t *hi, size_t stride,
+                          size_t at, size_t end, const unsigned rows, const unsigned tokens)
+{
+    const __m256i nibble = _mm256_set1_epi8(15);
+    foreach (i, rows * tokens)
+        part[i] = _mm256_setzero_si256();
+    for (; at < end; at += 32) {
+        /* 64 bytes hold 128 values: their first halves, then their second ones. */
+        const int8_t *x = hi + at / 64 * 128 + at % 64;
+        __m256i low[COARSE_ROWS], high[COARSE_ROWS];
+        foreach (r, rows) {
+            __m256i v = load_line(w[r] + at);
+            low[r] = _mm256_and_si256(v, nibble);
+            high[r] = _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble);
+        }
+        foreach (k, tokens) {
+            __m256i x0 = load_line(x + k * stride), x1 = load_line(x + k * stride + 64);
+            foreach (r, rows) {
+                __m256i sum = _mm256_add_epi16(_mm256_maddubs_epi16(low[r], x0),
+                                               _mm256_maddubs_epi16(high[r], x1));
+                part[k * rows + r] = _mm256_add_epi16(part[k * rows + r], sum);
+            }
+        }
+    }
+}
+
+INLINE int32_t sum_all(__m256i v)
+{
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+}
+
+INLINE void coarse_block(float *out, size_t out_stride, const struct table *t, size_t row,
+                         size_t row_end, const struct planes *x, size_t token, const unsigned rows,
+                         const unsigned tokens)
+{
+    const size_t bytes = table_nibble_stride(t);
+    const uint8_t *w[COARSE_ROWS];
+    __m256i sum[2 * COARSE_TOKENS], part[2 * COARSE_TOKENS];
+    foreach (r, rows)
+        w[r] = table_high(t) + MIN(row + r, row_end - 1) * bytes;
+    foreach (i, rows * tokens)
+        sum[i] = _mm256_setzero_si256();
+    for (size_t at = 0; at < bytes; at += 2 * COARSE_BYTES) {
+        size_t end = MIN(at + 2 * COARSE_BYTES, bytes);
+        coarse_narrow(part, w, x->hi + token * x->stride, x->stride, at, end, rows, tokens);
+        foreach (i, rows * tokens)
+            sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(part[i], _mm256_set1_epi16(1)));
+    }
+    foreach (k, tokens)
+        foreach (r, rows) {
+            if (row + r >= row_end)
+                break;
+            uint32_t dot = (uint32_t)sum_all(sum[k * rows + r]);
+            int32_t total = x->sum_hi[token + k];
+            int32_t value = (int32_t)(16u * dot - 120u * (uint32_t)total);
+            float y = __builtin_fmaf(-64.0f, (float)total, 128.0f * (float)value);
+            out[(token + k) * out_stride + row + r] = y * (t->scales[row + r] * x->step[token + k]);
+        }
+}
+
+static void head_coarse(float *out, size_t out_stride, const struct table *t, size_t row0,
+                        size_t row1, const struct planes *x, size_t n_tokens)
+{
+    if (n_tokens == 1) {
+        for (size_t row = row0; row < row1; row += COARSE_ROWS)
+            coarse_block(out, out_stride, t, row, row1, x, 0, COARSE_ROWS, 1);
+        return;
+    }
+    for (size_t row = row0; row < row1; row += 2)
+        for (size_t token = 0, n; token < n_tokens; token += n) {
+            n = even_share(n_tokens - token, COARSE_TOKENS);
+            if (n == 1)
+                coarse_block(out, out_stride, t, row, row1, x, token, 2, 1);
+            else if (n == 2)
+                coarse_block(out, out_stride, t, row, row1, x, token, 2, 2);
+            else
+                coarse_block(out, out_stride, t, row, row1, x, token, 2, 3);
+        }
+}
+
 const struct kernels kernels_avx2 = {
     .name = "avx2",
     .layout = LAYOUT_T2,
@@ -255,6 +345,7 @@ const struct kernels kernels_avx2 = {
     .ternary = ternary,
     .head_f16 = avx2_head_f16,
     .head_q8 = head_q8,
+    .head_coarse = head_coarse,
     .head_split = head_split,
     .rmsnorm = avx2_rmsnorm,
     .glu = avx2_glu,

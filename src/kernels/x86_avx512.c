@@ -92,9 +92,10 @@ void avx512_head_split(struct planes *p, size_t token, const float *x, size_t n)
 }
 
 enum {
-    Q8_ROWS = 4,   /* of the table, multiplied together */
-    Q8_TOKENS = 3, /* 4 rows x 3 tokens x 2 planes = 24 sums */
-    Q8_CHUNK = 16, /* rows that stay cached while all tokens pass */
+    Q8_ROWS = 4,       /* of the table, multiplied together */
+    Q8_TOKENS = 3,     /* 4 rows x 3 tokens x 2 planes = 24 sums */
+    Q8_CHUNK = 16,     /* rows that stay cached while all tokens pass */
+    COARSE_TOKENS = 5, /* 4 rows x 5 tokens = 20 sums */
 };
 
 /* The sums of four vectors, in order. */
@@ -175,6 +176,76 @@ void avx512_head_q8(float *out, size_t out_stride, const struct table *t, size_t
     }
 }
 
+/* The same of the coarse head, whose nibbles are unsigned as they are. */
+INLINE void coarse_block(float *out, size_t out_stride, const struct table *t, size_t row,
+                         size_t row_end, const struct planes *x, size_t token,
+                         const unsigned tokens)
+{
+    const __m512i nibble = _mm512_set1_epi8(15);
+    const size_t bytes = table_nibble_stride(t), ahead = Q8_ROWS * bytes;
+    const uint8_t *w[Q8_ROWS], *first = table_high(t);
+    const int8_t *hi = x->hi + token * x->stride;
+    avx512_sum sum[COARSE_TOKENS][Q8_ROWS];
+    foreach (r, Q8_ROWS)
+        w[r] = first + MIN(row + r, row_end - 1) * bytes;
+    foreach (i, Q8_ROWS * tokens)
+        sum[i / 4][i % 4] = (avx512_sum){0};
+    for (size_t i = 0; i < bytes; i += 64, hi += 128) {
+        __m512i v[Q8_ROWS];
+        foreach (r, Q8_ROWS) {
+            _mm_prefetch((const char *)w[r] + i + ahead, _MM_HINT_T0);
+            v[r] = _mm512_load_si512(w[r] + i);
+        }
+        foreach (k, tokens) {
+            __m512i h = _mm512_load_si512(hi + k * x->stride);
+            foreach (r, Q8_ROWS)
+                sum[k][r] = avx512_dot(sum[k][r], _mm512_and_si512(v[r], nibble), h);
+        }
+        foreach (r, Q8_ROWS)
+            v[r] = _mm512_and_si512(_mm512_srli_epi16(v[r], 4), nibble);
+        foreach (k, tokens) {
+            __m512i h = _mm512_load_si512(hi + k * x->stride + 64);
+            foreach (r, Q8_ROWS)
+                sum[k][r] = avx512_dot(sum[k][r], v[r], h);
+        }
+    }
+    __mmask8 rows = (__mmask8)(avx512_lanes(row_end - row) & 15);
+    __m128 scales = _mm_maskz_loadu_ps(rows, t->scales + row);
+    foreach (k, tokens) {
+        int32_t total = x->sum_hi[token + k];
+        __m128i i = _mm_sub_epi32(_mm_slli_epi32(sum4(sum[k]), 4),
+                                  _mm_set1_epi32((int32_t)(120u * (uint32_t)total)));
+        __m128 y = _mm_fmadd_ps(_mm_set1_ps(-64.0f), _mm_set1_ps((float)total),
+                                _mm_mul_ps(_mm_set1_ps(128.0f), _mm_cvtepi32_ps(i)));
+        y = _mm_mul_ps(y, _mm_mul_ps(scales, _mm_set1_ps(x->step[token + k])));
+        _mm_mask_storeu_ps(out + (token + k) * out_stride + row, rows, y);
+    }
+}
+
+void avx512_head_coarse(float *out, size_t out_stride, const struct table *t, size_t row0,
+                        size_t row1, const struct planes *x, size_t n_tokens)
+{
+    for (size_t row = row0, end; row < row1; row = end) {
+        end = MIN(row + Q8_CHUNK, row1);
+        for (size_t token = 0, n; token < n_tokens; token += n) {
+            n = even_share(n_tokens - token, COARSE_TOKENS);
+            for (size_t r = row; r < end; r += Q8_ROWS)
+                switch (n) {
+#define BLOCK(tokens)                                                                              \
+    case tokens:                                                                                   \
+        coarse_block(out, out_stride, t, r, end, x, token, tokens);                                \
+        break
+                    BLOCK(1);
+                    BLOCK(2);
+                    BLOCK(3);
+                    BLOCK(4);
+                    BLOCK(5);
+#undef BLOCK
+                }
+        }
+    }
+}
+
 INLINE void unpack_t2(const uint8_t *block, __m512i *codes)
 {
     __m512i x = _mm512_loadu_si512(block), mask = _mm512_set1_epi8(3);
@@ -207,6 +278,6 @@ const struct kernels kernels_avx512 = {
     .layout = LAYOUT_T2,
     .cpu = CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI,
     .ternary = ternary,
-    .head_q8 = avx512_head_q8,
+    .head_coarse = avx512_head_coarse,
     AVX512_SHARED,
 };

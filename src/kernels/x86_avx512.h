@@ -50,6 +50,8 @@ struct avx512_layout {
 void avx512_quantise(const struct linear *w, struct acts *a, size_t token, const float *x);
 void avx512_head_q8(float *out, size_t out_stride, const struct table *t, size_t row0, size_t row1,
                     const struct planes *x, size_t n_tokens);
+void avx512_head_coarse(float *out, size_t out_stride, const struct table *t, size_t row0,
+                        size_t row1, const struct planes *x, size_t n_tokens);
 void avx512_head_split(struct planes *p, size_t token, const float *x, size_t n);
 
 /* x86_avx512_vbmi.c: the five-bit layout. */
@@ -76,6 +78,7 @@ size_t avx512_argmax(const float *x, size_t n, float *max);
 #define AVX512_SHARED                \
     .quantise = avx512_quantise,     \
     .head_f16 = avx512_head_f16,     \
+    .head_q8 = avx512_head_q8,       \
     .head_split = avx512_head_split, \
     .rmsnorm = avx512_rmsnorm,       \
     .glu = avx512_glu,               \

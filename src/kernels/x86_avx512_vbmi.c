@@ -70,6 +70,6 @@ const struct kernels kernels_avx512vbmi = {
     .layout = LAYOUT_T5,
     .cpu = CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI,
     .ternary = avx512vbmi_ternary,
-    .head_q8 = avx512_head_q8,
+    .head_coarse = avx512_head_coarse,
     AVX512_SHARED,
 };

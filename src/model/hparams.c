@@ -19,7 +19,7 @@
 /* Bounds far above any model that a CPU serves, and low enough that products of them fit. */
 enum {
     MAX_LAYERS = 1024,
-    MAX_DIM = 1 << 16, /* also below TABLE_COLS_MAX */
+    MAX_DIM = 1 << 16, /* below TABLE_COLS_MAX */
     MAX_FFN = 1 << 19, /* and all widths below LAYOUT_COLS_MAX */
     MAX_HEADS = 1024,
     MAX_HEAD_DIM = 1024,

@@ -183,9 +183,7 @@ static bool pack_rows(struct packer *p, struct bench *b, uint64_t run)
             continue;
         }
         const struct table *t = it->table;
-        size_t row_bytes = (size_t)t->stride * (t->type == TABLE_Q8 ? 1 : sizeof(uint16_t));
-        float *scales = (void *)(p->payload + it->scales_at);
-        table_pack_row(t, b->floats, dst + row * row_bytes, it->scale_bytes ? &scales[row] : NULL);
+        table_pack_row(t, (uint32_t)row, b->floats, dst, (void *)(p->payload + it->scales_at));
     }
     return true;
 }

@@ -14,8 +14,10 @@
 #include "model/quant.h"
 
 enum {
-    STRIDE_VALUES = 64, /* a row begins on a line of 64 bytes with one byte a value, and with two */
+    LINE_VALUES = 64, /* a row begins on a line of 64 bytes with one byte a value, and with two */
     Q8_MAX = 127,
+    Q8_OFFSET = 128, /* of what is cut into nibbles */
+    HALF = 64,       /* values from the lower to the upper half of a byte */
 };
 
 void table_shape(struct table *t, enum table_type type, uint32_t rows, uint32_t cols)
@@ -26,18 +28,13 @@ void table_shape(struct table *t, enum table_type type, uint32_t rows, uint32_t 
         .type = type,
         .rows = rows,
         .cols = cols,
-        .stride = (uint32_t)round_up(cols, STRIDE_VALUES),
+        .stride = (uint32_t)round_up(cols, type == TABLE_Q8 ? 2 * HALF : LINE_VALUES),
     };
-}
-
-static size_t value_bytes(const struct table *t)
-{
-    return t->type == TABLE_F16 ? sizeof(uint16_t) : sizeof(int8_t);
 }
 
 size_t table_data_bytes(const struct table *t)
 {
-    return (size_t)t->rows * t->stride * value_bytes(t);
+    return (size_t)t->rows * t->stride * (t->type == TABLE_F16 ? sizeof(uint16_t) : 1);
 }
 
 size_t table_scale_bytes(const struct table *t)
@@ -45,45 +42,85 @@ size_t table_scale_bytes(const struct table *t)
     return t->type == TABLE_Q8 ? t->rows * sizeof(float) : 0;
 }
 
-static float pack_q8(const float *x, int8_t *q, size_t n)
+static float scale_q8(const float *x, size_t n)
 {
     float max = 0;
     for (size_t i = 0; i < n; i++)
         max = fmaxf(max, fabsf(x[i]));
-    float scale = max / Q8_MAX;
-    for (size_t i = 0; i < n; i++) {
-        /* Denormal scales are coarse and infinite ones give NaN: hold every value in range. */
-        float v = scale > 0 ? x[i] / scale : 0;
-        v = v > -Q8_MAX ? v : -Q8_MAX;
-        v = v < Q8_MAX ? v : Q8_MAX;
-        q[i] = (int8_t)rintf(v);
-    }
-    return scale;
+    return max / Q8_MAX;
 }
 
-void table_pack_row(const struct table *t, const float *x, void *data, float *scale)
+/* What is cut into nibbles: q + 128.  Denormal scales are coarse and infinite ones give NaN: hold
+ * every value in range. */
+static uint8_t code_q8(float x, float scale)
 {
-    memset(data, 0, t->stride * value_bytes(t));
+    float v = scale > 0 ? x / scale : 0;
+    v = v > -Q8_MAX ? v : -Q8_MAX;
+    v = v < Q8_MAX ? v : Q8_MAX;
+    return (uint8_t)(rintf(v) + Q8_OFFSET);
+}
+
+static void pack_q8(const struct table *t, uint32_t row, const float *x, uint8_t *data,
+                    float *scale)
+{
+    size_t bytes = table_nibble_stride(t);
+    uint8_t *high = data + row * bytes, *low = high + t->rows * bytes;
+    *scale = scale_q8(x, t->cols);
+    for (size_t i = 0; i < t->stride; i += 2 * HALF, high += HALF, low += HALF) {
+        uint8_t code[2 * HALF];
+        for (size_t j = 0; j < 2 * HALF; j++)
+            code[j] = i + j < t->cols ? code_q8(x[i + j], *scale) : Q8_OFFSET;
+        for (size_t j = 0; j < HALF; j++) {
+            high[j] = (uint8_t)(code[j] >> 4 | (code[HALF + j] & 0xf0));
+            low[j] = (uint8_t)((code[j] & 15) | code[HALF + j] << 4);
+        }
+    }
+}
+
+void table_pack_row(const struct table *t, uint32_t row, const float *x, void *data, float *scales)
+{
+    trit_assert(row < t->rows);
     if (t->type == TABLE_Q8) {
-        *scale = pack_q8(x, data, t->cols);
+        pack_q8(t, row, x, data, &scales[row]);
         return;
     }
-    uint16_t *h = data;
+    uint16_t *h = (uint16_t *)data + (size_t)row * t->stride;
+    memset(h, 0, t->stride * sizeof *h);
     for (uint32_t i = 0; i < t->cols; i++)
         h[i] = quant_f32_to_f16(x[i]);
+}
+
+/* Written for compilers that make vectors of it. */
+void table_join_row(const struct table *t, uint32_t row, int8_t *bytes)
+{
+    size_t at = row * table_nibble_stride(t);
+    const uint8_t *high = table_high(t) + at, *low = table_low(t) + at;
+    for (size_t i = 0; i < t->stride; i += 2 * HALF, high += HALF, low += HALF)
+        for (size_t j = 0; j < HALF; j++) {
+            bytes[i + j] = (int8_t)(((high[j] & 15) << 4 | (low[j] & 15)) - Q8_OFFSET);
+            bytes[i + HALF + j] = (int8_t)(((high[j] & 0xf0) | low[j] >> 4) - Q8_OFFSET);
+        }
+}
+
+static int nibble_at(const uint8_t *plane, size_t i)
+{
+    uint8_t byte = plane[i / (2 * HALF) * HALF + i % HALF];
+    return i / HALF % 2 ? byte >> 4 : byte & 15;
 }
 
 void table_row(const struct table *t, uint32_t row, float *dst)
 {
     trit_assert(row < t->rows);
-    size_t at = (size_t)row * t->stride;
     if (t->type == TABLE_F16) {
-        const uint16_t *h = (const uint16_t *)t->data + at;
+        const uint16_t *h = (const uint16_t *)t->data + (size_t)row * t->stride;
         for (uint32_t i = 0; i < t->cols; i++)
             dst[i] = quant_f16_to_f32(h[i]);
-    } else {
-        const int8_t *q = (const int8_t *)t->data + at;
-        for (uint32_t i = 0; i < t->cols; i++)
-            dst[i] = (float)q[i] * t->scales[row];
+        return;
+    }
+    size_t at = row * table_nibble_stride(t);
+    const uint8_t *high = table_high(t) + at, *low = table_low(t) + at;
+    for (uint32_t i = 0; i < t->cols; i++) {
+        int q = 16 * nibble_at(high, i) + nibble_at(low, i) - Q8_OFFSET;
+        dst[i] = (float)q * t->scales[row];
     }
 }

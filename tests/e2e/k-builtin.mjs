@@ -75,6 +75,20 @@ const told = async (said) => (await request('/v1/completions', {
 equal('sampling as recommended', await told({ temperature: 0.7, top_p: 0.95 }), answers[0].text);
 ok('sampling as asked for', await told({ temperature: 1 }) !== answers[0].text);
 
+// ---- the head reads half of its weights to choose a token: with temperature 0 it must be the one that
+// all of them would give, which is what logprobs tell
+let greedy = 0;
+for (const prompt of openings) {
+  const { logprobs } = (await request('/v1/completions', {
+    body: { prompt, temperature: 0, max_tokens: 60, logprobs: 1 } })).json.choices[0];
+  logprobs.tokens.forEach((token, i) => {
+    const [best] = Object.entries(logprobs.top_logprobs[i]).sort((a, b) => b[1] - a[1]);
+    if (best[0] === token && best[1] === logprobs.token_logprobs[i]) greedy++;
+    else ok(`"${prompt}": token ${i}`, false, `${token} ${JSON.stringify(best)}`);
+  });
+}
+ok('greedy tokens are the likeliest', greedy > 300, `${greedy}`);
+
 // ---- chat answers end by themselves, within the default limit
 for (const { asked, finish_reason } of answers.slice(openings.length))
   equal(`"${asked}": why it ended`, finish_reason, 'stop');

@@ -190,6 +190,7 @@ static const struct {
     {"ternary", kc_ternary},
     {"head_f16", kc_head_f16},
     {"head_q8", kc_head_q8},
+    {"head_coarse", kc_head_coarse},
     {"head_split", kc_head_split},
     {"rmsnorm", kc_rmsnorm},
     {"glu", kc_glu},

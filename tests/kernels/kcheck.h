@@ -34,6 +34,7 @@ void kc_quantise(const struct kernels *k);
 void kc_ternary(const struct kernels *k);
 void kc_head_f16(const struct kernels *k);
 void kc_head_q8(const struct kernels *k);
+void kc_head_coarse(const struct kernels *k);
 void kc_head_split(const struct kernels *k);
 void kc_rmsnorm(const struct kernels *k);
 void kc_glu(const struct kernels *k);

@@ -6,6 +6,7 @@
 #include "kcheck.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -37,11 +38,23 @@ static struct table new_table(enum table_type type, uint32_t rows, uint32_t cols
     float *row = kc_new(cols * sizeof *row, 4);
     for (uint32_t r = 0; r < rows; r++) {
         kc_fill_unit(row, cols, ldexpf(1, (int)kc_below(20) - 10));
-        table_pack_row(&t, row, data + r * (table_data_bytes(&t) / rows), &scales[r]);
+        table_pack_row(&t, r, row, data, scales);
     }
     t.data = data;
     t.scales = type == TABLE_Q8 ? scales : NULL;
     return t;
+}
+
+/* All rows of a q8 table as bytes. */
+static struct table bytes_of(const struct table *t)
+{
+    struct table bytes = *t;
+    int8_t *data = kc_new((size_t)t->rows * t->stride, KC_LINE);
+    for (uint32_t r = 0; r < t->rows; r++)
+        table_join_row(t, r, data + (size_t)r * t->stride);
+    bytes.type = TABLE_BYTES;
+    bytes.data = data;
+    return bytes;
 }
 
 static void head_f16_case(const struct kernels *k, uint32_t rows, uint32_t cols, size_t n_tokens)
@@ -125,7 +138,7 @@ static void head_q8_case(const struct kernels *k, uint32_t rows, uint32_t cols, 
                          unsigned saturated)
 {
     kc_case("%u rows, %u columns, %zu tokens, saturated %u", rows, cols, n_tokens, saturated);
-    struct table t = new_table(TABLE_Q8, rows, cols);
+    struct table packed = new_table(TABLE_Q8, rows, cols), t = bytes_of(&packed);
     struct planes p;
     size_t row0, row1, out_stride = rows + kc_below(4);
     choose_rows(rows, &row0, &row1);
@@ -168,6 +181,77 @@ void kc_head_q8(const struct kernels *k)
     head_q8_case(k, 6, 8640, 2, 2);
     head_q8_case(k, 2, TABLE_COLS_MAX, 1, 1);
     head_q8_case(k, 2, TABLE_COLS_MAX, 1, 2);
+}
+
+/* Against exact integers, and against the exact logit, from which it may be as far as half a step of
+ * the nibbles and all of the lower plane reach. */
+static void compare_coarse(const struct table *packed, const struct planes *p, const float *out,
+                           size_t out_stride, size_t row0, size_t row1, size_t n_tokens)
+{
+    struct table t = bytes_of(packed);
+    const int8_t *data = t.data;
+    for (size_t i = 0; i < n_tokens; i++)
+        for (size_t row = row0; row < row1; row++) {
+            int64_t coarse = 0, exact = 0, reach = 0;
+            for (size_t c = 0; c < t.cols; c++) {
+                int q = data[row * t.stride + c], high = (q + 128) / 16;
+                int hi = p->hi[i * p->stride + c], lo = p->lo[i * p->stride + c];
+                coarse += (int64_t)(128 * 16 * high - 15424) * hi; /* 128 * 120.5 */
+                exact += (int64_t)(128 * hi + lo) * q;
+                reach += 960 * abs(hi) + 127 * abs(lo);
+            }
+            double factor = (double)t.scales[row] * (double)p->step[i];
+            kc_near("coarse", i * out_stride + row, (double)out[i * out_stride + row],
+                    (double)coarse * factor,
+                    fabs((double)coarse * factor) * 0x1p-22 +
+                        (double)t.cols * 127 * 15424 * 0x1p-23 * factor + 1e-37);
+            if (llabs(coarse - exact) > reach)
+                kc_fail("coarse %lld is further than %lld from %lld", (long long)coarse,
+                        (long long)reach, (long long)exact);
+        }
+}
+
+static void coarse_case(const struct kernels *k, uint32_t rows, uint32_t cols, size_t n_tokens,
+                        bool saturated)
+{
+    kc_case("%u rows, %u columns, %zu tokens, saturated %d", rows, cols, n_tokens, saturated);
+    struct table t = new_table(TABLE_Q8, rows, cols);
+    struct planes p;
+    size_t row0, row1, out_stride = rows + kc_below(4);
+    choose_rows(rows, &row0, &row1);
+    new_planes(&p, t.stride + 64 * kc_below(2), n_tokens);
+    float *x = kc_new(cols * sizeof *x, 4);
+    for (size_t i = 0; i < n_tokens; i++) {
+        kc_fill_unit(x, cols, ldexpf(1, (int)kc_below(20) - 10));
+        for (size_t c = 0; saturated && c < cols; c++)
+            x[c] = kc_below(2) ? -1.0f : 1.0f;
+        if (saturated && kc_below(2))
+            for (size_t c = 0; c < cols; c++)
+                x[c] = 1.0f;
+        kc_scalar->head_split(&p, i, x, cols);
+    }
+    size_t n = (n_tokens - 1) * out_stride + rows;
+    float *out = kc_new(n * sizeof *out, 4);
+    k->head_coarse(out, out_stride, &t, row0, row1, &p, n_tokens);
+    if (k == kc_scalar) {
+        compare_coarse(&t, &p, out, out_stride, row0, row1, n_tokens);
+    } else {
+        float *want = kc_new(n * sizeof *want, 4);
+        kc_scalar->head_coarse(want, out_stride, &t, row0, row1, &p, n_tokens);
+        kc_same_floats("out", out, want, n);
+    }
+    kc_end();
+}
+
+void kc_head_coarse(const struct kernels *k)
+{
+    for (size_t i = 0; i < ARRAY_LEN(shapes); i++)
+        coarse_case(k, shapes[i].rows, shapes[i].cols, shapes[i].tokens, false);
+    for (unsigned i = 0; i < 40; i++)
+        coarse_case(k, 1 + kc_below(80), 1 + kc_below(300), 1 + kc_below(40), kc_below(2));
+    coarse_case(k, 6, 8640, 3, true);
+    coarse_case(k, 40, 8640, 33, true);
+    coarse_case(k, 2, TABLE_COLS_MAX, 1, true);
 }
 
 static void compare_split(const struct planes *p, size_t token, const float *x, size_t n)

@@ -27,12 +27,13 @@ static float random_float(void)
 START_TEST(shapes)
 {
     static const struct {
-        uint32_t rows, cols, stride;
-    } want[] = {{1, 1, 64},
-                {3, 64, 64},
-                {3, 65, 128},
-                {128256, 2560, 2560},
-                {7, TABLE_COLS_MAX, TABLE_COLS_MAX}};
+        uint32_t rows, cols, stride, stride_q8;
+    } want[] = {{1, 1, 64, 128},
+                {3, 64, 64, 128},
+                {3, 65, 128, 128},
+                {3, 129, 192, 256},
+                {128256, 2560, 2560, 2560},
+                {7, TABLE_COLS_MAX, TABLE_COLS_MAX, TABLE_COLS_MAX}};
     for (size_t i = 0; i < ARRAY_LEN(want); i++) {
         struct table t;
         size_t values = (size_t)want[i].rows * want[i].stride;
@@ -47,31 +48,44 @@ START_TEST(shapes)
         ck_assert_uint_eq(table_data_bytes(&t), 2 * values);
         ck_assert_uint_eq(table_scale_bytes(&t), 0);
         table_shape(&t, TABLE_Q8, want[i].rows, want[i].cols);
-        ck_assert_uint_eq(t.stride, want[i].stride);
-        ck_assert_uint_eq(table_data_bytes(&t), values);
+        ck_assert_uint_eq(t.stride, want[i].stride_q8);
+        ck_assert_uint_eq(table_data_bytes(&t), (size_t)want[i].rows * want[i].stride_q8);
         ck_assert_uint_eq(table_scale_bytes(&t), 4 * (size_t)want[i].rows);
     }
 }
 END_TEST
 
-/* Pack all rows of a table; the padding must be zero and nothing behind a row be touched. */
+/* Bytes [from, to) are as they were before packing. */
+static void untouched(const uint8_t *data, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++)
+        ck_assert_uint_eq(data[i], 0xa5);
+}
+
+/* Pack all rows of a table, in order; nothing behind a row may be touched. */
 static void pack(struct table *t, const float *x, void **data, float **scales)
 {
-    size_t row_bytes = table_data_bytes(t) / t->rows, used = row_bytes / t->stride * t->cols;
-    *data = mem_zalloc_line(table_data_bytes(t), 1);
+    size_t total = table_data_bytes(t), planes = t->type == TABLE_Q8 ? 2 : 1,
+           plane = total / planes;
+    *data = mem_zalloc_line(total, 1);
     *scales = mem_zalloc(t->rows, sizeof **scales);
     ck_assert(*data && *scales);
-    memset(*data, 0xa5, table_data_bytes(t));
+    memset(*data, 0xa5, total);
     for (uint32_t r = 0; r < t->rows; r++) {
-        uint8_t *row = (uint8_t *)*data + r * row_bytes;
-        table_pack_row(t, x + (size_t)r * t->cols, row, &(*scales)[r]);
-        for (size_t i = used; i < row_bytes; i++)
-            ck_assert_uint_eq(row[i], 0);
-        for (size_t i = row_bytes; i < (t->rows - r) * row_bytes; i++)
-            ck_assert_uint_eq(row[i], 0xa5);
+        table_pack_row(t, r, x + (size_t)r * t->cols, *data, *scales);
+        for (size_t p = 0; p < planes; p++)
+            untouched(*data, p * plane + (r + 1) * (plane / t->rows), (p + 1) * plane);
     }
     t->data = *data;
     t->scales = t->type == TABLE_Q8 ? *scales : NULL;
+}
+
+/* Row r of a q8 table as bytes; the padding is zero. */
+static void join(const struct table *t, uint32_t r, int8_t *q)
+{
+    table_join_row(t, r, q);
+    for (uint32_t i = t->cols; i < t->stride; i++)
+        ck_assert_int_eq(q[i], 0);
 }
 
 START_TEST(f16_rows)
@@ -114,7 +128,8 @@ START_TEST(q8_rows_are_within_half_a_step)
                 max = fmaxf(max, fabsf(x[r * cols + c]));
             ck_assert_float_eq(scales[r], max / 127);
             table_row(&t, r, y);
-            const int8_t *q = (const int8_t *)data + r * t.stride;
+            int8_t q[256];
+            join(&t, r, q);
             for (uint32_t c = 0; c < cols; c++) {
                 ck_assert_float_eq(y[c], (float)q[c] * scales[r]);
                 ck_assert_float_le(fabsf(y[c] - x[r * cols + c]), scales[r] * 0.5001f);
@@ -134,10 +149,13 @@ START_TEST(q8_ties_go_to_even)
     static const float x[] = {127, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f, 126.5f, -0.0f};
     static const int8_t want[] = {127, 0, 2, 2, 0, -2, -2, 126, 0};
     struct table t;
-    int8_t q[64];
+    uint8_t data[128];
+    int8_t q[128];
     float scale;
     table_shape(&t, TABLE_Q8, 1, ARRAY_LEN(x));
-    table_pack_row(&t, x, q, &scale);
+    table_pack_row(&t, 0, x, data, &scale);
+    t.data = data;
+    join(&t, 0, q);
     ck_assert_float_eq(scale, 1);
     ck_assert_mem_eq(q, want, ARRAY_LEN(want));
 }
@@ -146,26 +164,31 @@ END_TEST
 START_TEST(q8_of_little_or_nothing)
 {
     struct table t;
-    int8_t q[64];
+    uint8_t data[128];
+    int8_t q[128];
     float scale, x[3] = {0, -0.0f, 0};
     table_shape(&t, TABLE_Q8, 1, 3);
-    table_pack_row(&t, x, q, &scale);
+    t.data = data;
+    table_pack_row(&t, 0, x, data, &scale);
+    join(&t, 0, q);
     ck_assert_float_eq(scale, 0);
-    for (int i = 0; i < 64; i++)
+    for (int i = 0; i < 3; i++)
         ck_assert_int_eq(q[i], 0);
 
     /* So small that the scale is zero; dividing by it must not show. */
     x[0] = 0x1p-149f;
-    memset(q, 1, sizeof q);
-    table_pack_row(&t, x, q, &scale);
+    memset(data, 1, sizeof data);
+    table_pack_row(&t, 0, x, data, &scale);
+    join(&t, 0, q);
     ck_assert_float_eq(scale, 0);
-    for (int i = 0; i < 64; i++)
+    for (int i = 0; i < 3; i++)
         ck_assert_int_eq(q[i], 0);
 
     /* A denormal scale is coarse: values are held in the range of the codes. */
     x[0] = 100 * 0x1p-149f;
     x[1] = -200 * 0x1p-149f;
-    table_pack_row(&t, x, q, &scale);
+    table_pack_row(&t, 0, x, data, &scale);
+    join(&t, 0, q);
     ck_assert_float_gt(scale, 0);
     ck_assert_int_eq(q[0], 50);
     ck_assert_int_eq(q[1], -100);
@@ -176,10 +199,13 @@ END_TEST
 START_TEST(q8_of_what_is_no_number)
 {
     struct table t;
-    int8_t q[64];
+    uint8_t data[128];
+    int8_t q[128];
     float scale, x[4] = {INFINITY, -INFINITY, NAN, 1};
     table_shape(&t, TABLE_Q8, 1, 4);
-    table_pack_row(&t, x, q, &scale);
+    table_pack_row(&t, 0, x, data, &scale);
+    t.data = data;
+    join(&t, 0, q);
     for (int i = 0; i < 4; i++)
         ck_assert_int_ge(q[i], -127);
 }
