@@ -22,9 +22,10 @@ libkernels_avx512_a_SOURCES = \
 	src/kernels/x86_avx512.h src/kernels/x86_avx512.c src/kernels/x86_avx512_float.c \
 	src/kernels/x86_avx512_panel.c
 libkernels_vbmi_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS) -mavx512vbmi
-libkernels_vbmi_a_SOURCES = src/kernels/x86_avx512_vbmi.c
-libkernels_amx_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS) -mamx-tile -mamx-int8
-libkernels_amx_a_SOURCES = src/kernels/x86_amx.c
+libkernels_vbmi_a_SOURCES = src/kernels/x86_avx512_t5.h src/kernels/x86_avx512_vbmi.c
+libkernels_amx_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS) -mavx512vbmi -mamx-tile -mamx-int8
+libkernels_amx_a_SOURCES = \
+	src/kernels/x86_amx.h src/kernels/x86_amx.c src/kernels/x86_amx_head.c
 endif
 if ARCH_ARM
 noinst_LIBRARIES += libkernels_neon.a

@@ -31,6 +31,9 @@
 #define UNINITIALISED
 #endif
 
+/* A table or a buffer that is read a line at a time. */
+#define ALIGNED __attribute__((aligned(64)))
+
 /* How many of n items the next block of at most `most` takes, so that blocks are of even size. */
 INLINE size_t even_share(size_t n, size_t most)
 {

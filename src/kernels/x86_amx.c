@@ -1,62 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x86_amx.c - products on matrix tiles: AMX-INT8 (Sapphire Rapids and later), many tokens at once.
+ * x86_amx.c - the ternary product on matrix tiles, many tokens at once.
  *
- * A tile instruction multiplies 16 rows of 64 bytes with 64 rows of 16 and adds to 16 x 16 int32
- * sums (Intel SDM volume 2, TDPBSUD and TDPBUSD): eight times what vpdpbusd does in a cycle.  Its
- * second operand holds four consecutive inputs side by side, and so do the vectors of 64 codes that
- * a block of our layouts unpacks to, so a run of 16 unpacked vectors is an operand as it stands.
+ *   sums[token][row] += acts[token][64 inputs] * codes[64 inputs][row]
  *
- *   ternary:  sums[token][row] += acts[token][64 inputs] * codes[64 inputs][row]
- *   head:     sums[row][token] += nibbles[row][64 inputs] * plane[64 inputs][token]
- *
- * With few tokens vpdpbusd is no worse, so those calls go to AVX-512, as does everything that is
- * not a product.  All integers are exact, hence the same.
- *
- * The tiles are configured on entry and released on return, so that a thread that waits leaves
- * nothing to be saved.
+ * The second operand of a tile instruction holds four consecutive inputs side by side, and so do
+ * the vectors of 64 codes that a block of our layouts unpacks to, so a run of 16 unpacked vectors
+ * is an operand as it stands.
  */
 #include "config.h"
-#include "kernels/x86_avx512.h"
+#include "kernels/x86_amx.h"
 
 #include <string.h>
 
 #include "kernels/variants.h"
-
-#define ALIGNED __attribute__((aligned(64)))
+#include "kernels/x86_avx512_t5.h"
 
 enum {
-    LEAST_TOKENS = 7, /* for which tiles pay in a ternary product */
-    LEAST_LOGITS = 9, /* and in the head */
-    SIDE = 16,        /* rows and int32 columns of a tile */
-    DEPTH = 64,       /* inputs a tile instruction takes */
-    TILE_INTS = 256,  /* of sums */
+    LEAST_TOKENS = 7, /* for which tiles pay */
     VECTORS = 384,    /* unpacked at a time, 24 KiB, for all weight tiles together */
     BLOCK_TOKENS = 32,
-    BLOCKS = 8,       /* of tokens, that pass over a stretch */
-    HEAD_ROWS = 32,   /* of the table, multiplied together */
-    HEAD_GROUPS = 4,  /* of rows, that pass over a stretch of the planes */
-    HEAD_COLS = 1024, /* the stretch */
+    BLOCKS = 8, /* of tokens, that pass over a stretch */
 };
-
-/* Operand of LDTILECFG, palette 1. */
-struct tile_config {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-};
-
-static void configure(const uint8_t rows[8])
-{
-    struct tile_config c = {.palette = 1};
-    for (int i = 0; i < 8; i++) {
-        c.row_bytes[i] = rows[i] ? 64 : 0; /* a tile that is not used has neither */
-        c.rows[i] = rows[i];
-    }
-    _tile_loadconfig(&c);
-}
-
-/* ---------------------------------------------------------------- ternary */
 
 /*
  * The work of a call: `tiles` weight tiles at a time, 4 for up to 16 tokens, 2 for more, and the
@@ -86,30 +51,6 @@ static const uint8_t *codes_at(const struct product *p, unsigned i, size_t v)
 static size_t block_start(const struct product *p, size_t b)
 {
     return p->first + MIN(b * p->block, p->n - p->block);
-}
-
-INLINE void load_sums(const int32_t *sums)
-{
-    _tile_loadd(0, sums, 64);
-    _tile_loadd(1, sums + 1 * TILE_INTS, 64);
-    _tile_loadd(2, sums + 2 * TILE_INTS, 64);
-    _tile_loadd(3, sums + 3 * TILE_INTS, 64);
-}
-
-INLINE void store_sums(int32_t *sums)
-{
-    _tile_stored(0, sums, 64);
-    _tile_stored(1, sums + 1 * TILE_INTS, 64);
-    _tile_stored(2, sums + 2 * TILE_INTS, 64);
-    _tile_stored(3, sums + 3 * TILE_INTS, 64);
-}
-
-INLINE void zero_sums(void)
-{
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
 }
 
 /* Up to 16 tokens by four weight tiles: sums of weight tile i in tile i. */
@@ -173,23 +114,19 @@ static size_t unpack(struct product *p, size_t at, size_t n)
     return whole;
 }
 
-/* All inputs of the weight tiles under way, for all tokens under way.  The sums of a single block
- * stay in the tiles from the first stretch to the last. */
+/* All inputs of the weight tiles under way, for all tokens under way. */
 static void accumulate(struct product *p)
 {
     size_t vectors = layout_acts(p->w) / 4;
     for (size_t v = 0; v < vectors; v += p->stretch) {
         size_t n = unpack(p, v, MIN(p->stretch, vectors - v));
-        bool begins = v == 0, ends = v + p->stretch >= vectors;
         for (size_t b = 0; b < p->n_blocks; b++) {
-            const int8_t *q = p->a->q + block_start(p, b) * p->a->q_stride + 4 * v;
-            if (begins)
+            if (v == 0)
                 zero_sums();
-            else if (p->n_blocks > 1)
+            else
                 load_sums(p->sums[b]);
-            pass(p, q, 0, n);
-            if (ends || p->n_blocks > 1)
-                store_sums(p->sums[b]);
+            pass(p, p->a->q + block_start(p, b) * p->a->q_stride + 4 * v, 0, n);
+            store_sums(p->sums[b]);
         }
     }
 }
@@ -264,6 +201,153 @@ static void deliver(const struct product *p, float *out, size_t out_stride)
     }
 }
 
+/*
+ * With a single block of tokens the codes are used once, so unpacking is most of the work.  It goes
+ * through another port than the tiles' arithmetic: while a unit of the weight tiles is multiplied,
+ * the next one is unpacked in between, a third of a unit after each multiplication.  (An operand is
+ * not unpacked right before it is loaded: a tile cannot be loaded from stores under way.)
+ *
+ * A unit is 16 blocks of each weight tile, which are three operands.  The unit that follows the
+ * last of a group of weight tiles is the first of the next group.
+ */
+enum {
+    UNIT_BLOCKS = 16,
+    UNIT_OPERANDS = UNIT_BLOCKS * T5_VECTORS / SIDE,
+    UNIT_BYTES = UNIT_BLOCKS * T5_BYTES,
+    UNIT_CODES = UNIT_BLOCKS * T5_VECTORS * 64,
+};
+
+struct unit {
+    const uint8_t *from[4]; /* of each weight tile */
+    uint8_t *to;            /* [tiles][UNIT_CODES] */
+    size_t blocks;          /* 0: there is none */
+};
+
+/* The first unit of the weight tiles from `tile` on, to be unpacked to `to`. */
+INLINE void first_unit(const struct product *p, size_t tile, uint8_t *to, struct unit *unit)
+{
+    size_t blocks = p->w->tile_bytes / T5_BYTES;
+    unit->to = to;
+    unit->blocks = tile < p->tile_end ? MIN(blocks, (size_t)UNIT_BLOCKS) : 0;
+    foreach (i, 4)
+        unit->from[i] = p->w->codes + MIN(tile + i, p->tile_end - 1) * p->w->tile_bytes;
+}
+
+/* The unit behind another one of the same weight tiles; `left` blocks follow that one. */
+INLINE void next_unit(const struct unit *now, size_t left, uint8_t *to, struct unit *unit)
+{
+    unit->to = to;
+    unit->blocks = MIN(left, (size_t)UNIT_BLOCKS);
+    foreach (i, 4)
+        unit->from[i] = now->from[i] + UNIT_BYTES;
+}
+
+/* Part `part` of the three of weight tile i; codes up to the end of an operand are zero. */
+INLINE void unpack_part(const struct unit *unit, unsigned i, unsigned part)
+{
+    size_t first = part * UNIT_BLOCKS / UNIT_OPERANDS;
+    size_t end = (part + 1) * UNIT_BLOCKS / UNIT_OPERANDS;
+    const uint8_t *from = unit->from[i] + first * T5_BYTES;
+    __m512i *to = (__m512i *)(unit->to + i * UNIT_CODES) + first * T5_VECTORS;
+    if (__builtin_expect(end > unit->blocks, 0)) {
+        end = MAX(first, unit->blocks);
+        size_t zero = (UNIT_BLOCKS - end) * T5_VECTORS * 64;
+        if (unit->blocks && part == UNIT_OPERANDS - 1)
+            memset(unit->to + i * UNIT_CODES + end * T5_VECTORS * 64, 0, zero);
+    }
+    for (size_t b = first; b < end; b++, from += T5_BYTES, to += T5_VECTORS) {
+        _mm_prefetch((const char *)from + 2 * UNIT_BYTES, _MM_HINT_T0);
+        unpack_t5(from, to);
+    }
+}
+
+INLINE const uint8_t *operand(const struct unit *unit, unsigned i, unsigned op)
+{
+    return unit->to + i * UNIT_CODES + op * SIDE * 64;
+}
+
+/* Up to 16 tokens by four weight tiles, as narrow_pass has it. */
+static void narrow_unit(const struct product *p, const struct unit *now, const struct unit *next,
+                        const int8_t *q, unsigned operands)
+{
+    for (unsigned op = 0; op < operands; op++, q += DEPTH) {
+        _tile_loadd(4, q, p->a->q_stride);
+        _tile_loadd(6, operand(now, 0, op), 64);
+        _tile_dpbsud(0, 4, 6);
+        unpack_part(next, 0, op);
+        _tile_loadd(7, operand(now, 1, op), 64);
+        _tile_dpbsud(1, 4, 7);
+        unpack_part(next, 1, op);
+        _tile_loadd(6, operand(now, 2, op), 64);
+        _tile_dpbsud(2, 4, 6);
+        unpack_part(next, 2, op);
+        _tile_loadd(7, operand(now, 3, op), 64);
+        _tile_dpbsud(3, 4, 7);
+        unpack_part(next, 3, op);
+    }
+}
+
+/* 17 to 32 tokens by two weight tiles, as wide_pass has it. */
+static void wide_unit(const struct product *p, const struct unit *now, const struct unit *next,
+                      const int8_t *q, unsigned operands)
+{
+    for (unsigned op = 0; op < operands; op++, q += DEPTH) {
+        _tile_loadd(4, q, p->a->q_stride);
+        _tile_loadd(5, q + SIDE * p->a->q_stride, p->a->q_stride);
+        _tile_loadd(6, operand(now, 0, op), 64);
+        _tile_dpbsud(0, 4, 6);
+        _tile_dpbsud(2, 5, 6);
+        unpack_part(next, 0, op);
+        _tile_loadd(7, operand(now, 1, op), 64);
+        _tile_dpbsud(1, 4, 7);
+        _tile_dpbsud(3, 5, 7);
+        unpack_part(next, 1, op);
+    }
+}
+
+/* All of unit `next` that the multiplications left: all of the first, and what a short unit before
+ * it had no operands for. */
+static void unpack_rest(const struct product *p, const struct unit *next, unsigned done)
+{
+    for (unsigned part = done; part < UNIT_OPERANDS; part++)
+        for (unsigned i = 0; i < p->tiles; i++)
+            unpack_part(next, i, part);
+}
+
+/* All weight tiles of the call for one block of tokens. */
+static void stream(struct product *p, float *out, size_t out_stride, size_t tile0)
+{
+    const size_t blocks = p->w->tile_bytes / T5_BYTES;
+    uint8_t *to = p->codes, *other = p->codes + p->tiles * UNIT_CODES;
+    struct unit units[2] = {0}, *now = &units[0], *next = &units[1];
+    first_unit(p, tile0, to, now);
+    unpack_rest(p, now, 0);
+    for (p->tile = tile0; p->tile < p->tile_end; p->tile += p->tiles) {
+        const int8_t *q = p->a->q + p->first * p->a->q_stride;
+        zero_sums();
+        for (size_t left = blocks; left; q += UNIT_BLOCKS * T5_VECTORS * 4) {
+            left -= now->blocks;
+            if (left)
+                next_unit(now, left, other, next);
+            else
+                first_unit(p, p->tile + p->tiles, other, next);
+            unsigned operands = (unsigned)((now->blocks * T5_VECTORS + SIDE - 1) / SIDE);
+            if (p->tiles == 4)
+                narrow_unit(p, now, next, q, operands);
+            else
+                wide_unit(p, now, next, q, operands);
+            if (operands < UNIT_OPERANDS)
+                unpack_rest(p, next, operands);
+            struct unit *done = now;
+            now = next;
+            next = done;
+            other = done->to;
+        }
+        store_sums(p->sums[0]);
+        deliver(p, out, out_stride);
+    }
+}
+
 /* Weight tiles at a time: narrow_pass or wide_pass. */
 static unsigned tiles_for(size_t n_tokens)
 {
@@ -304,6 +388,10 @@ static __attribute__((noinline)) void on_tiles(float *out, size_t out_stride,
             p.n = p.block;
         }
         p.n_blocks = (p.n + p.block - 1) / p.block;
+        if (p.n_blocks == 1 && w->n_groups == 1) {
+            stream(&p, out, out_stride, tile0);
+            continue;
+        }
         for (p.tile = tile0; p.tile < tile1; p.tile += p.tiles) {
             if (w->n_groups == 1)
                 accumulate(&p);
@@ -324,145 +412,11 @@ static void ternary(float *out, size_t out_stride, const struct linear *w, size_
         on_tiles(out, out_stride, w, tile0, tile1, a, n_tokens);
 }
 
-/* ---------------------------------------------------------------- head */
-
-struct head {
-    uint8_t high[HEAD_ROWS][HEAD_COLS] ALIGNED;       /* nibbles of the table, a byte each */
-    int32_t acts[2][HEAD_COLS / 4][SIDE] ALIGNED;     /* four inputs of each token, side by side */
-    int32_t sums[HEAD_GROUPS][4 * TILE_INTS] ALIGNED; /* [rows' half][tokens' half] */
-};
-
-/* Columns [col, col + n) of up to 16 tokens' upper plane as an operand; missing tokens are zero. */
-static void interleave(int32_t to[][SIDE], const int8_t *plane, size_t stride, size_t col, size_t n,
-                       size_t n_tokens)
-{
-    for (size_t c = 0; c < n; c += DEPTH) {
-        __m512i r[SIDE];
-        for (unsigned t = 0; t < SIDE; t++)
-            r[t] = t < n_tokens ? _mm512_load_si512(plane + t * stride + col + c)
-                                : _mm512_setzero_si512();
-        avx512_transpose(r);
-        for (unsigned i = 0; i < SIDE; i++)
-            _mm512_store_si512(to[c / 4 + i], r[i]);
-    }
-}
-
-/* Columns [col, col + n) of 32 rows to bytes. */
-static void spread(struct head *h, const struct table *t, size_t row, size_t col, size_t n)
-{
-    const __m512i nibble = _mm512_set1_epi8(15);
-    const size_t bytes = table_nibble_stride(t);
-    const uint8_t *from = table_high(t) + row * bytes + col / 2;
-    for (size_t r = 0; r < HEAD_ROWS; r++, from += bytes)
-        for (size_t c = 0; c < n; c += 128) {
-            __m512i v = _mm512_load_si512(from + c / 2);
-            _mm_prefetch((const char *)from + c / 2 + HEAD_ROWS * bytes, _MM_HINT_T1);
-            _mm512_store_si512(h->high[r] + c, _mm512_and_si512(v, nibble));
-            v = _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble);
-            _mm512_store_si512(h->high[r] + c + 64, v);
-        }
-}
-
-/* n columns of 32 rows by 16 or 32 tokens. */
-static void head_pass(const struct head *h, size_t n, bool wide)
-{
-    for (size_t c = 0; c < n; c += DEPTH) {
-        _tile_loadd(4, h->high[0] + c, HEAD_COLS);
-        _tile_loadd(5, h->high[SIDE] + c, HEAD_COLS);
-        _tile_loadd(6, h->acts[0][c / 4], 64);
-        _tile_dpbusd(0, 4, 6);
-        _tile_dpbusd(2, 5, 6);
-        if (wide) {
-            _tile_loadd(7, h->acts[1][c / 4], 64);
-            _tile_dpbusd(1, 4, 7);
-            _tile_dpbusd(3, 5, 7);
-        }
-    }
-}
-
-/* Sixteen rows' sums to logits of up to 16 tokens, as kernels.h defines them. */
-static void head_deliver(float *out, size_t out_stride, const int32_t *sums, const float *scales,
-                         const struct planes *x, size_t token, size_t n_tokens)
-{
-    const __mmask16 lanes = avx512_lanes(n_tokens);
-    const __m512 steps = _mm512_maskz_loadu_ps(lanes, x->step + token);
-    const __m512i total = _mm512_maskz_loadu_epi32(lanes, x->sum_hi + token);
-    const __m512i over = _mm512_mullo_epi32(total, _mm512_set1_epi32(120));
-    __m512i y[SIDE];
-    for (unsigned r = 0; r < SIDE; r++) {
-        __m512i dot = _mm512_slli_epi32(_mm512_load_si512(sums + SIDE * r), 4);
-        __m512 value =
-            _mm512_mul_ps(_mm512_set1_ps(128.0f), _mm512_cvtepi32_ps(_mm512_sub_epi32(dot, over)));
-        value = _mm512_fmadd_ps(_mm512_set1_ps(-64.0f), _mm512_cvtepi32_ps(total), value);
-        value = _mm512_mul_ps(value, _mm512_mul_ps(_mm512_set1_ps(scales[r]), steps));
-        y[r] = _mm512_castps_si512(value);
-    }
-    avx512_transpose(y);
-    for (size_t t = 0; t < n_tokens; t++)
-        _mm512_storeu_si512(out + t * out_stride, y[t]);
-}
-
-/* Up to 32 tokens over row groups that begin at rows[0, groups).  Not inlined for its frame. */
-static __attribute__((noinline)) void head_block(float *out, size_t out_stride,
-                                                 const struct table *t, const size_t *rows,
-                                                 size_t groups, const struct planes *x,
-                                                 size_t token, size_t n_tokens)
-{
-    struct head h UNINITIALISED;
-    const int8_t *upper = x->hi + token * x->stride;
-    const size_t first = MIN(n_tokens, (size_t)SIDE), second = n_tokens - first;
-    for (size_t col = 0; col < t->stride; col += HEAD_COLS) {
-        size_t n = MIN(t->stride - col, (size_t)HEAD_COLS);
-        interleave(h.acts[0], upper, x->stride, col, n, first);
-        if (second)
-            interleave(h.acts[1], upper + SIDE * x->stride, x->stride, col, n, second);
-        for (size_t g = 0; g < groups; g++) {
-            if (col == 0)
-                zero_sums();
-            else
-                load_sums(h.sums[g]);
-            spread(&h, t, rows[g], col, n);
-            head_pass(&h, n, second > 0);
-            store_sums(h.sums[g]);
-        }
-    }
-    for (size_t g = 0; g < groups; g++)
-        for (size_t part = 0; part < (second ? 4 : 3); part++) {
-            size_t row = rows[g] + part / 2 * SIDE, late = part % 2 * SIDE;
-            if (late && !second)
-                continue;
-            head_deliver(out + (token + late) * out_stride + row, out_stride,
-                         h.sums[g] + part * TILE_INTS, t->scales + row, x, token + late,
-                         late ? second : first);
-        }
-}
-
-static void head_coarse(float *out, size_t out_stride, const struct table *t, size_t row0,
-                        size_t row1, const struct planes *x, size_t n_tokens)
-{
-    if (n_tokens < LEAST_LOGITS || row1 - row0 < HEAD_ROWS) {
-        avx512_head_coarse(out, out_stride, t, row0, row1, x, n_tokens);
-        return;
-    }
-    configure((const uint8_t[]){SIDE, SIDE, SIDE, SIDE, SIDE, SIDE, SIDE, SIDE});
-    for (size_t row = row0; row < row1; row += HEAD_GROUPS * HEAD_ROWS) {
-        size_t rows[HEAD_GROUPS], groups = 0;
-        /* The last group overlaps the one before where the rows do not come out even. */
-        for (size_t r = row; r < row1 && groups < HEAD_GROUPS; r += HEAD_ROWS)
-            rows[groups++] = MIN(r, row1 - HEAD_ROWS);
-        for (size_t token = 0, n; token < n_tokens; token += n) {
-            n = even_share(n_tokens - token, BLOCK_TOKENS);
-            head_block(out, out_stride, t, rows, groups, x, token, n);
-        }
-    }
-    _tile_release();
-}
-
 const struct kernels kernels_amx = {
     .name = "amx",
     .layout = LAYOUT_T5,
     .cpu = CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_AMX_INT8,
     .ternary = ternary,
-    .head_coarse = head_coarse,
+    .head_coarse = amx_head_coarse,
     AVX512_SHARED,
 };
