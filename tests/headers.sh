@@ -7,13 +7,15 @@ flags=$(pkg-config --cflags libuv libcjson libmicrohttpd 2>/dev/null)
 for h in $(find include src -name '*.h' | sort); do
     # A header of intrinsics compiles with its instruction set, on that architecture only.
     isa=
+    avx512="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512vbmi -mfma -mf16c"
     case $h in
     */x86_*) [ "$(uname -m)" = x86_64 ] || continue ;;
     */arm_*) [ "$(uname -m)" = aarch64 ] || continue ;;
     esac
     case $h in
     */x86_avx2*) isa="-mavx2 -mfma -mf16c" ;;
-    */x86_avx512*) isa="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512vbmi -mfma -mf16c" ;;
+    */x86_avx512*) isa=$avx512 ;;
+    */x86_amx*) isa="$avx512 -mamx-tile -mamx-int8" ;;
     */arm_*) isa="-march=armv8.2-a+dotprod+fp16" ;;
     esac
     # shellcheck disable=SC2086
