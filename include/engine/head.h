@@ -13,10 +13,10 @@
  *        s[row] = scale[row] * step * sqrt((128 * 4.61)^2 * |hi|^2 + 127^2 * |lo|^2)
  *
  *    (4.61: of 16 equally likely nibbles; 127: the most that a weight can be).  Then every row
- * whose coarse logit + 6 s is at least the largest coarse logit - 6 s gets its exact one.  So the
- *    likeliest token is found unless two differences conspire by 8.5 of their deviations, once in
- *    10^17; all other tokens that are within 12 s of it are exact too, and those further away keep
- *    a logit that is off by about s, a twentieth of a typical logit.
+ *    whose coarse logit + 6 s is at least the largest coarse logit - 6 s gets its exact one.  So
+ *    the likeliest token is found unless two differences conspire by 8.5 of their deviations, once
+ *    in 10^17; all other tokens that are within 12 s of it are exact too, and those further away
+ *    keep a logit that is off by about s, a twentieth of a typical logit.
  *
  * Both depend on the hidden state alone, not on what else is in the batch or on who computes what.
  * An f16 table has exact logits only.
