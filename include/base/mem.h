@@ -41,4 +41,11 @@ void mem_unmap(void *p, size_t bytes);
 void mem_fail_at(unsigned n);
 int mem_fail_pending(void);
 
+/*
+ * Cut one mapping into arrays: the next n * size bytes of the one that begins at `base`, from *at on,
+ * which moves to the next line behind them.  With a NULL base this only measures.  Sizes are the
+ * caller's to check.
+ */
+void *mem_carve(uint8_t *base, size_t *at, size_t n, size_t size);
+
 #endif

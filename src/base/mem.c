@@ -90,3 +90,10 @@ void mem_unmap(void *p, size_t bytes)
     if (p)
         trit_assert(munmap(p, bytes) == 0);
 }
+
+void *mem_carve(uint8_t *base, size_t *at, size_t n, size_t size)
+{
+    void *p = base ? base + *at : NULL;
+    *at += round_up(n * size, 64);
+    return p;
+}

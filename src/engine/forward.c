@@ -308,35 +308,27 @@ void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
     team_run(f->team, run_step, f);
 }
 
-/* Hand out the next part of the mapping; with a NULL base this only measures. */
-static void *carve(uint8_t *base, size_t *at, size_t n, size_t size)
-{
-    void *p = base ? base + *at : NULL;
-    *at += round_up(n * size, 64);
-    return p;
-}
-
 /* Lay all scratch out behind `base`; called once to measure and once in earnest. */
 static size_t lay_out(struct forward *f, uint8_t *base)
 {
     const struct hparams *hp = &f->m->hp;
     size_t rows = f->max_rows, slots = f->max_logits, workers = team_size(f->team), at = 0;
-    f->x = carve(base, &at, rows * hp->dim, sizeof(float));
-    f->y = carve(base, &at, rows * hp->dim, sizeof(float));
-    f->q = carve(base, &at, rows * f->q_dim, sizeof(float));
-    f->k_rows = carve(base, &at, rows * f->kv_dim, sizeof(float));
-    f->v = carve(base, &at, rows * f->kv_dim, sizeof(float));
-    f->att = carve(base, &at, rows * f->q_dim, sizeof(float));
-    f->gate = carve(base, &at, rows * hp->ffn, sizeof(float));
-    f->up = carve(base, &at, rows * hp->ffn, sizeof(float));
-    f->angles = carve(base, &at, rows * hp->rope_dims, sizeof(float));
-    f->freq = carve(base, &at, hp->rope_dims / 2, sizeof(double));
-    f->acts.q = carve(base, &at, rows, f->acts_cap);
-    f->acts.step = carve(base, &at, rows * f->groups_cap, sizeof(float));
-    f->acts.sum = carve(base, &at, rows * f->groups_cap, sizeof(int32_t));
-    f->use = carve(base, &at, slots, 1);
-    f->temp = carve(base, &at, workers * f->temp_stride, sizeof(float));
-    f->scores = carve(base, &at, workers * f->scores_stride, sizeof(float));
+    f->x = mem_carve(base, &at, rows * hp->dim, sizeof(float));
+    f->y = mem_carve(base, &at, rows * hp->dim, sizeof(float));
+    f->q = mem_carve(base, &at, rows * f->q_dim, sizeof(float));
+    f->k_rows = mem_carve(base, &at, rows * f->kv_dim, sizeof(float));
+    f->v = mem_carve(base, &at, rows * f->kv_dim, sizeof(float));
+    f->att = mem_carve(base, &at, rows * f->q_dim, sizeof(float));
+    f->gate = mem_carve(base, &at, rows * hp->ffn, sizeof(float));
+    f->up = mem_carve(base, &at, rows * hp->ffn, sizeof(float));
+    f->angles = mem_carve(base, &at, rows * hp->rope_dims, sizeof(float));
+    f->freq = mem_carve(base, &at, hp->rope_dims / 2, sizeof(double));
+    f->acts.q = mem_carve(base, &at, rows, f->acts_cap);
+    f->acts.step = mem_carve(base, &at, rows * f->groups_cap, sizeof(float));
+    f->acts.sum = mem_carve(base, &at, rows * f->groups_cap, sizeof(int32_t));
+    f->use = mem_carve(base, &at, slots, 1);
+    f->temp = mem_carve(base, &at, workers * f->temp_stride, sizeof(float));
+    f->scores = mem_carve(base, &at, workers * f->scores_stride, sizeof(float));
     return at;
 }
 

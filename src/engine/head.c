@@ -245,36 +245,28 @@ void head_exact(struct head *h, const uint8_t *use, uint32_t n, unsigned worker)
 
 /* ---------------------------------------------------------------- room */
 
-/* Hand out the next part of the mapping; with a NULL base this only measures. */
-static void *carve(uint8_t *base, size_t *at, size_t n, size_t size)
-{
-    void *p = base ? base + *at : NULL;
-    *at += round_up(n * size, 64);
-    return p;
-}
-
 /* Lay all scratch out behind `base`; called once to measure and once in earnest. */
 static size_t lay_out(struct head *h, uint8_t *base, size_t slots)
 {
     size_t at = 0, stride = h->t->stride, workers = team_size(h->team);
     bool f16 = h->t->type == TABLE_F16;
-    h->logits = carve(base, &at, slots * h->logits_stride, sizeof(float));
-    h->x = carve(base, &at, f16 ? slots * stride : 0, sizeof(float));
+    h->logits = mem_carve(base, &at, slots * h->logits_stride, sizeof(float));
+    h->x = mem_carve(base, &at, f16 ? slots * stride : 0, sizeof(float));
     if (f16)
         return at;
     h->planes.stride = stride;
-    h->planes.hi = carve(base, &at, slots, stride);
-    h->planes.lo = carve(base, &at, slots, stride);
-    h->planes.step = carve(base, &at, slots, sizeof(float));
-    h->planes.sum_hi = carve(base, &at, slots, sizeof(int32_t));
-    h->planes.sum_lo = carve(base, &at, slots, sizeof(int32_t));
-    h->reach = carve(base, &at, slots, sizeof(float));
-    h->promise = carve(base, &at, slots * h->n_blocks, sizeof(float));
-    h->joined = carve(base, &at, workers, sizeof *h->joined);
+    h->planes.hi = mem_carve(base, &at, slots, stride);
+    h->planes.lo = mem_carve(base, &at, slots, stride);
+    h->planes.step = mem_carve(base, &at, slots, sizeof(float));
+    h->planes.sum_hi = mem_carve(base, &at, slots, sizeof(int32_t));
+    h->planes.sum_lo = mem_carve(base, &at, slots, sizeof(int32_t));
+    h->reach = mem_carve(base, &at, slots, sizeof(float));
+    h->promise = mem_carve(base, &at, slots * h->n_blocks, sizeof(float));
+    h->joined = mem_carve(base, &at, workers, sizeof *h->joined);
     for (size_t w = 0; w < workers; w++) {
-        int8_t *bytes = carve(base, &at, JOINED, stride);
-        float *scales = carve(base, &at, JOINED, sizeof(float));
-        float *joined = carve(base, &at, slots * JOINED, sizeof(float));
+        int8_t *bytes = mem_carve(base, &at, JOINED, stride);
+        float *scales = mem_carve(base, &at, JOINED, sizeof(float));
+        float *joined = mem_carve(base, &at, slots * JOINED, sizeof(float));
         if (base)
             h->joined[w] = (struct joined){.bytes = bytes, .scales = scales, .out = joined};
     }

@@ -318,9 +318,9 @@ static void unpack_rest(const struct product *p, const struct unit *next, unsign
 static void stream(struct product *p, float *out, size_t out_stride, size_t tile0)
 {
     const size_t blocks = p->w->tile_bytes / T5_BYTES;
-    uint8_t *to = p->codes, *other = p->codes + p->tiles * UNIT_CODES;
+    uint8_t *other = p->codes + p->tiles * UNIT_CODES;
     struct unit units[2] = {0}, *now = &units[0], *next = &units[1];
-    first_unit(p, tile0, to, now);
+    first_unit(p, tile0, p->codes, now);
     unpack_rest(p, now, 0);
     for (p->tile = tile0; p->tile < p->tile_end; p->tile += p->tiles) {
         const int8_t *q = p->a->q + p->first * p->a->q_stride;

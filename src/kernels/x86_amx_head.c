@@ -119,7 +119,7 @@ static __attribute__((noinline)) void head_block(float *out, size_t out_stride,
         }
     }
     for (size_t g = 0; g < groups; g++)
-        for (size_t part = 0; part < (second ? 4 : 3); part++) {
+        for (size_t part = 0; part < 4; part++) {
             size_t row = rows[g] + part / 2 * SIDE, late = part % 2 * SIDE;
             if (late && !second)
                 continue;
