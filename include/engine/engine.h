@@ -2,10 +2,9 @@
 /*
  * engine.h - the engine thread: sequences in, tokens out, continuous batching in between.
  *
- * One step: take in what the mailbox holds, drop the cancelled, admit from the queue in order of
- * arrival while rows and KV pages last, then one forward pass over a ragged batch: first a decode
- * row for every running sequence, then chunks of prompts up to the token budget; sample; publish.
- * Without work the thread sleeps and costs nothing.
+ * One step: take in what the mailbox holds, drop the cancelled, let the scheduler plan (engine/sched.h),
+ * one forward pass over the ragged batch that it planned, sample, publish.  Without work the thread
+ * sleeps and costs nothing.
  *
  * For every successful engine_submit the submitter sees the sequence's end exactly once, through
  * the mailbox passed to engine_open, whatever happens.
@@ -35,8 +34,10 @@ struct engine_options {
     size_t kv_bytes;
     uint32_t n_ctx;     /* longest prompt + answer of one sequence */
     uint32_t max_batch; /* sequences running together */
-    uint32_t
-        step_tokens; /* token budget of a step; prompts get a quarter of it while others talk */
+    uint32_t step_tokens;    /* rows of a step */
+    double token_target;     /* seconds between tokens to hold while prompts are read */
+    uint32_t draft_tokens;   /* guessed ahead for each sequence, at most SEQ_DRAFT_MAX; 0: none */
+    bool prefix_cache;       /* keep pages for texts that begin alike */
     uint32_t queue_requests; /* sequences that may wait */
     uint64_t queue_tokens;   /* prompt tokens that may wait */
     struct mailbox *events;  /* of struct seq.from_engine; drained by the loop thread */
@@ -66,9 +67,16 @@ void engine_events(struct mailbox *events, void (*fn)(struct seq *s, void *arg),
  * idempotent, and may lose the race against another end. */
 void engine_cancel(struct engine *e, struct seq *s);
 
-/* Seconds until a request that arrives now would start, estimated from the queue; for Retry-After.
+/*
+ * What a sequence of n_prompt tokens and at most max_new to generate may expect if it is submitted
+ * now, from what recent steps and answers took and what is ahead of it: seconds from now to its first
+ * token and to its end.  An answer is taken to be twice as long as the recent ones on average, or
+ * max_new if that is less.  Zeros while nothing is known.  Any thread.
  */
-double engine_wait_estimate(const struct engine *e);
+struct engine_estimate {
+    double start, first, end; /* start: until it begins to run */
+};
+struct engine_estimate engine_estimate(const struct engine *e, uint32_t n_prompt, uint32_t max_new);
 
 const struct engine_stats *engine_stats(const struct engine *e);
 const struct engine_options *engine_options(const struct engine *e);

@@ -3,11 +3,14 @@
  * seq.h - one sequence: a prompt, how to go on from it, and what came of it.
  *
  * A request with n = 3 or two prompts is several sequences.  The structure has three parts with
- * three owners, and that is the whole locking: the wish      written by the loop thread before
- * engine_submit, read-only afterwards; the state     the engine thread's own between engine_submit
- * and the DONE event; the result    written by the engine, published with `published` (release);
- * the loop thread may read entries below it (acquire) at any time. All memory is allocated at
- * creation: a decode step allocates nothing.
+ * three owners, and that is the whole locking:
+ *
+ *   - the wish: written by the loop thread before engine_submit, read-only afterwards;
+ *   - the state: the engine thread's own between engine_submit and the DONE event;
+ *   - the result: written by the engine, published with `published` (release); the loop thread may
+ *     read entries below it (acquire) at any time.
+ *
+ * All memory is allocated at creation: a decode step allocates nothing.
  */
 #ifndef TRIT_SEQ_H
 #define TRIT_SEQ_H
@@ -18,10 +21,17 @@
 #include <stdint.h>
 
 #include "base/mailbox.h"
+#include "engine/draft.h"
 #include "engine/kv.h"
 #include "engine/sampler.h"
 
-enum { SEQ_TOP_MAX = 20 }; /* alternatives reported for a position */
+enum {
+    SEQ_TOP_MAX = 20,   /* alternatives reported for a position */
+    SEQ_DRAFT_MAX = 15, /* tokens guessed ahead in one step */
+};
+
+/* Who goes first when not all can. */
+enum seq_priority { SEQ_HIGH, SEQ_NORMAL, SEQ_LOW, SEQ_PRIORITIES };
 
 /* Why a sequence ended. */
 enum seq_end {
@@ -40,7 +50,11 @@ struct seq_logprob {
 };
 
 struct seq_wish {
-    int32_t *prompt; /* owned by the seq; at least one id */
+    uint64_t tenant; /* who asks: the queue is fair between tenants */
+    uint64_t salt;   /* the cache is shared by sequences of the same salt; mix the tenant into it */
+    uint64_t group;  /* sequences of one group, not 0, have the same prompt and share its pages */
+    enum seq_priority priority;
+    int32_t *prompt; /* owned by the seq, which puts its answer behind it; at least one id */
     uint32_t n_prompt;
     uint32_t max_new;  /* 0: only the prompt's logprobs */
     int32_t *stop_ids; /* owned; tokens that end it and are not part of the answer */
@@ -62,25 +76,29 @@ struct seq {
     struct seq_wish wish;
 
     /* State: engine thread only. */
-    struct seq *next; /* in the queue, or in the running list */
+    struct seq *next;        /* in its queue */
+    enum seq_priority level; /* with which it runs: its priority, or better after a long wait */
+    struct tenant *tenant;   /* the scheduler's entry for wish.tenant */
     struct kv_lease lease;
     struct sampler_past past;
     uint32_t n_done; /* positions whose K and V are in the cache */
     uint32_t n_generated;
-    double t_submit, t_start, t_last;
-    enum seq_end ending; /* what `end` will be */
+    struct draft draft;
+    double t_submit, t_wait, t_start, t_last; /* t_wait: when it began, or began again, to wait */
+    enum seq_end ending;                      /* what `end` will be */
 
     /* Cancel wish: set by any thread. */
     atomic_bool cancel;
 
     /* Result. */
-    int32_t *token;          /* [max_new] */
+    int32_t *token;          /* [max_new], behind wish.prompt in memory: one text */
     uint8_t *logprob;        /* [max_new] struct seq_logprob, logprob_stride bytes each */
     uint8_t *prompt_logprob; /* [n_prompt], the first entry unused */
     size_t logprob_stride;
     atomic_uint published;        /* tokens the loop may read */
     atomic_uint prompt_published; /* prompt logprobs likewise */
-    enum seq_end end; /* set on the receiving thread, by engine_events, with the last event */
+    enum seq_end end;  /* set on the receiving thread, by engine_events, with the last event */
+    uint32_t n_cached; /* positions of the prompt that were in the cache; with the first token */
     double queue_seconds, first_seconds; /* from submission; valid once a token is published */
     double total_seconds;                /* and this at the end */
 };
@@ -96,6 +114,10 @@ void seq_free(struct seq *s);
 
 /* Positions its cache may need: prompt and answer. */
 uint64_t seq_positions(const struct seq *s);
+
+/* Its text so far, prompt and answer: how long, and the token at a position. */
+uint32_t seq_len(const struct seq *s);
+int32_t seq_token_at(const struct seq *s, uint32_t pos);
 
 const struct seq_logprob *seq_logprob_at(const struct seq *s, uint32_t i);
 const struct seq_logprob *seq_prompt_logprob_at(const struct seq *s, uint32_t i);

@@ -16,11 +16,16 @@ struct stats_histogram {
 };
 
 struct engine_stats {
-    atomic_uint running, waiting;
-    atomic_ullong waiting_tokens;
+    atomic_uint running, waiting; /* waiting: for their first turn */
+    atomic_ullong waiting_tokens, reading_tokens; /* of prompts: of those, and of those who run */
+    _Atomic double oldest; /* trit_now() when the oldest that waits came; 0: nobody waits */
     atomic_ullong steps, prompt_tokens, generated_tokens;
     atomic_ullong ended[5]; /* by enum seq_end */
-    atomic_uint kv_pages, kv_used;
+    atomic_ullong preempted;
+    atomic_ullong cached_tokens; /* of prompts, that did not have to be computed */
+    atomic_ullong cache_hits, cache_evicted; /* pages */
+    atomic_ullong guessed, guessed_right;    /* tokens, see engine/draft.h */
+    atomic_uint kv_pages, kv_used, kv_kept;
     size_t kv_page_bytes, kv_pool_bytes, scratch_bytes;
     _Atomic double last_step; /* trit_now() at the end of the last step */
     _Atomic double heartbeat; /* trit_now() of the last sign of life, also when idle */

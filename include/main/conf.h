@@ -44,6 +44,9 @@ struct conf {
 
     /* Work. */
     uint32_t max_batch, step_tokens;
+    double token_target;
+    bool prefix_cache;
+    uint32_t draft_tokens;
     uint32_t queue_requests;
     uint64_t queue_tokens;
     uint32_t default_max_tokens;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * batch.c - planning a step and sampling from it.
+ * batch.c - a plan as rows, and sampling from what comes out.
  *
  * Whatever is planned, a sequence's answer is the same: rows do not influence one another, and the
  * sampler's random numbers depend on seed and position alone.
@@ -12,77 +12,69 @@
 #include "base/mem.h"
 #include "base/team.h"
 #include "engine/engine.h"
+#include "engine/sched.h"
 #include "engine/seq.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
 
-static bool in_prefill(const struct seq *s)
-{
-    return s->n_done < s->wish.n_prompt;
-}
+/* Logits beyond one for each sequence: for guesses, and for the logprobs of prompts. */
+enum { SPARE_SLOTS = 8 };
 
 static struct forward_row *add_row(struct batch *b, struct seq *s, int32_t token, uint32_t pos)
 {
+    trit_assert(b->n_rows < b->max_rows);
     struct forward_row *row = &b->rows[b->n_rows++];
     *row = (struct forward_row){.token = token, .pos = pos, .lease = &s->lease, .logits = -1};
     return row;
 }
 
-static void want_logits(struct batch *b, struct forward_row *row, struct seq *s, uint32_t prompt_at)
+static struct batch_slot *want_logits(struct batch *b, struct forward_row *row, struct seq *s,
+                                      uint32_t prompt_at)
 {
+    trit_assert(b->n_slots < b->max_slots);
     row->logits = (int32_t)b->n_slots;
     row->use = prompt_at ? HEAD_EXACT : HEAD_CHOOSE;
     if (s->wish.want_logprobs)
         row->use |= HEAD_EXACT;
-    b->slots[b->n_slots++] = (struct batch_slot){.s = s, .prompt_at = prompt_at};
+    struct batch_slot *slot = &b->slots[b->n_slots++];
+    *slot = (struct batch_slot){.s = s, .prompt_at = prompt_at, .guess = -1};
+    return slot;
 }
 
-/* As much of a prompt as slots and the limit on rows allow. */
-static void plan_prompt(struct batch *b, struct seq *s, uint32_t max_rows)
+/* Rows of the text that there is; the last token's logits choose the next one. */
+static void fill_text(struct batch *b, struct seq *s, uint32_t n)
 {
     const struct seq_wish *w = &s->wish;
-    uint32_t n = MIN(max_rows - b->n_rows, w->n_prompt - s->n_done);
-    uint32_t slots = b->max_slots - b->n_slots;
-    if (w->want_prompt_logprobs)
-        n = MIN(n, slots); /* Each row tells how likely the next prompt token was. */
-    else if (s->n_done + n == w->n_prompt && slots == 0)
-        n--;
-    if (n == 0)
-        return;
-    kv_grow(b->kv, &s->lease, (uint64_t)s->n_done + n);
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t pos = s->n_done + i;
-        struct forward_row *row = add_row(b, s, w->prompt[pos], pos);
-        bool last = pos + 1 == w->n_prompt;
-        if (last && w->max_new)
-            want_logits(b, row, s, 0);
-        else if (!last && w->want_prompt_logprobs)
-            want_logits(b, row, s, pos + 1);
+    uint32_t told = atomic_load_explicit(&s->prompt_published, memory_order_relaxed);
+    for (uint32_t pos = s->n_done; pos < s->n_done + n; pos++) {
+        struct forward_row *row = add_row(b, s, seq_token_at(s, pos), pos);
+        uint32_t next = pos + 1;
+        if (next == seq_len(s) && w->max_new)
+            want_logits(b, row, s, 0)->index = s->n_generated;
+        else if (w->want_prompt_logprobs && next < w->n_prompt && next >= told)
+            want_logits(b, row, s, next);
     }
-    s->n_done += n;
 }
 
-/* Decode rows first, so that a long prompt never holds up those who are already talking. */
-void batch_plan(struct batch *b, struct seq **running, uint32_t n)
+/* Rows of what may come behind it. */
+static void fill_guesses(struct batch *b, const struct sched_item *item)
 {
-    trit_assert(n <= b->max_slots);
-    b->n_rows = b->n_slots = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        struct seq *s = running[i];
-        if (in_prefill(s))
-            continue;
-        kv_grow(b->kv, &s->lease, (uint64_t)s->n_done + 1);
-        want_logits(b, add_row(b, s, s->token[s->n_generated - 1], s->n_done), s, 0);
-        s->n_done++;
+    struct seq *s = item->s;
+    for (uint32_t i = 0; i < item->n_guesses; i++) {
+        b->slots[b->n_slots - 1].guess = item->guess[i];
+        struct forward_row *row = add_row(b, s, item->guess[i], seq_len(s) + i);
+        want_logits(b, row, s, 0)->index = s->n_generated + 1 + i;
     }
-    b->n_decode = b->n_rows;
-    /* While somebody waits for the next word, prompts get a quarter of the budget: a step is then
-     * that much shorter, at nearly the same speed, since 64 rows already share the weights well. */
-    uint32_t limit = b->n_decode ? b->n_decode + MAX(b->max_rows / 4, 1u) : b->max_rows;
-    limit = MIN(limit, b->max_rows);
-    for (uint32_t i = 0; i < n && b->n_rows < limit; i++)
-        if (in_prefill(running[i]))
-            plan_prompt(b, running[i], limit);
+}
+
+void batch_fill(struct batch *b, const struct sched_plan *plan)
+{
+    b->n_rows = b->n_slots = 0;
+    for (uint32_t i = 0; i < plan->n_items; i++) {
+        fill_text(b, plan->item[i].s, plan->item[i].n_rows);
+        fill_guesses(b, &plan->item[i]);
+    }
+    trit_assert(b->n_rows == plan->n_rows);
 }
 
 static struct seq_logprob *logprob_room(uint8_t *base, const struct seq *s, uint32_t i)
@@ -98,7 +90,7 @@ static void tell(struct batch *b, const struct batch_slot *slot, const float *lo
     struct seq *s = slot->s;
     const struct seq_wish *w = &s->wish;
     struct seq_logprob *lp = slot->prompt_at ? logprob_room(s->prompt_logprob, s, slot->prompt_at)
-                                             : logprob_room(s->logprob, s, s->n_generated);
+                                             : logprob_room(s->logprob, s, slot->index);
     int32_t token = slot->prompt_at ? w->prompt[slot->prompt_at] : slot->token;
     sampler_logprobs(b->kernels, logits, b->n_vocab, token, &lp->logprob, lp->top, w->n_top,
                      scratch);
@@ -115,8 +107,8 @@ static void sample(void *ctx, uint32_t i, enum head_use use, const float *logits
 
     if (use == HEAD_CHOOSE)
         slot->rc = sampler_pick(b->kernels, &w->sampler, &s->past, w->stop_ids,
-                                w->ignore_stop ? w->n_stop_ids : 0, s->n_generated, logits,
-                                b->n_vocab, scratch, &slot->token);
+                                w->ignore_stop ? w->n_stop_ids : 0, slot->index, logits, b->n_vocab,
+                                scratch, &slot->token);
     else if (slot->rc == 0)
         tell(b, slot, logits, scratch);
 }
@@ -135,7 +127,7 @@ int batch_open(struct batch *b, const struct engine_options *o, struct team *tea
                         .kv = kv,
                         .n_vocab = (uint32_t)MIN(tok_size(m->tok), (size_t)m->hp.vocab),
                         .max_rows = MAX(o->step_tokens, o->max_batch),
-                        .max_slots = o->max_batch};
+                        .max_slots = o->max_batch + SPARE_SLOTS};
     int rc = forward_open(m, o->kernels, team, kv, b->max_rows, b->max_slots, o->n_ctx, &b->forward,
                           err);
     if (rc)

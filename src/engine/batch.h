@@ -13,6 +13,7 @@
 #include "engine/forward.h"
 
 struct engine_options;
+struct sched_plan;
 struct seq;
 struct team;
 struct trit_error;
@@ -20,7 +21,9 @@ struct trit_error;
 /* What a slot of logits is for. */
 struct batch_slot {
     struct seq *s;
-    uint32_t prompt_at; /* 0: choose the next token; else the logprob of prompt[prompt_at] */
+    uint32_t prompt_at; /* 0: choose a token; else the logprob of prompt[prompt_at] */
+    uint32_t index;     /* of the chosen token in the answer */
+    int32_t guess;      /* what was taken to be chosen here; -1: nothing is behind it */
     int32_t token;      /* what was chosen */
     int rc;             /* of sampler_pick */
 };
@@ -38,7 +41,6 @@ struct batch {
 
     /* The step at hand. */
     uint32_t n_rows, n_slots;
-    uint32_t n_decode; /* rows that continue an answer; the rest are of prompts */
 };
 
 int batch_open(struct batch *b, const struct engine_options *opt, struct team *team, struct kv *kv,
@@ -46,11 +48,8 @@ int batch_open(struct batch *b, const struct engine_options *opt, struct team *t
 void batch_close(struct batch *b);
 size_t batch_bytes(const struct batch *b);
 
-/*
- * Fill the batch from running[0, n), which are at most max_slots: a decode row for everyone who is
- * talking, then chunks of prompts in the order given.  Advances n_done and takes KV pages.
- */
-void batch_plan(struct batch *b, struct seq **running, uint32_t n);
+/* Fill the batch with what was planned.  The slots of a sequence stand in the order of its text. */
+void batch_fill(struct batch *b, const struct sched_plan *plan);
 
 /* One forward pass; afterwards slots[] hold the chosen tokens, and logprobs stand in the sequences.
  */

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine.c - the engine thread: take in, admit, run a batch, publish; or sleep.
+ * engine.c - the engine thread: take in, plan, run a batch, publish; or sleep.
  *
- * The thread owns the queue, the running sequences, the KV pool and the batch.  Other threads reach
- * it through the inbox, the cancel flag of a sequence and a semaphore that wakes it; they are
- * reached through the events mailbox.  Sampling runs on the workers, one slot each, right after the
- * head.
+ * The thread owns the scheduler, the KV pool and the batch.  Other threads reach it through the
+ * inbox, the cancel flag of a sequence and a semaphore that wakes it; they are reached through the
+ * events mailbox.  Sampling runs on the workers, one slot each, right after the head.
  */
 #include "config.h"
 #include "engine/engine.h"
@@ -22,6 +21,7 @@
 #include "base/mem.h"
 #include "base/team.h"
 #include "engine/batch.h"
+#include "engine/sched.h"
 #include "engine/seq.h"
 #include "engine/stats.h"
 #include "model/model.h"
@@ -37,16 +37,18 @@ struct engine {
     sem_t bell;
     pthread_t thread;
     atomic_bool closing;
-    atomic_uint in_flight;                     /* submitted and not ended: bounds the queue */
-    _Atomic double token_seconds, seq_seconds; /* smoothed; for engine_wait_estimate */
+    atomic_uint in_flight; /* submitted and not ended: bounds the queue */
+
+    /* Running means for engine_estimate; written by the engine thread. */
+    _Atomic double token_seconds; /* of a prompt, its share of all that goes on */
+    _Atomic double step_seconds;  /* from token to token of those who talk */
+    _Atomic double seq_seconds;   /* that a sequence keeps its place */
+    _Atomic double seq_tokens;    /* that it says */
 
     /* Opened and used by the engine thread only. */
     struct team *team;
     struct kv kv;
-    struct forward *forward;
-    struct seq *waiting, **waiting_end;
-    struct seq **running; /* [max_batch], in order of admission */
-    uint32_t n_running;
+    struct sched *sched;
     struct batch batch;
 
     /* How opening went; read after `opened` was posted. */
@@ -129,13 +131,16 @@ void engine_events(struct mailbox *events, void (*fn)(struct seq *s, void *arg),
     mailbox_drain(events, read_event, &(struct event_reader){fn, arg});
 }
 
-double engine_wait_estimate(const struct engine *e)
+struct engine_estimate engine_estimate(const struct engine *e, uint32_t n_prompt, uint32_t max_new)
 {
-    /* Prompts ahead must be read, and a place must come free: on average a share of a typical
-     * request's time for each that waits. */
-    double prompts = (double)atomic_load(&e->stats.waiting_tokens) * e->token_seconds;
-    double places = (double)atomic_load(&e->stats.waiting) * e->seq_seconds / e->opt.max_batch;
-    return prompts + places;
+    const struct engine_stats *st = &e->stats;
+    double ahead = (double)atomic_load(&st->running) + atomic_load(&st->waiting);
+    double prompts = (double)atomic_load(&st->waiting_tokens) + atomic_load(&st->reading_tokens);
+    double places = fmax(ahead + 1 - e->opt.max_batch, 0);
+    struct engine_estimate x = {.start = places * e->seq_seconds / e->opt.max_batch};
+    x.first = x.start + (prompts + n_prompt) * e->token_seconds;
+    x.end = x.first + fmin(max_new, 2 * e->seq_tokens) * e->step_seconds;
+    return x;
 }
 
 const struct engine_stats *engine_stats(const struct engine *e)
@@ -156,88 +161,69 @@ static void smooth(_Atomic double *mean, double value)
     *mean = old == 0 ? value : old + 0.1 * (value - old);
 }
 
+static void take_in(struct mailbox_node *node, void *arg)
+{
+    struct engine *e = arg;
+    sched_add(e->sched, CONTAINER_OF(node, struct seq, submit), trit_now());
+}
+
+/* s is not, or no longer, among those who wait for their first turn. */
+static void leave_queue(struct engine *e, struct seq *s)
+{
+    atomic_fetch_sub(&e->stats.waiting, 1);
+    atomic_fetch_sub(&e->stats.waiting_tokens, s->wish.n_prompt);
+    s->queue_seconds = trit_now() - s->t_submit;
+}
+
+static void on_started(struct seq *s, void *arg)
+{
+    struct engine *e = arg;
+    leave_queue(e, s);
+    stats_observe(&e->stats, &e->stats.queue, s->queue_seconds);
+    stats_observe(&e->stats, &e->stats.prompt_length, s->wish.n_prompt);
+    atomic_fetch_add(&e->stats.cached_tokens, s->n_cached);
+}
+
+static void count_pages(struct engine *e)
+{
+    atomic_store(&e->stats.kv_used, kv_used(&e->kv));
+    atomic_store(&e->stats.kv_kept, e->kv.n_kept);
+    atomic_store(&e->stats.cache_hits, e->kv.n_hits);
+    atomic_store(&e->stats.cache_evicted, e->kv.n_evicted);
+}
+
 /* The last word on a sequence.  It must not be touched afterwards: the receiver may free it. */
 static void finish(struct engine *e, struct seq *s, enum seq_end end)
 {
     double now = trit_now();
-    kv_release(&e->kv, &s->lease);
-    atomic_store(&e->stats.kv_used, kv_used(&e->kv));
+    sched_leave(e->sched, s, end != SEQ_FAULT);
+    count_pages(e);
+    if (s->t_start == 0)
+        leave_queue(e, s);
     s->total_seconds = now - s->t_submit;
     s->ending = end;
     stats_observe(&e->stats, &e->stats.e2e, s->total_seconds);
     stats_observe(&e->stats, &e->stats.generated_length, s->n_generated);
     if (s->n_generated)
         stats_observe(&e->stats, &e->stats.decode, now - s->t_submit - s->first_seconds);
-    if (end == SEQ_STOP || end == SEQ_LENGTH)
+    if (end == SEQ_STOP || end == SEQ_LENGTH) {
         smooth(&e->seq_seconds, now - s->t_start);
+        smooth(&e->seq_tokens, s->n_generated);
+    }
     atomic_fetch_add(&e->stats.ended[end], 1);
     atomic_fetch_sub(&e->in_flight, 1);
     mailbox_post(e->opt.events, &s->done);
 }
 
-static void take_in(struct mailbox_node *node, void *arg)
+static void drop_if_cancelled(struct seq *s, void *arg)
 {
-    struct engine *e = arg;
-    struct seq *s = CONTAINER_OF(node, struct seq, submit);
-    s->next = NULL;
-    *e->waiting_end = s;
-    e->waiting_end = &s->next;
+    if (atomic_load(&s->cancel))
+        finish(arg, s, SEQ_CANCELLED);
 }
 
-static void leave_queue(struct engine *e, struct seq **link)
+static void drop(struct seq *s, void *arg)
 {
-    struct seq *s = *link;
-    *link = s->next;
-    if (!s->next)
-        e->waiting_end = link;
-    atomic_fetch_sub(&e->stats.waiting, 1);
-    atomic_fetch_sub(&e->stats.waiting_tokens, s->wish.n_prompt);
-    s->queue_seconds = trit_now() - s->t_submit;
-}
-
-static void remove_running(struct engine *e, uint32_t i)
-{
-    memmove(&e->running[i], &e->running[i + 1], (--e->n_running - i) * sizeof *e->running);
-    atomic_store(&e->stats.running, e->n_running);
-}
-
-static void drop_cancelled(struct engine *e, bool all)
-{
-    for (struct seq **link = &e->waiting; *link;) {
-        struct seq *s = *link;
-        if (!all && !atomic_load(&s->cancel)) {
-            link = &s->next;
-            continue;
-        }
-        leave_queue(e, link);
-        s->lease.cap = 0; /* Nothing was promised to it yet. */
-        finish(e, s, SEQ_CANCELLED);
-    }
-    for (uint32_t i = 0; i < e->n_running;) {
-        struct seq *s = e->running[i];
-        if (!all && !atomic_load(&s->cancel)) {
-            i++;
-            continue;
-        }
-        remove_running(e, i);
-        finish(e, s, SEQ_CANCELLED);
-    }
-}
-
-/* Strictly in order of arrival: a large request at the head waits for its pages and is not
- * overtaken for ever by small ones. */
-static void admit(struct engine *e)
-{
-    while (e->waiting && e->n_running < e->opt.max_batch &&
-           kv_reserve(&e->kv, &e->waiting->lease)) {
-        struct seq *s = e->waiting;
-        leave_queue(e, &e->waiting);
-        s->t_start = s->t_last = trit_now();
-        e->running[e->n_running++] = s;
-        stats_observe(&e->stats, &e->stats.queue, s->queue_seconds);
-        stats_observe(&e->stats, &e->stats.prompt_length, s->wish.n_prompt);
-    }
-    atomic_store(&e->stats.running, e->n_running);
+    finish(arg, s, SEQ_CANCELLED);
 }
 
 /* ------------------------------------------------------------------ one step */
@@ -270,55 +256,104 @@ static enum seq_end accept_token(struct engine *e, struct seq *s, int32_t token,
     return s->n_generated == s->wish.max_new ? SEQ_LENGTH : SEQ_RUNNING;
 }
 
-static void publish(struct engine *e, double now)
+/*
+ * Take over what the slots of one sequence, from the i-th on, have chosen: the first, and the next
+ * as long as each was what had been guessed.  Returns the slot behind its last.
+ */
+static uint32_t take_choices(struct engine *e, uint32_t i, double now)
 {
-    for (uint32_t i = 0; i < e->batch.n_slots; i++) {
-        struct batch_slot *slot = &e->batch.slots[i];
+    struct batch *b = &e->batch;
+    struct seq *s = b->slots[i].s;
+    uint32_t n_guesses = 0, n_right = 0;
+    bool follow = true;
+    for (; i < b->n_slots && b->slots[i].s == s; i++) {
+        const struct batch_slot *slot = &b->slots[i];
         if (slot->prompt_at)
             continue;
-        slot->s->ending = slot->rc ? SEQ_FAULT : accept_token(e, slot->s, slot->token, now);
-        if (slot->s->ending == SEQ_RUNNING)
-            mailbox_post(e->opt.events, &slot->s->news);
+        n_guesses += slot->guess >= 0;
+        if (!follow)
+            continue;
+        s->ending = slot->rc ? SEQ_FAULT : accept_token(e, s, slot->token, now);
+        follow = s->ending == SEQ_RUNNING && slot->token == slot->guess;
+        n_right += follow;
     }
-    for (uint32_t i = 0; i < e->n_running;) {
-        struct seq *s = e->running[i];
+    draft_learn(&s->draft, n_guesses, n_right);
+    atomic_fetch_add(&e->stats.guessed, n_guesses);
+    atomic_fetch_add(&e->stats.guessed_right, n_right);
+    return i;
+}
+
+/* The step is over: what it computed, what it chose, and who has ended with it. */
+static void publish(struct engine *e, const struct sched_plan *plan, double now)
+{
+    for (uint32_t i = 0; i < e->batch.n_slots;)
+        i = take_choices(e, i, now);
+    for (uint32_t i = 0; i < plan->n_items; i++) {
+        const struct sched_item *item = &plan->item[i];
+        struct seq *s = item->s;
+        if (s->ending != SEQ_FAULT)
+            /* Of the guesses those are computed whose tokens were right, and so became its text. */
+            sched_computed(e->sched, s,
+                           item->n_guesses ? seq_len(s) - 1 - s->n_done : item->n_rows);
         if (s->wish.want_prompt_logprobs)
-            atomic_store_explicit(&s->prompt_published, s->n_done, memory_order_release);
+            atomic_store_explicit(&s->prompt_published, MIN(s->n_done, s->wish.n_prompt),
+                                  memory_order_release);
         if (s->wish.max_new == 0 && s->n_done == s->wish.n_prompt)
             s->ending = SEQ_LENGTH;
-        if (s->ending == SEQ_RUNNING) {
-            i++;
-            continue;
-        }
-        remove_running(e, i);
-        finish(e, s, s->ending);
+        if (s->ending != SEQ_RUNNING)
+            finish(e, s, s->ending);
+        else if (s->n_done + 1 == seq_len(s))
+            mailbox_post(e->opt.events, &s->news);
     }
 }
 
-static void step(struct engine *e)
+static void count(struct engine *e)
 {
-    struct batch *b = &e->batch;
-    batch_plan(b, e->running, e->n_running);
-    double start = trit_now();
-    batch_run(b);
-    double now = trit_now();
-
     struct engine_stats *st = &e->stats;
-    uint32_t prompt_rows = b->n_rows - b->n_decode;
+    struct sched_counts c;
+    sched_count(e->sched, &c);
+    atomic_store(&st->running, c.running);
+    atomic_store(&st->reading_tokens, c.prompt_tokens);
+    atomic_store(&st->preempted, c.preempted);
+    st->oldest = c.oldest;
+}
+
+static void observe_step(struct engine *e, const struct sched_plan *p, double seconds)
+{
+    struct engine_stats *st = &e->stats;
+    uint32_t prompt_rows = p->n_rows - p->n_talking_rows;
     stats_observe(st,
-                  prompt_rows == 0   ? &st->step_decode
-                  : b->n_decode == 0 ? &st->step_prefill
-                                     : &st->step_mixed,
-                  now - start);
-    stats_observe(st, &st->batch_sequences, e->n_running);
-    stats_observe(st, &st->batch_tokens, b->n_rows);
+                  prompt_rows == 0    ? &st->step_decode
+                  : p->n_talking == 0 ? &st->step_prefill
+                                      : &st->step_mixed,
+                  seconds);
+    stats_observe(st, &st->batch_sequences, p->n_items);
+    stats_observe(st, &st->batch_tokens, p->n_rows);
     if (prompt_rows)
-        smooth(&e->token_seconds, (now - start) / b->n_rows);
+        smooth(&e->token_seconds, seconds / prompt_rows);
+    if (p->n_talking)
+        smooth(&e->step_seconds, seconds);
     atomic_fetch_add(&st->steps, 1);
     atomic_fetch_add(&st->prompt_tokens, prompt_rows);
-    atomic_store(&st->kv_used, kv_used(&e->kv));
-    publish(e, now);
-    st->last_step = st->heartbeat = now;
+}
+
+/* false: there was nothing to do. */
+static bool step(struct engine *e)
+{
+    const struct sched_plan *p = sched_plan(e->sched, trit_now(), on_started, e);
+    if (p->n_items == 0)
+        return false;
+    batch_fill(&e->batch, p);
+    double start = trit_now();
+    batch_run(&e->batch);
+    double now = trit_now();
+    sched_learn(e->sched, now - start);
+    observe_step(e, p, now - start);
+    count_pages(e);
+    publish(e, p, now);
+    count(e);
+    e->stats.last_step = e->stats.heartbeat = now;
+    return true;
 }
 
 /* ------------------------------------------------------------------ the thread */
@@ -336,20 +371,25 @@ static void wait_for_bell(struct engine *e)
     e->stats.heartbeat = trit_now();
 }
 
+static void ignore(struct seq *s, void *arg)
+{
+    (void)s;
+    (void)arg;
+}
+
 /* One token through the whole model: touches every page of the weights, proves the kernels. */
 static int warm_up(struct engine *e, struct trit_error *err)
 {
-    int32_t first = MAX(tok_bos(e->opt.model->tok), 0), answer;
+    int32_t text[2] = {MAX(tok_bos(e->opt.model->tok), 0)};
     uint32_t page;
-    struct seq probe = {.wish = {.prompt = &first, .n_prompt = 1, .max_new = 1},
+    struct seq probe = {.wish = {.prompt = text, .n_prompt = 1, .max_new = 1},
                         .lease = {.page = &page, .cap = 1},
-                        .token = &answer};
+                        .token = text + 1};
     probe.wish.sampler = (struct sampler_params){.top_p = 1, .repetition_penalty = 1};
-    struct seq *one = &probe;
-    trit_assert(kv_reserve(&e->kv, &probe.lease));
-    batch_plan(&e->batch, &one, 1);
+    sched_add(e->sched, &probe, trit_now());
+    batch_fill(&e->batch, sched_plan(e->sched, trit_now(), ignore, NULL));
     batch_run(&e->batch);
-    kv_release(&e->kv, &probe.lease);
+    sched_leave(e->sched, &probe, true);
     if (e->batch.slots[0].rc)
         return trit_fail(err, TRIT_EFORMAT,
                          "%s: the first token gives logits that are not finite: the weights or "
@@ -363,14 +403,20 @@ static int open_on_thread(struct engine *e, struct trit_error *err)
     const struct engine_options *o = &e->opt;
     int rc = team_open(&e->team, o->threads, o->pin, err);
     if (rc == 0)
-        rc = kv_open(o->model, o->kv_type, o->kv_bytes, &e->kv, err);
+        rc = kv_open(o->model, o->kv_type, o->kv_bytes, o->prefix_cache, &e->kv, err);
     if (rc == 0)
         rc = batch_open(&e->batch, o, e->team, &e->kv, err);
     if (rc)
         return rc;
-    e->running = mem_zalloc(o->max_batch, sizeof *e->running);
-    if (!e->running)
-        return trit_fail(err, TRIT_ENOMEM, "no memory for the engine");
+    struct sched_options so = {.kv = &e->kv,
+                               .max_running = o->max_batch,
+                               .max_rows = e->batch.max_rows,
+                               .max_slots = e->batch.max_slots,
+                               .draft_tokens = o->draft_tokens,
+                               .token_target = o->token_target};
+    rc = sched_open(&so, &e->sched, err);
+    if (rc)
+        return rc;
     e->stats.kv_pages = e->kv.n_pages;
     e->stats.kv_page_bytes = e->kv.page_bytes;
     e->stats.kv_pool_bytes = e->kv.pool_bytes;
@@ -380,10 +426,10 @@ static int open_on_thread(struct engine *e, struct trit_error *err)
 
 static void close_on_thread(struct engine *e)
 {
+    sched_close(&e->sched);
     batch_close(&e->batch);
     kv_close(&e->kv);
     team_close(&e->team);
-    mem_free(e->running);
 }
 
 static void *engine_main(void *arg)
@@ -397,15 +443,16 @@ static void *engine_main(void *arg)
 
     while (ok && !atomic_load(&e->closing)) {
         mailbox_drain(&e->inbox, take_in, e);
-        drop_cancelled(e, false);
-        admit(e);
-        if (e->n_running)
-            step(e);
-        else
+        sched_each(e->sched, drop_if_cancelled, e);
+        if (!step(e)) {
+            count(e);
             wait_for_bell(e);
+        }
     }
-    mailbox_drain(&e->inbox, take_in, e);
-    drop_cancelled(e, true);
+    if (ok) {
+        mailbox_drain(&e->inbox, take_in, e);
+        sched_each(e->sched, drop, e);
+    }
     close_on_thread(e);
     return NULL;
 }
@@ -418,7 +465,6 @@ int engine_open(const struct engine_options *opt, struct engine **out, struct tr
     if (!e)
         return trit_fail(err, TRIT_ENOMEM, "no memory for the engine");
     e->opt = *opt;
-    e->waiting_end = &e->waiting;
     e->open_err = err;
     mailbox_init(&e->inbox, ring, e);
     trit_assert(sem_init(&e->bell, 0, 0) == 0 && sem_init(&e->opened, 0, 0) == 0);

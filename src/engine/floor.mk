@@ -2,10 +2,15 @@ if FULL
 noinst_LIBRARIES += libengine.a
 libengine_a_SOURCES = \
 	include/engine/engine.h src/engine/engine.c src/engine/batch.h src/engine/batch.c \
+	include/engine/draft.h src/engine/draft.c \
 	include/engine/forward.h src/engine/forward.c \
 	include/engine/head.h src/engine/head.c \
 	include/engine/kv.h src/engine/kv.c \
+	include/engine/pace.h src/engine/pace.c \
+	include/engine/prefix.h src/engine/prefix.c \
+	src/engine/queue.h src/engine/queue.c \
 	include/engine/sampler.h src/engine/sampler.c \
+	include/engine/sched.h src/engine/sched.c \
 	include/engine/seq.h src/engine/seq.c \
 	include/engine/stats.h src/engine/stats.c
 endif

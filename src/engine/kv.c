@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kv.c - a stack of free pages and a count of promised ones.
+ * kv.c - who holds which page: a stack of free ones, a list of kept ones, counts of holders.
+ *
+ * Not here: what is in a page beyond its place (kernels.h), which tokens it stands for (prefix.h).
  */
 #include "config.h"
 #include "engine/kv.h"
@@ -10,6 +12,13 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "model/model.h"
+
+#define NONE PREFIX_NONE
+
+struct kv_page {
+    uint32_t holders;      /* leases */
+    uint32_t older, newer; /* neighbours in the list of kept pages */
+};
 
 /* K and V of one layer and KV head for the positions of a page. */
 static size_t span_bytes(const struct hparams *hp, enum kv_type type)
@@ -28,14 +37,16 @@ uint32_t kv_pages_for(uint64_t tokens)
     return (uint32_t)MIN(pages, (uint64_t)UINT32_MAX);
 }
 
-int kv_open(const struct model *m, enum kv_type type, size_t bytes, struct kv *kv,
+int kv_open(const struct model *m, enum kv_type type, size_t bytes, bool keep, struct kv *kv,
             struct trit_error *err)
 {
     *kv = (struct kv){.type = type,
                       .page_bytes = kv_page_bytes(m, type),
                       .span_bytes = span_bytes(&m->hp, type),
                       .n_kv_heads = m->hp.n_kv_heads,
-                      .head_dim = m->hp.head_dim};
+                      .head_dim = m->hp.head_dim,
+                      .oldest = NONE,
+                      .newest = NONE};
     size_t n = bytes / kv->page_bytes;
     if (n == 0 || n > UINT32_MAX)
         return trit_fail(err, TRIT_EINVAL,
@@ -44,10 +55,16 @@ int kv_open(const struct model *m, enum kv_type type, size_t bytes, struct kv *k
     kv->n_pages = kv->n_free = (uint32_t)n;
     kv->pool_bytes = n * kv->page_bytes;
     kv->free_list = mem_zalloc(n, sizeof *kv->free_list);
+    kv->pages = mem_zalloc(n, sizeof *kv->pages);
     kv->pool = mem_map(kv->pool_bytes);
-    if (!kv->free_list || !kv->pool) {
+    if (!kv->free_list || !kv->pages || !kv->pool) {
         kv_close(kv);
         return trit_fail(err, TRIT_ENOMEM, "no memory for a KV pool of %zu bytes", bytes);
+    }
+    int rc = keep ? prefix_open(kv->n_pages, &kv->prefix, err) : 0;
+    if (rc) {
+        kv_close(kv);
+        return rc;
     }
     /* Low pages on top of the stack: a lightly used pool stays small in memory. */
     for (uint32_t i = 0; i < kv->n_pages; i++)
@@ -59,16 +76,100 @@ void kv_close(struct kv *kv)
 {
     mem_unmap(kv->pool, kv->pool_bytes);
     mem_free(kv->free_list);
+    mem_free(kv->pages);
+    prefix_close(&kv->prefix);
     kv->pool = NULL;
     kv->free_list = NULL;
+    kv->pages = NULL;
 }
 
-bool kv_reserve(struct kv *kv, struct kv_lease *lease)
+/* ------------------------------------------------------------------ kept pages */
+
+static void keep(struct kv *kv, uint32_t page)
 {
-    trit_assert(lease->n == 0);
-    if (lease->cap > kv->n_free - kv->n_reserved)
+    kv->pages[page].older = kv->newest;
+    kv->pages[page].newer = NONE;
+    if (kv->newest == NONE)
+        kv->oldest = page;
+    else
+        kv->pages[kv->newest].newer = page;
+    kv->newest = page;
+    kv->n_kept++;
+}
+
+static void unkeep(struct kv *kv, uint32_t page)
+{
+    const struct kv_page *p = &kv->pages[page];
+    if (p->older == NONE)
+        kv->oldest = p->newer;
+    else
+        kv->pages[p->older].newer = p->newer;
+    if (p->newer == NONE)
+        kv->newest = p->older;
+    else
+        kv->pages[p->newer].older = p->older;
+    kv->n_kept--;
+}
+
+/* ------------------------------------------------------------------ leases */
+
+static void hold(struct kv *kv, struct kv_lease *lease, uint32_t page)
+{
+    if (kv->pages[page].holders++ == 0 && kv->prefix && prefix_holds(kv->prefix, page))
+        unkeep(kv, page);
+    lease->page[lease->n++] = page;
+}
+
+/* A page to write to: a free one, or else the one that was kept longest. */
+static uint32_t take(struct kv *kv)
+{
+    if (kv->n_free)
+        return kv->free_list[--kv->n_free];
+    uint32_t page = kv->oldest;
+    trit_assert(page != NONE);
+    unkeep(kv, page);
+    prefix_forget(kv->prefix, page);
+    kv->n_evicted++;
+    return page;
+}
+
+/* Promise the pages that the lease lacks; or let go of what it holds. */
+static bool promise(struct kv *kv, struct kv_lease *lease)
+{
+    lease->open = true;
+    kv->n_reserved += lease->cap - lease->n;
+    if (kv->n_reserved <= kv->n_free + kv->n_kept)
+        return true;
+    kv_release(kv, lease);
+    return false;
+}
+
+bool kv_begin(struct kv *kv, struct kv_lease *lease, uint64_t salt, const int32_t *tokens,
+              uint32_t n, const struct kv_lease *twin, uint32_t *done)
+{
+    uint32_t full = n / KV_PAGE_TOKENS, page;
+    trit_assert(!lease->open && lease->n == 0 && (!twin || kv_pages_for(n) <= twin->n));
+    if (kv->prefix)
+        lease->at = prefix_root(kv->prefix, salt);
+    while (kv->prefix && lease->n < full) {
+        page = prefix_find(kv->prefix, &lease->at, tokens + (size_t)lease->n * KV_PAGE_TOKENS);
+        if (page == NONE)
+            break;
+        hold(kv, lease, page);
+    }
+    uint32_t hits = lease->n_entered = lease->n;
+    while (twin && lease->n < full)
+        hold(kv, lease, twin->page[lease->n]);
+    if (!promise(kv, lease))
         return false;
-    kv->n_reserved += lease->cap;
+    *done = lease->n * KV_PAGE_TOKENS;
+    kv->n_hits += hits;
+    if (twin && n % KV_PAGE_TOKENS) {
+        kv_grow(kv, lease, n);
+        memcpy(kv->pool + lease->page[full] * kv->page_bytes,
+               kv->pool + twin->page[full] * kv->page_bytes, kv->page_bytes);
+        *done = n;
+    }
     return true;
 }
 
@@ -77,21 +178,66 @@ void kv_grow(struct kv *kv, struct kv_lease *lease, uint64_t tokens)
     uint32_t want = kv_pages_for(tokens);
     trit_assert(want <= lease->cap);
     while (lease->n < want) {
-        lease->page[lease->n++] = kv->free_list[--kv->n_free];
+        hold(kv, lease, take(kv));
         kv->n_reserved--;
     }
 }
 
+void kv_enter(struct kv *kv, struct kv_lease *lease, const int32_t *tokens)
+{
+    trit_assert(lease->n_entered < lease->n);
+    if (kv->prefix)
+        (void)prefix_add(kv->prefix, &lease->at, tokens, lease->page[lease->n_entered]);
+    lease->n_entered++;
+}
+
+/* Back to front, so that the end of a text is given up before its beginning: without the beginning
+ * the rest is of no use. */
 void kv_release(struct kv *kv, struct kv_lease *lease)
 {
+    if (!lease->open)
+        return;
+    lease->open = false;
     kv->n_reserved -= lease->cap - lease->n;
-    while (lease->n)
-        kv->free_list[kv->n_free++] = lease->page[--lease->n];
+    while (lease->n) {
+        uint32_t page = lease->page[--lease->n];
+        if (--kv->pages[page].holders)
+            continue;
+        if (kv->prefix && prefix_holds(kv->prefix, page))
+            keep(kv, page);
+        else
+            kv->free_list[kv->n_free++] = page;
+    }
+}
+
+void kv_discard(struct kv *kv, struct kv_lease *lease)
+{
+    for (uint32_t i = 0; kv->prefix && i < lease->n; i++)
+        if (kv->pages[lease->page[i]].holders == 1)
+            prefix_forget(kv->prefix, lease->page[i]);
+    kv_release(kv, lease);
 }
 
 uint32_t kv_used(const struct kv *kv)
 {
-    return kv->n_pages - kv->n_free;
+    return kv->n_pages - kv->n_free - kv->n_kept;
+}
+
+void kv_check(const struct kv *kv)
+{
+    uint32_t held = 0, kept = 0, last = NONE;
+    for (uint32_t i = 0; i < kv->n_pages; i++)
+        held += kv->pages[i].holders > 0;
+    for (uint32_t i = kv->oldest; i != NONE; last = i, i = kv->pages[i].newer, kept++)
+        trit_assert(kv->pages[i].holders == 0 && kv->pages[i].older == last &&
+                    prefix_holds(kv->prefix, i));
+    for (uint32_t i = 0; i < kv->n_free; i++) {
+        uint32_t page = kv->free_list[i];
+        trit_assert(kv->pages[page].holders == 0);
+        trit_assert(!kv->prefix || !prefix_holds(kv->prefix, page));
+    }
+    trit_assert(last == kv->newest && kept == kv->n_kept);
+    trit_assert(held == kv_used(kv) && kv->n_reserved <= kv->n_free + kv->n_kept);
 }
 
 struct kv_span kv_span(const struct kv *kv, const struct kv_lease *lease, uint32_t layer,

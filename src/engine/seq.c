@@ -30,9 +30,13 @@ struct seq *seq_new(const struct seq_wish *wish)
         sizeof(struct seq_logprob) + wish->n_top * sizeof(struct sampler_top), sizeof(float));
     s->lease.cap = kv_pages_for(seq_positions(s));
     s->lease.page = mem_zalloc(s->lease.cap, sizeof *s->lease.page);
-    s->token = mem_zalloc(wish->max_new, sizeof *s->token);
+    int32_t *text = mem_resize(wish->prompt, (size_t)wish->n_prompt + wish->max_new, sizeof *text);
+    if (text) {
+        s->wish.prompt = text;
+        s->token = text + wish->n_prompt;
+    }
     bool remembers = sampler_uses_past(&wish->sampler);
-    bool whole = s->lease.page && s->token &&
+    bool whole = s->lease.page && text &&
                  sampler_past_init(&s->past, remembers ? wish->n_prompt + wish->max_new : 0);
     if (wish->want_logprobs)
         whole = whole && (s->logprob = mem_zalloc(wish->max_new, s->logprob_stride));
@@ -44,7 +48,7 @@ struct seq *seq_new(const struct seq_wish *wish)
     }
     if (wish->sampler.repetition_penalty != 1.0f)
         for (uint32_t i = 0; i < wish->n_prompt; i++)
-            sampler_past_add(&s->past, wish->prompt[i], false);
+            sampler_past_add(&s->past, text[i], false);
     return s;
 }
 
@@ -52,11 +56,10 @@ void seq_free(struct seq *s)
 {
     if (!s)
         return;
-    trit_assert(s->lease.n == 0);
+    trit_assert(!s->lease.open);
     wish_free(&s->wish);
     sampler_past_fini(&s->past);
     mem_free(s->lease.page);
-    mem_free(s->token);
     mem_free(s->logprob);
     mem_free(s->prompt_logprob);
     mem_free(s);
@@ -66,6 +69,17 @@ void seq_free(struct seq *s)
 uint64_t seq_positions(const struct seq *s)
 {
     return (uint64_t)s->wish.n_prompt + (s->wish.max_new ? s->wish.max_new - 1 : 0);
+}
+
+uint32_t seq_len(const struct seq *s)
+{
+    return s->wish.n_prompt + s->n_generated;
+}
+
+int32_t seq_token_at(const struct seq *s, uint32_t pos)
+{
+    trit_assert(pos < seq_len(s));
+    return s->wish.prompt[pos];
 }
 
 const struct seq_logprob *seq_logprob_at(const struct seq *s, uint32_t i)

@@ -18,6 +18,7 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "engine/seq.h"
 #include "main/conf-key.h"
 #include "main/listen.h"
 
@@ -76,8 +77,15 @@ const struct conf_key conf_keys[] = {
     {COUNT("max-batch", max_batch, "32", 1, 1024), .group = "Work",
      .help = "Sequences that are computed together."},
     {COUNT("step-tokens", step_tokens, "256", 1, 8192),
-     .help = "Tokens in one step: larger reads prompts faster, smaller streams more evenly. While "
-             "others are generating, prompts get a quarter of it."},
+     .help = "Tokens in one step, at most: larger reads prompts faster."},
+    {SECONDS("token-target", token_target, "0.1", 0, 60),
+     .help = "Time between tokens to hold while prompts are read; never less than 1.4 times what it "
+             "is without. Lower streams more evenly, higher reads prompts faster."},
+    {SWITCH("prefix-cache", prefix_cache, "yes"),
+     .help = "Keep keys and values for requests that begin with the same tokens."},
+    {COUNT("draft-tokens", draft_tokens, "0", 0, SEQ_DRAFT_MAX),
+     .help = "Tokens to guess ahead from the text itself and check in one step. 0: none. The answer "
+             "is the same; texts that repeat come faster, others slightly slower."},
     {COUNT("queue-requests", queue_requests, "128", 1, 65536),
      .help = "Sequences that may wait. One more gets 429."},
     {SIZE("queue-tokens", queue_tokens, "32768", 1, TIB, "N"),

@@ -200,6 +200,23 @@ static void write_engine(const struct metrics_page *page, struct buf *out)
              (double)o->queue_tokens);
     of_model(out, page, "tritd_kv_blocks", "gauge", "KV pages there are.", pages);
     of_model(out, page, "tritd_kv_blocks_used", "gauge", "KV pages running sequences hold.", used);
+    of_model(out, page, "tritd_kv_blocks_cached", "gauge",
+             "KV pages kept for texts that begin alike; given up when needed.",
+             atomic_load(&st->kv_kept));
+    of_model(out, page, "tritd_prefix_cache_hits_total", "counter",
+             "KV pages found in the prefix cache.", (double)atomic_load(&st->cache_hits));
+    of_model(out, page, "tritd_prefix_cache_evictions_total", "counter",
+             "Kept KV pages given up for others.", (double)atomic_load(&st->cache_evicted));
+    of_model(out, page, "tritd_cached_prompt_tokens_total", "counter",
+             "Prompt tokens that did not have to be computed.",
+             (double)atomic_load(&st->cached_tokens));
+    of_model(out, page, "tritd_preemptions_total", "counter",
+             "Sequences that had to give their place to another for a while.",
+             (double)atomic_load(&st->preempted));
+    of_model(out, page, "tritd_draft_tokens_total", "counter", "Tokens guessed ahead.",
+             (double)atomic_load(&st->guessed));
+    of_model(out, page, "tritd_draft_accepted_tokens_total", "counter",
+             "Guessed tokens that were right.", (double)atomic_load(&st->guessed_right));
     of_model(out, page, "tritd_prompt_tokens_total", "counter", "Prompt tokens processed.",
              (double)atomic_load(&st->prompt_tokens));
     of_model(out, page, "tritd_generated_tokens_total", "counter", "Tokens generated.",

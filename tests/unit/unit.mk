@@ -4,8 +4,10 @@
 if HAVE_CHECK
 if FULL
 EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h
-check_PROGRAMS += check_base check_engine check_head check_sampler check_segment
-TESTS += check_base check_engine check_head check_sampler check_segment
+check_PROGRAMS += check_base check_engine check_head check_pace check_same check_sampler check_sched \
+	check_segment
+TESTS += check_base check_engine check_head check_pace check_same check_sampler check_sched \
+	check_segment
 check_head_SOURCES = tests/unit/check_head.c
 check_head_CFLAGS = $(TEST_CFLAGS)
 check_head_LDADD = $(TEST_LIBS)
@@ -18,6 +20,15 @@ check_base_LDADD = $(TEST_LIBS)
 check_sampler_SOURCES = tests/unit/check_sampler.c
 check_sampler_CFLAGS = $(TEST_CFLAGS)
 check_sampler_LDADD = $(TEST_LIBS)
+check_pace_SOURCES = tests/unit/check_pace.c
+check_pace_CFLAGS = $(TEST_CFLAGS)
+check_pace_LDADD = $(TEST_LIBS)
+check_same_SOURCES = tests/unit/check_same.c
+check_same_CFLAGS = $(TEST_CFLAGS)
+check_same_LDADD = $(TEST_LIBS)
+check_sched_SOURCES = tests/unit/check_sched.c
+check_sched_CFLAGS = $(TEST_CFLAGS)
+check_sched_LDADD = $(TEST_LIBS)
 check_segment_SOURCES = tests/unit/check_segment.c
 check_segment_CFLAGS = $(TEST_CFLAGS)
 check_segment_LDADD = $(TEST_LIBS)

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sched.h - who runs, and what of it in the next step.
+ *
+ * Waiting: every tenant has a queue for each priority.  The next to run is the first of a queue,
+ * chosen by priority, then by the tenant who has been served the fewest tokens, then by arrival.
+ *
+ *  - Fair between tenants: tokens computed are charged to the tenant as they are computed, so that
+ *    nothing has to be guessed beforehand; whoever comes back from idleness starts level with the
+ *    least served, not with a credit.  (The virtual token counter of Sheng et al., "Fairness in
+ *    Serving Large Language Models", OSDI 2024, which is deficit round robin paid afterwards.)
+ *  - Nobody starves: each SCHED_AGEING seconds of waiting count as one priority more, and with what
+ *    priority it began it runs.
+ *  - Running places are shared too: who waits while another tenant has two more places than his
+ * own, or while one of lower priority runs, takes a place from the latest of those (preemption). It
+ *    goes back to the front of its queue and keeps its pages; only if those are needed are they
+ *    given up, and then computed again before it goes on: with the same bits, since no result
+ *    depends on how a text was cut into steps.
+ *
+ * Memory: a sequence begins to run when its worst case of pages is promised.
+ *
+ * Running: first a row for everyone who is talking, then prompts, as many rows as the time between
+ * tokens allows: the step is to take token_target seconds, or 1.4 times as long as it would without
+ * prompts if that is more.  Prompts share the rows: half are for the one that has waited longest,
+ * so that a long one gets through, the rest for the shortest, so that a long one is in nobody's
+ * way.
+ *
+ * No clock, no model, no thread: time is a parameter and computing is the caller's, so that a test
+ * may drive it through anything.  One owner, the engine thread.
+ */
+#ifndef TRIT_SCHED_H
+#define TRIT_SCHED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/pace.h"
+#include "engine/seq.h"
+
+struct sched;
+struct trit_error;
+
+#define SCHED_AGEING 10.0    /* seconds */
+enum { SCHED_TENANTS = 64 }; /* told apart at a time; more share their places */
+
+struct sched_options {
+    struct kv *kv;         /* borrowed */
+    uint32_t max_running;  /* sequences running together */
+    uint32_t max_rows;     /* of a step; at least max_running */
+    uint32_t max_slots;    /* rows of a step whose logits are wanted; at least max_running */
+    uint32_t draft_tokens; /* to guess ahead; 0: none */
+    double token_target;   /* seconds */
+};
+
+/* What one sequence does in the planned step: rows for its positions [n_done, n_done + n_rows),
+ * then rows for n_guesses tokens that are not of its text yet. */
+struct sched_item {
+    struct seq *s;
+    uint32_t n_rows, n_guesses;
+    int32_t guess[SEQ_DRAFT_MAX];
+};
+
+struct sched_plan {
+    const struct sched_item *item; /* those who talk first */
+    uint32_t n_items, n_talking;
+    uint32_t n_rows, n_talking_rows;
+    double positions; /* that all rows look at, for pace.h */
+};
+
+int sched_open(const struct sched_options *opt, struct sched **sc, struct trit_error *err);
+void sched_close(struct sched **sc); /* nobody waits or runs */
+
+/* A new sequence waits from now on. */
+void sched_add(struct sched *sc, struct seq *s, double now);
+
+/*
+ * Let begin who may, then plan a step; pages for its rows are taken.  started(s, arg) is called for
+ * everyone who begins to run for the first time.  No items: nobody can run.
+ */
+typedef void (*sched_started_fn)(struct seq *s, void *arg);
+const struct sched_plan *sched_plan(struct sched *sc, double now, sched_started_fn started,
+                                    void *arg);
+
+/*
+ * After the step: the values of `n` further positions of s, which are its text now, are computed.
+ * The seconds of the step are told by sched_learn, once.
+ */
+void sched_computed(struct sched *sc, struct seq *s, uint32_t n);
+void sched_learn(struct sched *sc, double seconds);
+
+/* s waits or runs, and is to be forgotten: its pages are given back, or if they are not to be
+ * trusted thrown away. */
+void sched_leave(struct sched *sc, struct seq *s, bool trusted);
+
+/* fn(s, arg) for everyone; fn may let that one leave. */
+void sched_each(struct sched *sc, void (*fn)(struct seq *s, void *arg), void *arg);
+
+struct sched_counts {
+    uint32_t running, waiting;
+    uint64_t waiting_tokens; /* positions that those who wait still need computed */
+    uint64_t prompt_tokens;  /* and those who run, before they talk */
+    uint64_t preempted;      /* since the beginning */
+    double oldest;           /* when the one that has waited longest came; 0: nobody waits */
+};
+void sched_count(const struct sched *sc, struct sched_counts *c);
+
+/* Everything agrees with everything, or it asserts.  For tests. */
+void sched_check(const struct sched *sc);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue.c - a table of tenants with three lists each.
+ *
+ * Lists are short (the queue's limit is some hundred requests) and walked once a step, so they are
+ * singly linked and searched.
+ */
+#include "config.h"
+#include "queue.h"
+
+#include "base/base.h"
+
+static bool is_active(const struct tenant *t)
+{
+    return t->n_running + t->n_waiting > 0;
+}
+
+/* The tenant's entry; or one that nobody needs now; or, of too many tenants, one to share. */
+static struct tenant *find_tenant(struct queue *q, uint64_t id)
+{
+    struct tenant *spare = NULL;
+    for (unsigned i = 0; i < SCHED_TENANTS; i++) {
+        struct tenant *t = &q->tenant[i];
+        if (t->id == id && (is_active(t) || t->served))
+            return t;
+        if (!is_active(t) && (!spare || t->served < spare->served))
+            spare = t;
+    }
+    if (!spare)
+        return &q->tenant[id % SCHED_TENANTS];
+    *spare = (struct tenant){.id = id};
+    return spare;
+}
+
+void queue_join(struct queue *q, struct seq *s)
+{
+    struct tenant *t = find_tenant(q, s->wish.tenant);
+    uint64_t least = UINT64_MAX;
+    if (!is_active(t)) {
+        for (unsigned i = 0; i < SCHED_TENANTS; i++)
+            if (is_active(&q->tenant[i]))
+                least = MIN(least, q->tenant[i].served);
+        if (least != UINT64_MAX)
+            t->served = MAX(t->served, least);
+    }
+    s->tenant = t;
+}
+
+void queue_push(struct queue *q, struct seq *s, bool front, double now)
+{
+    struct seq **link = &s->tenant->first[s->wish.priority];
+    while (!front && *link)
+        link = &(*link)->next;
+    s->next = *link;
+    *link = s;
+    s->t_wait = now;
+    s->tenant->n_waiting++;
+    q->n_waiting++;
+}
+
+void queue_remove(struct queue *q, struct seq *s)
+{
+    struct seq **link = &s->tenant->first[s->wish.priority];
+    while (*link != s) {
+        trit_assert(*link);
+        link = &(*link)->next;
+    }
+    *link = s->next;
+    s->tenant->n_waiting--;
+    q->n_waiting--;
+}
+
+/* Waiting makes up for priority. */
+enum seq_priority queue_level(const struct seq *s, double now)
+{
+    unsigned aged = (unsigned)((now - s->t_wait) / SCHED_AGEING);
+    return s->wish.priority > aged ? s->wish.priority - aged : SEQ_HIGH;
+}
+
+static bool goes_before(const struct seq *a, const struct seq *b, double now)
+{
+    enum seq_priority x = queue_level(a, now), y = queue_level(b, now);
+    if (x != y)
+        return x < y;
+    if (a->tenant->served != b->tenant->served)
+        return a->tenant->served < b->tenant->served;
+    return a->t_submit < b->t_submit;
+}
+
+struct seq *queue_next(const struct queue *q, double now,
+                       bool (*held)(const struct seq *s, const void *arg), const void *arg)
+{
+    struct seq *best = NULL;
+    for (unsigned i = 0; i < SCHED_TENANTS; i++)
+        for (unsigned p = 0; q->tenant[i].n_waiting && p < SEQ_PRIORITIES; p++) {
+            struct seq *s = q->tenant[i].first[p];
+            while (s && held(s, arg))
+                s = s->next;
+            if (s && (!best || goes_before(s, best, now)))
+                best = s;
+        }
+    return best;
+}
+
+void queue_each(const struct queue *q, void (*fn)(struct seq *s, void *arg), void *arg)
+{
+    for (unsigned i = 0; i < SCHED_TENANTS; i++)
+        for (unsigned p = 0; p < SEQ_PRIORITIES; p++)
+            for (struct seq *s = q->tenant[i].first[p], *next; s; s = next) {
+                next = s->next;
+                fn(s, arg);
+            }
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sched.c - beginning, preempting, and cutting a step into rows.
+ */
+#include "config.h"
+#include "engine/sched.h"
+
+#include <string.h>
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "queue.h"
+
+enum { LEAST_ROWS = 8 }; /* of prompts in a step, so that they get on whatever it costs */
+#define SLOWER 1.4       /* than a step without prompts, see sched.h */
+
+struct sched {
+    struct sched_options opt;
+    struct kv *kv;
+    struct queue queue;
+    struct seq **running; /* [max_running], in the order they began or went on */
+    uint32_t n_running;
+    uint64_t n_preempted;
+    struct pace pace;
+
+    struct sched_plan plan;
+    struct sched_item *item; /* [max_running] */
+    struct seq **reading;    /* [max_running] for plan_prompts */
+    uint32_t spare_slots;    /* of the step being planned, beyond one for each that runs */
+};
+
+int sched_open(const struct sched_options *opt, struct sched **out, struct trit_error *err)
+{
+    *out = NULL;
+    trit_assert(opt->max_running >= 1 && opt->max_rows >= opt->max_running &&
+                opt->max_slots >= opt->max_running && opt->draft_tokens <= SEQ_DRAFT_MAX);
+    struct sched *sc = mem_zalloc(1, sizeof *sc);
+    if (!sc)
+        return trit_fail(err, TRIT_ENOMEM, "no memory for the scheduler");
+    sc->opt = *opt;
+    sc->kv = opt->kv;
+    sc->running = mem_zalloc(opt->max_running, sizeof *sc->running);
+    sc->reading = mem_zalloc(opt->max_running, sizeof *sc->reading);
+    sc->item = mem_zalloc(opt->max_running, sizeof *sc->item);
+    sc->plan.item = sc->item;
+    if (!sc->running || !sc->reading || !sc->item) {
+        sched_close(&sc);
+        return trit_fail(err, TRIT_ENOMEM, "no memory for %u sequences", opt->max_running);
+    }
+    *out = sc;
+    return 0;
+}
+
+void sched_close(struct sched **sc)
+{
+    if (!*sc)
+        return;
+    trit_assert((*sc)->n_running == 0 && (*sc)->queue.n_waiting == 0);
+    mem_free((*sc)->running);
+    mem_free((*sc)->reading);
+    mem_free((*sc)->item);
+    mem_free(*sc);
+    *sc = NULL;
+}
+
+/* ------------------------------------------------------------------ coming and going */
+
+static uint32_t remaining(const struct seq *s)
+{
+    return seq_len(s) - s->n_done;
+}
+
+void sched_add(struct sched *sc, struct seq *s, double now)
+{
+    queue_join(&sc->queue, s);
+    queue_push(&sc->queue, s, false, now);
+}
+
+static bool stop_running(struct sched *sc, struct seq *s)
+{
+    for (uint32_t i = 0; i < sc->n_running; i++) {
+        if (sc->running[i] != s)
+            continue;
+        memmove(&sc->running[i], &sc->running[i + 1], (--sc->n_running - i) * sizeof *sc->running);
+        s->tenant->n_running--;
+        return true;
+    }
+    return false;
+}
+
+void sched_leave(struct sched *sc, struct seq *s, bool trusted)
+{
+    if (!stop_running(sc, s))
+        queue_remove(&sc->queue, s);
+    if (trusted)
+        kv_release(sc->kv, &s->lease);
+    else
+        kv_discard(sc->kv, &s->lease);
+}
+
+void sched_each(struct sched *sc, void (*fn)(struct seq *s, void *arg), void *arg)
+{
+    queue_each(&sc->queue, fn, arg);
+    for (uint32_t i = sc->n_running; i-- > 0;)
+        fn(sc->running[i], arg);
+}
+
+static void preempt(struct sched *sc, struct seq *s, double now)
+{
+    stop_running(sc, s);
+    queue_push(&sc->queue, s, true, now);
+    sc->n_preempted++;
+}
+
+/* Whether s may take the place of v, and if several, who is the first to go. */
+static bool may_take(const struct seq *s, const struct seq *v)
+{
+    if (v->level != s->wish.priority)
+        return v->level > s->wish.priority;
+    return v->tenant->n_running > s->tenant->n_running + 1;
+}
+
+static bool goes_sooner(const struct seq *a, const struct seq *b)
+{
+    if (a->level != b->level)
+        return a->level > b->level;
+    if (a->tenant != b->tenant && a->tenant->n_running != b->tenant->n_running)
+        return a->tenant->n_running > b->tenant->n_running;
+    return a->t_start >= b->t_start;
+}
+
+/* Take a running place for s from somebody. */
+static bool take_place(struct sched *sc, const struct seq *s, double now)
+{
+    struct seq *victim = NULL;
+    for (uint32_t i = 0; i < sc->n_running; i++)
+        if (may_take(s, sc->running[i]) && (!victim || goes_sooner(sc->running[i], victim)))
+            victim = sc->running[i];
+    if (victim)
+        preempt(sc, victim, now);
+    return victim != NULL;
+}
+
+struct strip {
+    const struct seq *but;
+    struct seq *found;
+};
+
+/* Of those who were preempted and still have pages, the last in the queue. */
+static void find_strip(struct seq *s, void *arg)
+{
+    struct strip *st = arg;
+    if (s->lease.open && s != st->but)
+        st->found = s;
+}
+
+/* Take pages for s, which is next, from somebody who waits; they must be computed again then. */
+static bool take_pages(struct sched *sc, const struct seq *s)
+{
+    struct strip st = {.but = s};
+    queue_each(&sc->queue, find_strip, &st);
+    if (!st.found)
+        return false;
+    kv_release(sc->kv, &st.found->lease);
+    st.found->n_done = 0;
+    return true;
+}
+
+/* ------------------------------------------------------------------ beginning */
+
+/* One of the same group who runs. */
+static const struct seq *find_twin(const struct sched *sc, const struct seq *s)
+{
+    for (uint32_t i = 0; s->wish.group && i < sc->n_running; i++)
+        if (sc->running[i]->wish.group == s->wish.group)
+            return sc->running[i];
+    return NULL;
+}
+
+/* The prompt of a group is computed once: the others wait until the first has it. */
+static bool is_held(const struct seq *s, const void *arg)
+{
+    const struct seq *twin = s->lease.open ? NULL : find_twin(arg, s);
+    return twin && twin->n_done < s->wish.n_prompt;
+}
+
+/* Promise s its pages, with what of its text is there already.  The last position is always
+ * computed, for its logits. */
+static bool begin(struct sched *sc, struct seq *s)
+{
+    if (s->lease.open)
+        return true;
+    const struct seq *twin = find_twin(sc, s);
+    uint32_t n = seq_len(s) - 1, done;
+    if (s->wish.want_prompt_logprobs)
+        n = 0; /* Every position has to be computed. */
+    else if (twin)
+        n = s->wish.n_prompt - 1;
+    if (!kv_begin(sc->kv, &s->lease, s->wish.salt, s->wish.prompt, n,
+                  twin && n ? &twin->lease : NULL, &done))
+        return false;
+    s->n_done = done;
+    if (s->n_generated == 0)
+        s->n_cached = done;
+    return true;
+}
+
+static void let_begin(struct sched *sc, double now, sched_started_fn started, void *arg)
+{
+    struct seq *s;
+    while ((s = queue_next(&sc->queue, now, is_held, sc))) {
+        if (sc->n_running == sc->opt.max_running && !take_place(sc, s, now))
+            return;
+        /* Strictly in turn: one that needs many pages waits for them, and is not overtaken for ever
+         * by those that need few. */
+        while (!begin(sc, s))
+            if (!take_pages(sc, s) && !take_place(sc, s, now))
+                return;
+        s->level = queue_level(s, now);
+        queue_remove(&sc->queue, s);
+        sc->running[sc->n_running++] = s;
+        s->tenant->n_running++;
+        if (s->t_start == 0) {
+            s->t_start = s->t_last = now;
+            started(s, arg);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------ rows */
+
+static void add_item(struct sched *sc, struct seq *s, uint32_t n_rows, uint32_t n_guesses)
+{
+    struct sched_plan *p = &sc->plan;
+    struct sched_item *item = &sc->item[p->n_items++];
+    uint32_t n = n_rows + n_guesses;
+    item->s = s;
+    item->n_rows = n_rows;
+    item->n_guesses = n_guesses;
+    kv_grow(sc->kv, &s->lease, (uint64_t)s->n_done + n);
+    p->n_rows += n;
+    p->positions += (double)n * s->n_done + (double)n * (n + 1) / 2;
+}
+
+/* Guesses for s, whose item is the next; everyone whose turn is yet to come has a row left. */
+static uint32_t guess(struct sched *sc, struct seq *s)
+{
+    uint32_t rows = sc->opt.max_rows - sc->plan.n_rows - (sc->n_running - sc->plan.n_items);
+    uint32_t max = MIN(MIN(sc->opt.draft_tokens, sc->spare_slots), rows);
+    /* What is penalised depends on what was said before, so nothing can be chosen ahead. */
+    if (max == 0 || s->n_generated == 0 || sampler_uses_past(&s->wish.sampler))
+        return 0;
+    max = MIN(max, s->wish.max_new - s->n_generated - 1);
+    uint32_t n = draft_guess(s, max, sc->item[sc->plan.n_items].guess);
+    sc->spare_slots -= n;
+    return n;
+}
+
+static void plan_talking(struct sched *sc)
+{
+    for (uint32_t i = 0; i < sc->n_running; i++) {
+        struct seq *s = sc->running[i];
+        if (remaining(s) == 1)
+            add_item(sc, s, 1, guess(sc, s));
+    }
+    sc->plan.n_talking = sc->plan.n_items;
+    sc->plan.n_talking_rows = sc->plan.n_rows;
+}
+
+/* Who of two has the better right to rows for its prompt. */
+static bool reads_before(const struct seq *a, const struct seq *b)
+{
+    if (a->level != b->level)
+        return a->level < b->level;
+    if (a->tenant->served != b->tenant->served)
+        return a->tenant->served < b->tenant->served;
+    return remaining(a) < remaining(b);
+}
+
+/* How many rows the step may have, with prompts at these positions. */
+static uint32_t choose_rows(const struct sched *sc, uint32_t deepest)
+{
+    const struct sched_plan *p = &sc->plan;
+    if (p->n_talking == 0)
+        return sc->opt.max_rows;
+    double alone = pace_predict(&sc->pace, p->n_rows, p->positions);
+    double seconds = MAX(sc->opt.token_target, SLOWER * alone);
+    uint32_t rows =
+        pace_rows(&sc->pace, p->n_rows, p->positions, deepest, sc->opt.max_rows, seconds);
+    return MIN(MAX(rows, p->n_rows + LEAST_ROWS), sc->opt.max_rows);
+}
+
+/* At most `rows` of s; every row of a prompt whose logprobs are wanted needs a slot. */
+static void read_prompt(struct sched *sc, struct seq *s, uint32_t rows)
+{
+    uint32_t n = MIN(rows, remaining(s));
+    if (s->wish.want_prompt_logprobs) {
+        n = MIN(n, sc->spare_slots + 1);
+        sc->spare_slots -= n > 0 ? n - 1 : 0;
+    }
+    if (n)
+        add_item(sc, s, n, 0);
+}
+
+static void plan_prompts(struct sched *sc)
+{
+    struct seq **reading = sc->reading, *oldest = NULL;
+    uint32_t n = 0, deepest = 0;
+    for (uint32_t i = 0; i < sc->n_running; i++) {
+        struct seq *s = sc->running[i];
+        if (remaining(s) == 1)
+            continue;
+        deepest = MAX(deepest, s->n_done + 1);
+        if (!oldest || s->t_start < oldest->t_start)
+            oldest = s;
+        uint32_t at = n++;
+        for (; at > 0 && reads_before(s, reading[at - 1]); at--)
+            reading[at] = reading[at - 1];
+        reading[at] = s;
+    }
+    if (n == 0)
+        return;
+    uint32_t end = choose_rows(sc, deepest);
+    uint32_t half = MIN((end - sc->plan.n_rows) / 2, remaining(oldest));
+    for (uint32_t i = 0; i < n; i++)
+        if (reading[i] != oldest)
+            read_prompt(sc, reading[i], end - sc->plan.n_rows - half);
+    read_prompt(sc, oldest, end - sc->plan.n_rows);
+}
+
+const struct sched_plan *sched_plan(struct sched *sc, double now, sched_started_fn started,
+                                    void *arg)
+{
+    let_begin(sc, now, started, arg);
+    struct sched_plan *p = &sc->plan;
+    *p = (struct sched_plan){.item = sc->item};
+    sc->spare_slots = sc->opt.max_slots - sc->n_running;
+    plan_talking(sc);
+    plan_prompts(sc);
+    return p;
+}
+
+/* ------------------------------------------------------------------ after the step */
+
+void sched_computed(struct sched *sc, struct seq *s, uint32_t n)
+{
+    struct kv_lease *l = &s->lease;
+    s->n_done += n;
+    s->tenant->served += n;
+    trit_assert(s->n_done <= seq_len(s));
+    while ((l->n_entered + 1) * KV_PAGE_TOKENS <= s->n_done)
+        kv_enter(sc->kv, l, s->wish.prompt + (size_t)l->n_entered * KV_PAGE_TOKENS);
+}
+
+void sched_learn(struct sched *sc, double seconds)
+{
+    pace_learn(&sc->pace, sc->plan.n_rows, sc->plan.positions, seconds);
+}
+
+/* ------------------------------------------------------------------ looking */
+
+static void count_waiting(struct seq *s, void *arg)
+{
+    struct sched_counts *c = arg;
+    c->waiting_tokens += remaining(s);
+    if (c->oldest == 0 || s->t_submit < c->oldest)
+        c->oldest = s->t_submit;
+}
+
+void sched_count(const struct sched *sc, struct sched_counts *c)
+{
+    *c = (struct sched_counts){
+        .running = sc->n_running, .waiting = sc->queue.n_waiting, .preempted = sc->n_preempted};
+    queue_each(&sc->queue, count_waiting, c);
+    for (uint32_t i = 0; i < sc->n_running; i++)
+        if (remaining(sc->running[i]) > 1)
+            c->prompt_tokens += remaining(sc->running[i]);
+}
+
+static void check_seq(struct seq *s, void *arg)
+{
+    uint32_t *waiting = arg;
+    trit_assert(!s->lease.open || kv_pages_for(s->n_done) <= s->lease.n);
+    trit_assert(s->lease.open || (s->n_done == 0 && s->lease.n == 0));
+    ++*waiting;
+}
+
+void sched_check(const struct sched *sc)
+{
+    uint32_t waiting = 0, running = 0, listed = 0;
+    queue_each(&sc->queue, check_seq, &waiting);
+    trit_assert(waiting == sc->queue.n_waiting);
+    for (uint32_t i = 0; i < sc->n_running; i++) {
+        check_seq(sc->running[i], &running);
+        trit_assert(sc->running[i]->lease.open);
+    }
+    waiting = running = 0;
+    for (unsigned i = 0; i < SCHED_TENANTS; i++) {
+        waiting += sc->queue.tenant[i].n_waiting;
+        listed += sc->queue.tenant[i].n_running;
+    }
+    trit_assert(waiting == sc->queue.n_waiting && listed == sc->n_running);
+    kv_check(sc->kv);
+}

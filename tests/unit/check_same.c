@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_same.c - the promise: the same request gives the same bytes, whatever else goes on.
+ *
+ * A dozen requests are answered alone, cold, by one thread, and then in every other way there is:
+ * among others, with a warm cache, in small chunks, with guesses ahead, pushed aside by others and
+ * resumed, in a pool that is too small for all.  Tokens and logprobs must be the same bits.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "base/base.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/stats.h"
+#include "kernels/kernels.h"
+#include "model/model.h"
+#include "unit/unit.h"
+#include "unit/engine-run.h"
+
+enum { REQUESTS = 12, OTHERS = 31, MAX_NEW = 40, N_TOP = 3 };
+
+static struct model *model;
+static const struct kernels *k;
+static uint64_t seed;
+
+static uint32_t pick(uint32_t n)
+{
+    return (uint32_t)(unit_random(&seed) >> 33) % n;
+}
+
+static void load(void)
+{
+    const char *srcdir = getenv("srcdir");
+    char path[2048];
+    struct trit_error err;
+    log_open(LOG_WARN, 0);
+    k = kernels_pick(kernels_cpu_detect());
+    snprintf(path, sizeof path, "%s/tests/golden/models/b158.tq1_0.gguf", srcdir ? srcdir : ".");
+    struct model_options o = {.layout = k->layout, .tables = TABLE_Q8};
+    ck_assert_msg(model_load(path, &o, &model, &err) == 0, "%s", err.text);
+}
+
+static void unload(void)
+{
+    model_close(&model);
+}
+
+/* ------------------------------------------------------------------ requests and answers */
+
+/* Prompts of 1 to 150 tokens, of which pairs begin alike; every kind of sampling. */
+static struct seq_wish request(uint32_t i)
+{
+    uint32_t n = i == 0 ? 1 : 10 + 37 * i % 140;
+    struct seq_wish w = {.n_prompt = n,
+                         .max_new = MAX_NEW,
+                         .priority = SEQ_LOW,
+                         .tenant = 1,
+                         .want_logprobs = true,
+                         .n_top = N_TOP};
+    w.sampler = (struct sampler_params){.temperature = i % 3 ? 0.9f : 0,
+                                        .top_p = i % 3 == 2 ? 0.8f : 1,
+                                        .repetition_penalty = i % 5 == 4 ? 1.2f : 1,
+                                        .seed = 1000 + i};
+    w.prompt = mem_zalloc(n, sizeof *w.prompt);
+    for (uint32_t p = 0; p < n; p++)
+        w.prompt[p] = (int32_t)((p < 70 ? p * (7 + i / 2) : p * (9 + i)) % 256);
+    return w;
+}
+
+static struct seq_wish other(void)
+{
+    struct seq_wish w = {.n_prompt = 1 + pick(200),
+                         .max_new = 1 + pick(30),
+                         .tenant = pick(3),
+                         .priority = (enum seq_priority)pick(SEQ_PRIORITIES)};
+    w.sampler = (struct sampler_params){
+        .temperature = 1, .top_p = 0.9f, .repetition_penalty = 1, .seed = pick(1000)};
+    w.prompt = mem_zalloc(w.n_prompt, sizeof *w.prompt);
+    for (uint32_t i = 0; i < w.n_prompt; i++)
+        w.prompt[i] = (int32_t)pick(256);
+    return w;
+}
+
+struct answer {
+    enum seq_end end;
+    uint32_t n;
+    int32_t token[MAX_NEW];
+    uint8_t logprob[MAX_NEW][sizeof(struct seq_logprob) + N_TOP * sizeof(struct sampler_top)];
+};
+
+static struct seq *start(struct run *r, struct seq_wish w)
+{
+    struct trit_error err;
+    struct seq *s = seq_new(&w);
+    ck_assert_ptr_nonnull(s);
+    ck_assert_msg(engine_submit(r->engine, s, &err) == 0, "%s", err.text);
+    r->open++;
+    return s;
+}
+
+static void take(struct seq *s, struct answer *a)
+{
+    memset(a, 0, sizeof *a);
+    a->end = s->end;
+    a->n = atomic_load(&s->published);
+    for (uint32_t i = 0; i < a->n; i++) {
+        a->token[i] = s->token[i];
+        memcpy(a->logprob[i], seq_logprob_at(s, i), sizeof a->logprob[i]);
+    }
+    seq_free(s);
+}
+
+/* ------------------------------------------------------------------ ways to answer */
+
+struct way {
+    const char *name;
+    unsigned threads, step_tokens, max_batch, pages;
+    bool cache, together;
+    unsigned drafts, others, rounds;
+};
+
+static const struct way alone = {"alone, cold", 1, 256, 1, 64, false, false, 0, 0, 1};
+
+static const struct way ways[] = {
+    {"two threads", 2, 256, 1, 64, false, false, 0, 0, 1},
+    {"small chunks", 2, 8, 1, 64, false, false, 0, 0, 1},
+    {"three threads, one token at a time", 3, 1, 1, 64, false, false, 0, 0, 1},
+    {"together", 2, 64, 16, 256, false, true, 0, 0, 1},
+    {"warm cache", 2, 64, 4, 256, true, false, 0, 0, 2},
+    {"guessing", 2, 64, 1, 64, false, false, 7, 0, 1},
+    {"among others", 2, 64, 32, 512, true, true, 0, OTHERS, 2},
+    {"among others, few places", 2, 40, 4, 512, true, true, 3, OTHERS, 2},
+    {"among others, few pages", 2, 40, 8, 16, true, true, 15, OTHERS, 2},
+};
+
+/* The counts of what happened go to *st. */
+static void answer_all(const struct way *w, struct answer *out, uint64_t *preempted, uint64_t *hits,
+                       uint64_t *right)
+{
+    struct run r;
+    struct engine_options o = run_options(model, k);
+    struct seq *mine[REQUESTS], *others[OTHERS];
+    o.threads = w->threads;
+    o.step_tokens = w->step_tokens;
+    o.max_batch = w->max_batch;
+    o.kv_bytes = w->pages * kv_page_bytes(model, KV_F16);
+    o.prefix_cache = w->cache;
+    o.draft_tokens = w->drafts;
+    o.token_target = 0.001;
+    run_open(&r, &o);
+    for (unsigned round = 0; round < w->rounds; round++) {
+        for (uint32_t i = 0; i < REQUESTS; i++) {
+            mine[i] = start(&r, request(i));
+            if (!w->together)
+                run_wait(&r);
+            for (uint32_t j = i; w->others && j < w->others; j += REQUESTS)
+                others[j] = start(&r, other());
+        }
+        run_wait(&r);
+        for (uint32_t i = 0; i < REQUESTS; i++)
+            take(mine[i], &out[i]);
+        for (uint32_t j = 0; j < w->others; j++)
+            seq_free(others[j]);
+    }
+    const struct engine_stats *st = engine_stats(r.engine);
+    *preempted = atomic_load(&st->preempted);
+    *hits = atomic_load(&st->cache_hits);
+    *right = atomic_load(&st->guessed_right);
+    run_close(&r);
+}
+
+START_TEST(same_bytes)
+{
+    static struct answer base[REQUESTS], now[REQUESTS];
+    const struct way *w = &ways[_i];
+    uint64_t preempted, hits, right;
+    answer_all(&alone, base, &preempted, &hits, &right);
+    for (uint32_t i = 0; i < REQUESTS; i++)
+        ck_assert_int_eq(base[i].end, SEQ_LENGTH);
+    ck_assert_int_ne(memcmp(&base[1], &base[2], sizeof base[1]), 0);
+
+    answer_all(w, now, &preempted, &hits, &right);
+    for (uint32_t i = 0; i < REQUESTS; i++)
+        ck_assert_msg(memcmp(&base[i], &now[i], sizeof now[i]) == 0, "%s: request %u differs",
+                      w->name, i);
+    /* What the way is about did happen. */
+    if (w->cache)
+        ck_assert_uint_gt(hits, 0);
+    if (w->drafts && w->others == 0)
+        ck_assert_uint_gt(right, 0);
+    if (w->others && w->max_batch == 4)
+        ck_assert_uint_gt(preempted, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("same");
+    TCase *c = tcase_create("same");
+    seed = unit_seed();
+    tcase_set_timeout(c, 300);
+    tcase_add_checked_fixture(c, load, unload);
+    tcase_add_loop_test(c, same_bytes, 0, (int)ARRAY_LEN(ways));
+    suite_add_tcase(s, c);
+    return unit_run(s);
+}
