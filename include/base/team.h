@@ -32,9 +32,20 @@ typedef void (*team_fn)(void *ctx, unsigned worker);
  * -TRIT_ENOMEM with *err when a thread cannot be had; nothing is left behind then.
  */
 int team_open(struct team **team, unsigned n, bool pin, struct trit_error *err);
+
+/* The same, with room for team_resize() to ask for more later. */
+int team_open_room(struct team **team, unsigned n, unsigned room, bool pin, struct trit_error *err);
+
 void team_close(struct team **team);
 
 unsigned team_size(const struct team *team);
+
+/*
+ * Between runs, by the thread that starts them: n workers from now on, at most team_room().  When fewer threads can be had there are fewer; returns how many.
+ * Pinned workers are bound anew, to the processors that the process may use now.
+ */
+unsigned team_resize(struct team *team, unsigned n);
+unsigned team_room(const struct team *team);
 
 /* Run fn(ctx, worker) on every worker; returns when all have returned. */
 void team_run(struct team *team, team_fn fn, void *ctx);

@@ -2,9 +2,9 @@
 /*
  * engine.h - the engine thread: sequences in, tokens out, continuous batching in between.
  *
- * One step: take in what the mailbox holds, drop the cancelled, let the scheduler plan (engine/sched.h),
- * one forward pass over the ragged batch that it planned, sample, publish.  Without work the thread
- * sleeps and costs nothing.
+ * One step: take in what the mailbox holds, drop the cancelled, let the scheduler plan
+ * (engine/sched.h), one forward pass over the ragged batch that it planned, sample, publish.
+ * Without work the thread sleeps and costs nothing.
  *
  * For every successful engine_submit the submitter sees the sequence's end exactly once, through
  * the mailbox passed to engine_open, whatever happens.
@@ -28,12 +28,13 @@ struct trit_error;
 struct engine_options {
     const struct model *model; /* borrowed until engine_close */
     const struct kernels *kernels;
-    unsigned threads; /* worker team, the engine thread included */
+    unsigned threads;     /* worker team, the engine thread included */
+    unsigned max_threads; /* that engine_set_threads may ask for; 0: as many as threads */
     bool pin;
     enum kv_type kv_type; /* how keys and values are kept */
     size_t kv_bytes;
-    uint32_t n_ctx;     /* longest prompt + answer of one sequence */
-    uint32_t max_batch; /* sequences running together */
+    uint32_t n_ctx;          /* longest prompt + answer of one sequence */
+    uint32_t max_batch;      /* sequences running together */
     uint32_t step_tokens;    /* rows of a step */
     double token_target;     /* seconds between tokens to hold while prompts are read */
     uint32_t draft_tokens;   /* guessed ahead for each sequence, at most SEQ_DRAFT_MAX; 0: none */
@@ -69,14 +70,17 @@ void engine_cancel(struct engine *e, struct seq *s);
 
 /*
  * What a sequence of n_prompt tokens and at most max_new to generate may expect if it is submitted
- * now, from what recent steps and answers took and what is ahead of it: seconds from now to its first
- * token and to its end.  An answer is taken to be twice as long as the recent ones on average, or
- * max_new if that is less.  Zeros while nothing is known.  Any thread.
+ * now, from what recent steps and answers took and what is ahead of it: seconds from now to its
+ * first token and to its end.  An answer is taken to be twice as long as the recent ones on
+ * average, or max_new if that is less.  Zeros while nothing is known.  Any thread.
  */
 struct engine_estimate {
     double start, first, end; /* start: until it begins to run */
 };
 struct engine_estimate engine_estimate(const struct engine *e, uint32_t n_prompt, uint32_t max_new);
+
+/* Compute with n threads from the next step on, 1 <= n <= max_threads.  Any thread. */
+void engine_set_threads(struct engine *e, unsigned n);
 
 const struct engine_stats *engine_stats(const struct engine *e);
 const struct engine_options *engine_options(const struct engine *e);

@@ -20,7 +20,7 @@
  * Memory: a sequence begins to run when its worst case of pages is promised.
  *
  * Running: first a row for everyone who is talking, then prompts, as many rows as the time between
- * tokens allows: the step is to take token_target seconds, or 1.4 times as long as it would without
+ * tokens allows: the step is to take token_target seconds, or 1.3 times as long as it would without
  * prompts if that is more.  Prompts share the rows: half are for the one that has waited longest,
  * so that a long one gets through, the rest for the shortest, so that a long one is in nobody's
  * way.

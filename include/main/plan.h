@@ -25,6 +25,10 @@ struct plan {
     size_t kv_bytes;
 };
 
+/* Threads to compute with, now; and the most that a later wish may be for, with `threads` now. */
+unsigned plan_threads(const struct conf *c);
+unsigned plan_max_threads(unsigned threads);
+
 /* A wish that the model cannot fulfil (a longer context) is cut, and the log says so. */
 void plan_make(const struct conf *c, const struct model *m, struct plan *plan);
 

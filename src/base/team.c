@@ -42,7 +42,7 @@ struct worker {
 };
 
 struct team {
-    unsigned n;
+    unsigned n, room;
     bool pin;
     team_fn fn; /* NULL ends the workers; written before the start gate opens */
     void *ctx;
@@ -118,11 +118,12 @@ unsigned team_size(const struct team *t)
     return t->n;
 }
 
-/* Bind to the index-th allowed processor; a refusal costs speed, not correctness. */
+/* Bind to the index-th processor that the process's first thread, which is never bound, may use; a
+ * refusal costs speed, not correctness. */
 static void pin_self(unsigned index)
 {
     cpu_set_t allowed, one;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+    if (sched_getaffinity(getpid(), sizeof allowed, &allowed) != 0)
         return;
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         if (!CPU_ISSET(cpu, &allowed) || index-- != 0)
@@ -165,31 +166,58 @@ void team_run(struct team *t, team_fn fn, void *ctx)
     team_barrier(t);
 }
 
-int team_open(struct team **out, unsigned n, bool pin, struct trit_error *err)
+/* Workers 1 to n - 1; fewer when a thread cannot be had, with its error as the result. */
+static int start_workers(struct team *t, unsigned n)
 {
-    *out = NULL;
-    if (n < 1 || n > MAX_WORKERS)
-        return trit_fail(err, TRIT_EINVAL, "threads: %u, expected 1 to %d", n, MAX_WORKERS);
-    struct team *t = mem_zalloc_line(1, sizeof *t);
-    if (!t)
-        return trit_fail(err, TRIT_ENOMEM, "no memory for a team of %u threads", n);
-    t->pin = pin;
-    t->workers = mem_zalloc(n, sizeof *t->workers);
-    if (!t->workers) {
-        mem_free(t);
-        return trit_fail(err, TRIT_ENOMEM, "no memory for a team of %u threads", n);
-    }
+    /* None may pass the gate before it is known how many there will be: it waits for t->n. */
     t->n = n;
     for (unsigned i = 1; i < n; i++) {
         t->workers[i] = (struct worker){.team = t, .index = i};
         int rc = pthread_create(&t->workers[i].thread, NULL, worker_main, &t->workers[i]);
         if (rc == 0)
             continue;
-        /* Those already started wait at the start gate.  Tell them how few they are, then let them
-         * through with no function, which ends them. */
         t->n = i;
+        return rc;
+    }
+    return 0;
+}
+
+static void stop_workers(struct team *t)
+{
+    t->fn = NULL;
+    if (t->n > 1)
+        gate_pass(t, &t->start, SPINS);
+    for (unsigned i = 1; i < t->n; i++)
+        trit_assert(pthread_join(t->workers[i].thread, NULL) == 0);
+    t->n = 1;
+}
+
+int team_open(struct team **out, unsigned n, bool pin, struct trit_error *err)
+{
+    return team_open_room(out, n, n, pin, err);
+}
+
+int team_open_room(struct team **out, unsigned n, unsigned room, bool pin, struct trit_error *err)
+{
+    *out = NULL;
+    if (n < 1 || n > MAX_WORKERS)
+        return trit_fail(err, TRIT_EINVAL, "threads: %u, expected 1 to %d", n, MAX_WORKERS);
+    trit_assert(room >= n && room <= MAX_WORKERS);
+    struct team *t = mem_zalloc_line(1, sizeof *t);
+    if (!t)
+        return trit_fail(err, TRIT_ENOMEM, "no memory for a team of %u threads", n);
+    t->pin = pin;
+    t->room = room;
+    t->workers = mem_zalloc(room, sizeof *t->workers);
+    if (!t->workers) {
+        mem_free(t);
+        return trit_fail(err, TRIT_ENOMEM, "no memory for a team of %u threads", n);
+    }
+    int rc = start_workers(t, n);
+    if (rc) {
+        unsigned failed = t->n;
         team_close(&t);
-        return trit_fail(err, TRIT_ENOMEM, "cannot start worker thread %u of %u: %s", i, n,
+        return trit_fail(err, TRIT_ENOMEM, "cannot start worker thread %u of %u: %s", failed, n,
                          strerror(rc));
     }
     if (pin)
@@ -198,17 +226,28 @@ int team_open(struct team **out, unsigned n, bool pin, struct trit_error *err)
     return 0;
 }
 
+unsigned team_resize(struct team *t, unsigned n)
+{
+    trit_assert(n >= 1 && n <= t->room);
+    stop_workers(t);
+    (void)start_workers(t, n);
+    if (t->pin)
+        pin_self(0);
+    return t->n;
+}
+
+unsigned team_room(const struct team *t)
+{
+    return t->room;
+}
+
 void team_close(struct team **team)
 {
     struct team *t = *team;
     if (!t)
         return;
     *team = NULL;
-    t->fn = NULL;
-    if (t->n > 1)
-        gate_pass(t, &t->start, SPINS);
-    for (unsigned i = 1; i < t->n; i++)
-        trit_assert(pthread_join(t->workers[i].thread, NULL) == 0);
+    stop_workers(t);
     mem_free(t->workers);
     mem_free(t);
 }

@@ -135,7 +135,7 @@ int batch_open(struct batch *b, const struct engine_options *o, struct team *tea
     b->rows = mem_zalloc(b->max_rows, sizeof *b->rows);
     b->slots = mem_zalloc(b->max_slots, sizeof *b->slots);
     b->scratch_stride = round_up(sampler_scratch_bytes(m->hp.vocab), 64);
-    b->scratch_bytes = b->scratch_stride * team_size(team);
+    b->scratch_bytes = b->scratch_stride * team_room(team);
     b->scratch = mem_map(b->scratch_bytes);
     if (b->rows && b->slots && b->scratch)
         return 0;

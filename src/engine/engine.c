@@ -37,6 +37,7 @@ struct engine {
     sem_t bell;
     pthread_t thread;
     atomic_bool closing;
+    atomic_uint threads;   /* wanted */
     atomic_uint in_flight; /* submitted and not ended: bounds the queue */
 
     /* Running means for engine_estimate; written by the engine thread. */
@@ -47,6 +48,7 @@ struct engine {
 
     /* Opened and used by the engine thread only. */
     struct team *team;
+    unsigned wanted; /* threads, when that was looked at */
     struct kv kv;
     struct sched *sched;
     struct batch batch;
@@ -141,6 +143,13 @@ struct engine_estimate engine_estimate(const struct engine *e, uint32_t n_prompt
     x.first = x.start + (prompts + n_prompt) * e->token_seconds;
     x.end = x.first + fmin(max_new, 2 * e->seq_tokens) * e->step_seconds;
     return x;
+}
+
+void engine_set_threads(struct engine *e, unsigned n)
+{
+    trit_assert(n >= 1 && n <= MAX(e->opt.max_threads, e->opt.threads));
+    atomic_store(&e->threads, n);
+    ring(e);
 }
 
 const struct engine_stats *engine_stats(const struct engine *e)
@@ -398,10 +407,21 @@ static int warm_up(struct engine *e, struct trit_error *err)
     return 0;
 }
 
+/* As many workers as are wanted; with fewer, because threads cannot be had, all goes on more
+ * slowly. */
+static void resize_team(struct engine *e)
+{
+    unsigned wanted = atomic_load(&e->threads);
+    if (wanted == e->wanted)
+        return;
+    e->wanted = wanted;
+    atomic_store(&e->stats.threads, team_resize(e->team, wanted));
+}
+
 static int open_on_thread(struct engine *e, struct trit_error *err)
 {
     const struct engine_options *o = &e->opt;
-    int rc = team_open(&e->team, o->threads, o->pin, err);
+    int rc = team_open_room(&e->team, o->threads, MAX(o->max_threads, o->threads), o->pin, err);
     if (rc == 0)
         rc = kv_open(o->model, o->kv_type, o->kv_bytes, o->prefix_cache, &e->kv, err);
     if (rc == 0)
@@ -417,6 +437,7 @@ static int open_on_thread(struct engine *e, struct trit_error *err)
     rc = sched_open(&so, &e->sched, err);
     if (rc)
         return rc;
+    e->stats.threads = e->wanted = o->threads;
     e->stats.kv_pages = e->kv.n_pages;
     e->stats.kv_page_bytes = e->kv.page_bytes;
     e->stats.kv_pool_bytes = e->kv.pool_bytes;
@@ -444,6 +465,7 @@ static void *engine_main(void *arg)
     while (ok && !atomic_load(&e->closing)) {
         mailbox_drain(&e->inbox, take_in, e);
         sched_each(e->sched, drop_if_cancelled, e);
+        resize_team(e);
         if (!step(e)) {
             count(e);
             wait_for_bell(e);
@@ -465,6 +487,7 @@ int engine_open(const struct engine_options *opt, struct engine **out, struct tr
     if (!e)
         return trit_fail(err, TRIT_ENOMEM, "no memory for the engine");
     e->opt = *opt;
+    e->threads = opt->threads;
     e->open_err = err;
     mailbox_init(&e->inbox, ring, e);
     trit_assert(sem_init(&e->bell, 0, 0) == 0 && sem_init(&e->opened, 0, 0) == 0);

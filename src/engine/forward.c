@@ -312,7 +312,7 @@ void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
 static size_t lay_out(struct forward *f, uint8_t *base)
 {
     const struct hparams *hp = &f->m->hp;
-    size_t rows = f->max_rows, slots = f->max_logits, workers = team_size(f->team), at = 0;
+    size_t rows = f->max_rows, slots = f->max_logits, workers = team_room(f->team), at = 0;
     f->x = mem_carve(base, &at, rows * hp->dim, sizeof(float));
     f->y = mem_carve(base, &at, rows * hp->dim, sizeof(float));
     f->q = mem_carve(base, &at, rows * f->q_dim, sizeof(float));

@@ -248,7 +248,7 @@ void head_exact(struct head *h, const uint8_t *use, uint32_t n, unsigned worker)
 /* Lay all scratch out behind `base`; called once to measure and once in earnest. */
 static size_t lay_out(struct head *h, uint8_t *base, size_t slots)
 {
-    size_t at = 0, stride = h->t->stride, workers = team_size(h->team);
+    size_t at = 0, stride = h->t->stride, workers = team_room(h->team);
     bool f16 = h->t->type == TABLE_F16;
     h->logits = mem_carve(base, &at, slots * h->logits_stride, sizeof(float));
     h->x = mem_carve(base, &at, f16 ? slots * stride : 0, sizeof(float));

@@ -11,8 +11,8 @@
 #include "base/mem.h"
 #include "queue.h"
 
-enum { LEAST_ROWS = 8 }; /* of prompts in a step, so that they get on whatever it costs */
-#define SLOWER 1.4       /* than a step without prompts, see sched.h */
+enum { LEAST_ROWS = 4 }; /* of prompts in a step, so that they get on whatever it costs */
+#define SLOWER 1.3       /* than a step without prompts, see sched.h */
 
 struct sched {
     struct sched_options opt;

@@ -65,8 +65,9 @@ const struct conf_key conf_keys[] = {
     {TEXT("shm-dir", shm_dir, "/dev/shm", "DIR"),
      .help = "The tmpfs in which shared weights live."},
 
-    {COUNT("threads", threads, "0", 0, 1024), .group = "Machine",
-     .help = "Threads that compute. 0: as many as affinity mask and CPU quota allow."},
+    {COUNT("threads", threads, "0", 0, 1024), .group = "Machine", .reloadable = true,
+     .help = "Threads that compute. 0: as many as affinity mask and CPU quota allow, which SIGHUP "
+             "looks at again."},
     {SWITCH("pin", pin, "no"),
      .help = "Bind each of them to a processor. For a machine of one's own."},
     {WORD("cpu", cpu, "auto", "auto|scalar|avx2|avx512|amx|neon"),
@@ -78,8 +79,8 @@ const struct conf_key conf_keys[] = {
      .help = "Sequences that are computed together."},
     {COUNT("step-tokens", step_tokens, "256", 1, 8192),
      .help = "Tokens in one step, at most: larger reads prompts faster."},
-    {SECONDS("token-target", token_target, "0.1", 0, 60),
-     .help = "Time between tokens to hold while prompts are read; never less than 1.4 times what it "
+    {SECONDS("token-target", token_target, "0.05", 0, 60),
+     .help = "Time between tokens to hold while prompts are read; never less than 1.3 times what it "
              "is without. Lower streams more evenly, higher reads prompts faster."},
     {SWITCH("prefix-cache", prefix_cache, "yes"),
      .help = "Keep keys and values for requests that begin with the same tokens."},

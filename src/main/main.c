@@ -93,6 +93,7 @@ static void load(uv_work_t *work)
         .model = app->model,
         .kernels = app->kernels,
         .threads = app->plan.threads,
+        .max_threads = plan_max_threads(app->plan.threads),
         .pin = c->pin,
         .kv_type = app->plan.kv_type,
         .kv_bytes = app->plan.kv_bytes,
@@ -211,6 +212,17 @@ static void stop(struct app *app, int signo)
     listen_close(&app->listener);
 }
 
+/* What the process may use may have changed: its affinity mask or its group's quota. */
+static void reload_threads(struct app *app)
+{
+    unsigned now = MIN(plan_threads(&app->conf), plan_max_threads(app->plan.threads));
+    if (now == app->plan.threads)
+        return;
+    log_notice("reloaded threads from=%u to=%u", app->plan.threads, now);
+    app->plan.threads = now;
+    engine_set_threads(app->engine, now);
+}
+
 static void log_change(const char *key, const char *from, const char *to, bool reloadable,
                        void *arg)
 {
@@ -239,6 +251,8 @@ static void reload(struct app *app)
         struct server_limits limits = limits_of(&app->conf);
         server_set_limits(app->server, &limits);
         log_set_level((enum log_level)log_level_parse(app->conf.log_level));
+        if (app->state == SERVING)
+            reload_threads(app);
     }
     if (app->state == SERVING)
         notify_send(&app->notify, "READY=1");

@@ -38,9 +38,20 @@ size_t plan_kv_bytes(size_t page_bytes, uint32_t pages_per_context, uint64_t mem
     return __builtin_mul_overflow(pages, page_bytes, &bytes) ? SIZE_MAX : bytes;
 }
 
+unsigned plan_threads(const struct conf *c)
+{
+    return c->threads ? c->threads : team_usable_cpus();
+}
+
+unsigned plan_max_threads(unsigned threads)
+{
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return MAX(threads, (unsigned)MIN(MAX(online, 1), 1024));
+}
+
 void plan_make(const struct conf *c, const struct model *m, struct plan *plan)
 {
-    plan->threads = c->threads ? c->threads : team_usable_cpus();
+    plan->threads = plan_threads(c);
     plan->n_ctx = c->ctx ? c->ctx : MIN(m->hp.n_ctx, (uint32_t)PLAN_CTX_MAX);
     if (plan->n_ctx > m->hp.n_ctx) {
         /* Positions a model has never seen give nonsense, so the wish is cut, not refused: one

@@ -221,6 +221,8 @@ static void write_engine(const struct metrics_page *page, struct buf *out)
              (double)atomic_load(&st->prompt_tokens));
     of_model(out, page, "tritd_generated_tokens_total", "counter", "Tokens generated.",
              (double)atomic_load(&st->generated_tokens));
+    of_model(out, page, "tritd_threads", "gauge", "Threads that compute.",
+             atomic_load(&st->threads));
     of_model(out, page, "tritd_steps_total", "counter", "Engine steps.",
              (double)atomic_load(&st->steps));
     one(out, "tritd_last_step_timestamp_seconds", "gauge",

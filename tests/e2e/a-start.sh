@@ -133,3 +133,31 @@ within 20 refused_reload || fail "SIGHUP with a wrong file: no word about it"
 is "length after a refused file" "$(length)" 7
 stop
 is "exit status" "$ended" 0
+
+# ---- and looks again at how many processors there are
+threads()
+{
+    curl -s "$url/metrics" | grep -E '^tritd_threads\{' | grep -Eo '[0-9]+$'
+}
+threads_are()
+{
+    [ "$(threads)" = "$1" ]
+}
+usable=$(nproc)
+if command -v taskset >"$work/out" && [ "$usable" -gt 1 ]; then
+    printf 'log-level = notice\n' >"$work/run.conf"
+    start --config "$work/run.conf"
+    before=$(threads)
+    mask=$(taskset -p "$pid" | grep -Eo '[0-9a-f]+$')
+    taskset -ap "$(printf '%x' $((0x$mask & -0x$mask)))" "$pid" >"$work/out"
+    kill -HUP "$pid"
+    within 20 threads_are 1 || fail "one processor left: $(threads) threads"
+    taskset -ap "$mask" "$pid" >"$work/out"
+    kill -HUP "$pid"
+    within 20 threads_are "$before" || fail "all processors back: $(threads) threads, not $before"
+    printf 'log-level = notice\nthreads = 1\n' >"$work/run.conf"
+    kill -HUP "$pid"
+    within 20 threads_are 1 || fail "threads = 1 in the file: $(threads) threads"
+    stop
+    is "exit status" "$ended" 0
+fi

@@ -209,6 +209,26 @@ START_TEST(team_deals_every_item_once)
 }
 END_TEST
 
+START_TEST(team_changes_its_size)
+{
+    static const unsigned sizes[] = {1, 4, 4, 2, 3, 1, 4};
+    struct trit_error err;
+    struct team *team;
+    ck_assert_int_eq(team_open(&team, 4, true, &err), 0);
+    for (size_t k = 0; k < ARRAY_LEN(sizes); k++) {
+        struct deal d = {.team = team, .rounds = 20};
+        ck_assert_uint_eq(team_resize(team, sizes[k]), sizes[k]);
+        ck_assert_uint_eq(team_size(team), sizes[k]);
+        ck_assert_uint_eq(team_room(team), 4);
+        team_run(team, deal_run, &d);
+        for (size_t i = 0; i < ARRAY_LEN(d.done); i++)
+            ck_assert_uint_eq(atomic_load(&d.done[i]), d.rounds);
+        ck_assert_uint_eq(atomic_load(&d.late), 0);
+    }
+    team_close(&team);
+}
+END_TEST
+
 START_TEST(team_refuses_nonsense)
 {
     struct trit_error err = {0};
@@ -251,6 +271,7 @@ int main(void)
     tcase_add_test(c, buffer_remembers_failure);
     tcase_add_test(c, mailbox_loses_nothing);
     tcase_add_test(c, team_deals_every_item_once);
+    tcase_add_test(c, team_changes_its_size);
     tcase_add_test(c, team_refuses_nonsense);
     tcase_add_test(c, log_levels);
     suite_add_tcase(s, c);
