@@ -8,7 +8,7 @@
 #include "config.h"
 #include "load.h"
 
-#include <string.h>
+#include <math.h>
 
 #include "base/base.h"
 
@@ -68,7 +68,8 @@ static void print_rates(const struct load_result *r, const struct load_tally *t,
 
 static void print_rows(struct load_tally *t, FILE *out)
 {
-    fprintf(out, "%-22s %10s %10s %10s\n", "", "p50", "p90", "p99");
+    if (t->whole.n + t->first.n + t->refusal.n)
+        fprintf(out, "%-22s %10s %10s %10s\n", "", "p50", "p90", "p99");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct samples *s = samples_of(t, i);
         if (s->n)
@@ -132,9 +133,10 @@ struct tree {
     bool whole;
 };
 
+/* To three decimals: microseconds of a time in milliseconds. */
 static void number(struct tree *t, cJSON *to, const char *name, double value)
 {
-    t->whole = cJSON_AddNumberToObject(to, name, value) && t->whole;
+    t->whole = cJSON_AddNumberToObject(to, name, round(value * 1e3) / 1e3) && t->whole;
 }
 
 static void text(struct tree *t, cJSON *to, const char *name, const char *value)
