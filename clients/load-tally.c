@@ -47,7 +47,8 @@ void load_tally_add(struct load_tally *t, const struct load_outcome *o)
         t->completed_events += o->events;
         t->by_usage += o->answer_tokens >= 0;
         samples_add(&t->whole, o->seconds);
-        if (o->events > 1 && tokens > 1)
+        /* With fewer events most tokens came unseen, before the first or after the last. */
+        if (o->events > 1 && tokens > 1 && 2 * (double)o->events >= tokens)
             samples_add(&t->token, o->talking_seconds / (tokens - 1));
     }
 }

@@ -17,8 +17,9 @@
  *
  * An event is one message of the stream that carries text.  A server may put several tokens into
  * one, and a token may have no text of its own, so tokens are counted by the server's usage and
- * only without one by events; and the time for a token of a request is from its first event to its
- * last, divided by its tokens.
+ * only without one by events.  The time for a token of a request is from its first event to its
+ * last, divided by its tokens; where there are not half as many events as tokens that would say
+ * little, and it is left out.
  */
 #ifndef TRIT_CLIENT_LOAD_H
 #define TRIT_CLIENT_LOAD_H

@@ -289,11 +289,13 @@ static const struct {
     {"refusal_ms", "p99", "until refused, p99", "ms"},
 };
 
+/* NAN: the run has no such figure, or no samples of it. */
 static double figure_of(const cJSON *run, size_t i)
 {
-    if (figures[i].object)
-        run = cJSON_GetObjectItemCaseSensitive(run, figures[i].object);
-    return number_at(run, figures[i].name, NAN);
+    if (!figures[i].object)
+        return number_at(run, figures[i].name, NAN);
+    run = cJSON_GetObjectItemCaseSensitive(run, figures[i].object);
+    return number_at(run, "n", 0) > 0 ? number_at(run, figures[i].name, NAN) : NAN;
 }
 
 /* The median of a figure over the rounds of server u; NAN when there is none. */
@@ -311,7 +313,32 @@ static double median_of(const cJSON *runs, size_t n_urls, size_t u, size_t figur
     return s.n ? bench_median(&s) : NAN;
 }
 
-/* The table of medians, or the same as an array in *all. */
+/* One server's cell of the table; the first has no ratio. */
+static void print_cell(double median, double first, bool with_ratio)
+{
+    if (isnan(median))
+        printf(" %12s%7s", "-", "");
+    else if (with_ratio && first > 0)
+        printf(" %12.1f (%4.2f)", median, median / first);
+    else
+        printf(" %12.1f%7s", median, "");
+}
+
+/* The same as an element of *list; what there is not, is null. */
+static bool add_cell(cJSON *list, const char *figure, const char *url, double median, double first)
+{
+    cJSON *e = cJSON_CreateObject();
+    bool whole = e && cJSON_AddStringToObject(e, "figure", figure) &&
+                 cJSON_AddStringToObject(e, "url", url) &&
+                 cJSON_AddNumberToObject(e, "median", median) &&
+                 cJSON_AddNumberToObject(e, "ratio", first > 0 ? median / first : NAN);
+    if (whole && cJSON_AddItemToArray(list, e))
+        return true;
+    cJSON_Delete(e);
+    return false;
+}
+
+/* Medians over the rounds, as a table, and in *all. */
 static bool compare(const struct plan *p, const cJSON *runs, cJSON *all)
 {
     cJSON *list = cJSON_AddArrayToObject(all, "compare");
@@ -324,20 +351,10 @@ static bool compare(const struct plan *p, const cJSON *runs, cJSON *all)
         if (!p->json)
             printf("%-22s %-9s", figures[i].title, figures[i].unit);
         for (size_t u = 0; u < p->n_urls; u++) {
-            double m = median_of(runs, p->n_urls, u, i);
-            cJSON *e = cJSON_CreateObject();
-            whole = whole && e && cJSON_AddStringToObject(e, "figure", figures[i].title) &&
-                    cJSON_AddStringToObject(e, "url", p->url[u]) &&
-                    cJSON_AddNumberToObject(e, "median", m) &&
-                    (first <= 0 || cJSON_AddNumberToObject(e, "ratio", m / first));
-            if (!e || !cJSON_AddItemToArray(list, e))
-                cJSON_Delete(e);
-            if (!p->json && u == 0)
-                printf(" %12.1f", m);
-            else if (!p->json && first > 0)
-                printf(" %12.1f (%.2f)", m, m / first);
-            else if (!p->json)
-                printf(" %12.1f", m);
+            double median = median_of(runs, p->n_urls, u, i);
+            whole = whole && add_cell(list, figures[i].title, p->url[u], median, first);
+            if (!p->json)
+                print_cell(median, first, u > 0);
         }
         if (!p->json)
             putchar('\n');
