@@ -198,9 +198,13 @@ static void add_tally(struct tree *tree, cJSON *to, const struct load_result *r,
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct samples *s = samples_of(t, i);
         cJSON *row = object(tree, to, rows[i].name);
-        number(tree, row, "p50", samples_percentile(s, 50) * 1e3);
-        number(tree, row, "p90", samples_percentile(s, 90) * 1e3);
-        number(tree, row, "p99", samples_percentile(s, 99) * 1e3);
+        static const int percents[] = {50, 90, 99};
+        for (size_t p = 0; p < ARRAY_LEN(percents); p++) {
+            char name[8];
+            snprintf(name, sizeof name, "p%d", percents[p]);
+            /* null, and not 0, where there is none */
+            number(tree, row, name, s->n ? samples_percentile(s, percents[p]) * 1e3 : NAN);
+        }
         number(tree, row, "n", (double)s->seen);
     }
 }

@@ -292,10 +292,9 @@ static const struct {
 /* NAN: the run has no such figure, or no samples of it. */
 static double figure_of(const cJSON *run, size_t i)
 {
-    if (!figures[i].object)
-        return number_at(run, figures[i].name, NAN);
-    run = cJSON_GetObjectItemCaseSensitive(run, figures[i].object);
-    return number_at(run, "n", 0) > 0 ? number_at(run, figures[i].name, NAN) : NAN;
+    if (figures[i].object)
+        run = cJSON_GetObjectItemCaseSensitive(run, figures[i].object);
+    return number_at(run, figures[i].name, NAN);
 }
 
 /* The median of a figure over the rounds of server u; NAN when there is none. */

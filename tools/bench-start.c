@@ -402,7 +402,10 @@ int bench_start(int argc, char **argv)
     s.daemon.model = argv[optind];
     s.daemon.extra = &argv[optind + 1];
     signal(SIGPIPE, SIG_IGN);
-    sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
+    /* Whatever ends this, daemons and hundreds of megabytes of /dev/shm are not left behind. */
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        sigaction(signals[i], &(struct sigaction){.sa_handler = on_interrupt}, NULL);
     if (measure(&s, &err) != 0) {
         fprintf(stderr, "trit-bench: %s\n", err.text);
         return 1;

@@ -53,7 +53,8 @@ const sums = [0, 1].every((i) => near(all("beyond both")[i] + all("shared weight
   near(all("program")[i] + all("heap")[i] + all("other anonymous")[i], all("beyond both")[i]));
 const order = one("cold: exec to readyz") < one("cold: exec to the first token") &&
   one("attached: exec to readyz") < one("attached: exec to the first token");
-const kinds = all("shared weights")[0] > 0 && all("KV pool")[1] > 0 && all("heap")[0] > 0;
+const kinds = ["shared weights", "KV pool", "program", "other anonymous"]
+  .every((kind) => all(kind).every((mib) => mib > 0));
 const many = one("2 daemons: all") > one("shared weights") &&
   one("2 daemons: all") < 2 * one("idle: resident") && one("idle processor") >= 0;
 console.log(JSON.stringify({ sums, order, kinds, many }));') || fail "not JSON: $figures"
