@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trit-http.c - requests with libcurl; server-sent events are cut out of the bytes as they come.
- *
- * Of the event stream format (WHATWG HTML, "Server-sent events") this reads what OpenAI-style
- * servers send: lines of "data: JSON", comments, blank lines.
+ * trit-http.c - requests with libcurl; server-sent events are read as the bytes come.
  */
 #include "config.h"
 #include "trit-http.h"
@@ -30,22 +27,15 @@ double number_at(const cJSON *object, const char *name, double otherwise)
     return cJSON_IsNumber(item) ? item->valuedouble : otherwise;
 }
 
-/* One line of a stream, without its end.  false ends the transfer. */
-static bool take_line(struct request *r, const char *line, size_t len)
+/* The data of one event.  false ends the transfer. */
+static bool take_data(const char *data, size_t len, void *arg)
 {
-    if (len < 5 || memcmp(line, "data:", 5) != 0)
-        return true; /* A comment, or a field we do not use. */
-    line += 5;
-    len -= 5;
-    if (len && *line == ' ') {
-        line++;
-        len--;
-    }
-    if (len == 6 && memcmp(line, "[DONE]", 6) == 0) {
+    struct request *r = arg;
+    if (len == 6 && memcmp(data, "[DONE]", 6) == 0) {
         r->done = true;
         return true;
     }
-    cJSON *event = cJSON_ParseWithLength(line, len);
+    cJSON *event = cJSON_ParseWithLength(data, len);
     bool go_on = event && r->event(event, r->arg);
     r->stopped = !go_on;
     cJSON_Delete(event);
@@ -57,22 +47,14 @@ static size_t received(char *bytes, size_t size, size_t n, void *arg)
     struct request *r = arg;
     size_t len = size * n;
     const char *type = NULL;
-    if (r->answer.len == 0 && r->event &&
+    if (r->n_received == 0 && r->event &&
         curl_easy_getinfo(r->easy, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK && type)
         r->streams = strncmp(type, "text/event-stream", 17) == 0;
+    r->n_received += len;
+    if (r->streams)
+        return sse_feed(&r->sse, bytes, len, take_data, r) ? len : 0; /* CURLE_WRITE_ERROR */
     buf_add(&r->answer, bytes, len);
-    if (r->answer.failed || r->answer.len > ANSWER_BYTES_MAX)
-        return 0; /* CURLE_WRITE_ERROR */
-    if (!r->streams)
-        return len;
-    for (char *end; r->answer.len && (end = memchr(r->answer.data, '\n', r->answer.len));) {
-        size_t line = (size_t)(end - r->answer.data);
-        bool go_on = take_line(r, r->answer.data, line && end[-1] == '\r' ? line - 1 : line);
-        buf_consume(&r->answer, line + 1);
-        if (!go_on)
-            return 0;
-    }
-    return len;
+    return r->answer.failed || r->answer.len > ANSWER_BYTES_MAX ? 0 : len;
 }
 
 bool request_open(struct request *r, const struct server_address *server, const char *path,
@@ -132,6 +114,7 @@ void request_close(struct request *r)
     mem_free(r->url);
     cJSON_free(r->body);
     buf_free(&r->answer);
+    sse_fini(&r->sse);
     *r = (struct request){0};
 }
 

@@ -12,6 +12,7 @@
 #include <curl/curl.h>
 
 #include "base/buf.h"
+#include "sse.h"
 
 /* Where requests go, from the command line. */
 struct server_address {
@@ -30,7 +31,9 @@ struct request {
     struct curl_slist *headers;
     char *url;
     char *body;        /* sent; NULL: GET */
-    struct buf answer; /* what is no stream: whole; of a stream: the line being received */
+    struct buf answer; /* what is no stream, whole */
+    struct sse sse;    /* what is one */
+    size_t n_received; /* bytes of the body */
     event_fn event;
     void *arg;
     bool streams; /* the answer turned out to be one */

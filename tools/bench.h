@@ -44,6 +44,18 @@ void bench_end(const struct bench_options *o);
 int bench_kernels(const struct bench_options *o);
 int bench_model(const struct bench_options *o);
 
+/* The other commands read their own options; argv[0] is the command's name.  Exit status. */
+int bench_load(int argc, char **argv);
+int bench_start(int argc, char **argv);
+
+/* An option's number from min to max, or false and a message. */
+bool bench_number(const char *name, const char *text, unsigned long min, unsigned long max,
+                  unsigned long *out);
+bool bench_real(const char *name, const char *text, double min, double max, double *out);
+
+/* Say where help is to be had; the exit status for it. */
+int bench_usage(const char *what);
+
 /* Bytes a second that `threads` workers read from memory together, summing 64-bit words. */
 double bench_memory(unsigned threads, unsigned repeat);
 

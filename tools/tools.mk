@@ -16,10 +16,12 @@ dist_noinst_SCRIPTS = tools/trit-perplexity
 # Speed, measured.
 if FULL
 bin_PROGRAMS += trit-bench
-trit_bench_SOURCES = tools/trit-bench.c tools/bench.h tools/bench-kernels.c tools/bench-model.c
-trit_bench_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
-trit_bench_LDADD = libengine.a libkernels.a $(KERNEL_VARIANTS) libmodel.a libformats.a libbase.a \
-	$(PCRE2_LIBS) $(NETTLE_LIBS) $(XXHASH_LIBS) -lm -lpthread
+trit_bench_SOURCES = tools/trit-bench.c tools/bench.h tools/bench-kernels.c tools/bench-model.c \
+	tools/bench-load.c tools/bench-start.c tools/daemon.h tools/daemon.c tools/proc.h tools/proc.c
+trit_bench_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/clients
+trit_bench_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) $(CURL_CFLAGS)
+trit_bench_LDADD = libclient.a libengine.a libkernels.a $(KERNEL_VARIANTS) libmodel.a libformats.a \
+	libbase.a $(CURL_LIBS) $(CJSON_LIBS) $(PCRE2_LIBS) $(NETTLE_LIBS) $(XXHASH_LIBS) -lm -lpthread
 endif
 
 # How the built-in model is made; nothing of it is built or run by make.

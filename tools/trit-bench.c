@@ -3,7 +3,8 @@
  * trit-bench.c - speed, measured: kernels against the machine, whole models by prefill and decode.
  *
  * Every figure is the median of several samples, with the smallest and largest beside it.
- * A load of many clients on a running server is `trit bench`.
+ * What is measured from outside, a load on a server and the start of a daemon, has a command line of
+ * its own: bench-load.c, bench-start.c.
  */
 #include "config.h"
 #include "bench.h"
@@ -82,10 +83,12 @@ const struct kernels *bench_pick(const struct bench_options *o)
 }
 
 static const char help[] =
-    "trit-bench measures tritd's kernels and whole models on this machine.\n"
+    "trit-bench measures tritd on this machine: kernels, whole models, servers, starts.\n"
     "\n"
     "Usage: trit-bench kernels [OPTIONS]\n"
     "       trit-bench model FILE [OPTIONS]\n"
+    "       trit-bench load [OPTIONS]          what clients of a server get; see load --help\n"
+    "       trit-bench start FILE [OPTIONS]    start-up, memory, idle CPU; see start --help\n"
     "\n"
     "kernels: each variant this processor can run, on matrices far larger than the caches, for 1 "
     "to\n"
@@ -108,8 +111,7 @@ static const char help[] =
     "  trit-model synth --shape 2b -o 2b.gguf     the shape of BitNet b1.58 2B-4T, random weights\n"
     "  trit-bench model 2b.gguf --prompt 128 --streams 1,16\n"
     "  trit-bench kernels --cpu avx2 --json\n"
-    "\n"
-    "Many clients against a running server: trit bench --help\n";
+    "  trit-bench load --clients 16\n";
 
 enum {
     OPT_THREADS = 256,
@@ -137,9 +139,8 @@ static const struct option options[] = {
     {0},
 };
 
-/* A whole number in [min, max], or the end of the program's patience. */
-static bool number(const char *name, const char *text, unsigned long min, unsigned long max,
-                   unsigned long *out)
+bool bench_number(const char *name, const char *text, unsigned long min, unsigned long max,
+                  unsigned long *out)
 {
     char *end;
     *out = strtoul(text, &end, 10);
@@ -150,20 +151,37 @@ static bool number(const char *name, const char *text, unsigned long min, unsign
     return false;
 }
 
+bool bench_real(const char *name, const char *text, double min, double max, double *out)
+{
+    char *end;
+    *out = strtod(text, &end);
+    if (end != text && *end == '\0' && *out >= min && *out <= max)
+        return true;
+    fprintf(stderr, "trit-bench: --%s: \"%s\", expected a number from %g to %g\n", name, text, min,
+            max);
+    return false;
+}
+
+int bench_usage(const char *what)
+{
+    fprintf(stderr, "Try: trit-bench%s%s --help\n", *what ? " " : "", what);
+    return 2;
+}
+
 static bool take_option(struct bench_options *o, int opt)
 {
     unsigned long n = 0;
     switch (opt) {
     case OPT_THREADS:
-        return number("threads", optarg, 1, 1024, &n) && (o->threads = (unsigned)n, true);
+        return bench_number("threads", optarg, 1, 1024, &n) && (o->threads = (unsigned)n, true);
     case OPT_PROMPT:
-        return number("prompt", optarg, 1, 1 << 20, &n) && (o->prompt = (uint32_t)n, true);
+        return bench_number("prompt", optarg, 1, 1 << 20, &n) && (o->prompt = (uint32_t)n, true);
     case OPT_NEW:
-        return number("new", optarg, 2, 1 << 20, &n) && (o->new_tokens = (uint32_t)n, true);
+        return bench_number("new", optarg, 2, 1 << 20, &n) && (o->new_tokens = (uint32_t)n, true);
     case OPT_REPEAT:
-        return number("repeat", optarg, 1, 64, &n) && (o->repeat = (unsigned)n, true);
+        return bench_number("repeat", optarg, 1, 64, &n) && (o->repeat = (unsigned)n, true);
     case OPT_SEED:
-        return number("seed", optarg, 0, UINT32_MAX, &n) && (o->seed = n, true);
+        return bench_number("seed", optarg, 0, UINT32_MAX, &n) && (o->seed = n, true);
     case OPT_CPU:
         o->cpu = optarg;
         return true;
@@ -194,15 +212,17 @@ int main(int argc, char **argv)
                               .streams = "1,4,8,16",
                               .seed = 1};
     log_open(LOG_WARN, 0);
+    if (argc > 1 && strcmp(argv[1], "load") == 0)
+        return bench_load(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "start") == 0)
+        return bench_start(argc - 1, argv + 1);
     for (int opt; (opt = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (opt == 'h') {
             fputs(help, stdout);
             return 0;
         }
-        if (!take_option(&o, opt)) {
-            fputs("Try: trit-bench --help\n", stderr);
-            return 2;
-        }
+        if (!take_option(&o, opt))
+            return bench_usage("");
     }
     const char *what = optind < argc ? argv[optind] : "";
     if (strcmp(what, "kernels") == 0 && argc - optind == 1)
@@ -211,6 +231,6 @@ int main(int argc, char **argv)
         o.model = argv[optind + 1];
         return bench_model(&o);
     }
-    fputs("Usage: trit-bench kernels | model FILE [OPTIONS].  Try: trit-bench --help\n", stderr);
-    return 2;
+    fputs("trit-bench: expected kernels, model FILE, load or start FILE\n", stderr);
+    return bench_usage("");
 }

@@ -29,7 +29,9 @@ void mem_free(void *p);
 
 /*
  * Zeroed pages straight from the kernel, for pools of many megabytes.  Transparent huge pages are
- * asked for.  Untouched pages cost no memory.  Give back with mem_unmap and the same size.
+ * asked for.  Untouched pages cost no memory.  Behind them lies a page that nobody may touch: what
+ * runs over the end stops there, and the kernel does not merge two pools into one mapping, so that
+ * /proc/PID/smaps tells what each of them has.  Give back with mem_unmap and the same size.
  */
 void *mem_map(size_t bytes);
 void mem_unmap(void *p, size_t bytes);

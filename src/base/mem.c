@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/base.h"
 
@@ -75,20 +76,27 @@ void mem_free(void *p)
 
 void *mem_map(size_t bytes)
 {
-    if (must_fail() || bytes == 0)
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (must_fail() || bytes == 0 || bytes > SIZE_MAX / 2)
         return NULL;
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t usable = round_up(bytes, page);
+    uint8_t *p = mmap(NULL, usable + page, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
-    (void)madvise(p, bytes, MADV_HUGEPAGE); /* A wish: without it pages are merely small. */
+    if (mprotect(p + usable, page, PROT_NONE) != 0) {
+        trit_assert(munmap(p, usable + page) == 0);
+        return NULL;
+    }
+    (void)madvise(p, usable, MADV_HUGEPAGE); /* A wish: without it pages are merely small. */
     return p;
 }
 
 void mem_unmap(void *p, size_t bytes)
 {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
     if (p)
-        trit_assert(munmap(p, bytes) == 0);
+        trit_assert(munmap(p, round_up(bytes, page) + page) == 0);
 }
 
 void *mem_carve(uint8_t *base, size_t *at, size_t n, size_t size)

@@ -39,13 +39,13 @@ talk=$(printf 'first\nsecond\n' | "$trit" chat --max-tokens 6 --temperature 0) |
 has "a conversation has an answer for each line" "$(wc -l <<<"$talk")" "^[2-9]"
 
 json=$("$trit" bench --clients 4 --requests 12 --max-tokens 8 --json) || fail "bench"
-has "bench: requests" "$json" '"requests":12,"failed":0'
-has "bench: tokens" "$json" '"completion_tokens":96,'
-has "bench: first tokens" "$json" '"first_token_ms":\{"p50":[0-9.]+,"p90":[0-9.]+,"p99":[0-9.]+,"n":1[0-2]\}'
+has "bench: requests" "$json" '"requests":12,"completed":12,"refused":0,"failed":0'
+has "bench: tokens" "$json" '"generated_tokens":96,'
+has "bench: first texts" "$json" '"first_text_ms":\{"p50":[0-9.]+,"p90":[0-9.]+,"p99":[0-9.]+,"n":1[0-2]\}'
 has "bench: a table" "$("$trit" bench --clients 2 --requests 2 --max-tokens 4)" "tokens/s"
 
 refused "no command \"sing\"" sing
 refused "temperature: found \"hot\"" complete --temperature hot x
 refused "404: .*nobody" complete --model nobody x
 refused "[Cc]ould.?n.t connect|[Ff]ailed to connect" models --url http://127.0.0.1:1
-refused "the first failure: 404" bench --model nobody --clients 1 --requests 1
+refused "the first failure: 404" bench --json --model nobody --clients 1 --requests 1

@@ -2,9 +2,11 @@
 /* check_base.c - errors, memory, buffers, the mailbox and the team. */
 #include "config.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "base/buf.h"
@@ -62,6 +64,31 @@ START_TEST(memory_fails_on_demand)
     ck_assert_ptr_nonnull(third);
     mem_free(first);
     mem_free(third);
+}
+END_TEST
+
+/* The kernel reads for us: where it may not, write(2) says EFAULT and nobody dies. */
+START_TEST(mapping_has_a_guard)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), sizes[] = {1, page, 3 * page - 5};
+    int ends[2];
+    ck_assert(pipe(ends) == 0);
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        size_t usable = round_up(sizes[i], page);
+        uint8_t *p = mem_map(sizes[i]);
+        ck_assert_ptr_nonnull(p);
+        ck_assert(p[0] == 0 && p[usable - 1] == 0);
+        p[usable - 1] = 1;
+        ck_assert_int_eq(write(ends[1], p + usable - 1, 1), 1);
+        errno = 0;
+        ck_assert_int_eq(write(ends[1], p + usable, 1), -1);
+        ck_assert_int_eq(errno, EFAULT);
+        mem_unmap(p, sizes[i]);
+    }
+    ck_assert_ptr_null(mem_map(0));
+    ck_assert_ptr_null(mem_map(SIZE_MAX));
+    close(ends[0]);
+    close(ends[1]);
 }
 END_TEST
 
@@ -267,6 +294,7 @@ int main(void)
     tcase_add_test(c, error_text_is_cut_not_overrun);
     tcase_add_test(c, memory_refuses_overflow);
     tcase_add_test(c, memory_fails_on_demand);
+    tcase_add_test(c, mapping_has_a_guard);
     tcase_add_test(c, buffer_builds_text);
     tcase_add_test(c, buffer_remembers_failure);
     tcase_add_test(c, mailbox_loses_nothing);

@@ -160,3 +160,28 @@ check_dispatch_CFLAGS = $(TEST_CFLAGS)
 check_dispatch_LDADD = $(TEST_LIBS)
 endif
 endif
+
+# clients and tools that measure from outside
+if HAVE_CHECK
+if FULL
+MEASURE_TESTS = check_proc check_samples check_sse check_work
+check_PROGRAMS += $(MEASURE_TESTS)
+TESTS += $(MEASURE_TESTS)
+check_proc_SOURCES = tests/unit/check_proc.c tools/proc.h tools/proc.c
+check_proc_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_proc_CFLAGS = $(TEST_CFLAGS)
+check_proc_LDADD = $(TEST_LIBS)
+check_samples_SOURCES = tests/unit/check_samples.c
+check_samples_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/clients
+check_samples_CFLAGS = $(TEST_CFLAGS)
+check_samples_LDADD = libclient.a $(TEST_LIBS)
+check_sse_SOURCES = tests/unit/check_sse.c
+check_sse_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/clients
+check_sse_CFLAGS = $(TEST_CFLAGS)
+check_sse_LDADD = libclient.a $(TEST_LIBS)
+check_work_SOURCES = tests/unit/check_work.c
+check_work_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/clients
+check_work_CFLAGS = $(TEST_CFLAGS)
+check_work_LDADD = libclient.a $(TEST_LIBS)
+endif
+endif
