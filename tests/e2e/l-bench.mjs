@@ -25,7 +25,8 @@ async function counters() {
     return total(map, 'tritd_requests_running') + total(map, 'tritd_requests_waiting') === 0;
   });
   return {
-    prompt: total(map, 'tritd_prompt_tokens_total'),
+    prompt: total(map, 'tritd_prompt_tokens_total') +
+      total(map, 'tritd_cached_prompt_tokens_total'),
     generated: total(map, 'tritd_generated_tokens_total'),
     length: total(map, 'tritd_requests_total', 'finish_reason="length"'),
     refused: total(map, 'tritd_http_requests_total', 'status="429"'),
