@@ -327,10 +327,22 @@ static void count(struct engine *e)
     st->oldest = c.oldest;
 }
 
+/* A prompt of which all but the last token was cached is among those who talk, but its row is one of
+ * a prompt. */
+static uint32_t count_prompt_rows(const struct sched_plan *p)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->n_items; i++) {
+        const struct seq *s = p->item[i].s;
+        n += MIN(p->item[i].n_rows, s->wish.n_prompt - MIN(s->n_done, s->wish.n_prompt));
+    }
+    return n;
+}
+
 static void observe_step(struct engine *e, const struct sched_plan *p, double seconds)
 {
     struct engine_stats *st = &e->stats;
-    uint32_t prompt_rows = p->n_rows - p->n_talking_rows;
+    uint32_t prompt_rows = count_prompt_rows(p);
     stats_observe(st,
                   prompt_rows == 0    ? &st->step_decode
                   : p->n_talking == 0 ? &st->step_prefill
