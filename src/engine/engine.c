@@ -187,6 +187,7 @@ static void leave_queue(struct engine *e, struct seq *s)
 static void on_started(struct seq *s, void *arg)
 {
     struct engine *e = arg;
+    atomic_fetch_add(&e->stats.running, 1); /* at once, so that nobody is in neither count */
     leave_queue(e, s);
     stats_observe(&e->stats, &e->stats.queue, s->queue_seconds);
     stats_observe(&e->stats, &e->stats.prompt_length, s->wish.n_prompt);
