@@ -24,6 +24,8 @@ enum {
     DECODE_STEPS = 4 /* behind each sample */
 };
 
+_Static_assert((int)CHUNK >= (int)BENCH_MAX_STREAMS, "a row for each stream");
+
 struct stage {
     const struct bench_options *o;
     const struct model *model;
@@ -31,7 +33,7 @@ struct stage {
     struct kv kv;
     struct forward *forward;
     struct kv_lease leases[BENCH_MAX_STREAMS];
-    struct forward_row rows[MAX(CHUNK, BENCH_MAX_STREAMS)];
+    struct forward_row rows[CHUNK];
     uint64_t random;
 };
 
