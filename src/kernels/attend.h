@@ -17,6 +17,8 @@
 #include "kernels/inline.h"
 #include "kernels/kernels.h"
 
+enum { ATTEND_AHEAD = 48 };
+
 /* What an instruction set brings.  `width` is a multiple of 16, as is everything [width]. */
 struct attend_isa {
     /* dst[round_up(n, 16)] = src[n] as floats, zeros behind them. */
@@ -63,16 +65,24 @@ INLINE const float *attend_rows(const struct attend_isa *isa, const struct kv_sp
     return rows;
 }
 
-/* The block behind the one at p will be wanted next. */
-INLINE void attend_prefetch(const struct kv_span *kv, size_t offset, size_t p, size_t count,
-                            size_t end, size_t head_dim)
+/*
+ * Fetch `count` positions that will be wanted ATTEND_AHEAD positions later: keys, then values.  Into
+ * the second cache: the few buffers of the nearest one would be full at once, and loads would wait.
+ */
+INLINE void attend_prefetch(const struct kv_span *kv, size_t at, size_t count, size_t longest,
+                            size_t head_dim)
 {
-    size_t row_bytes = head_dim * kv->type;
-    if (p + count >= end)
+    size_t row_bytes = head_dim * kv->type, offset = kv->k_offset;
+    at += ATTEND_AHEAD;
+    if (at >= longest) {
+        at -= longest;
+        offset = kv->v_offset;
+    }
+    if (at >= longest)
         return;
-    const uint8_t *next = kv_row(kv, offset, p + count, row_bytes);
+    const uint8_t *row = kv_row(kv, offset, at, row_bytes);
     for (size_t i = 0; i < count * row_bytes; i += 64)
-        __builtin_prefetch(next + i);
+        __builtin_prefetch(row + i, 0, 2);
 }
 
 /* The steps of the positions from p on, which lie in one page. */
@@ -98,7 +108,7 @@ INLINE void attend_scores(const struct attend_isa *isa, float *score, const floa
         factor[i] = t->scale;
     for (size_t p = 0, count; p < longest; p += count) {
         count = MIN(block, longest - p);
-        attend_prefetch(kv, kv->k_offset, p, count, longest, t->head_dim);
+        attend_prefetch(kv, p, count, longest, t->head_dim);
         const float *k = attend_rows(isa, kv, kv->k_offset, p, count, t->head_dim, rows);
         if (kv->type == KV_Q8) {
             const float *step = attend_steps(kv, kv->k_steps, p);
@@ -154,7 +164,7 @@ INLINE void attend_walk(const struct attend_isa *isa, const struct attend_part *
     }
     for (size_t p = 0, count; p < longest; p += count) {
         count = MIN(block, longest - p);
-        attend_prefetch(kv, kv->v_offset, p, count, longest, head_dim);
+        attend_prefetch(kv, longest + p, count, longest, head_dim);
         const float *v = attend_rows(isa, kv, kv->v_offset, p, count, head_dim, rows);
         for (size_t j = 0; kv->type == KV_Q8 && j < queries; j++)
             isa->weigh(score + j * ATTEND_STRIDE + p, attend_steps(kv, kv->v_steps, p), count);
