@@ -63,7 +63,8 @@ uint32_t kv_used(const struct kv *kv);
 /* Give every page and the rest of the promise back. */
 void kv_release(struct kv *kv, struct kv_lease *lease);
 
-/* Store key[head_dim] and value[head_dim] of one layer and KV head for position pos of the lease. */
+/* Store key[head_dim] and value[head_dim] of one layer and KV head for position pos of the lease.
+ */
 void kv_store(const struct kv *kv, const struct kernels *k, const struct kv_lease *lease,
               uint32_t layer, uint32_t head, uint32_t pos, const float *key, const float *value);
 

@@ -66,7 +66,7 @@ INLINE const float *attend_rows(const struct attend_isa *isa, const struct kv_sp
 }
 
 /*
- * Fetch `count` positions that will be wanted ATTEND_AHEAD positions later: keys, then values.  Into
+ * Fetch `count` positions that will be wanted ATTEND_AHEAD positions later: keys, then values. Into
  * the second cache: the few buffers of the nearest one would be full at once, and loads would wait.
  */
 INLINE void attend_prefetch(const struct kv_span *kv, size_t at, size_t count, size_t longest,
