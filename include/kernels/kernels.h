@@ -97,18 +97,19 @@ struct kv_span {
  * long context can be shared out.  What one range says to a query is a part; parts are merged in
  * the order of their ranges.  The length belongs to the arithmetic: another one gives other bits.
  *
- * Why 256: merging costs one operation in 256.  The scores of 32 queries take 32 KiB,
- * which the caches hold beside the keys that pass by; a longer range would leave contexts of a few
- * thousand positions with fewer ranges than a machine has threads, a shorter one would make the
- * parts of a long context many.
+ * Why 256: merging costs one operation in 256.  The scores of 32 queries take 34 KiB, which the
+ * caches hold beside the keys that pass by.  A longer range would leave contexts of a few thousand
+ * positions with fewer ranges than a machine has threads; a shorter one would make the parts of a
+ * long context many.
  */
 enum {
     ATTEND_RANGE = 256,
-    ATTEND_STRIDE =
-        ATTEND_RANGE + 16, /* between scores of queries: not all in the same cache set */
-    ATTEND_BLOCK = 16,     /* positions that are made floats together */
-    ATTEND_QUERIES =
-        32, /* queries of a call that share the reading; fewer and more are right too */
+    ATTEND_QUERIES = 32, /* of a call, that they may share the reading; any number is right */
+
+    /* Of scratch: floats between the scores of two queries, so that they do not all lie in the same
+     * set of a cache; positions that are made floats together. */
+    ATTEND_STRIDE = ATTEND_RANGE + 16,
+    ATTEND_BLOCK = 16,
 };
 
 /* Floats of a row in a part: head_dim, padded. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arm_neon.h - what the NEON files share.  The 16 lanes of the specification are four
- * registers.
+ * arm_neon.h - what the NEON files share.  The 16 lanes of the specification are four registers.
  */
 #ifndef TRIT_KERNELS_ARM_NEON_H
 #define TRIT_KERNELS_ARM_NEON_H

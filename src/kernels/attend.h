@@ -17,7 +17,9 @@
 #include "kernels/inline.h"
 #include "kernels/kernels.h"
 
-enum { ATTEND_AHEAD = 48 };
+enum {
+    ATTEND_AHEAD = 48, /* positions to fetch ahead; a multiple of ATTEND_BLOCK */
+};
 
 /* What an instruction set brings.  `width` is a multiple of 16, as is everything [width]. */
 struct attend_isa {
@@ -33,7 +35,7 @@ struct attend_isa {
     float (*max_of)(const float *x, size_t n);
     float (*exp_shift)(float *y, const float *x, float shift, size_t n);
 
-    /* e[i] *= step[i] for i < n; more, up to a multiple of 16, may be written where n is 16. */
+    /* e[i] *= step[i] for i < n <= ATTEND_BLOCK. */
     void (*weigh)(float *e, const float *step, size_t n);
 
     /* mix[j][d] = fma over i < count of e[j][i] * v[i][d], for at most `most` queries; from +0, or
