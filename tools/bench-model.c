@@ -25,7 +25,7 @@
 #include "model/model.h"
 #include "model/tokenizer.h"
 
-enum { MAX_STREAMS = 256, DECODE_PROMPT = 16 };
+enum { DECODE_PROMPT = 16 };
 
 struct session {
     const struct bench_options *o;
@@ -120,7 +120,7 @@ static int measure_decode(struct session *b, unsigned streams, double memory)
 {
     struct bench_samples rate = {0};
     char what[64], note[64];
-    struct seq *s[MAX_STREAMS];
+    struct seq *s[BENCH_MAX_STREAMS];
     for (unsigned i = 0; i <= b->o->repeat; i++) {
         for (unsigned k = 0; k < streams; k++)
             if (!(s[k] = start(b, DECODE_PROMPT, b->o->new_tokens)))
@@ -144,24 +144,33 @@ static int measure_decode(struct session *b, unsigned streams, double memory)
     return 0;
 }
 
+struct model *bench_open_model(const struct bench_options *o, const struct kernels *k)
+{
+    struct trit_error err;
+    struct model *m;
+    struct model_options mo = {
+        .layout = k->layout, .tables = o->f16_head ? TABLE_F16 : TABLE_Q8, .shared = false};
+    if (model_load(o->model, &mo, &m, &err) == 0)
+        return m;
+    fprintf(stderr, "trit-bench: %s\n", err.text);
+    return NULL;
+}
+
 static int open_session(struct session *b, const struct kernels *k, unsigned max_streams)
 {
     const struct bench_options *o = b->o;
     struct trit_error err;
-    struct model_options mo = {
-        .layout = k->layout, .tables = o->f16_head ? TABLE_F16 : TABLE_Q8, .shared = false};
-    if (model_load(o->model, &mo, &b->model, &err) != 0) {
-        fprintf(stderr, "trit-bench: %s\n", err.text);
+    b->model = bench_open_model(o, k);
+    if (!b->model)
         return 1;
-    }
     uint32_t longest = MAX(o->prompt + 1, DECODE_PROMPT + o->new_tokens);
     size_t pages = MAX(kv_pages_for(longest),
                        max_streams * (size_t)kv_pages_for(DECODE_PROMPT + o->new_tokens));
     struct engine_options eo = {.model = b->model,
                                 .kernels = k,
                                 .threads = o->threads,
-                                .kv_type = KV_F16,
-                                .kv_bytes = pages * kv_page_bytes(b->model, KV_F16),
+                                .kv_type = o->kv_type,
+                                .kv_bytes = pages * kv_page_bytes(b->model, o->kv_type),
                                 .n_ctx = longest,
                                 .max_batch = max_streams,
                                 .step_tokens = 256,
@@ -182,7 +191,7 @@ static unsigned parse_streams(const char *list, unsigned *out, unsigned cap)
     for (const char *s = list; n < cap;) {
         char *end;
         unsigned long value = strtoul(s, &end, 10);
-        if (end == s || value < 1 || value > MAX_STREAMS || (*end != ',' && *end != '\0'))
+        if (end == s || value < 1 || value > BENCH_MAX_STREAMS || (*end != ',' && *end != '\0'))
             return 0;
         out[n++] = (unsigned)value;
         if (*end == '\0')
@@ -197,9 +206,11 @@ int bench_model(const struct bench_options *o)
     unsigned streams[16], max_streams = 1, n = parse_streams(o->streams, streams, 16);
     if (n == 0) {
         fprintf(stderr, "trit-bench: --streams: \"%s\", expected up to 16 numbers from 1 to %d\n",
-                o->streams, MAX_STREAMS);
+                o->streams, BENCH_MAX_STREAMS);
         return 2;
     }
+    if (o->context)
+        return bench_context(o, streams, n);
     for (unsigned i = 0; i < n; i++)
         max_streams = MAX(max_streams, streams[i]);
     const struct kernels *k = bench_pick(o);

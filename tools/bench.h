@@ -9,7 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct kernels;
+#include "kernels/kernels.h"
+
+struct model;
+
+enum { BENCH_MAX_STREAMS = 256 };
 
 struct bench_options {
     const char *model; /* path, for the model benchmarks */
@@ -18,6 +22,9 @@ struct bench_options {
     unsigned repeat;   /* samples behind each median */
     uint32_t prompt, new_tokens;
     const char *streams; /* "1,4,8,16" */
+    uint32_t context; /* positions before what is measured; 0: none, and through the engine */
+    const char *kv_word;
+    enum kv_type kv_type; /* the same, understood */
     bool f16_head;
     bool json;
     uint64_t seed;
@@ -55,10 +62,15 @@ bool bench_real(const char *name, const char *text, double min, double max, doub
 
 /* Say where help is to be had; the exit status for it. */
 int bench_usage(const char *what);
+/* The same with o->context positions before, for n numbers of streams. */
+int bench_context(const struct bench_options *o, const unsigned *streams, unsigned n);
 
 /* Bytes a second that `threads` workers read from memory together, summing 64-bit words. */
 double bench_memory(unsigned threads, unsigned repeat);
 
 const struct kernels *bench_pick(const struct bench_options *o);
+
+/* The model of o->model, packed for k; NULL with a message on stderr. */
+struct model *bench_open_model(const struct bench_options *o, const struct kernels *k);
 
 #endif

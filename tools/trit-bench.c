@@ -101,6 +101,9 @@ static const char help[] =
     "  --prompt N        prompt tokens for prefill (default 512)\n"
     "  --new N           tokens each stream generates for decode (default 32)\n"
     "  --streams LIST    streams together for decode (default 1,4,8,16)\n"
+    "  --context N       instead, single steps behind N positions of random keys and values: a\n"
+    "                    chunk of a prompt, at most 256 tokens, and a token of each stream\n"
+    "  --kv-type TYPE    f16, f32 or q8 (default f16)\n"
     "  --head-type TYPE  q8 or f16 (default q8)\n"
     "  --repeat N        samples behind each median, 1 to 64 (default 5)\n"
     "  --seed N          of everything random (default 1)\n"
@@ -110,6 +113,7 @@ static const char help[] =
     "Examples:\n"
     "  trit-model synth --shape 2b -o 2b.gguf     the shape of BitNet b1.58 2B-4T, random weights\n"
     "  trit-bench model 2b.gguf --prompt 128 --streams 1,16\n"
+    "  trit-bench model 2b.gguf --context 8192 --streams 1,4 --kv-type q8\n"
     "  trit-bench kernels --cpu avx2 --json\n"
     "  trit-bench load --clients 16\n";
 
@@ -119,6 +123,8 @@ enum {
     OPT_PROMPT,
     OPT_NEW,
     OPT_STREAMS,
+    OPT_CONTEXT,
+    OPT_KV,
     OPT_HEAD,
     OPT_REPEAT,
     OPT_SEED,
@@ -131,6 +137,8 @@ static const struct option options[] = {
     {"prompt", required_argument, NULL, OPT_PROMPT},
     {"new", required_argument, NULL, OPT_NEW},
     {"streams", required_argument, NULL, OPT_STREAMS},
+    {"context", required_argument, NULL, OPT_CONTEXT},
+    {"kv-type", required_argument, NULL, OPT_KV},
     {"head-type", required_argument, NULL, OPT_HEAD},
     {"repeat", required_argument, NULL, OPT_REPEAT},
     {"seed", required_argument, NULL, OPT_SEED},
@@ -168,6 +176,22 @@ int bench_usage(const char *what)
     return 2;
 }
 
+static bool take_kv_type(struct bench_options *o, const char *word)
+{
+    static const struct {
+        const char *word;
+        enum kv_type type;
+    } types[] = {{"f16", KV_F16}, {"f32", KV_F32}, {"q8", KV_Q8}};
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (strcmp(word, types[i].word) == 0) {
+            o->kv_word = word;
+            o->kv_type = types[i].type;
+            return true;
+        }
+    fprintf(stderr, "trit-bench: --kv-type: \"%s\", expected f16, f32 or q8\n", word);
+    return false;
+}
+
 static bool take_option(struct bench_options *o, int opt)
 {
     unsigned long n = 0;
@@ -182,6 +206,10 @@ static bool take_option(struct bench_options *o, int opt)
         return bench_number("repeat", optarg, 1, 64, &n) && (o->repeat = (unsigned)n, true);
     case OPT_SEED:
         return bench_number("seed", optarg, 0, UINT32_MAX, &n) && (o->seed = n, true);
+    case OPT_CONTEXT:
+        return bench_number("context", optarg, 1, 1 << 20, &n) && (o->context = (uint32_t)n, true);
+    case OPT_KV:
+        return take_kv_type(o, optarg);
     case OPT_CPU:
         o->cpu = optarg;
         return true;
@@ -210,6 +238,8 @@ int main(int argc, char **argv)
                               .prompt = 512,
                               .new_tokens = 32,
                               .streams = "1,4,8,16",
+                              .kv_word = "f16",
+                              .kv_type = KV_F16,
                               .seed = 1};
     log_open(LOG_WARN, 0);
     if (argc > 1 && strcmp(argv[1], "load") == 0)

@@ -2,8 +2,12 @@
 /*
  * kv.h - the KV cache: one pool of pages of KV_PAGE_TOKENS positions, shared by all sequences.
  *
- * A page holds keys and values of all layers and KV heads for its positions, as binary16 or float:
- * [layer][kv head] { K[page_tokens][head_dim], V[page_tokens][head_dim] }.
+ * A page holds keys and values of all layers and KV heads for its positions, as binary16, float or
+ * int8:
+ *     [layer][kv head] { K[page_tokens][head_dim], V[page_tokens][head_dim] },      f16, f32
+ *     [layer][kv head] { K[page_tokens][head_dim], float k_step[page_tokens],       q8
+ *                        V[page_tokens][head_dim], float v_step[page_tokens] }.
+ * An int8 stands for itself times the step of its position and head (kernels.h: to_q8).
  *
  * A page is in one of three states.
  *
@@ -103,12 +107,12 @@ uint32_t kv_used(const struct kv *kv);
 /* Every count agrees with every list, or it asserts.  For tests; reads every page's entry. */
 void kv_check(const struct kv *kv);
 
-/* Store x[head_dim], K or V of one head (span_offset in its page), for position pos of the lease.
+/* Store key[head_dim] and value[head_dim] of one layer and KV head for position pos of the lease.
  */
 void kv_store(const struct kv *kv, const struct kernels *k, const struct kv_lease *lease,
-              size_t span_offset, uint32_t pos, const float *x);
+              uint32_t layer, uint32_t head, uint32_t pos, const float *key, const float *value);
 
-/* Where K and V of (layer, kv head) lie, for kernels->attend and for writing. */
+/* Where K and V of (layer, kv head) lie, for kernels->attend. */
 struct kv_span kv_span(const struct kv *kv, const struct kv_lease *lease, uint32_t layer,
                        uint32_t head);
 

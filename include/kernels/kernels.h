@@ -29,6 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/base.h"
 #include "model/arch.h"
 #include "model/layout.h"
 #include "model/table.h"
@@ -72,8 +73,9 @@ struct planes {
     size_t stride;
 };
 
-/* How keys and values are kept; the value is its size in bytes. */
+/* How keys and values are kept; the value is the size of one number in bytes. */
 enum kv_type {
+    KV_Q8 = 1, /* int8, with a float step for each position; see to_q8 */
     KV_F16 = 2,
     KV_F32 = 4,
 };
@@ -84,10 +86,59 @@ struct kv_span {
     const uint8_t *pool;   /* page p is at pool + pages[p] * page_bytes */
     const uint32_t *pages; /* [n / page_tokens, rounded up] */
     size_t page_bytes;
-    size_t k_offset;      /* inside a page: K[page_tokens][head_dim] of this layer and head */
-    size_t v_offset;      /* and V alike */
-    uint32_t page_tokens; /* a power of two */
+    size_t k_offset;         /* inside a page: K[page_tokens][head_dim] of this layer and head */
+    size_t v_offset;         /* and V alike */
+    size_t k_steps, v_steps; /* KV_Q8: float[page_tokens], the steps of K and of V */
+    uint32_t page_tokens;    /* a power of two, at most ATTEND_RANGE */
 };
+
+/*
+ * Attention goes over the positions in ranges of ATTEND_RANGE, counted from position 0, so that a
+ * long context can be shared out.  What one range says to a query is a part; parts are merged in
+ * the order of their ranges.  The length belongs to the arithmetic: another one gives other bits.
+ *
+ * Why 256: merging costs one operation in 256.  The scores of 32 queries take 34 KiB, which the
+ * caches hold beside the keys that pass by.  A longer range would leave contexts of a few thousand
+ * positions with fewer ranges than a machine has threads; a shorter one would make the parts of a
+ * long context many.
+ */
+enum {
+    ATTEND_RANGE = 256,
+    ATTEND_QUERIES = 32, /* of a call, that they may share the reading; any number is right */
+
+    /* Of scratch: floats between the scores of two queries, so that they do not all lie in the same
+     * set of a cache; positions that are made floats together. */
+    ATTEND_STRIDE = ATTEND_RANGE + 16,
+    ATTEND_BLOCK = 16,
+};
+
+/* Floats of a row in a part: head_dim, padded. */
+static inline size_t attend_width(size_t head_dim)
+{
+    return round_up(head_dim, 16);
+}
+
+/* Queries of consecutive rows of one sequence for one KV head. */
+struct attend_tile {
+    const float *q; /* [n_rows][q_stride]; the first n_q * head_dim of each */
+    size_t q_stride;
+    size_t n_rows, n_q, head_dim;
+    float scale;
+};
+
+/* Parts of n queries; query j is head j % n_q of row j / n_q. */
+struct attend_part {
+    float *mix; /* [n][attend_width], line; what is behind head_dim is not specified */
+    float *max; /* [n] */
+    float *sum; /* [n] */
+};
+
+/* Scratch for attend(), in floats, for so many queries of a tile. */
+static inline size_t attend_scratch(size_t n_queries, size_t head_dim)
+{
+    return n_queries * (ATTEND_STRIDE + attend_width(head_dim)) +
+           ATTEND_BLOCK * attend_width(head_dim);
+}
 
 struct kernels {
     const char *name;      /* "scalar", "avx2", "avx512", "avx512vbmi", "amx", "neon" */
@@ -159,13 +210,36 @@ struct kernels {
     void (*to_f16)(uint16_t *dst, const float *src, size_t n);
 
     /*
-     * Attention of n_q query heads that share one KV head, for one token that sees n positions.
-     * score[p] = dot16(q, K[p]) * scale;  m = max score;  e[p] = exp(score[p] - m);
-     * s = 16-lane sum of e;  out[d] = (fma over p ascending of e[p] * V[p][d]) / s.
-     * q, out: [n_q][head_dim].  scratch: n_q * round_up(n, 16) floats, line.
+     * Round x[n] to a step of its own:  m = max(max |x|, 1e-30),
+     * q = clamp(round_half_even(x * (127 / m)), -127, 127).  Returns the step, m / 127.
      */
-    void (*attend)(float *out, const float *q, size_t n_q, size_t head_dim,
-                   const struct kv_span *kv, size_t n, float scale, float *scratch);
+    float (*to_q8)(int8_t *q, const float *x, size_t n);
+
+    /*
+     * What one range says to the queries of a tile.  Row r sees the first min(n + r, ATTEND_RANGE)
+     * positions of the range, n >= 1; kv->pages are those of the range.  For a query q,
+     *
+     *     score[p] = dot16(q, K[p]) * scale;  max = the largest, zeros as +0;
+     *     e[p] = exp(score[p] - max);  sum = 16-lane sum of e;
+     *     mix[d] = fma over p ascending of e[p] * V[p][d], from +0.
+     *
+     * KV_Q8: K and V are the integers as they stand, score[p] = dot16 * (scale * k_step[p]), and
+     * (e[p] * v_step[p]) takes the place of e[p] in mix.  scratch: attend_scratch() floats, line.
+     */
+    void (*attend)(const struct attend_part *part, const struct attend_tile *t,
+                   const struct kv_span *kv, size_t n, float *scratch);
+
+    /*
+     * Merge a later range into what the ranges before it said, for n queries:
+     *
+     *     max = max(to.max, from.max);  a = exp(to.max - max);  b = exp(from.max - max);
+     *     to.sum = fma(from.sum, b, to.sum * a);  to.mix[d] = fma(from.mix[d], b, to.mix[d] * a).
+     */
+    void (*attend_merge)(const struct attend_part *to, const struct attend_part *from, size_t n,
+                         size_t head_dim);
+
+    /* out[n][head_dim] = mix / sum, attention's result when all ranges are merged. */
+    void (*attend_finish)(float *out, const struct attend_part *part, size_t n, size_t head_dim);
 
     /*
      * y[i] = exp(x[i] - shift), x[i] <= shift; below exp(-87) it is +0.  Returns the 16-lane sum.

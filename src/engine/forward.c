@@ -3,7 +3,7 @@
  * forward.c - the transformer, read from top to bottom.
  *
  * One step is one run of the team.  A layer is ten phases with a barrier after each; inside a phase
- * the workers deal rows, tiles of 16 outputs, or (row, KV head) pairs among themselves.  Every item
+ * the workers deal rows, tiles of 16 outputs, or pieces of attention among themselves.  Every item
  * writes its own outputs and reads only what earlier phases wrote, so who does it never matters.
  *
  *   x      [rows, dim]                 residual stream
@@ -13,7 +13,8 @@
  *   y      [rows, dim]                 output of attn_output and ffn_down, added to x by the next
  * phase
  *
- * Not here: which rows, whose pages, what to do with logits (engine.c).
+ * Not here: which rows, whose pages, what to do with logits (engine.c); how attention is dealt
+ * (attention.c).
  */
 #include "config.h"
 #include "engine/forward.h"
@@ -25,6 +26,7 @@
 #include "base/team.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
+#include "engine/attention.h"
 
 struct forward {
     const struct model *m;
@@ -32,6 +34,7 @@ struct forward {
     struct team *team;
     struct kv *kv;
     struct head *head;
+    struct attention *attention;
     uint32_t max_rows, max_logits, n_ctx;
     uint32_t q_dim, kv_dim; /* n_heads * head_dim, n_kv_heads * head_dim */
 
@@ -45,8 +48,6 @@ struct forward {
     uint32_t groups_cap; /* its groups */
     float *temp;         /* [workers][temp_stride] one row on its way to quantisation */
     size_t temp_stride;
-    float *scores; /* [workers][scores_stride] attention scores */
-    size_t scores_stride;
 
     /* The step under way. */
     const struct forward_row *rows;
@@ -167,39 +168,21 @@ static void phase_rope(struct forward *f, uint32_t layer)
         norm_heads(f, k, l->attn_k_norm, hp->n_kv_heads);
         f->k->rope(q, cs, f->m->arch->rope, hp->n_heads, hd, half);
         f->k->rope(k, cs, f->m->arch->rope, hp->n_kv_heads, hd, half);
-        for (uint32_t h = 0; h < hp->n_kv_heads; h++) {
-            struct kv_span span = kv_span(f->kv, row->lease, layer, h);
-            kv_store(f->kv, f->k, row->lease, span.k_offset, row->pos, k + h * hd);
-            kv_store(f->kv, f->k, row->lease, span.v_offset, row->pos, v + h * hd);
-        }
+        for (uint32_t h = 0; h < hp->n_kv_heads; h++)
+            kv_store(f->kv, f->k, row->lease, layer, h, row->pos, k + h * hd, v + h * hd);
     }
     team_barrier(f->team);
 }
 
-/* Each item is one row and one KV head with the query heads that share it. */
-static void phase_attend(struct forward *f, uint32_t layer, float *scores)
+/* Quantise what attention found, through a sub-norm where the model has one. */
+static void phase_attended(struct forward *f, const struct layer *l, float *temp)
 {
-    const struct hparams *hp = &f->m->hp;
-    uint32_t group = hp->n_heads / hp->n_kv_heads;
-    float scale = 1.0f / sqrtf((float)hp->head_dim);
-    size_t items = (size_t)f->n_rows * hp->n_kv_heads;
-    for (size_t i; (i = team_take(f->team, 1)) < items;) {
-        size_t r = i / hp->n_kv_heads, h = i % hp->n_kv_heads;
-        size_t at = r * f->q_dim + h * group * hp->head_dim;
-        struct kv_span span = kv_span(f->kv, f->rows[r].lease, layer, (uint32_t)h);
-        f->k->attend(f->att + at, f->q + at, group, hp->head_dim, &span, f->rows[r].pos + 1, scale,
-                     scores);
+    struct acts a = acts_for(f, &l->o);
+    for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
+        attention_join(f->attention, (uint32_t)r, f->att);
+        quantise_row(f, &l->o, &a, r, row_of(f->att, r, f->q_dim), f->q_dim, l->attn_sub_norm,
+                     temp);
     }
-    team_barrier(f->team);
-}
-
-/* Quantise src[rows, n], through a sub-norm where the model has one. */
-static void phase_sub_norm(struct forward *f, float *src, size_t n, const float *norm,
-                           const struct linear *w, float *temp)
-{
-    struct acts a = acts_for(f, w);
-    for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;)
-        quantise_row(f, w, &a, r, row_of(src, r, n), n, norm, temp);
     team_barrier(f->team);
 }
 
@@ -215,7 +198,7 @@ static void phase_glu(struct forward *f, const struct layer *l, float *temp)
     team_barrier(f->team);
 }
 
-static void run_layer(struct forward *f, uint32_t i, float *temp, float *scores)
+static void run_layer(struct forward *f, uint32_t i, float *temp, unsigned worker)
 {
     const struct layer *l = &f->m->layers[i];
     size_t dim = f->m->hp.dim, ffn = f->m->hp.ffn;
@@ -226,8 +209,8 @@ static void run_layer(struct forward *f, uint32_t i, float *temp, float *scores)
                  {&l->q, f->q, f->q_dim}, {&l->k, f->k_rows, f->kv_dim}, {&l->v, f->v, f->kv_dim}},
              3);
     phase_rope(f, i);
-    phase_attend(f, i, scores);
-    phase_sub_norm(f, f->att, f->q_dim, l->attn_sub_norm, &l->o, temp);
+    attention_run(f->attention, i, f->q, f->att, worker);
+    phase_attended(f, l, temp);
     multiply(f, &(const struct product){&l->o, f->y, dim}, 1);
 
     phase_norm(f, l->ffn_norm, &l->gate, true, temp);
@@ -265,11 +248,10 @@ static void run_step(void *ctx, unsigned worker)
 {
     struct forward *f = ctx;
     float *temp = row_of(f->temp, worker, f->temp_stride);
-    float *scores = row_of(f->scores, worker, f->scores_stride);
 
     phase_embed(f);
     for (uint32_t i = 0; i < f->m->hp.n_layers; i++)
-        run_layer(f, i, temp, scores);
+        run_layer(f, i, temp, worker);
     if (f->n_logits == 0)
         return;
     phase_head_input(f, temp);
@@ -305,6 +287,7 @@ void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
     }
     f->after = after;
     f->after_ctx = ctx;
+    attention_plan(f->attention, rows, n);
     team_run(f->team, run_step, f);
 }
 
@@ -328,7 +311,6 @@ static size_t lay_out(struct forward *f, uint8_t *base)
     f->acts.sum = mem_carve(base, &at, rows * f->groups_cap, sizeof(int32_t));
     f->use = mem_carve(base, &at, slots, 1);
     f->temp = mem_carve(base, &at, workers * f->temp_stride, sizeof(float));
-    f->scores = mem_carve(base, &at, workers * f->scores_stride, sizeof(float));
     return at;
 }
 
@@ -357,6 +339,8 @@ int forward_open(const struct model *m, const struct kernels *k, struct team *te
                           .q_dim = hp->n_heads * hp->head_dim,
                           .kv_dim = hp->n_kv_heads * hp->head_dim};
     int rc = head_open(m, k, team, max_logits, &f->head, err);
+    if (rc == 0)
+        rc = attention_open(m, k, team, kv, max_rows, n_ctx, &f->attention, err);
     if (rc) {
         forward_close(&f);
         return rc;
@@ -368,7 +352,6 @@ int forward_open(const struct model *m, const struct kernels *k, struct team *te
         widen(f, &m->layers[i].down);
     }
     f->temp_stride = round_up(MAX(MAX(hp->dim, f->q_dim), hp->ffn), 16);
-    f->scores_stride = (size_t)(hp->n_heads / hp->n_kv_heads) * round_up(n_ctx, 16);
     f->memory_bytes = lay_out(f, NULL);
     f->memory = mem_map(f->memory_bytes);
     if (!f->memory) {
@@ -390,6 +373,7 @@ void forward_close(struct forward **f)
 {
     if (!*f)
         return;
+    attention_close(&(*f)->attention);
     head_close(&(*f)->head);
     mem_unmap((*f)->memory, (*f)->memory_bytes);
     mem_free(*f);
@@ -398,5 +382,5 @@ void forward_close(struct forward **f)
 
 size_t forward_bytes(const struct forward *f)
 {
-    return f->memory_bytes + head_bytes(f->head);
+    return f->memory_bytes + head_bytes(f->head) + attention_bytes(f->attention);
 }

@@ -23,7 +23,8 @@ struct kv_page {
 /* K and V of one layer and KV head for the positions of a page. */
 static size_t span_bytes(const struct hparams *hp, enum kv_type type)
 {
-    return (size_t)2 * KV_PAGE_TOKENS * hp->head_dim * type;
+    size_t numbers = (size_t)hp->head_dim * type, step = type == KV_Q8 ? sizeof(float) : 0;
+    return 2 * KV_PAGE_TOKENS * (numbers + step);
 }
 
 size_t kv_page_bytes(const struct model *m, enum kv_type type)
@@ -243,23 +244,43 @@ void kv_check(const struct kv *kv)
 struct kv_span kv_span(const struct kv *kv, const struct kv_lease *lease, uint32_t layer,
                        uint32_t head)
 {
-    size_t k = ((size_t)layer * kv->n_kv_heads + head) * kv->span_bytes;
+    size_t k = ((size_t)layer * kv->n_kv_heads + head) * kv->span_bytes, v = k + kv->span_bytes / 2;
+    size_t numbers = (size_t)KV_PAGE_TOKENS * kv->head_dim * kv->type;
     return (struct kv_span){.type = kv->type,
                             .pool = kv->pool,
                             .pages = lease->page,
                             .page_bytes = kv->page_bytes,
                             .k_offset = k,
-                            .v_offset = k + kv->span_bytes / 2,
+                            .v_offset = v,
+                            .k_steps = k + numbers,
+                            .v_steps = v + numbers,
                             .page_tokens = KV_PAGE_TOKENS};
 }
 
-void kv_store(const struct kv *kv, const struct kernels *k, const struct kv_lease *lease,
-              size_t span_offset, uint32_t pos, const float *x)
+/* x[head_dim] to place `slot` of the numbers and steps at these places of a page. */
+static void store(const struct kv *kv, const struct kernels *k, uint8_t *numbers, uint8_t *steps,
+                  uint32_t slot, const float *x)
 {
-    uint8_t *page = kv->pool + lease->page[pos / KV_PAGE_TOKENS] * kv->page_bytes;
-    uint8_t *dst = page + span_offset + (size_t)(pos % KV_PAGE_TOKENS) * kv->head_dim * kv->type;
-    if (kv->type == KV_F32)
-        memcpy(dst, x, kv->head_dim * sizeof *x);
-    else
+    uint8_t *dst = numbers + (size_t)slot * kv->head_dim * kv->type;
+    switch (kv->type) {
+    case KV_Q8:
+        ((float *)(void *)steps)[slot] = k->to_q8((int8_t *)dst, x, kv->head_dim);
+        break;
+    case KV_F16:
         k->to_f16((uint16_t *)(void *)dst, x, kv->head_dim);
+        break;
+    case KV_F32:
+        memcpy(dst, x, kv->head_dim * sizeof *x);
+        break;
+    }
+}
+
+void kv_store(const struct kv *kv, const struct kernels *k, const struct kv_lease *lease,
+              uint32_t layer, uint32_t head, uint32_t pos, const float *key, const float *value)
+{
+    struct kv_span s = kv_span(kv, lease, layer, head);
+    uint8_t *page = kv->pool + lease->page[pos / KV_PAGE_TOKENS] * kv->page_bytes;
+    uint32_t slot = pos % KV_PAGE_TOKENS;
+    store(kv, k, page + s.k_offset, page + s.k_steps, slot, key);
+    store(kv, k, page + s.v_offset, page + s.v_steps, slot, value);
 }

@@ -86,6 +86,15 @@ static void quantise(const struct linear *w, struct acts *a, size_t token, const
     __builtin_memset(q, 0, a->q_stride - w->n_groups * (size_t)w->group_pad);
 }
 
+static float to_q8(int8_t *q, const float *x, size_t n)
+{
+    float m = max_abs(x, n, KV_FLOOR);
+    float32x4_t scale = vdupq_n_f32(KV_TOP / m);
+    for (size_t i = 0; i < n; i += 16)
+        store_bytes(q + i, n - i, round_clamped(x + i, n - i, scale, -KV_TOP, KV_TOP));
+    return m / KV_TOP;
+}
+
 static void head_split(struct planes *p, size_t token, const float *x, size_t n)
 {
     int8_t *hi = p->hi + token * p->stride, *lo = p->lo + token * p->stride;
@@ -328,7 +337,10 @@ const struct kernels kernels_neon = {
     .add = neon_add,
     .rope = neon_rope,
     .to_f16 = neon_to_f16,
+    .to_q8 = to_q8,
     .attend = neon_attend,
+    .attend_merge = neon_attend_merge,
+    .attend_finish = neon_attend_finish,
     .exp_shift = neon_exp_shift,
     .argmax = neon_argmax,
 };

@@ -11,40 +11,9 @@
 
 #include "kernels/numbers.h"
 
-/* Sixteen lanes of a sum: 0-3, 4-7, 8-11, 12-15. */
-struct lanes {
-    float32x4_t v[4];
-};
-
-INLINE struct lanes zero_lanes(void)
+static float sum1(struct neon_lanes16 s)
 {
-    float32x4_t zero = vdupq_n_f32(0);
-    return (struct lanes){{zero, zero, zero, zero}};
-}
-
-/* The tree of kernels.h down to four lanes: + 8, + 4. */
-INLINE float32x4_t fold(struct lanes s)
-{
-    return vaddq_f32(vaddq_f32(s.v[0], s.v[2]), vaddq_f32(s.v[1], s.v[3]));
-}
-
-/* The rest of the tree for two sums: + 2, leaving two lanes of each. */
-INLINE float32x4_t fold_pair(float32x4_t a, float32x4_t b)
-{
-    float64x2_t x = vreinterpretq_f64_f32(a), y = vreinterpretq_f64_f32(b);
-    return vaddq_f32(vreinterpretq_f32_f64(vzip1q_f64(x, y)),
-                     vreinterpretq_f32_f64(vzip2q_f64(x, y)));
-}
-
-/* The sums of four, in order. */
-INLINE float32x4_t sum4(const struct lanes s[4])
-{
-    return vpaddq_f32(fold_pair(fold(s[0]), fold(s[1])), fold_pair(fold(s[2]), fold(s[3])));
-}
-
-static float sum1(struct lanes s)
-{
-    return vgetq_lane_f32(sum4((struct lanes[4]){s, s, s, s}), 0);
+    return vgetq_lane_f32(neon_sum4((struct neon_lanes16[4]){s, s, s, s}), 0);
 }
 
 /* x as scalar.c's exp_f32 has it. */
@@ -68,17 +37,6 @@ INLINE float32x4_t exp_ps(float32x4_t x)
     return vreinterpretq_f32_u32(vbicq_u32(y, tiny));
 }
 
-/* Four binary16 values, or the first n and zeros. */
-INLINE float32x4_t load_f16(const uint16_t *p, size_t n)
-{
-    uint16x4_t h = vdup_n_u16(0);
-    if (n >= 4)
-        h = vld1_u16(p);
-    else
-        __builtin_memcpy(&h, p, n * sizeof *p);
-    return vcvt_f32_f16(vreinterpret_f16_u16(h));
-}
-
 enum {
     F16_ROWS = 4,
 };
@@ -90,26 +48,26 @@ void neon_head_f16(float *out, size_t out_stride, const struct table *t, size_t 
     for (size_t row = row0; row < row1; row += F16_ROWS)
         for (size_t token = 0; token < n_tokens; token++) {
             const uint16_t *w[F16_ROWS];
-            struct lanes sum[F16_ROWS];
+            struct neon_lanes16 sum[F16_ROWS];
             foreach (r, F16_ROWS) {
                 w[r] = first + MIN(row + r, row1 - 1) * t->stride;
-                sum[r] = zero_lanes();
+                sum[r] = neon_zero();
             }
             for (size_t i = 0; i < t->stride; i += 16)
                 foreach (k, 4) {
                     float32x4_t v = vld1q_f32(x + token * x_stride + i + 4 * k);
                     foreach (r, F16_ROWS)
-                        sum[r].v[k] = vfmaq_f32(sum[r].v[k], load_f16(w[r] + i + 4 * k, 4), v);
+                        sum[r].v[k] = vfmaq_f32(sum[r].v[k], neon_load_f16(w[r] + i + 4 * k, 4), v);
                 }
             neon_store(out + token * out_stride + row, MIN(row1 - row, (size_t)F16_ROWS),
-                       sum4(sum));
+                       neon_sum4(sum));
         }
 }
 
 void neon_rmsnorm(float *y, const float *x, const float *w, float eps, size_t n)
 {
     /* Squares are never negative: no lane is -0. */
-    struct lanes sum = zero_lanes();
+    struct neon_lanes16 sum = neon_zero();
     for (size_t i = 0; i < n; i += 16)
         foreach (k, 4) {
             size_t rest = neon_rest(n - i, 4 * k);
@@ -208,7 +166,7 @@ void neon_to_f16(uint16_t *dst, const float *src, size_t n)
 float neon_exp_shift(float *y, const float *x, float shift, size_t n)
 {
     /* Exponentials are never negative: no lane is -0. */
-    struct lanes sum = zero_lanes();
+    struct neon_lanes16 sum = neon_zero();
     for (size_t i = 0; i < n; i += 16)
         foreach (k, 4) {
             size_t rest = neon_rest(n - i, 4 * k), at = rest ? i + 4 * k : i;
@@ -221,19 +179,13 @@ float neon_exp_shift(float *y, const float *x, float shift, size_t n)
     return sum1(sum);
 }
 
-/* The first min(n, 4) values of x, the others replaced by `fill`. */
-INLINE float32x4_t load_filled(const float *x, size_t n, float32x4_t fill)
-{
-    return vbslq_f32(neon_lanes(n), neon_load(x, n), fill);
-}
-
 /* Two passes: the second stops early and needs no bookkeeping of indices. */
 size_t neon_argmax(const float *x, size_t n, float *max)
 {
     float32x4_t first = vdupq_n_f32(x[0]), best = first;
     uint32x4_t numbers = vdupq_n_u32(UINT32_MAX);
     for (size_t i = 0; i < n; i += 4) {
-        float32x4_t v = load_filled(x + i, n - i, first);
+        float32x4_t v = neon_load_filled(x + i, n - i, first);
         numbers = vandq_u32(numbers, vceqq_f32(v, v));
         best = vmaxq_f32(best, v);
     }
@@ -243,153 +195,10 @@ size_t neon_argmax(const float *x, size_t n, float *max)
     }
     float top = vmaxvq_f32(best);
     size_t i = 0;
-    while (vmaxvq_u32(vceqq_f32(load_filled(x + i, n - i, first), vdupq_n_f32(top))) == 0)
+    while (vmaxvq_u32(vceqq_f32(neon_load_filled(x + i, n - i, first), vdupq_n_f32(top))) == 0)
         i += 4;
     while (x[i] != top)
         i++;
     *max = x[i];
     return i;
-}
-
-enum {
-    HEADS = 2,     /* query heads that share each load of K or V */
-    POSITIONS = 2, /* whose scores are computed together */
-    CHUNKS = 8,    /* registers of an output row, 32 values */
-};
-
-/* Values of the cache, `type` bytes each: a register's worth, or the first n and zeros. */
-INLINE float32x4_t load_kv(const uint8_t *p, size_t n, const enum kv_type type)
-{
-    return type == KV_F32 ? neon_load((const float *)(const void *)p, n)
-                          : load_f16((const uint16_t *)(const void *)p, n);
-}
-
-/* One step of 16 dimensions of a score block. */
-INLINE void score_step(struct lanes sum[HEADS * POSITIONS], const float *q, size_t q_stride,
-                       const uint8_t *const k[POSITIONS], const enum kv_type type,
-                       const unsigned heads)
-{
-    foreach (c, 4)
-        foreach (j, POSITIONS) {
-            float32x4_t v = load_kv(k[j] + type * 4 * c, 4, type);
-            foreach (h, heads) {
-                float32x4_t *s = &sum[h * POSITIONS + j].v[c];
-                *s = vfmaq_f32(*s, vld1q_f32(q + h * q_stride + 4 * c), v);
-            }
-        }
-}
-
-/* The last step of a head_dim that is no multiple of 16.  exp takes -0 and +0 for the same. */
-INLINE void score_rest(struct lanes sum[HEADS * POSITIONS], const float *q, size_t q_stride,
-                       const uint8_t *const k[POSITIONS], size_t n, const enum kv_type type,
-                       const unsigned heads)
-{
-    float q_copy[HEADS * 16] = {0};
-    uint8_t k_copy[POSITIONS][16 * KV_F32] = {{0}};
-    for (unsigned h = 0; h < heads; h++)
-        __builtin_memcpy(q_copy + 16 * h, q + h * q_stride, n * sizeof *q);
-    for (unsigned j = 0; j < POSITIONS; j++)
-        __builtin_memcpy(k_copy[j], k[j], n * type);
-    score_step(sum, q_copy, 16, (const uint8_t *const[POSITIONS]){k_copy[0], k_copy[1]}, type,
-               heads);
-}
-
-/* Scores of `heads` query heads at the positions p and p + 1, those below n. */
-INLINE void score_block(float *score, size_t stride, const float *q, size_t head_dim,
-                        const struct kv_span *kv, size_t p, size_t n, float scale,
-                        const enum kv_type type, const unsigned heads)
-{
-    const uint8_t *k[POSITIONS];
-    struct lanes sum[HEADS * POSITIONS];
-    foreach (j, POSITIONS)
-        k[j] = kv_row(kv, kv->k_offset, MIN(p + j, n - 1), type * head_dim);
-    foreach (i, HEADS * POSITIONS)
-        sum[i] = zero_lanes();
-    for (size_t d = 0; d + 16 <= head_dim; d += 16) {
-        score_step(sum, q, head_dim, k, type, heads);
-        q += 16;
-        foreach (j, POSITIONS)
-            k[j] += type * 16;
-    }
-    if (head_dim % 16)
-        score_rest(sum, q, head_dim, k, head_dim % 16, type, heads);
-
-    float s[HEADS * POSITIONS];
-    vst1q_f32(s, vmulq_f32(sum4(sum), vdupq_n_f32(scale)));
-    for (unsigned h = 0; h < heads; h++)
-        for (unsigned j = 0; j < POSITIONS && p + j < n; j++)
-            score[h * stride + p + j] = s[h * POSITIONS + j];
-}
-
-/* The largest score; a NaN is passed over here and comes out of the exponentials. */
-static float max_of(const float *x, size_t n)
-{
-    float32x4_t max = vdupq_n_f32(-__builtin_inff());
-    for (size_t i = 0; i < n; i += 4) {
-        float32x4_t v = load_filled(x + i, n - i, max);
-        max = vbslq_f32(vcgtq_f32(v, max), v, max);
-    }
-    return vmaxvq_f32(max);
-}
-
-/* Values [d, d + 32) of the outputs of `heads` heads, those below head_dim. */
-INLINE void mix_block(float *out, const float *e, size_t stride, const float *total,
-                      size_t head_dim, const struct kv_span *kv, size_t n, size_t d,
-                      const enum kv_type type, const unsigned heads)
-{
-    float32x4_t sum[HEADS][CHUNKS];
-    foreach (i, heads * CHUNKS)
-        sum[i / CHUNKS][i % CHUNKS] = vdupq_n_f32(0);
-    size_t left = head_dim - d;
-    for (size_t p = 0; p < n;) {
-        const uint8_t *v = kv_row(kv, kv->v_offset, p, type * head_dim) + type * d;
-        for (size_t end = MIN(n, p + kv->page_tokens); p < end; p++, v += type * head_dim)
-            foreach (c, CHUNKS) {
-                size_t rest = neon_rest(left, 4 * c);
-                float32x4_t x = load_kv(rest ? v + type * 4 * c : v, rest, type);
-                foreach (h, heads)
-                    sum[h][c] = vfmaq_n_f32(sum[h][c], x, e[h * stride + p]);
-            }
-    }
-    foreach (i, heads * CHUNKS) {
-        size_t h = i / CHUNKS, first = 4 * (i % CHUNKS);
-        if (first < left)
-            neon_store(out + h * head_dim + d + first, left - first,
-                       vdivq_f32(sum[h][i % CHUNKS], vdupq_n_f32(total[h])));
-    }
-}
-
-INLINE void attend_heads(float *out, const float *q, size_t head_dim, const struct kv_span *kv,
-                         size_t n, float scale, float *score, const enum kv_type type,
-                         const unsigned heads)
-{
-    size_t stride = round_up(n, 16);
-    float total[HEADS];
-    for (size_t p = 0; p < n; p += POSITIONS)
-        score_block(score, stride, q, head_dim, kv, p, n, scale, type, heads);
-    for (unsigned h = 0; h < heads; h++) {
-        float *s = score + h * stride;
-        total[h] = neon_exp_shift(s, s, max_of(s, n), n);
-    }
-    for (size_t d = 0; d < head_dim; d += 4 * CHUNKS)
-        mix_block(out, score, stride, total, head_dim, kv, n, d, type, heads);
-}
-
-INLINE void attend_all(float *out, const float *q, size_t n_q, size_t head_dim,
-                       const struct kv_span *kv, size_t n, float scale, float *scratch,
-                       const enum kv_type type)
-{
-    for (; n_q >= HEADS; n_q -= HEADS, q += HEADS * head_dim, out += HEADS * head_dim)
-        attend_heads(out, q, head_dim, kv, n, scale, scratch, type, HEADS);
-    if (n_q)
-        attend_heads(out, q, head_dim, kv, n, scale, scratch, type, 1);
-}
-
-void neon_attend(float *out, const float *q, size_t n_q, size_t head_dim, const struct kv_span *kv,
-                 size_t n, float scale, float *scratch)
-{
-    if (kv->type == KV_F32)
-        attend_all(out, q, n_q, head_dim, kv, n, scale, scratch, KV_F32);
-    else
-        attend_all(out, q, n_q, head_dim, kv, n, scale, scratch, KV_F16);
 }

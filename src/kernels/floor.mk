@@ -9,6 +9,7 @@ noinst_LIBRARIES += libkernels.a
 libkernels_a_CFLAGS = $(KERNEL_CFLAGS)
 libkernels_a_SOURCES = \
 	include/kernels/kernels.h src/kernels/variants.h src/kernels/numbers.h src/kernels/inline.h \
+	src/kernels/attend.h \
 	src/kernels/dispatch.c src/kernels/scalar.c
 KERNEL_VARIANTS =
 if ARCH_X86
@@ -16,11 +17,12 @@ noinst_LIBRARIES += libkernels_avx2.a libkernels_avx512.a libkernels_vbmi.a libk
 KERNEL_VARIANTS += libkernels_amx.a libkernels_vbmi.a libkernels_avx512.a libkernels_avx2.a
 libkernels_avx2_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX2_CFLAGS)
 libkernels_avx2_a_SOURCES = \
-	src/kernels/x86_avx2.h src/kernels/x86_avx2.c src/kernels/x86_avx2_float.c
+	src/kernels/x86_avx2.h src/kernels/x86_avx2.c src/kernels/x86_avx2_float.c \
+	src/kernels/x86_avx2_attend.c
 libkernels_avx512_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS)
 libkernels_avx512_a_SOURCES = \
 	src/kernels/x86_avx512.h src/kernels/x86_avx512.c src/kernels/x86_avx512_float.c \
-	src/kernels/x86_avx512_panel.c
+	src/kernels/x86_avx512_attend.c src/kernels/x86_avx512_panel.c
 libkernels_vbmi_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS) -mavx512vbmi
 libkernels_vbmi_a_SOURCES = src/kernels/x86_avx512_t5.h src/kernels/x86_avx512_vbmi.c
 libkernels_amx_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS) -mavx512vbmi -mamx-tile -mamx-int8
@@ -32,5 +34,6 @@ noinst_LIBRARIES += libkernels_neon.a
 KERNEL_VARIANTS += libkernels_neon.a
 libkernels_neon_a_CFLAGS = $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod+fp16
 libkernels_neon_a_SOURCES = \
-	src/kernels/arm_neon.h src/kernels/arm_neon.c src/kernels/arm_neon_float.c
+	src/kernels/arm_neon.h src/kernels/arm_neon.c src/kernels/arm_neon_float.c \
+	src/kernels/arm_neon_attend.c
 endif

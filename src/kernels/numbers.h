@@ -33,4 +33,7 @@
 #define HEAD_FLOOR 1e-30f
 #define HEAD_TOP   16256.0f /* 127 * 128: the top of both planes together */
 
+#define KV_FLOOR 1e-30f
+#define KV_TOP   127.0f
+
 #endif

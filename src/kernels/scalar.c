@@ -335,6 +335,14 @@ static void to_f16(uint16_t *dst, const float *src, size_t n)
         dst[i] = quant_f32_to_f16(src[i]);
 }
 
+static float to_q8(int8_t *q, const float *x, size_t n)
+{
+    float m = max_abs(x, n, KV_FLOOR), scale = KV_TOP / m;
+    for (size_t i = 0; i < n; i++)
+        q[i] = (int8_t)round_clamped(x[i] * scale, -KV_TOP, KV_TOP);
+    return m / KV_TOP;
+}
+
 static float exp_shift(float *y, const float *x, float shift, size_t n)
 {
     float lane[LANES] = {0};
@@ -346,40 +354,79 @@ static float exp_shift(float *y, const float *x, float shift, size_t n)
     return sum_lanes(lane);
 }
 
-/* Value i of K or V (at `offset` in its page) of position p. */
-static float kv_value(const struct kv_span *kv, size_t offset, size_t p, size_t head_dim, size_t i)
+static const uint8_t *kv_page(const struct kv_span *kv, size_t p)
 {
-    const uint8_t *page = kv->pool + kv->pages[p / kv->page_tokens] * kv->page_bytes;
-    size_t at = p % kv->page_tokens * head_dim + i;
-    if (kv->type == KV_F32)
-        return ((const float *)(const void *)(page + offset))[at];
-    return quant_f16_to_f32(((const uint16_t *)(const void *)(page + offset))[at]);
+    return kv->pool + kv->pages[p / kv->page_tokens] * kv->page_bytes;
 }
 
-static void attend(float *out, const float *q, size_t n_q, size_t head_dim,
-                   const struct kv_span *kv, size_t n, float scale, float *scratch)
+/* Number i of K or V (at `offset` in its page) of position p. */
+static float kv_value(const struct kv_span *kv, size_t offset, size_t p, size_t head_dim, size_t i)
 {
-    trit_assert(n >= 1 && kv->page_tokens > 0 && (kv->type == KV_F16 || kv->type == KV_F32));
-    trit_assert((kv->page_tokens & (kv->page_tokens - 1)) == 0);
-    size_t stride = round_up(n, LANES);
-    for (size_t h = 0; h < n_q; h++, q += head_dim, out += head_dim) {
-        float *score = scratch + h * stride, max = -INFINITY;
-        for (size_t p = 0; p < n; p++) {
+    const uint8_t *base = kv_page(kv, p) + offset;
+    size_t at = p % kv->page_tokens * head_dim + i;
+    if (kv->type == KV_F32)
+        return ((const float *)(const void *)base)[at];
+    if (kv->type == KV_F16)
+        return quant_f16_to_f32(((const uint16_t *)(const void *)base)[at]);
+    return (float)((const int8_t *)base)[at];
+}
+
+/* x times the step of position p, where there are steps (at `offset` in their page). */
+static float times_step(float x, const struct kv_span *kv, size_t offset, size_t p)
+{
+    if (kv->type != KV_Q8)
+        return x;
+    return x * ((const float *)(const void *)(kv_page(kv, p) + offset))[p % kv->page_tokens];
+}
+
+static void attend(const struct attend_part *part, const struct attend_tile *t,
+                   const struct kv_span *kv, size_t n, float *scratch)
+{
+    trit_assert(kv->page_tokens > 0 && (kv->page_tokens & (kv->page_tokens - 1)) == 0);
+    trit_assert(kv->type == KV_Q8 || kv->type == KV_F16 || kv->type == KV_F32);
+    trit_assert(n >= 1 && n <= ATTEND_RANGE && kv->page_tokens <= ATTEND_RANGE);
+    size_t head_dim = t->head_dim;
+    for (size_t j = 0; j < t->n_rows * t->n_q; j++) {
+        const float *q = t->q + j / t->n_q * t->q_stride + j % t->n_q * head_dim;
+        float *e = scratch, *mix = part->mix + j * attend_width(head_dim), max = -INFINITY;
+        size_t seen = MIN(n + j / t->n_q, (size_t)ATTEND_RANGE);
+        for (size_t p = 0; p < seen; p++) {
             float lane[LANES] = {0};
             for (size_t i = 0; i < head_dim; i++)
                 lane[i % LANES] =
                     fmaf(q[i], kv_value(kv, kv->k_offset, p, head_dim, i), lane[i % LANES]);
-            score[p] = sum_lanes(lane) * scale;
-            max = score[p] > max ? score[p] : max;
+            e[p] = sum_lanes(lane) * times_step(t->scale, kv, kv->k_steps, p);
+            max = e[p] > max ? e[p] : max;
         }
-        float sum = exp_shift(score, score, max, n);
-        memset(out, 0, head_dim * sizeof(float));
-        for (size_t p = 0; p < n; p++)
+        part->max[j] = max + 0.0f;
+        part->sum[j] = exp_shift(e, e, max, seen);
+        memset(mix, 0, head_dim * sizeof *mix);
+        for (size_t p = 0; p < seen; p++) {
+            float w = times_step(e[p], kv, kv->v_steps, p);
             for (size_t i = 0; i < head_dim; i++)
-                out[i] = fmaf(score[p], kv_value(kv, kv->v_offset, p, head_dim, i), out[i]);
-        for (size_t i = 0; i < head_dim; i++)
-            out[i] /= sum;
+                mix[i] = fmaf(w, kv_value(kv, kv->v_offset, p, head_dim, i), mix[i]);
+        }
     }
+}
+
+static void attend_merge(const struct attend_part *to, const struct attend_part *from, size_t n,
+                         size_t head_dim)
+{
+    for (size_t j = 0; j < n; j++) {
+        float max = from->max[j] > to->max[j] ? from->max[j] : to->max[j];
+        float a = exp_f32(to->max[j] - max), b = exp_f32(from->max[j] - max);
+        to->max[j] = max;
+        to->sum[j] = fmaf(from->sum[j], b, to->sum[j] * a);
+        for (size_t i = j * attend_width(head_dim), end = i + head_dim; i < end; i++)
+            to->mix[i] = fmaf(from->mix[i], b, to->mix[i] * a);
+    }
+}
+
+static void attend_finish(float *out, const struct attend_part *part, size_t n, size_t head_dim)
+{
+    for (size_t j = 0; j < n; j++)
+        for (size_t i = 0; i < head_dim; i++)
+            out[j * head_dim + i] = part->mix[j * attend_width(head_dim) + i] / part->sum[j];
 }
 
 static size_t argmax(const float *x, size_t n, float *max)
@@ -413,7 +460,10 @@ const struct kernels kernels_scalar = {
     .add = add,
     .rope = rope,
     .to_f16 = to_f16,
+    .to_q8 = to_q8,
     .attend = attend,
+    .attend_merge = attend_merge,
+    .attend_finish = attend_finish,
     .exp_shift = exp_shift,
     .argmax = argmax,
 };

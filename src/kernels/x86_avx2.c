@@ -86,6 +86,19 @@ static void quantise(const struct linear *w, struct acts *a, size_t token, const
     __builtin_memset(q, 0, a->q_stride - w->n_groups * (size_t)w->group_pad);
 }
 
+static float to_q8(int8_t *q, const float *x, size_t n)
+{
+    float m = max_abs(x, n, KV_FLOOR);
+    __m256 scale = _mm256_set1_ps(KV_TOP / m);
+    for (size_t i = 0; i < n; i += 16) {
+        size_t rest = avx2_rest(n - i);
+        __m256i a = round_clamped(x + i, n - i, scale, -KV_TOP, KV_TOP);
+        __m256i b = round_clamped(x + i + (rest ? 8 : 0), rest, scale, -KV_TOP, KV_TOP);
+        store_bytes(q + i, n - i, a, b);
+    }
+    return m / KV_TOP;
+}
+
 static void head_split(struct planes *p, size_t token, const float *x, size_t n)
 {
     int8_t *hi = p->hi + token * p->stride, *lo = p->lo + token * p->stride;
@@ -352,7 +365,10 @@ const struct kernels kernels_avx2 = {
     .add = avx2_add,
     .rope = avx2_rope,
     .to_f16 = avx2_to_f16,
+    .to_q8 = to_q8,
     .attend = avx2_attend,
+    .attend_merge = avx2_attend_merge,
+    .attend_finish = avx2_attend_finish,
     .exp_shift = avx2_exp_shift,
     .argmax = avx2_argmax,
 };

@@ -10,39 +10,9 @@
 
 #include "kernels/numbers.h"
 
-/* Sixteen lanes of a sum. */
-struct lanes {
-    __m256 low, high;
-};
-
-INLINE struct lanes zero_lanes(void)
+static float sum1(struct avx2_lanes16 v)
 {
-    return (struct lanes){_mm256_setzero_ps(), _mm256_setzero_ps()};
-}
-
-INLINE struct lanes fma_lanes(__m256 a0, __m256 a1, __m256 b0, __m256 b1, struct lanes s)
-{
-    return (struct lanes){_mm256_fmadd_ps(a0, b0, s.low), _mm256_fmadd_ps(a1, b1, s.high)};
-}
-
-/* The sums of four by the tree of kernels.h: + 8, then + 4, + 2 and + 1 while they share registers.
- */
-INLINE __m128 sum4(const struct lanes v[4])
-{
-    __m256 a = _mm256_add_ps(v[0].low, v[0].high), b = _mm256_add_ps(v[1].low, v[1].high);
-    __m256 c = _mm256_add_ps(v[2].low, v[2].high), d = _mm256_add_ps(v[3].low, v[3].high);
-    __m256 ab =
-        _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
-    __m256 cd =
-        _mm256_add_ps(_mm256_permute2f128_ps(c, d, 0x20), _mm256_permute2f128_ps(c, d, 0x31));
-    __m256 s = _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
-    s = _mm256_add_ps(_mm256_permute_ps(s, 0x88), _mm256_permute_ps(s, 0xdd)); /* ac ac, bd bd */
-    return _mm_unpacklo_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
-}
-
-static float sum1(struct lanes v)
-{
-    return _mm_cvtss_f32(sum4((struct lanes[4]){v, v, v, v}));
+    return _mm_cvtss_f32(avx2_sum4((struct avx2_lanes16[4]){v, v, v, v}));
 }
 
 /* x as scalar.c's exp_f32 has it. */
@@ -65,17 +35,6 @@ INLINE __m256 exp_ps(__m256 x)
     return _mm256_andnot_ps(tiny, _mm256_mul_ps(p, _mm256_castsi256_ps(power)));
 }
 
-/* Eight binary16 values, or the first n and zeros. */
-INLINE __m256 load_f16(const uint16_t *p, size_t n)
-{
-    __m128i h = _mm_setzero_si128();
-    if (n >= 8)
-        h = _mm_loadu_si128((const __m128i *)(const void *)p);
-    else
-        __builtin_memcpy(&h, p, MIN(n, (size_t)7) * sizeof *p);
-    return _mm256_cvtph_ps(h);
-}
-
 enum {
     F16_ROWS = 4,
 };
@@ -88,30 +47,30 @@ void avx2_head_f16(float *out, size_t out_stride, const struct table *t, size_t 
         for (size_t token = 0; token < n_tokens; token++) {
             const float *xk = x + token * x_stride;
             const uint16_t *w[F16_ROWS];
-            struct lanes sum[F16_ROWS];
+            struct avx2_lanes16 sum[F16_ROWS];
             foreach (r, F16_ROWS) {
                 w[r] = first + MIN(row + r, row1 - 1) * t->stride;
-                sum[r] = zero_lanes();
+                sum[r] = avx2_zero();
             }
             for (size_t i = 0; i < t->stride; i += 16) {
                 __m256 x0 = _mm256_loadu_ps(xk + i), x1 = _mm256_loadu_ps(xk + i + 8);
                 foreach (r, F16_ROWS)
-                    sum[r] =
-                        fma_lanes(load_f16(w[r] + i, 8), load_f16(w[r] + i + 8, 8), x0, x1, sum[r]);
+                    sum[r] = avx2_fma(avx2_load_f16(w[r] + i, 8), avx2_load_f16(w[r] + i + 8, 8),
+                                      x0, x1, sum[r]);
             }
             __m128i rows = _mm256_castsi256_si128(avx2_lanes(MIN(row1 - row, (size_t)F16_ROWS)));
-            _mm_maskstore_ps(out + token * out_stride + row, rows, sum4(sum));
+            _mm_maskstore_ps(out + token * out_stride + row, rows, avx2_sum4(sum));
         }
 }
 
 void avx2_rmsnorm(float *y, const float *x, const float *w, float eps, size_t n)
 {
     /* Squares are never negative: no lane is -0. */
-    struct lanes sum = zero_lanes();
+    struct avx2_lanes16 sum = avx2_zero();
     for (size_t i = 0; i < n; i += 16) {
         size_t rest = avx2_rest(n - i);
         __m256 v0 = avx2_load(x + i, n - i), v1 = avx2_load(x + i + (rest ? 8 : 0), rest);
-        sum = fma_lanes(v0, v1, v0, v1, sum);
+        sum = avx2_fma(v0, v1, v0, v1, sum);
     }
     float mean = sum1(sum) / (float)n;
     __m256 r = _mm256_set1_ps(1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(mean + eps))));
@@ -208,7 +167,7 @@ void avx2_to_f16(uint16_t *dst, const float *src, size_t n)
 float avx2_exp_shift(float *y, const float *x, float shift, size_t n)
 {
     /* Exponentials are never negative: no lane is -0. */
-    struct lanes sum = zero_lanes();
+    struct avx2_lanes16 sum = avx2_zero();
     for (size_t i = 0; i < n; i += 16) {
         foreach (k, 2) {
             size_t left = k ? avx2_rest(n - i) : n - i;
@@ -227,26 +186,12 @@ float avx2_exp_shift(float *y, const float *x, float shift, size_t n)
     return sum1(sum);
 }
 
-static float max_of_eight(__m256 v)
-{
-    __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    m = _mm_max_ps(m, _mm_permute_ps(m, 0x4e));
-    return _mm_cvtss_f32(_mm_max_ps(m, _mm_permute_ps(m, 0xb1)));
-}
-
-/* Eight values of x from i on, those behind the end replaced by `fill`. */
-INLINE __m256 load_filled(const float *x, size_t n, __m256 fill)
-{
-    return n >= 8 ? _mm256_loadu_ps(x)
-                  : _mm256_blendv_ps(fill, avx2_load(x, n), _mm256_castsi256_ps(avx2_lanes(n)));
-}
-
 /* Two passes: the second stops early and needs no bookkeeping of indices. */
 size_t avx2_argmax(const float *x, size_t n, float *max)
 {
     __m256 first = _mm256_set1_ps(x[0]), best = first, nan = _mm256_setzero_ps();
     for (size_t i = 0; i < n; i += 8) {
-        __m256 v = load_filled(x + i, n - i, first);
+        __m256 v = avx2_load_filled(x + i, n - i, first);
         nan = _mm256_or_ps(nan, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
         best = _mm256_max_ps(v, best);
     }
@@ -254,9 +199,9 @@ size_t avx2_argmax(const float *x, size_t n, float *max)
         *max = __builtin_nanf("");
         return SIZE_MAX;
     }
-    best = _mm256_set1_ps(max_of_eight(best));
+    best = _mm256_set1_ps(avx2_max8(best));
     for (size_t i = 0;; i += 8) {
-        __m256 v = load_filled(x + i, n - i, first);
+        __m256 v = avx2_load_filled(x + i, n - i, first);
         int hits = _mm256_movemask_ps(_mm256_cmp_ps(v, best, _CMP_EQ_OQ));
         if (hits) {
             i += (size_t)__builtin_ctz((unsigned)hits);
@@ -264,149 +209,4 @@ size_t avx2_argmax(const float *x, size_t n, float *max)
             return i;
         }
     }
-}
-
-enum {
-    HEADS = 2,     /* query heads that share each load of K or V */
-    POSITIONS = 2, /* whose scores are computed together */
-    CHUNKS = 4,    /* registers of an output row, 32 values */
-};
-
-/* Values of the cache, `type` bytes each: a register's worth, or the first n and zeros. */
-INLINE __m256 load_kv(const uint8_t *p, size_t n, const enum kv_type type)
-{
-    return type == KV_F32 ? avx2_load((const float *)(const void *)p, n)
-                          : load_f16((const uint16_t *)(const void *)p, n);
-}
-
-/* One step of 16 dimensions of a score block. */
-INLINE void score_step(struct lanes sum[HEADS * POSITIONS], const float *q, size_t q_stride,
-                       const uint8_t *const k[POSITIONS], const enum kv_type type,
-                       const unsigned heads)
-{
-    foreach (j, POSITIONS) {
-        __m256 k0 = load_kv(k[j], 8, type), k1 = load_kv(k[j] + type * 8, 8, type);
-        foreach (h, heads) {
-            const float *x = q + h * q_stride;
-            struct lanes *s = &sum[h * POSITIONS + j];
-            *s = fma_lanes(_mm256_loadu_ps(x), _mm256_loadu_ps(x + 8), k0, k1, *s);
-        }
-    }
-}
-
-/* The last step of a head_dim that is no multiple of 16.  exp takes -0 and +0 for the same. */
-INLINE void score_rest(struct lanes sum[HEADS * POSITIONS], const float *q, size_t q_stride,
-                       const uint8_t *const k[POSITIONS], size_t n, const enum kv_type type,
-                       const unsigned heads)
-{
-    float q_copy[HEADS * 16] = {0};
-    uint8_t k_copy[POSITIONS][16 * KV_F32] = {{0}};
-    for (unsigned h = 0; h < heads; h++)
-        __builtin_memcpy(q_copy + 16 * h, q + h * q_stride, n * sizeof *q);
-    for (unsigned j = 0; j < POSITIONS; j++)
-        __builtin_memcpy(k_copy[j], k[j], n * type);
-    score_step(sum, q_copy, 16, (const uint8_t *const[POSITIONS]){k_copy[0], k_copy[1]}, type,
-               heads);
-}
-
-/* Scores of `heads` query heads at the positions p and p + 1, those below n. */
-INLINE void score_block(float *score, size_t stride, const float *q, size_t head_dim,
-                        const struct kv_span *kv, size_t p, size_t n, float scale,
-                        const enum kv_type type, const unsigned heads)
-{
-    const uint8_t *k[POSITIONS];
-    struct lanes sum[HEADS * POSITIONS];
-    foreach (j, POSITIONS)
-        k[j] = kv_row(kv, kv->k_offset, MIN(p + j, n - 1), type * head_dim);
-    foreach (i, HEADS * POSITIONS)
-        sum[i] = zero_lanes();
-    for (size_t d = 0; d + 16 <= head_dim; d += 16) {
-        score_step(sum, q, head_dim, k, type, heads);
-        q += 16;
-        foreach (j, POSITIONS)
-            k[j] += type * 16;
-    }
-    if (head_dim % 16)
-        score_rest(sum, q, head_dim, k, head_dim % 16, type, heads);
-
-    float s[HEADS * POSITIONS];
-    _mm_storeu_ps(s, _mm_mul_ps(sum4(sum), _mm_set1_ps(scale)));
-    for (unsigned h = 0; h < heads; h++)
-        for (unsigned j = 0; j < POSITIONS && p + j < n; j++)
-            score[h * stride + p + j] = s[h * POSITIONS + j];
-}
-
-/* The largest score; a NaN is passed over here and comes out of the exponentials. */
-static float max_of(const float *x, size_t n)
-{
-    __m256 max = _mm256_set1_ps(-__builtin_inff());
-    for (size_t i = 0; i < n; i += 8)
-        max = _mm256_max_ps(load_filled(x + i, n - i, max), max);
-    return max_of_eight(max);
-}
-
-/* Values [d, d + 32) of the outputs of `heads` heads, those below head_dim. */
-INLINE void mix_block(float *out, const float *e, size_t stride, const float *total,
-                      size_t head_dim, const struct kv_span *kv, size_t n, size_t d,
-                      const enum kv_type type, const unsigned heads)
-{
-    __m256 sum[HEADS][CHUNKS];
-    size_t left[CHUNKS];
-    foreach (c, CHUNKS)
-        left[c] = d + 8 * c < head_dim ? head_dim - d - 8 * c : 0;
-    foreach (i, heads * CHUNKS)
-        sum[i / CHUNKS][i % CHUNKS] = _mm256_setzero_ps();
-    for (size_t p = 0; p < n;) {
-        const uint8_t *v = kv_row(kv, kv->v_offset, p, type * head_dim) + type * d;
-        for (size_t end = MIN(n, p + kv->page_tokens); p < end; p++, v += type * head_dim) {
-            __m256 w[HEADS];
-            foreach (h, heads)
-                w[h] = _mm256_set1_ps(e[h * stride + p]);
-            foreach (c, CHUNKS) {
-                __m256 x = load_kv(left[c] ? v + type * 8 * c : v, left[c], type);
-                foreach (h, heads)
-                    sum[h][c] = _mm256_fmadd_ps(w[h], x, sum[h][c]);
-            }
-        }
-    }
-    foreach (h, heads)
-        foreach (c, CHUNKS)
-            if (left[c])
-                avx2_store(out + h * head_dim + d + 8 * c, left[c],
-                           _mm256_div_ps(sum[h][c], _mm256_set1_ps(total[h])));
-}
-
-INLINE void attend_heads(float *out, const float *q, size_t head_dim, const struct kv_span *kv,
-                         size_t n, float scale, float *score, const enum kv_type type,
-                         const unsigned heads)
-{
-    size_t stride = round_up(n, 16);
-    float total[HEADS];
-    for (size_t p = 0; p < n; p += POSITIONS)
-        score_block(score, stride, q, head_dim, kv, p, n, scale, type, heads);
-    for (unsigned h = 0; h < heads; h++) {
-        float *s = score + h * stride;
-        total[h] = avx2_exp_shift(s, s, max_of(s, n), n);
-    }
-    for (size_t d = 0; d < head_dim; d += 8 * CHUNKS)
-        mix_block(out, score, stride, total, head_dim, kv, n, d, type, heads);
-}
-
-INLINE void attend_all(float *out, const float *q, size_t n_q, size_t head_dim,
-                       const struct kv_span *kv, size_t n, float scale, float *scratch,
-                       const enum kv_type type)
-{
-    for (; n_q >= HEADS; n_q -= HEADS, q += HEADS * head_dim, out += HEADS * head_dim)
-        attend_heads(out, q, head_dim, kv, n, scale, scratch, type, HEADS);
-    if (n_q)
-        attend_heads(out, q, head_dim, kv, n, scale, scratch, type, 1);
-}
-
-void avx2_attend(float *out, const float *q, size_t n_q, size_t head_dim, const struct kv_span *kv,
-                 size_t n, float scale, float *scratch)
-{
-    if (kv->type == KV_F32)
-        attend_all(out, q, n_q, head_dim, kv, n, scale, scratch, KV_F32);
-    else
-        attend_all(out, q, n_q, head_dim, kv, n, scale, scratch, KV_F16);
 }

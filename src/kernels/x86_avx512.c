@@ -67,6 +67,18 @@ void avx512_quantise(const struct linear *w, struct acts *a, size_t token, const
     zero_bytes(q, a->q_stride - w->n_groups * (size_t)w->group_pad);
 }
 
+float avx512_to_q8(int8_t *q, const float *x, size_t n)
+{
+    float m = max_abs(x, n, KV_FLOOR);
+    __m512 scale = _mm512_set1_ps(KV_TOP / m);
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 lanes = avx512_lanes(n - i);
+        __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, x + i), scale);
+        _mm512_mask_cvtepi32_storeu_epi8(q + i, lanes, round_clamped(v, -KV_TOP, KV_TOP));
+    }
+    return m / KV_TOP;
+}
+
 void avx512_head_split(struct planes *p, size_t token, const float *x, size_t n)
 {
     int8_t *hi = p->hi + token * p->stride, *lo = p->lo + token * p->stride;

@@ -53,6 +53,7 @@ void avx512_head_q8(float *out, size_t out_stride, const struct table *t, size_t
 void avx512_head_coarse(float *out, size_t out_stride, const struct table *t, size_t row0,
                         size_t row1, const struct planes *x, size_t n_tokens);
 void avx512_head_split(struct planes *p, size_t token, const float *x, size_t n);
+float avx512_to_q8(int8_t *q, const float *x, size_t n);
 
 /* x86_avx512_vbmi.c: the five-bit layout. */
 avx512_unpack_run avx512vbmi_unpack_run;
@@ -68,25 +69,33 @@ void avx512_add(float *x, const float *y, size_t n);
 void avx512_rope(float *x, const float *cs, enum rope_style style, size_t n_heads, size_t head_dim,
                  size_t half);
 void avx512_to_f16(uint16_t *dst, const float *src, size_t n);
-void avx512_attend(float *out, const float *q, size_t n_q, size_t head_dim,
-                   const struct kv_span *kv, size_t n, float scale, float *scratch);
 float avx512_exp_shift(float *y, const float *x, float shift, size_t n);
 size_t avx512_argmax(const float *x, size_t n, float *max);
 
+/* x86_avx512_attend.c */
+void avx512_attend(const struct attend_part *part, const struct attend_tile *t,
+                   const struct kv_span *kv, size_t n, float *scratch);
+void avx512_attend_merge(const struct attend_part *to, const struct attend_part *from, size_t n,
+                         size_t head_dim);
+void avx512_attend_finish(float *out, const struct attend_part *part, size_t n, size_t head_dim);
+
 /* What the vtables of all AVX-512 variants have in common: everything but the two products. */
 // clang-format off
-#define AVX512_SHARED                \
-    .quantise = avx512_quantise,     \
-    .head_f16 = avx512_head_f16,     \
-    .head_q8 = avx512_head_q8,       \
-    .head_split = avx512_head_split, \
-    .rmsnorm = avx512_rmsnorm,       \
-    .glu = avx512_glu,               \
-    .add = avx512_add,               \
-    .rope = avx512_rope,             \
-    .to_f16 = avx512_to_f16,         \
-    .attend = avx512_attend,         \
-    .exp_shift = avx512_exp_shift,   \
+#define AVX512_SHARED                      \
+    .quantise = avx512_quantise,           \
+    .head_f16 = avx512_head_f16,           \
+    .head_q8 = avx512_head_q8,             \
+    .head_split = avx512_head_split,       \
+    .rmsnorm = avx512_rmsnorm,             \
+    .glu = avx512_glu,                     \
+    .add = avx512_add,                     \
+    .rope = avx512_rope,                   \
+    .to_f16 = avx512_to_f16,               \
+    .to_q8 = avx512_to_q8,                 \
+    .attend = avx512_attend,               \
+    .attend_merge = avx512_attend_merge,   \
+    .attend_finish = avx512_attend_finish, \
+    .exp_shift = avx512_exp_shift,         \
     .argmax = avx512_argmax
 // clang-format on
 

@@ -54,8 +54,8 @@ const struct conf_key conf_keys[] = {
     {WORD("head-type", head_type, "q8", "q8|f16"),
      .help = "How embedding and output head are kept: q8 is smaller and faster, f16 exact."},
     {WORD("kv-type", kv_type, "f16", "f16|f32|q8"),
-     .help = "How keys and values are kept: f16, or f32 for twice the memory and no rounding. q8 is "
-             "not available yet."},
+     .help = "How keys and values are kept: f16; f32 for twice the memory and no rounding; q8 for "
+             "half the memory and 8 bits."},
     {TEXT("chat-template", chat_template, "", "FAMILY"),
      .help = "Chat format to use instead of the one in the file. Empty: the file's."},
     {SWITCH("shared", shared, "yes"),
@@ -331,9 +331,6 @@ static int check_together(const struct conf *c, struct trit_error *err)
         return trit_fail(err, TRIT_EINVAL,
                          "model: found nothing, expected the path of a GGUF file: --model PATH, or "
                          "\"model = PATH\" in the configuration file");
-    if (strcmp(c->kv_type, "q8") == 0)
-        return trit_fail(err, TRIT_EUNSUPP,
-                         "kv-type: found \"q8\", which is not available yet; expected f16 or f32");
     if (c->step_tokens < c->max_batch)
         return trit_fail(err, TRIT_EINVAL,
                          "step-tokens: found %u, expected at least max-batch, which is %u: every "

@@ -60,7 +60,9 @@ void plan_make(const struct conf *c, const struct model *m, struct plan *plan)
                  plan->n_ctx, m->hp.n_ctx);
         plan->n_ctx = m->hp.n_ctx;
     }
-    plan->kv_type = strcmp(c->kv_type, "f32") == 0 ? KV_F32 : KV_F16;
+    plan->kv_type = strcmp(c->kv_type, "f32") == 0  ? KV_F32
+                    : strcmp(c->kv_type, "q8") == 0 ? KV_Q8
+                                                    : KV_F16;
     plan->kv_bytes = c->kv_bytes ? c->kv_bytes
                                  : plan_kv_bytes(kv_page_bytes(m, plan->kv_type),
                                                  kv_pages_for(plan->n_ctx), plan_memory());

@@ -33,7 +33,7 @@ refused "bad.conf:2: threads: found \"many\", expected a whole number" --check-c
 refused "model: found nothing" --port 0 --model ""
 built_in=$(sed -n 's/^#model = //p' conf/tritd.conf)
 [ -e "$built_in" ] || refused "model: the built-in one, $built_in, is not there" --port 0
-refused "kv-type.*not available yet" --model "$model" --kv-type q8
+refused "kv-type: found \"q4\"" --model "$model" --kv-type q4
 refused "allow-remote = yes" --model "$model" --host 0.0.0.0
 refused "unknown option, did you mean --model" --modle "$model"
 printf 'model = %s\nport = 1234\n' "$model" >"$work/good.conf"
@@ -60,6 +60,23 @@ start --ctx 1000000
 has "the log" "$(cat "$work/log")" "ctx-cut wanted=1000000 used=[0-9]+"
 stop TERM
 is "exit status after SIGTERM" "$ended" 0
+
+# ---- keys and values in eight bits: half the memory, and a step each
+per_token()
+{
+    curl -fs "$url/v1/models" | grep -Eo '"kv_bytes_per_token": ?[0-9]+' | grep -Eo '[0-9]+'
+}
+start --kv-type f16
+wide=$(per_token)
+stop
+start --kv-type q8
+narrow=$(per_token)
+[ "$narrow" -gt $((wide / 2)) ] && [ "$narrow" -lt $((wide * 3 / 4)) ] ||
+    fail "kv_bytes_per_token: $narrow with q8, $wide with f16"
+has "an answer" "$(post /v1/completions '{"prompt":"Once","max_tokens":3,"ignore_eos":true}')" \
+    '"completion_tokens": ?3'
+stop
+is "exit status" "$ended" 0
 
 # ---- a port in use
 start

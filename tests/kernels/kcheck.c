@@ -199,7 +199,9 @@ static const struct {
     {"to_f16", kc_to_f16},
     {"exp_shift", kc_exp_shift},
     {"argmax", kc_argmax},
+    {"to_q8", kc_to_q8},
     {"attend", kc_attend},
+    {"attend_merge", kc_attend_merge},
 };
 
 /* Each part starts from the seed, so that it can be repeated without those before it. */
@@ -212,9 +214,9 @@ static void run_part(size_t i, const struct kernels *k, uint64_t seed)
     parts[i].run(k);
     trit_assert(n_regions == 0 && n_cases > 0);
     if (n_failures == failures)
-        printf("ok    %-10s %-10s %5lu cases\n", k->name, parts[i].name, n_cases);
+        printf("ok    %-10s %-12s %5lu cases\n", k->name, parts[i].name, n_cases);
     else
-        printf("FAIL  %-10s %-10s %lu failures\n", k->name, parts[i].name, n_failures - failures);
+        printf("FAIL  %-10s %-12s %lu failures\n", k->name, parts[i].name, n_failures - failures);
 }
 
 int main(int argc, char **argv)

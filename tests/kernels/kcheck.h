@@ -43,7 +43,9 @@ void kc_rope(const struct kernels *k);
 void kc_to_f16(const struct kernels *k);
 void kc_exp_shift(const struct kernels *k);
 void kc_argmax(const struct kernels *k);
+void kc_to_q8(const struct kernels *k);
 void kc_attend(const struct kernels *k);
+void kc_attend_merge(const struct kernels *k);
 
 /* Uniform below n, n >= 1; a float in [-1, 1]; one of many magnitudes and a few special values. */
 uint32_t kc_below(uint32_t n);

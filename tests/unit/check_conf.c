@@ -226,8 +226,6 @@ START_TEST(rules_between_keys)
 {
     ck_assert_int_eq(LOAD("--model="), -TRIT_EINVAL);
     ck_assert_ptr_nonnull(strstr(err.text, "model: found nothing"));
-    ck_assert_int_eq(LOAD("--model=m", "--kv-type=q8"), -TRIT_EUNSUPP);
-    ck_assert_ptr_nonnull(strstr(err.text, "not available yet"));
     ck_assert_int_eq(LOAD("--model=m", "--step-tokens=8"), -TRIT_EINVAL);
     ck_assert_ptr_nonnull(strstr(err.text, "step-tokens: found 8"));
     ck_assert_int_eq(LOAD("--model=m", "--host=unix:/a/b", "--port-file=p"), -TRIT_EINVAL);

@@ -135,6 +135,56 @@ START_TEST(prompt_logprobs_equal_one_by_one)
 }
 END_TEST
 
+/* A context of several ranges of attention: neither threads, chunks nor company change a bit. */
+START_TEST(long_contexts_do_not_depend_on_the_way)
+{
+    static const struct {
+        unsigned threads;
+        uint32_t step_tokens;
+        bool company;
+    } ways[] = {{1, 512, false}, {3, 7, false}, {2, 64, true}, {5, 200, true}};
+    static const enum kv_type types[] = {KV_F16, KV_Q8};
+    enum { PROMPT = 530, NEW = 40 };
+    for (size_t t = 0; t < ARRAY_LEN(types); t++) {
+        int32_t first[NEW];
+        struct seq_logprob logprobs[NEW];
+        for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+            struct run r;
+            struct engine_options o = run_options(model, k);
+            o.n_ctx = 1024;
+            o.max_batch = 4;
+            o.threads = ways[i].threads;
+            o.step_tokens = ways[i].step_tokens;
+            o.kv_type = types[t];
+            run_open(&r, &o);
+            struct seq_wish w = wish(PROMPT, NEW);
+            w.want_logprobs = true;
+            struct seq *others[2] = {NULL};
+            if (ways[i].company)
+                others[0] = start(&r, wish(300, 200));
+            struct seq *s = start(&r, w);
+            if (ways[i].company)
+                others[1] = start(&r, wish(40, 200));
+            run_wait(&r);
+            ck_assert_uint_eq(atomic_load(&s->published), NEW);
+            for (uint32_t j = 0; j < NEW; j++) {
+                if (i == 0) {
+                    first[j] = s->token[j];
+                    logprobs[j] = *seq_logprob_at(s, j);
+                }
+                ck_assert_int_eq(s->token[j], first[j]);
+                ck_assert(memcmp(&seq_logprob_at(s, j)->logprob, &logprobs[j].logprob,
+                                 sizeof(float)) == 0);
+            }
+            seq_free(s);
+            for (int j = 0; ways[i].company && j < 2; j++)
+                seq_free(others[j]);
+            run_close(&r);
+        }
+    }
+}
+END_TEST
+
 START_TEST(cancel_frees_pages)
 {
     struct run r;
@@ -308,6 +358,7 @@ int main(void)
     tcase_add_checked_fixture(c, load, unload);
     tcase_add_test(c, length_and_stop);
     tcase_add_test(c, prompt_logprobs_equal_one_by_one);
+    tcase_add_test(c, long_contexts_do_not_depend_on_the_way);
     tcase_add_test(c, cancel_frees_pages);
     tcase_add_test(c, queue_is_bounded);
     tcase_add_test(c, what_can_never_fit_is_refused);

@@ -4,10 +4,13 @@
 if HAVE_CHECK
 if FULL
 EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h
-check_PROGRAMS += check_base check_engine check_head check_pace check_same check_sampler check_sched \
-	check_segment
-TESTS += check_base check_engine check_head check_pace check_same check_sampler check_sched \
-	check_segment
+ENGINE_TESTS = check_attention check_base check_engine check_head check_pace check_same \
+	check_sampler check_sched check_segment
+check_PROGRAMS += $(ENGINE_TESTS)
+TESTS += $(ENGINE_TESTS)
+check_attention_SOURCES = tests/unit/check_attention.c
+check_attention_CFLAGS = $(TEST_CFLAGS)
+check_attention_LDADD = $(TEST_LIBS)
 check_head_SOURCES = tests/unit/check_head.c
 check_head_CFLAGS = $(TEST_CFLAGS)
 check_head_LDADD = $(TEST_LIBS)

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * attend.h - how every vector variant attends: the walk over a range, written once.
+ *
+ * Positions are taken in blocks that lie in one page.  A block of keys is made floats once and then
+ * scored against all queries of the tile; when all scores are there they become exponentials, and
+ * blocks of values are added up in the same way.  Rows of 16 floats and zeros behind them are all
+ * that an instruction set has to deal with.
+ *
+ * Adding those zeros may turn a score of -0 into +0, which the exponential does not see and the
+ * largest score, reported without its sign when it is zero, does not show.
+ */
+#ifndef TRIT_KERNELS_ATTEND_H
+#define TRIT_KERNELS_ATTEND_H
+
+#include "base/base.h"
+#include "kernels/inline.h"
+#include "kernels/kernels.h"
+
+enum {
+    ATTEND_AHEAD = 48, /* positions to fetch ahead; a multiple of ATTEND_BLOCK */
+};
+
+/* What an instruction set brings.  `width` is a multiple of 16, as is everything [width]. */
+struct attend_isa {
+    /* dst[round_up(n, 16)] = src[n] as floats, zeros behind them. */
+    void (*widen)(float *dst, const uint8_t *src, size_t n, enum kv_type type);
+
+    /* score[j][i] = dot16(q[j], k[i]) * factor[i] for i < count <= ATTEND_BLOCK; rows of score are
+     * ATTEND_STRIDE apart, and up to three more behind `count` may be written. */
+    void (*score)(float *score, const float *q, size_t n_queries, size_t width, const float *k,
+                  size_t count, const float *factor);
+
+    /* The largest of x[n]; a NaN is passed over and comes out of the exponentials. */
+    float (*max_of)(const float *x, size_t n);
+    float (*exp_shift)(float *y, const float *x, float shift, size_t n);
+
+    /* e[i] *= step[i] for i < n <= ATTEND_BLOCK. */
+    void (*weigh)(float *e, const float *step, size_t n);
+
+    /* mix[j][d] = fma over i < count of e[j][i] * v[i][d], for at most `most` queries; from +0, or
+     * going on from what is there. */
+    void (*mix)(float *mix, const float *e, size_t n_queries, size_t width, const float *v,
+                size_t count, bool go_on);
+    size_t most;
+
+    /* y[i] = fma(x[i], b, y[i] * a) and y[i] = x[i] / s. */
+    void (*blend)(float *y, float a, const float *x, float b, size_t n);
+    void (*divide)(float *y, const float *x, float s, size_t n);
+};
+
+/* K or V (at `offset` in its page) of `count` positions of one page, as floats [count][width]: in
+ * the page where it holds just that, else in `rows`. */
+INLINE const float *attend_rows(const struct attend_isa *isa, const struct kv_span *kv,
+                                size_t offset, size_t p, size_t count, size_t head_dim, float *rows)
+{
+    size_t width = attend_width(head_dim), row_bytes = head_dim * kv->type;
+    const uint8_t *src = kv_row(kv, offset, p, row_bytes);
+    if (width == head_dim) {
+        if (kv->type == KV_F32)
+            return (const float *)(const void *)src;
+        isa->widen(rows, src, count * width, kv->type);
+        return rows;
+    }
+    for (size_t i = 0; i < count; i++)
+        isa->widen(rows + i * width, src + i * row_bytes, head_dim, kv->type);
+    return rows;
+}
+
+/*
+ * Fetch `count` positions that will be wanted ATTEND_AHEAD positions later: keys, then values. Into
+ * the second cache: the few buffers of the nearest one would be full at once, and loads would wait.
+ */
+INLINE void attend_prefetch(const struct kv_span *kv, size_t at, size_t count, size_t longest,
+                            size_t head_dim)
+{
+    size_t row_bytes = head_dim * kv->type, offset = kv->k_offset;
+    at += ATTEND_AHEAD;
+    if (at >= longest) {
+        at -= longest;
+        offset = kv->v_offset;
+    }
+    if (at >= longest)
+        return;
+    const uint8_t *row = kv_row(kv, offset, at, row_bytes);
+    for (size_t i = 0; i < count * row_bytes; i += 64)
+        __builtin_prefetch(row + i, 0, 2);
+}
+
+/* The steps of the positions from p on, which lie in one page. */
+INLINE const float *attend_steps(const struct kv_span *kv, size_t offset, size_t p)
+{
+    return (const float *)(const void *)kv_row(kv, offset, p, sizeof(float));
+}
+
+/* Positions of a range that query j sees. */
+INLINE size_t attend_seen(const struct attend_tile *t, size_t n, size_t j)
+{
+    return MIN(n + j / t->n_q, (size_t)ATTEND_RANGE);
+}
+
+INLINE void attend_scores(const struct attend_isa *isa, float *score, const float *q,
+                          const struct attend_tile *t, const struct kv_span *kv, size_t longest,
+                          float *rows)
+{
+    size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim);
+    size_t block = MIN((size_t)ATTEND_BLOCK, kv->page_tokens);
+    float factor[ATTEND_BLOCK];
+    foreach (i, ATTEND_BLOCK)
+        factor[i] = t->scale;
+    for (size_t p = 0, count; p < longest; p += count) {
+        count = MIN(block, longest - p);
+        attend_prefetch(kv, p, count, longest, t->head_dim);
+        const float *k = attend_rows(isa, kv, kv->k_offset, p, count, t->head_dim, rows);
+        if (kv->type == KV_Q8) {
+            const float *step = attend_steps(kv, kv->k_steps, p);
+            for (size_t i = 0; i < count; i++)
+                factor[i] = t->scale * step[i];
+        }
+        isa->score(score + p, q, queries, width, k, count, factor);
+    }
+}
+
+/* One block of values for all queries, of which the first may not see all of it. */
+INLINE void attend_mix(const struct attend_isa *isa, float *mix, const float *e,
+                       const struct attend_tile *t, size_t n, size_t p, const float *v,
+                       size_t count)
+{
+    size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim);
+    bool whole = p + count <= n;
+    for (size_t j = 0, few; j < queries; j += few) {
+        few = MIN(queries - j, isa->most);
+        size_t first = whole ? p + count : attend_seen(t, n, j);
+        size_t last = whole ? p + count : attend_seen(t, n, j + few - 1);
+        if (first != last && first < p + count) {
+            few = 1;
+            last = first;
+        }
+        if (last > p)
+            isa->mix(mix + j * width, e + j * ATTEND_STRIDE, few, width, v, MIN(count, first - p),
+                     p > 0);
+    }
+}
+
+/* The `attend` of an instruction set. */
+INLINE void attend_walk(const struct attend_isa *isa, const struct attend_part *part,
+                        const struct attend_tile *t, const struct kv_span *kv, size_t n,
+                        float *scratch)
+{
+    size_t queries = t->n_rows * t->n_q, head_dim = t->head_dim, width = attend_width(head_dim);
+    size_t longest = MIN(n + t->n_rows - 1, (size_t)ATTEND_RANGE);
+    size_t block = MIN((size_t)ATTEND_BLOCK, kv->page_tokens);
+    float *score = scratch, *q = score + queries * ATTEND_STRIDE, *rows = q + queries * width;
+    for (size_t j = 0; j < queries; j++)
+        isa->widen(q + j * width,
+                   (const uint8_t *)(t->q + j / t->n_q * t->q_stride + j % t->n_q * head_dim),
+                   head_dim, KV_F32);
+
+    attend_scores(isa, score, q, t, kv, longest, rows);
+    for (size_t j = 0; j < queries; j++) {
+        float *e = score + j * ATTEND_STRIDE;
+        size_t seen = attend_seen(t, n, j);
+        float max = isa->max_of(e, seen);
+        part->max[j] = max + 0.0f; /* +0 for -0 */
+        part->sum[j] = isa->exp_shift(e, e, max, seen);
+    }
+    for (size_t p = 0, count; p < longest; p += count) {
+        count = MIN(block, longest - p);
+        attend_prefetch(kv, longest + p, count, longest, head_dim);
+        const float *v = attend_rows(isa, kv, kv->v_offset, p, count, head_dim, rows);
+        for (size_t j = 0; kv->type == KV_Q8 && j < queries; j++)
+            isa->weigh(score + j * ATTEND_STRIDE + p, attend_steps(kv, kv->v_steps, p), count);
+        attend_mix(isa, part->mix, score + p, t, n, p, v, count);
+    }
+}
+
+INLINE void attend_merge_with(const struct attend_isa *isa, const struct attend_part *to,
+                              const struct attend_part *from, size_t n, size_t head_dim)
+{
+    size_t width = attend_width(head_dim);
+    for (size_t j = 0; j < n; j++) {
+        float pair[2] = {to->max[j], from->max[j]};
+        float max = pair[1] > pair[0] ? pair[1] : pair[0];
+        isa->exp_shift(pair, pair, max, 2);
+        to->max[j] = max;
+        to->sum[j] = __builtin_fmaf(from->sum[j], pair[1], to->sum[j] * pair[0]);
+        isa->blend(to->mix + j * width, pair[0], from->mix + j * width, pair[1], width);
+    }
+}
+
+INLINE void attend_finish_with(const struct attend_isa *isa, float *out,
+                               const struct attend_part *part, size_t n, size_t head_dim)
+{
+    for (size_t j = 0; j < n; j++)
+        isa->divide(out + j * head_dim, part->mix + j * attend_width(head_dim), part->sum[j],
+                    head_dim);
+}
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * x86_avx2_attend.c - attention for AVX2: blocks of 2 queries by 2 positions, and of 2 queries by
+ * 32 values.  attend.h walks over the range.
+ */
+#include "config.h"
+#include "kernels/attend.h"
+#include "kernels/x86_avx2.h"
+
+enum {
+    QUERIES = 2,
+    POSITIONS = 2,
+    CHUNKS = 4, /* registers of a row that are mixed together */
+};
+
+/* Eight values of the cache, or the first n and zeros. */
+INLINE __m256 load_kv(const uint8_t *p, size_t n, const enum kv_type type)
+{
+    if (type == KV_F32)
+        return avx2_load((const float *)(const void *)p, n);
+    if (type == KV_F16)
+        return avx2_load_f16((const uint16_t *)(const void *)p, n);
+    uint64_t bytes = 0;
+    __builtin_memcpy(&bytes, p, MIN(n, sizeof bytes));
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)bytes)));
+}
+
+INLINE void widen_typed(float *dst, const uint8_t *src, size_t n, const enum kv_type type)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(dst + i, load_kv(src + i * type, 8, type));
+    for (; i < round_up(n, 16); i += 8)
+        _mm256_storeu_ps(dst + i,
+                         i < n ? load_kv(src + i * type, n - i, type) : _mm256_setzero_ps());
+}
+
+static void widen(float *dst, const uint8_t *src, size_t n, enum kv_type type)
+{
+    if (type == KV_F32)
+        widen_typed(dst, src, n, KV_F32);
+    else if (type == KV_F16)
+        widen_typed(dst, src, n, KV_F16);
+    else
+        widen_typed(dst, src, n, KV_Q8);
+}
+
+/* Scores of `queries` queries at two positions, whose keys k0 and k1 point at. */
+INLINE void score_block(float *score, const float *q, size_t width, const float *k0,
+                        const float *k1, const float *factor, const unsigned queries)
+{
+    struct avx2_lanes16 sum[QUERIES * POSITIONS];
+    foreach (i, QUERIES * POSITIONS)
+        sum[i] = avx2_zero();
+    for (size_t d = 0; d < width; d += 16) {
+        __m256 a0 = _mm256_loadu_ps(k0 + d), a1 = _mm256_loadu_ps(k0 + d + 8);
+        __m256 b0 = _mm256_loadu_ps(k1 + d), b1 = _mm256_loadu_ps(k1 + d + 8);
+        foreach (j, queries) {
+            const float *x = q + j * width + d;
+            __m256 x0 = _mm256_loadu_ps(x), x1 = _mm256_loadu_ps(x + 8);
+            sum[2 * j] = avx2_fma(x0, x1, a0, a1, sum[2 * j]);
+            sum[2 * j + 1] = avx2_fma(x0, x1, b0, b1, sum[2 * j + 1]);
+        }
+    }
+    __m128 f = _mm_setr_ps(factor[0], factor[1], factor[0], factor[1]);
+    __m128 s = _mm_mul_ps(avx2_sum4(sum), f);
+    _mm_storel_pi((__m64 *)(void *)score, s);
+    if (queries > 1)
+        _mm_storeh_pi((__m64 *)(void *)(score + ATTEND_STRIDE), s);
+}
+
+static void score(float *score, const float *q, size_t n_queries, size_t width, const float *k,
+                  size_t count, const float *factor)
+{
+    for (size_t j = 0; j < n_queries; j += QUERIES)
+        for (size_t i = 0; i < count; i += POSITIONS) {
+            const float *k0 = k + i * width, *k1 = k + MIN(i + 1, count - 1) * width;
+            float *to = score + j * ATTEND_STRIDE + i;
+            if (n_queries - j >= QUERIES)
+                score_block(to, q + j * width, width, k0, k1, factor + i, QUERIES);
+            else
+                score_block(to, q + j * width, width, k0, k1, factor + i, 1);
+        }
+}
+
+static float max_of(const float *x, size_t n)
+{
+    __m256 max = _mm256_set1_ps(-__builtin_inff());
+    for (size_t i = 0; i < n; i += 8)
+        max = _mm256_max_ps(avx2_load_filled(x + i, n - i, max), max);
+    return avx2_max8(max);
+}
+
+static void weigh(float *e, const float *step, size_t n)
+{
+    for (size_t i = 0; i < n; i += 8)
+        avx2_store(e + i, n - i,
+                   _mm256_mul_ps(avx2_load(e + i, n - i), avx2_load(step + i, n - i)));
+}
+
+/* `chunks` registers of the rows of `queries` queries. */
+INLINE void mix_block(float *mix, const float *e, size_t width, const float *v, size_t count,
+                      bool go_on, const unsigned queries, const unsigned chunks)
+{
+    __m256 sum[QUERIES][CHUNKS];
+    foreach (j, queries)
+        foreach (c, chunks)
+            sum[j][c] = go_on ? _mm256_loadu_ps(mix + j * width + 8 * c) : _mm256_setzero_ps();
+    for (size_t i = 0; i < count; i++, v += width) {
+        __m256 w[QUERIES];
+        foreach (j, queries)
+            w[j] = _mm256_set1_ps(e[j * ATTEND_STRIDE + i]);
+        foreach (c, chunks) {
+            __m256 x = _mm256_loadu_ps(v + 8 * c);
+            foreach (j, queries)
+                sum[j][c] = _mm256_fmadd_ps(w[j], x, sum[j][c]);
+        }
+    }
+    foreach (j, queries)
+        foreach (c, chunks)
+            _mm256_storeu_ps(mix + j * width + 8 * c, sum[j][c]);
+}
+
+INLINE void mix_queries(float *mix, const float *e, size_t width, const float *v, size_t count,
+                        bool go_on, const unsigned queries)
+{
+    size_t d = 0;
+    for (; d + 32 <= width; d += 32)
+        mix_block(mix + d, e, width, v + d, count, go_on, queries, 4);
+    if (d < width)
+        mix_block(mix + d, e, width, v + d, count, go_on, queries, 2);
+}
+
+static void mix(float *mix, const float *e, size_t n_queries, size_t width, const float *v,
+                size_t count, bool go_on)
+{
+    if (n_queries == QUERIES)
+        mix_queries(mix, e, width, v, count, go_on, QUERIES);
+    else
+        mix_queries(mix, e, width, v, count, go_on, 1);
+}
+
+static void blend(float *y, float a, const float *x, float b, size_t n)
+{
+    __m256 va = _mm256_set1_ps(a), vb = _mm256_set1_ps(b);
+    for (size_t i = 0; i < n; i += 8)
+        _mm256_storeu_ps(y + i, _mm256_fmadd_ps(_mm256_loadu_ps(x + i), vb,
+                                                _mm256_mul_ps(_mm256_loadu_ps(y + i), va)));
+}
+
+static void divide(float *y, const float *x, float s, size_t n)
+{
+    __m256 all = _mm256_set1_ps(s);
+    for (size_t i = 0; i < n; i += 8)
+        avx2_store(y + i, n - i, _mm256_div_ps(_mm256_loadu_ps(x + i), all));
+}
+
+static const struct attend_isa isa = {
+    .widen = widen,
+    .score = score,
+    .max_of = max_of,
+    .exp_shift = avx2_exp_shift,
+    .weigh = weigh,
+    .mix = mix,
+    .most = QUERIES,
+    .blend = blend,
+    .divide = divide,
+};
+
+void avx2_attend(const struct attend_part *part, const struct attend_tile *t,
+                 const struct kv_span *kv, size_t n, float *scratch)
+{
+    attend_walk(&isa, part, t, kv, n, scratch);
+}
+
+void avx2_attend_merge(const struct attend_part *to, const struct attend_part *from, size_t n,
+                       size_t head_dim)
+{
+    attend_merge_with(&isa, to, from, n, head_dim);
+}
+
+void avx2_attend_finish(float *out, const struct attend_part *part, size_t n, size_t head_dim)
+{
+    attend_finish_with(&isa, out, part, n, head_dim);
+}

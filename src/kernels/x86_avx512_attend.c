@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * x86_avx512_attend.c - attention for AVX-512: blocks of 4 queries by 4 positions, and of 4 queries
+ * by 64 values.  attend.h walks over the range.
+ */
+#include "config.h"
+#include "kernels/attend.h"
+#include "kernels/x86_avx512.h"
+
+enum {
+    QUERIES = 4,
+    POSITIONS = 4,
+    CHUNKS = 4, /* registers of a row that are mixed together */
+};
+
+/* Sixteen values of the cache, or fewer and zeros. */
+INLINE __m512 load_kv(const uint8_t *p, __mmask16 lanes, const enum kv_type type)
+{
+    if (type == KV_F32)
+        return _mm512_maskz_loadu_ps(lanes, p);
+    if (type == KV_F16)
+        return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, p));
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lanes, p)));
+}
+
+INLINE void widen_typed(float *dst, const uint8_t *src, size_t n, const enum kv_type type)
+{
+    for (size_t i = 0; i < n; i += 16)
+        _mm512_storeu_ps(dst + i, load_kv(src + i * type, avx512_lanes(n - i), type));
+}
+
+static void widen(float *dst, const uint8_t *src, size_t n, enum kv_type type)
+{
+    if (type == KV_F32)
+        widen_typed(dst, src, n, KV_F32);
+    else if (type == KV_F16)
+        widen_typed(dst, src, n, KV_F16);
+    else
+        widen_typed(dst, src, n, KV_Q8);
+}
+
+/* The trees of four sums down to four lanes each, a quarter of the register for each sum. */
+INLINE __m512 quarters(const __m512 v[4])
+{
+    __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(v[0], v[1], 0x44),
+                              _mm512_shuffle_f32x4(v[0], v[1], 0xee));
+    __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(v[2], v[3], 0x44),
+                              _mm512_shuffle_f32x4(v[2], v[3], 0xee));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+}
+
+/* The rest of the tree: quarter q of the result holds quarter q's sums of the four registers. */
+INLINE __m512 sums_of_quarters(const __m512 v[4])
+{
+    __m512 ab =
+        _mm512_add_ps(_mm512_shuffle_ps(v[0], v[1], 0x44), _mm512_shuffle_ps(v[0], v[1], 0xee));
+    __m512 cd =
+        _mm512_add_ps(_mm512_shuffle_ps(v[2], v[3], 0x44), _mm512_shuffle_ps(v[2], v[3], 0xee));
+    return _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x88), _mm512_shuffle_ps(ab, cd, 0xdd));
+}
+
+/* Scores of `queries` queries at four positions, whose keys k points at. */
+INLINE void score_block(float *score, const float *q, size_t width, const float *const k[POSITIONS],
+                        __m128 factor, const unsigned queries)
+{
+    __m512 sum[POSITIONS][QUERIES], four[POSITIONS];
+    foreach (i, POSITIONS * QUERIES)
+        sum[i / QUERIES][i % QUERIES] = _mm512_setzero_ps();
+    for (size_t d = 0; d < width; d += 16) {
+        __m512 v[POSITIONS];
+        foreach (i, POSITIONS)
+            v[i] = _mm512_loadu_ps(k[i] + d);
+        foreach (j, queries) {
+            __m512 x = _mm512_loadu_ps(q + j * width + d);
+            foreach (i, POSITIONS)
+                sum[i][j] = _mm512_fmadd_ps(x, v[i], sum[i][j]);
+        }
+    }
+    foreach (i, POSITIONS)
+        four[i] = quarters(sum[i]);
+    __m512 all = _mm512_mul_ps(sums_of_quarters(four), _mm512_broadcast_f32x4(factor));
+    _mm_storeu_ps(score, _mm512_castps512_ps128(all));
+    if (queries > 1)
+        _mm_storeu_ps(score + ATTEND_STRIDE, _mm512_extractf32x4_ps(all, 1));
+    if (queries > 2) {
+        _mm_storeu_ps(score + 2 * ATTEND_STRIDE, _mm512_extractf32x4_ps(all, 2));
+        _mm_storeu_ps(score + 3 * ATTEND_STRIDE, _mm512_extractf32x4_ps(all, 3));
+    }
+}
+
+static void score(float *score, const float *q, size_t n_queries, size_t width, const float *k,
+                  size_t count, const float *factor)
+{
+    for (size_t j = 0; j < n_queries;) {
+        size_t left = n_queries - j;
+        for (size_t i = 0; i < count; i += POSITIONS) {
+            const float *row[POSITIONS];
+            foreach (p, POSITIONS)
+                row[p] = k + MIN(i + p, count - 1) * width;
+            __m128 f = _mm_loadu_ps(factor + i);
+            float *to = score + j * ATTEND_STRIDE + i;
+            if (left >= 4)
+                score_block(to, q + j * width, width, row, f, 4);
+            else if (left >= 2)
+                score_block(to, q + j * width, width, row, f, 2);
+            else
+                score_block(to, q + j * width, width, row, f, 1);
+        }
+        j += left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    }
+}
+
+static float max_of(const float *x, size_t n)
+{
+    __m512 max = _mm512_set1_ps(-__builtin_inff());
+    for (size_t i = 0; i < n; i += 16)
+        max = _mm512_max_ps(_mm512_mask_loadu_ps(max, avx512_lanes(n - i), x + i), max);
+    return _mm512_reduce_max_ps(max);
+}
+
+static void weigh(float *e, const float *step, size_t n)
+{
+    __mmask16 lanes = avx512_lanes(n);
+    _mm512_mask_storeu_ps(
+        e, lanes,
+        _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, e), _mm512_maskz_loadu_ps(lanes, step)));
+}
+
+/* `chunks` registers of the rows of `queries` queries. */
+INLINE void mix_block(float *mix, const float *e, size_t width, const float *v, size_t count,
+                      bool go_on, const unsigned queries, const unsigned chunks)
+{
+    __m512 sum[QUERIES][CHUNKS];
+    foreach (j, queries)
+        foreach (c, chunks)
+            sum[j][c] = go_on ? _mm512_loadu_ps(mix + j * width + 16 * c) : _mm512_setzero_ps();
+    for (size_t i = 0; i < count; i++, v += width) {
+        __m512 x[CHUNKS];
+        foreach (c, chunks)
+            x[c] = _mm512_loadu_ps(v + 16 * c);
+        foreach (j, queries) {
+            __m512 w = _mm512_set1_ps(e[j * ATTEND_STRIDE + i]);
+            foreach (c, chunks)
+                sum[j][c] = _mm512_fmadd_ps(w, x[c], sum[j][c]);
+        }
+    }
+    foreach (j, queries)
+        foreach (c, chunks)
+            _mm512_storeu_ps(mix + j * width + 16 * c, sum[j][c]);
+}
+
+INLINE void mix_queries(float *mix, const float *e, size_t width, const float *v, size_t count,
+                        bool go_on, const unsigned queries)
+{
+    size_t d = 0;
+    for (; d + 64 <= width; d += 64)
+        mix_block(mix + d, e, width, v + d, count, go_on, queries, 4);
+    if (width - d >= 32) {
+        mix_block(mix + d, e, width, v + d, count, go_on, queries, 2);
+        d += 32;
+    }
+    if (d < width)
+        mix_block(mix + d, e, width, v + d, count, go_on, queries, 1);
+}
+
+static void mix(float *mix, const float *e, size_t n_queries, size_t width, const float *v,
+                size_t count, bool go_on)
+{
+    if (n_queries == QUERIES) {
+        mix_queries(mix, e, width, v, count, go_on, QUERIES);
+        return;
+    }
+    if (n_queries >= 2) {
+        mix_queries(mix, e, width, v, count, go_on, 2);
+        mix += 2 * width;
+        e += 2 * ATTEND_STRIDE;
+    }
+    if (n_queries % 2)
+        mix_queries(mix, e, width, v, count, go_on, 1);
+}
+
+static void blend(float *y, float a, const float *x, float b, size_t n)
+{
+    __m512 va = _mm512_set1_ps(a), vb = _mm512_set1_ps(b);
+    for (size_t i = 0; i < n; i += 16)
+        _mm512_storeu_ps(y + i, _mm512_fmadd_ps(_mm512_loadu_ps(x + i), vb,
+                                                _mm512_mul_ps(_mm512_loadu_ps(y + i), va)));
+}
+
+static void divide(float *y, const float *x, float s, size_t n)
+{
+    __m512 all = _mm512_set1_ps(s);
+    for (size_t i = 0; i < n; i += 16)
+        _mm512_mask_storeu_ps(y + i, avx512_lanes(n - i),
+                              _mm512_div_ps(_mm512_loadu_ps(x + i), all));
+}
+
+static const struct attend_isa isa = {
+    .widen = widen,
+    .score = score,
+    .max_of = max_of,
+    .exp_shift = avx512_exp_shift,
+    .weigh = weigh,
+    .mix = mix,
+    .most = QUERIES,
+    .blend = blend,
+    .divide = divide,
+};
+
+void avx512_attend(const struct attend_part *part, const struct attend_tile *t,
+                   const struct kv_span *kv, size_t n, float *scratch)
+{
+    attend_walk(&isa, part, t, kv, n, scratch);
+}
+
+void avx512_attend_merge(const struct attend_part *to, const struct attend_part *from, size_t n,
+                         size_t head_dim)
+{
+    attend_merge_with(&isa, to, from, n, head_dim);
+}
+
+void avx512_attend_finish(float *out, const struct attend_part *part, size_t n, size_t head_dim)
+{
+    attend_finish_with(&isa, out, part, n, head_dim);
+}
