@@ -16,7 +16,8 @@ dist_noinst_SCRIPTS = tools/trit-perplexity
 # Speed, measured.
 if FULL
 bin_PROGRAMS += trit-bench
-trit_bench_SOURCES = tools/trit-bench.c tools/bench.h tools/bench-kernels.c tools/bench-model.c
+trit_bench_SOURCES = tools/trit-bench.c tools/bench.h tools/bench-kernels.c tools/bench-model.c \
+	tools/bench-peak.c
 trit_bench_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 trit_bench_LDADD = libengine.a libkernels.a $(KERNEL_VARIANTS) libmodel.a libformats.a libbase.a \
 	$(PCRE2_LIBS) $(NETTLE_LIBS) $(XXHASH_LIBS) -lm -lpthread
