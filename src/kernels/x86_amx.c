@@ -53,9 +53,15 @@ struct product {
     unsigned in_group; /* operands of the group under way that are done */
     size_t group;      /* under way, of this block of tokens */
     size_t at_block;
-    unsigned turn;     /* of `ended`, for the group under way */
-    unsigned due_part; /* of as many as operands, the next one to settle of the group that ended: */
-    size_t due_group, due_block;
+    unsigned turn;    /* of `ended`, for the group under way */
+    size_t part_rows; /* of a sum tile, that are settled beside an operand */
+    struct {
+        const int32_t *sums;
+        float *y;
+        const float *step; /* of the first token */
+        size_t group;
+        unsigned part; /* the next one; all are done when it is group_operands */
+    } due;             /* the group that ended last, on its way to y */
 };
 
 /* Digits of a field to base three, less one: see x86_avx512_t5.h. */
@@ -99,53 +105,76 @@ INLINE size_t sums_at(unsigned i, size_t t)
 
 /* ------------------------------------------------------------------ several scales a row */
 
-/* Of the group that has ended, tokens [t, end) of weight tile i become a term of y, as kernels.h
- * defines it. */
-INLINE void settle(struct product *p, unsigned i, size_t t, size_t end)
+INLINE void settle_row(const int32_t *sums, float *y, __m512 scales, float step)
 {
-    const size_t n_groups = p->w->n_groups, group = p->due_group;
-    const float *step = p->a->step + (block_start(p, p->due_block) + t) * n_groups + group;
-    const int32_t *sums = p->ended[p->turn ^ 1];
-    const __m512 scales = avx512_group_scales(p->w, MIN(p->tile + i, p->tile_end - 1), group);
-    const __mmask16 so_far = group ? 0xffff : 0;
-    for (; t < end; t++, step += n_groups) {
-        float *y = p->y[p->due_block] + sums_at(i, t);
-        __m512 value = _mm512_cvtepi32_ps(_mm512_load_si512(sums + sums_at(i, t)));
-        __m512 factor = _mm512_mul_ps(scales, _mm512_set1_ps(*step));
-        _mm512_store_ps(y, _mm512_fmadd_ps(value, factor, _mm512_maskz_load_ps(so_far, y)));
-    }
+    __m512 value = _mm512_cvtepi32_ps(_mm512_load_si512(sums));
+    __m512 factor = _mm512_mul_ps(scales, _mm512_set1_ps(step));
+    _mm512_store_ps(y, _mm512_fmadd_ps(value, factor, _mm512_load_ps(y)));
 }
 
-/* The part of that which is done beside an operand of the group under way. */
-INLINE void settle_part(struct product *p, unsigned i)
+/*
+ * Of the group that has ended: part `part` of the rows of sum tile k become terms of y, as
+ * kernels.h defines them.  The loop stands between the multiplications of another group and must be
+ * short: whatever can be known before is in locals, because the compiler must think that y is
+ * anything.
+ */
+INLINE void settle(const struct product *p, unsigned k, unsigned weight_tile, unsigned part)
 {
-    if (p->due_part < p->group_operands)
-        settle(p, i, p->due_part * p->block / p->group_operands,
-               (p->due_part + 1) * p->block / p->group_operands);
+    const size_t n_groups = p->w->n_groups, half = k == weight_tile ? 0 : SIDE;
+    const size_t rows = MIN(p->block - half, (size_t)SIDE), first = part * p->part_rows;
+    const size_t end = MIN(first + p->part_rows, rows);
+    const float *step = p->due.step + (half + first) * n_groups;
+    const int32_t *sums = p->due.sums + k * TILE_INTS + first * SIDE;
+    float *y = p->due.y + k * TILE_INTS + first * SIDE;
+    size_t tile = MIN(p->tile + weight_tile, p->tile_end - 1);
+    const __m512 scales = avx512_group_scales(p->w, tile, p->due.group);
+    if (__builtin_expect(first + 8 == end, 1)) { /* groups of 128 and whole tiles of tokens */
+        foreach (r, 8)
+            settle_row(sums + r * SIDE, y + r * SIDE, scales, step[r * n_groups]);
+        return;
+    }
+    for (size_t r = first; r < end; r++, sums += SIDE, y += SIDE, step += n_groups)
+        settle_row(sums, y, scales, *step);
+}
+
+/* The part of that which is done beside weight tile i of an operand of the group under way. */
+INLINE void settle_part(const struct product *p, unsigned i, const bool wide)
+{
+    if (p->due.part == p->group_operands)
+        return;
+    settle(p, i, i, p->due.part);
+    if (wide)
+        settle(p, WIDE_TILES + i, i, p->due.part);
 }
 
 /* What is left of it. */
-static void settle_rest(struct product *p)
+static void settle_rest(struct product *p, const bool wide)
 {
-    if (p->due_part < p->group_operands)
+    for (; p->due.part < p->group_operands; p->due.part++)
         for (unsigned i = 0; i < p->tiles; i++)
-            settle(p, i, p->due_part * p->block / p->group_operands, p->block);
-    p->due_part = p->group_operands;
+            settle_part(p, i, wide);
 }
 
-/* An operand of a group is through; after the last one its sums leave the tiles. */
-INLINE void end_operand(struct product *p)
+/* Whether the operand at hand is the last one of its group. */
+INLINE bool group_ends(const struct product *p)
 {
-    p->due_part += p->due_part < p->group_operands;
+    return p->in_group + 1 == p->group_operands;
+}
+
+/* An operand of a group is through.  After the last one, whose sums have left the tiles, they are
+ * what comes to be settled. */
+INLINE void end_operand(struct product *p, const bool wide)
+{
+    p->due.part += p->due.part < p->group_operands;
     if (++p->in_group < p->group_operands)
         return;
-    settle_rest(p);
-    store_sums(p->ended[p->turn]);
-    zero_sums();
+    settle_rest(p, wide);
+    p->due.sums = p->ended[p->turn];
+    p->due.y = p->y[p->at_block];
+    p->due.step = p->a->step + block_start(p, p->at_block) * p->w->n_groups + p->group;
+    p->due.group = p->group++;
+    p->due.part = 0;
     p->turn ^= 1;
-    p->due_part = 0;
-    p->due_group = p->group++;
-    p->due_block = p->at_block;
     p->in_group = 0;
 }
 
@@ -225,13 +254,21 @@ static void unpack_rest(const struct product *p, const struct unit *next, unsign
 
 /* What is done between the products of weight tile i and those of the one that follows. */
 INLINE void between(struct product *p, const struct unit *next, unsigned i, unsigned part,
-                    const bool grouped)
+                    const bool wide, const bool grouped)
 {
     if (next)
         unpack_part(next, i, part);
     if (grouped)
-        settle_part(p, i);
+        settle_part(p, i, wide);
 }
+
+/* The sums of tile k leave it when their group ends; a macro, because tiles are numbered in the
+ * program.  It stands as far behind the tile's last product as it can: a store waits for that. */
+#define TAKE_SUMS(p, k)                                                                            \
+    do {                                                                                           \
+        _tile_stored(k, (p)->ended[(p)->turn] + (k)*TILE_INTS, 64);                                \
+        _tile_zero(k);                                                                             \
+    } while (0)
 
 /*
  * An operand of each weight tile, `apart` bytes from one to the next, by the activations at q.
@@ -242,33 +279,50 @@ INLINE void multiply(struct product *p, const int8_t *q, const int8_t *trits, si
                      const struct unit *next, unsigned part, const bool wide, const bool grouped)
 {
     const size_t stride = p->a->q_stride;
+    const bool ends = grouped && group_ends(p);
     _tile_loadd(4, q, stride);
     if (wide) {
         _tile_loadd(5, q + SIDE * stride, stride);
         _tile_loadd(6, trits, 64);
         _tile_dpbssd(0, 4, 6);
         _tile_dpbssd(2, 5, 6);
-        between(p, next, 0, part, grouped);
+        between(p, next, 0, part, wide, grouped);
         _tile_loadd(7, trits + apart, 64);
         _tile_dpbssd(1, 4, 7);
         _tile_dpbssd(3, 5, 7);
-        between(p, next, 1, part, grouped);
+        if (ends) {
+            TAKE_SUMS(p, 0);
+            TAKE_SUMS(p, 2);
+        }
+        between(p, next, 1, part, wide, grouped);
+        if (ends) {
+            TAKE_SUMS(p, 1);
+            TAKE_SUMS(p, 3);
+        }
     } else {
         _tile_loadd(6, trits, 64);
         _tile_dpbssd(0, 4, 6);
-        between(p, next, 0, part, grouped);
+        between(p, next, 0, part, wide, grouped);
         _tile_loadd(7, trits + apart, 64);
         _tile_dpbssd(1, 4, 7);
-        between(p, next, 1, part, grouped);
+        if (ends)
+            TAKE_SUMS(p, 0);
+        between(p, next, 1, part, wide, grouped);
         _tile_loadd(6, trits + 2 * apart, 64);
         _tile_dpbssd(2, 4, 6);
-        between(p, next, 2, part, grouped);
+        if (ends)
+            TAKE_SUMS(p, 1);
+        between(p, next, 2, part, wide, grouped);
         _tile_loadd(7, trits + 3 * apart, 64);
         _tile_dpbssd(3, 4, 7);
-        between(p, next, 3, part, grouped);
+        if (ends)
+            TAKE_SUMS(p, 2);
+        between(p, next, 3, part, wide, grouped);
+        if (ends)
+            TAKE_SUMS(p, 3);
     }
     if (grouped)
-        end_operand(p);
+        end_operand(p, wide);
 }
 
 /* Sums to outputs, as kernels.h defines them. */
@@ -306,6 +360,8 @@ INLINE void stream(struct product *p, float *out, size_t out_stride, size_t tile
     for (p->tile = tile0; p->tile < p->tile_end; p->tile += p->tiles) {
         const int8_t *q = p->a->q + p->first * p->a->q_stride;
         p->group = p->at_block = 0;
+        if (grouped)
+            memset(p->y[0], 0, sizeof p->y[0]);
         zero_sums();
         for (size_t left = blocks, wanted = operands; left; wanted -= MIN(wanted, UNIT_OPERANDS)) {
             left -= now->blocks;
@@ -324,7 +380,7 @@ INLINE void stream(struct product *p, float *out, size_t out_stride, size_t tile
             other = done->to;
         }
         if (grouped)
-            settle_rest(p);
+            settle_rest(p, wide);
         else
             store_sums(p->sums[0]);
         deliver(p, out, out_stride);
@@ -359,6 +415,8 @@ static void unpack(struct product *p, size_t at, size_t n)
 INLINE void panel(struct product *p, const bool grouped)
 {
     const size_t blocks = p->w->tile_bytes / T5_BYTES, operands = operands_of(p->w);
+    if (grouped)
+        memset(p->y, 0, p->n_blocks * sizeof p->y[0]);
     for (size_t v = 0; v < operands * SIDE; v += STRETCH) {
         unpack(p, v / T5_VECTORS, MIN(STRETCH / T5_VECTORS, blocks - v / T5_VECTORS));
         size_t n = MIN(STRETCH / SIDE, operands - v / SIDE);
@@ -380,7 +438,7 @@ INLINE void panel(struct product *p, const bool grouped)
         }
     }
     if (grouped)
-        settle_rest(p);
+        settle_rest(p, true);
 }
 
 /* Not inlined: a hardened build touches every page of a frame, and the calls that go elsewhere
@@ -398,7 +456,8 @@ static __attribute__((noinline)) void on_tiles(float *out, size_t out_stride,
     p.tiles = p.block <= SIDE ? NARROW_TILES : WIDE_TILES;
     p.group_operands = w->group / DEPTH;
     p.in_group = p.turn = 0;
-    p.due_part = p.group_operands;
+    p.due.part = p.group_operands;
+    p.part_rows = (MIN(p.block, SIDE) + p.group_operands - 1) / MAX(p.group_operands, 1u);
     uint8_t upper = (uint8_t)MIN(p.block, SIDE), lower = (uint8_t)(p.block - upper);
     if (p.tiles == NARROW_TILES)
         configure((const uint8_t[]){upper, upper, upper, upper, upper, 0, SIDE, SIDE});
