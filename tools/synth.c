@@ -261,7 +261,7 @@ static int tensors(struct synth *s, bool write)
     int rc = tensor(s, write, TABLE, "token_embd.weight", p->vocab, p->dim);
     if (rc == 0)
         rc = tensor(s, write, NORM, "output_norm.weight", 1, p->dim);
-    if (rc == 0 && !p->tied)
+    if (rc == 0 && (!p->tied || strcmp(p->arch, "llama") == 0))
         rc = tensor(s, write, TABLE, "output.weight", p->vocab, p->dim);
     for (uint32_t i = 0; i < p->layers && rc == 0; i++)
         rc = layer(s, write, i);
@@ -337,10 +337,6 @@ static int check_type(struct synth *s, bool asked)
     uint32_t odd = s->shape.dim % q->block_values   ? s->shape.dim
                    : s->shape.ffn % q->block_values ? s->shape.ffn
                                                     : 0;
-    if (s->shape.grouped && s->type != QUANT_TQ1_0 && s->type != QUANT_TQ2_0)
-        return tool_usage(&tool_synth, "%s has one scale a tensor, shape %s has one a group; "
-                          "use --type tq1_0 or tq2_0",
-                          q->name, s->shape.name);
     if (!odd)
         return TOOL_OK;
     if (asked)
@@ -472,7 +468,8 @@ const struct tool_command tool_synth = {
     "                      Llama3-8B-1.58.  bonsai-tiny, bonsai-1.7b or bonsai-8b: a qwen3 graph\n"
     "                      whose blocks of 256 weights have scales of their own, the last two with\n"
     "                      the shapes of Ternary Bonsai.  (Its own files have a scale for 128\n"
-    "                      weights, in Q2_0, and a ternary head; these have an ordinary one.)\n"
+    "                      weights, in Q2_0, and a ternary head; these have an ordinary one.  With\n"
+    "                      --type i2_s or f16 a tensor has one scale, to compare speeds.)\n"
     "  -t, --type TYPE     of the linear layers: tq1_0, tq2_0, i2_s or f16 (default tq2_0, or "
     "i2_s\n"
     "                      where the shape's rows are not a multiple of 256)\n"
@@ -484,7 +481,7 @@ const struct tool_command tool_synth = {
     "  -o, --output FILE   where it goes; written beside it first and renamed when whole\n"
     "  -h, --help          this text\n"
     "\n"
-    "Files of the same shape and seed hold the same weights in every --type.\n"
+    "Files of the same shape and seed hold the same weights in every --type, but for those scales.\n"
     "\n"
     "Examples:\n"
     "  trit-model synth --shape tiny -o tiny.gguf\n"

@@ -21,8 +21,9 @@
 #include "kernels/x86_avx512_t5.h"
 
 enum {
-    LEAST_TOKENS = 7, /* for which tiles pay */
-    VECTORS = 384,    /* unpacked at a time, 24 KiB, for all weight tiles together */
+    LEAST_TOKENS = 7,  /* for which tiles pay */
+    LEAST_GROUPED = 9, /* with several scales a row */
+    VECTORS = 384,     /* unpacked at a time, 24 KiB, for all weight tiles together */
     BLOCK_TOKENS = 32,
     BLOCKS = 8, /* of tokens, that pass over a stretch */
     WIDE_TILES = 2,
@@ -496,7 +497,7 @@ static __attribute__((noinline)) void on_tiles(float *out, size_t out_stride,
 static void ternary(float *out, size_t out_stride, const struct linear *w, size_t tile0,
                     size_t tile1, const struct acts *a, size_t n_tokens)
 {
-    if (n_tokens < LEAST_TOKENS)
+    if (n_tokens < (w->n_groups == 1 ? LEAST_TOKENS : LEAST_GROUPED))
         avx512vbmi_ternary(out, out_stride, w, tile0, tile1, a, n_tokens);
     else
         on_tiles(out, out_stride, w, tile0, tile1, a, n_tokens);
