@@ -275,10 +275,14 @@ static int metadata(struct synth *s)
         const char *key;
         uint32_t value;
     } sizes[] = {
-        {"vocab_size", p->vocab},           {"context_length", p->context},
-        {"embedding_length", p->dim},       {"block_count", p->layers},
-        {"feed_forward_length", p->ffn},    {"rope.dimension_count", p->dim / p->heads},
-        {"attention.head_count", p->heads}, {"attention.head_count_kv", p->kv_heads},
+        {"vocab_size", p->vocab},
+        {"context_length", p->context},
+        {"embedding_length", p->dim},
+        {"block_count", p->layers},
+        {"feed_forward_length", p->ffn},
+        {"rope.dimension_count", p->dim / p->heads},
+        {"attention.head_count", p->heads},
+        {"attention.head_count_kv", p->kv_heads},
         {"attention.key_length", p->dim / p->heads},
     };
     char text[96];
@@ -466,9 +470,11 @@ const struct tool_command tool_synth = {
     "  -s, --shape SHAPE   tiny (1 MB), small (8 MB), 700m, 2b, 3b or 8b; the large ones have the\n"
     "                      shapes of bitnet_b1_58-large, BitNet b1.58 2B-4T, bitnet_b1_58-3B and\n"
     "                      Llama3-8B-1.58.  bonsai-tiny, bonsai-1.7b or bonsai-8b: a qwen3 graph\n"
-    "                      whose blocks of 256 weights have scales of their own, the last two with\n"
+    "                      whose blocks of 256 weights have scales of their own, the last two "
+    "with\n"
     "                      the shapes of Ternary Bonsai.  (Its own files have a scale for 128\n"
-    "                      weights, in Q2_0, and a ternary head; these have an ordinary one.  With\n"
+    "                      weights, in Q2_0, and a ternary head; these have an ordinary one.  "
+    "With\n"
     "                      --type i2_s or f16 a tensor has one scale, to compare speeds.)\n"
     "  -t, --type TYPE     of the linear layers: tq1_0, tq2_0, i2_s or f16 (default tq2_0, or "
     "i2_s\n"
@@ -481,7 +487,8 @@ const struct tool_command tool_synth = {
     "  -o, --output FILE   where it goes; written beside it first and renamed when whole\n"
     "  -h, --help          this text\n"
     "\n"
-    "Files of the same shape and seed hold the same weights in every --type, but for those scales.\n"
+    "Files of the same shape and seed hold the same weights in every --type, but for those "
+    "scales.\n"
     "\n"
     "Examples:\n"
     "  trit-model synth --shape tiny -o tiny.gguf\n"

@@ -129,7 +129,8 @@ INLINE __m256 scales8(const struct linear *w, size_t first, const bool grouped)
 {
     if (!grouped)
         return _mm256_loadu_ps(w->scales + first);
-    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(w->group_scales + first)));
+    return _mm256_cvtph_ps(
+        _mm_loadu_si128((const __m128i *)(const void *)(w->group_scales + first)));
 }
 
 /* One tile, tokens [token, token + tokens). */

@@ -171,10 +171,9 @@ INLINE __m512 avx512_group_scales(const struct linear *w, size_t tile, size_t gr
 }
 
 /* Vector i of a block of each tile by the four activations of each token that belong to it. */
-INLINE void avx512_multiply(avx512_sum sum[DIRECT_TILES][DIRECT_TOKENS],
-                            __m512i v[DIRECT_TILES][4], unsigned i,
-                            const int8_t *const q[DIRECT_TOKENS], size_t col, const unsigned tiles,
-                            const unsigned tokens)
+INLINE void avx512_multiply(avx512_sum sum[DIRECT_TILES][DIRECT_TOKENS], __m512i v[DIRECT_TILES][4],
+                            unsigned i, const int8_t *const q[DIRECT_TOKENS], size_t col,
+                            const unsigned tiles, const unsigned tokens)
 {
     foreach (t, tokens) {
         __m512i x = avx512_acts4(q[t] + col);

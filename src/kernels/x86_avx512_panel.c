@@ -142,7 +142,8 @@ static void store(const struct panel *p, float *out, size_t out_stride)
     const struct acts *a = p->a;
     for (unsigned r = 0; r < PANEL_TILES && p->tile + r <= p->tile_last; r++) {
         __mmask16 rows = avx512_rows(p->w, p->tile + r);
-        __m512 scales = p->w->n_groups == 1 ? avx512_scales(p->w, p->tile + r) : _mm512_setzero_ps();
+        __m512 scales =
+            p->w->n_groups == 1 ? avx512_scales(p->w, p->tile + r) : _mm512_setzero_ps();
         float *dst = out + p->batch * out_stride + (p->tile + r) * LAYOUT_TILE;
         for (size_t t = 0; t < p->n_batch; t++) {
             __m512 y = p->part[t][r].y;

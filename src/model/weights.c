@@ -180,9 +180,9 @@ static int add_table(struct planner *p, const char *name, bool required, struct 
 }
 
 /*
- * How many inputs share a scale: all of a row, or a block where a row's blocks differ, as they do in
- * what is repacked from group-scaled models.  A few rows tell; when others contradict them, packing
- * refuses the tensor.
+ * How many inputs share a scale: all of a row, or a block where a row's blocks differ, as they do
+ * in what is repacked from group-scaled models.  A few rows tell; when others contradict them,
+ * packing refuses the tensor.
  */
 static int find_group(struct planner *p, const struct gguf_tensor *t, uint32_t rows, uint32_t cols,
                       uint32_t *group)

@@ -111,7 +111,8 @@ static void compare_with_truth(const struct setting *s, const float *out, size_t
                 for (size_t i = 0; i < w->group; i++)
                     dot += s->trits[row * w->cols + g * w->group + i] * q[i];
                 size_t at = (row / LAYOUT_TILE * w->n_groups + g) * LAYOUT_TILE + row % LAYOUT_TILE;
-                float scale = w->n_groups == 1 ? w->scales[at] : quant_f16_to_f32(w->group_scales[at]);
+                float scale =
+                    w->n_groups == 1 ? w->scales[at] : quant_f16_to_f32(w->group_scales[at]);
                 double term = (double)dot * (double)scale * (double)s->a.step[t * w->n_groups + g];
                 want += term;
                 size += fabs(term);
