@@ -15,17 +15,21 @@
 #include "kernels/kernels.h"
 
 enum {
-    COLS = 2560, /* hidden size of the 2B model */
-    MAX_TOKENS = 32,
+    ROWS = 512 * 1024, /* 280 MB of codes */
+    COLS = 2560,       /* hidden size of the 2B model */
+    GROUP = 128,       /* inputs that share a scale in the Bonsai models */
+    HEAD_ROWS = 128256,
+    MAX_TOKENS = 128,
+    MAX_SUBJECTS = 2,
     MEMORY_BYTES = 512 << 20,
 };
 
 struct stage {
     struct team *team;
     const struct kernels *k;
-    struct linear w;
+    const struct linear *w;
+    const struct acts *acts;
     struct table t;
-    struct acts acts;
     struct planes planes;
     float *out;
     size_t out_stride;
@@ -86,9 +90,9 @@ static void ternary_run(void *ctx, unsigned worker)
 {
     (void)worker;
     struct stage *s = ctx;
-    size_t tiles = layout_tiles(&s->w);
+    size_t tiles = layout_tiles(s->w);
     for (size_t i; (i = team_take(s->team, 8)) < tiles;)
-        s->k->ternary(s->out, s->out_stride, &s->w, i, MIN(i + 8, tiles), &s->acts, s->n_tokens);
+        s->k->ternary(s->out, s->out_stride, s->w, i, MIN(i + 8, tiles), s->acts, s->n_tokens);
 }
 
 static void head_run(void *ctx, unsigned worker)
@@ -120,94 +124,196 @@ static void *random_bytes(size_t n, uint64_t seed)
     return p;
 }
 
-static void measure(const struct bench_options *o, struct stage *s, team_fn fn, const char *name,
-                    double macs, double bytes, double memory)
+/* What the rows are put in proportion to. */
+struct limits {
+    double memory, dot, tiles; /* bytes and multiply-adds a second; 0: there is none */
+};
+
+/* One kind of work: a product of this variant, or its head. */
+struct subject {
+    const char *name;
+    team_fn run;
+    const struct linear *w; /* of a product */
+    const struct acts *acts;
+    double macs, bytes; /* for a token, and for any number of them */
+};
+
+static void show(const struct bench_options *o, const struct stage *s, const struct subject *what,
+                 struct bench_samples *gmacs, double whole, const struct limits *limits)
 {
-    static const size_t tokens[] = {1, 4, 8, 16, 32};
+    char title[80], note[120];
+    bool on_tiles = s->k->cpu & CPU_AMX_INT8;
+    double rate = bench_median(gmacs) * 1e9, peak = on_tiles ? limits->tiles : limits->dot;
+    double bytes = what->bytes * rate / (what->macs * (double)s->n_tokens);
+    snprintf(title, sizeof title, "%s %s, %zu tokens", s->k->name, what->name, s->n_tokens);
+    int n = snprintf(note, sizeof note, "%.1f GB/s, %.0f %% of memory", bytes / 1e9,
+                     100 * bytes / limits->memory);
+    if (peak > 0 && (s->k->cpu & CPU_AVX512_VNNI))
+        n += snprintf(note + n, sizeof note - (size_t)n, ", %.0f %% of %s", 100 * rate / peak,
+                      on_tiles ? "tiles" : "vpdpbusd");
+    if (whole > 0)
+        snprintf(note + n, sizeof note - (size_t)n, ", %.0f %% of one scale", 100 * rate / whole);
+    bench_row(o, title, gmacs, "GMAC/s", note);
+}
+
+/* n kinds of work in turn, so that a drift of the machine meets all of them; the others are
+ * compared with the first. */
+static void measure(const struct bench_options *o, struct stage *s, const struct subject *subjects,
+                    size_t n, const struct limits *limits)
+{
+    static const size_t tokens[] = {1, 4, 8, 16, 32, 128};
     for (size_t i = 0; i < ARRAY_LEN(tokens); i++) {
-        struct bench_samples gmacs = {0};
-        char what[80], note[80];
+        struct bench_samples gmacs[MAX_SUBJECTS] = {0};
         s->n_tokens = tokens[i];
-        double best = 1e9;
-        for (unsigned r = 0; r <= o->repeat; r++) {
-            double start = trit_now();
-            team_run(s->team, fn, s);
-            double seconds = trit_now() - start;
-            if (r > 0)
-                bench_sample(&gmacs, macs * (double)tokens[i] / seconds / 1e9);
-            best = MIN(best, seconds);
-        }
-        snprintf(what, sizeof what, "%s %s, %zu tokens", s->k->name, name, tokens[i]);
-        snprintf(note, sizeof note, "%.1f GB/s, %.0f %% of memory", bytes / best / 1e9,
-                 100 * bytes / best / memory);
-        bench_row(o, what, &gmacs, "GMAC/s", note);
+        for (unsigned r = 0; r <= o->repeat; r++)
+            for (size_t k = 0; k < n; k++) {
+                s->w = subjects[k].w;
+                s->acts = subjects[k].acts;
+                double start = trit_now();
+                team_run(s->team, subjects[k].run, s);
+                if (r > 0) /* The first round warms up. */
+                    bench_sample(&gmacs[k],
+                                 subjects[k].macs * (double)tokens[i] / (trit_now() - start) / 1e9);
+            }
+        for (size_t k = 0; k < n; k++)
+            show(o, s, &subjects[k], &gmacs[k], k > 0 ? bench_median(&gmacs[0]) * 1e9 : 0, limits);
     }
 }
 
-static int measure_variant(const struct bench_options *o, struct team *team,
-                           const struct kernels *k, double memory)
+static void free_acts(struct acts *a)
 {
-    struct stage s = {.team = team, .k = k};
-    const uint32_t rows = 512 * 1024, head_rows = 128256;
-    layout_shape(&s.w, k->layout, rows, COLS, COLS);
-    table_shape(&s.t, TABLE_Q8, head_rows, COLS);
-    size_t code_bytes = layout_code_bytes(&s.w), scale_bytes = layout_scale_bytes(&s.w);
-    s.out_stride = round_up(rows, 16);
-    size_t out_bytes = s.out_stride * MAX_TOKENS * sizeof(float);
-    uint8_t *codes = random_bytes(code_bytes, o->seed);
-    float *scales = mem_map(scale_bytes), *head_scales = mem_map(head_rows * sizeof(float));
-    uint8_t *head = random_bytes(table_data_bytes(&s.t), o->seed);
-    s.out = mem_map(out_bytes);
-    s.acts.q_stride = round_up(layout_acts(&s.w), 64);
-    s.acts.n_groups = 1;
-    s.acts.q = mem_zalloc_line(MAX_TOKENS, s.acts.q_stride);
-    s.acts.step = mem_zalloc_line(MAX_TOKENS, sizeof(float));
-    s.acts.sum = mem_zalloc_line(MAX_TOKENS, sizeof(int32_t));
-    s.planes.stride = s.t.stride;
-    s.planes.hi = mem_zalloc_line(MAX_TOKENS, s.t.stride);
-    s.planes.lo = mem_zalloc_line(MAX_TOKENS, s.t.stride);
-    s.planes.step = mem_zalloc_line(MAX_TOKENS, sizeof(float));
-    s.planes.sum_hi = mem_zalloc_line(MAX_TOKENS, sizeof(int32_t));
-    s.planes.sum_lo = mem_zalloc_line(MAX_TOKENS, sizeof(int32_t));
-    bool whole = codes && scales && head && head_scales && s.out && s.acts.q && s.acts.step &&
-                 s.acts.sum && s.planes.hi && s.planes.lo && s.planes.step && s.planes.sum_hi &&
-                 s.planes.sum_lo;
+    mem_free(a->q);
+    mem_free(a->step);
+    mem_free(a->sum);
+}
+
+/* Activations for all tokens; false: no memory. */
+static bool make_acts(const struct kernels *k, const struct linear *w, struct acts *a)
+{
+    float x[COLS];
+    a->q_stride = round_up(layout_acts(w), 64);
+    a->n_groups = w->n_groups;
+    a->q = mem_zalloc_line(MAX_TOKENS, a->q_stride);
+    a->step = mem_zalloc_line(MAX_TOKENS * (size_t)w->n_groups, sizeof(float));
+    a->sum = mem_zalloc_line(MAX_TOKENS * (size_t)w->n_groups, sizeof(int32_t));
+    if (!a->q || !a->step || !a->sum)
+        return false;
+    for (size_t t = 0; t < MAX_TOKENS; t++) {
+        for (size_t i = 0; i < COLS; i++)
+            x[i] = (float)((i * 2654435761u + t * 40503u) % 2001) / 1000 - 1;
+        k->quantise(w, a, t, x);
+    }
+    return true;
+}
+
+/* The product with one scale a row, and with one for each group of inputs. */
+static int measure_products(const struct bench_options *o, struct stage *s,
+                            const struct limits *limits)
+{
+    struct linear w[2];
+    struct acts acts[2] = {0};
+    char name[2][24];
+    layout_shape(&w[0], s->k->layout, ROWS, COLS, COLS);
+    layout_shape(&w[1], s->k->layout, ROWS, COLS, GROUP);
+    size_t code_bytes = MAX(layout_code_bytes(&w[0]), layout_code_bytes(&w[1]));
+    size_t scale_bytes = MAX(layout_scale_bytes(&w[0]), layout_scale_bytes(&w[1]));
+    uint8_t *codes = random_bytes(code_bytes, o->seed), *scales = mem_map(scale_bytes);
+    bool whole =
+        codes && scales && make_acts(s->k, &w[0], &acts[0]) && make_acts(s->k, &w[1], &acts[1]);
     if (whole) {
-        s.w.codes = codes;
-        s.w.scales = scales;
-        s.t.data = head;
-        s.t.scales = head_scales;
-        float x[COLS];
-        for (size_t t = 0; t < MAX_TOKENS; t++) {
-            for (size_t i = 0; i < COLS; i++)
-                x[i] = (float)((i * 2654435761u + t * 40503u) % 2001) / 1000 - 1;
-            k->quantise(&s.w, &s.acts, t, x);
-            k->head_split(&s.planes, t, x, COLS);
+        memset(scales, 0, scale_bytes); /* so that there are pages to be read */
+        struct subject subjects[2];
+        snprintf(name[0], sizeof name[0], "%s", layout_name(s->k->layout));
+        snprintf(name[1], sizeof name[1], "%s, groups of %d", layout_name(s->k->layout), GROUP);
+        for (size_t i = 0; i < 2; i++) {
+            w[i].codes = codes;
+            if (i == 0)
+                w[i].scales = (const void *)scales;
+            else
+                w[i].group_scales = (const void *)scales;
+            subjects[i] = (struct subject){
+                name[i],
+                ternary_run,
+                &w[i],
+                &acts[i],
+                (double)ROWS * COLS,
+                (double)(layout_code_bytes(&w[i]) + layout_scale_bytes(&w[i])),
+            };
         }
-        measure(o, &s, ternary_run, layout_name(k->layout), (double)rows * COLS, (double)code_bytes,
-                memory);
-        /* What a step reads of the head, and what it would read to have all logits exactly. */
-        double bytes = (double)table_data_bytes(&s.t), macs = (double)head_rows * COLS;
-        measure(o, &s, coarse_run, "head, coarse", macs, bytes / 2, memory);
-        s.t.type = TABLE_BYTES;
-        measure(o, &s, head_run, "head, exact", macs, bytes, memory);
-    } else {
-        fprintf(stderr, "trit-bench: no memory for %s\n", k->name);
+        measure(o, s, subjects, 2, limits);
     }
     mem_unmap(codes, code_bytes);
     mem_unmap(scales, scale_bytes);
-    mem_unmap(head, table_data_bytes(&s.t));
-    mem_unmap(head_scales, head_rows * sizeof(float));
+    free_acts(&acts[0]);
+    free_acts(&acts[1]);
+    return whole ? 0 : -TRIT_ENOMEM;
+}
+
+static int measure_heads(const struct bench_options *o, struct stage *s,
+                         const struct limits *limits)
+{
+    struct planes *p = &s->planes;
+    table_shape(&s->t, TABLE_Q8, HEAD_ROWS, COLS);
+    size_t bytes = table_data_bytes(&s->t);
+    uint8_t *head = random_bytes(bytes, o->seed);
+    float *scales = mem_map(HEAD_ROWS * sizeof(float)), x[COLS];
+    p->stride = s->t.stride;
+    p->hi = mem_zalloc_line(MAX_TOKENS, p->stride);
+    p->lo = mem_zalloc_line(MAX_TOKENS, p->stride);
+    p->step = mem_zalloc_line(MAX_TOKENS, sizeof(float));
+    p->sum_hi = mem_zalloc_line(MAX_TOKENS, sizeof(int32_t));
+    p->sum_lo = mem_zalloc_line(MAX_TOKENS, sizeof(int32_t));
+    bool whole = head && scales && p->hi && p->lo && p->step && p->sum_hi && p->sum_lo;
+    if (whole) {
+        s->t.data = head;
+        s->t.scales = scales;
+        for (size_t t = 0; t < MAX_TOKENS; t++) {
+            for (size_t i = 0; i < COLS; i++)
+                x[i] = (float)((i * 2654435761u + t * 40503u) % 2001) / 1000 - 1;
+            s->k->head_split(p, t, x, COLS);
+        }
+        /* What a step reads of the head, and what it would read to have all logits exactly. */
+        double macs = (double)HEAD_ROWS * COLS;
+        measure(o, s,
+                &(struct subject){"head, coarse", coarse_run, NULL, NULL, macs, (double)bytes / 2},
+                1, limits);
+        s->t.type = TABLE_BYTES;
+        measure(o, s, &(struct subject){"head, exact", head_run, NULL, NULL, macs, (double)bytes},
+                1, limits);
+    }
+    mem_unmap(head, bytes);
+    mem_unmap(scales, HEAD_ROWS * sizeof(float));
+    mem_free(p->hi);
+    mem_free(p->lo);
+    mem_free(p->step);
+    mem_free(p->sum_hi);
+    mem_free(p->sum_lo);
+    return whole ? 0 : -TRIT_ENOMEM;
+}
+
+static int measure_variant(const struct bench_options *o, struct team *team,
+                           const struct kernels *k, const struct limits *limits)
+{
+    struct stage s = {.team = team, .k = k, .out_stride = MAX(ROWS, HEAD_ROWS)};
+    size_t out_bytes = s.out_stride * MAX_TOKENS * sizeof(float);
+    s.out = mem_map(out_bytes);
+    int rc = s.out ? measure_products(o, &s, limits) : -TRIT_ENOMEM;
+    if (rc == 0)
+        rc = measure_heads(o, &s, limits);
+    if (rc)
+        fprintf(stderr, "trit-bench: no memory for %s\n", k->name);
     mem_unmap(s.out, out_bytes);
-    mem_free(s.acts.q);
-    mem_free(s.acts.step);
-    mem_free(s.acts.sum);
-    mem_free(s.planes.hi);
-    mem_free(s.planes.lo);
-    mem_free(s.planes.step);
-    mem_free(s.planes.sum_hi);
-    mem_free(s.planes.sum_lo);
-    return whole ? 0 : 1;
+    return rc ? 1 : 0;
+}
+
+static double show_limit(const struct bench_options *o, const char *what, double rate,
+                         const char *unit)
+{
+    struct bench_samples limit = {0};
+    bench_sample(&limit, rate / 1e9);
+    if (rate > 0)
+        bench_row(o, what, &limit, unit, NULL);
+    return rate;
 }
 
 int bench_kernels(const struct bench_options *o)
@@ -222,17 +328,18 @@ int bench_kernels(const struct bench_options *o)
         return 1;
     }
     bench_begin(o, "kernels");
-    double memory = bench_memory(o->threads, o->repeat);
-    struct bench_samples limit = {0};
-    bench_sample(&limit, memory / 1e9);
-    bench_row(o, "memory read", &limit, "GB/s", NULL);
+    struct limits limits = {
+        show_limit(o, "memory read", bench_memory(o->threads, o->repeat), "GB/s"),
+        show_limit(o, "vpdpbusd", bench_peak_dot(o->threads, o->repeat), "GMAC/s"),
+        show_limit(o, "int8 tiles", bench_peak_tiles(o->threads, o->repeat), "GMAC/s"),
+    };
     int rc = 0;
     for (size_t i = 0; rc == 0 && kernels_at(i); i++) {
         const struct kernels *k = kernels_at(i);
         /* The scalar specification would take minutes, so it runs only when asked for. */
         bool wanted = only ? k == only : k->cpu != 0;
         if (wanted && !(k->cpu & ~kernels_cpu_detect()))
-            rc = measure_variant(o, team, k, memory);
+            rc = measure_variant(o, team, k, &limits);
     }
     bench_end(o);
     team_close(&team);

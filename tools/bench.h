@@ -68,6 +68,11 @@ int bench_context(const struct bench_options *o, const unsigned *streams, unsign
 /* Bytes a second that `threads` workers read from memory together, summing 64-bit words. */
 double bench_memory(unsigned threads, unsigned repeat);
 
+/* Multiply-adds a second of vpdpbusd (AVX-512 VNNI) and of int8 tiles (AMX), `threads` workers
+ * together; 0 where the processor lacks them. */
+double bench_peak_dot(unsigned threads, unsigned repeat);
+double bench_peak_tiles(unsigned threads, unsigned repeat);
+
 const struct kernels *bench_pick(const struct bench_options *o);
 
 /* The model of o->model, packed for k; NULL with a message on stderr. */

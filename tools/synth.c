@@ -27,18 +27,24 @@
 struct shape {
     const char *name, *arch;
     uint32_t layers, dim, ffn, heads, kv_heads, vocab, context;
-    float rope_base;
+    float rope_base, norm_eps;
+    bool tied;    /* the head is the embedding */
+    bool grouped; /* every block of a row has a scale of its own */
 };
 
-/* The larger ones are those of bitnet_b1_58-large, -3B, BitNet b1.58 2B-4T and Llama3-8B-1.58. */
+/* The larger ones are those of bitnet_b1_58-large, -3B, BitNet b1.58 2B-4T and Llama3-8B-1.58, and
+ * of Ternary Bonsai, which are those of Qwen3-1.7B and -8B. */
 // clang-format off
 static const struct shape shapes[] = {
-    {"tiny",  "bitnet-b1.58",  4,  256,   768,  4,  2,    512, 2048, 500000},
-    {"small", "bitnet-b1.58",  8,  512,  1536,  8,  2,   2048, 2048, 500000},
-    {"700m",  "bitnet",       24, 1536,  4096, 16, 16,  32002, 2048,  10000},
-    {"2b",    "bitnet-b1.58", 30, 2560,  6912, 20,  5, 128256, 4096, 500000},
-    {"3b",    "bitnet",       26, 3200,  8640, 32, 32,  32002, 2048,  10000},
-    {"8b",    "llama",        32, 4096, 14336, 32,  8, 128256, 8192, 500000},
+    {"tiny",  "bitnet-b1.58",  4,  256,   768,  4,  2,    512, 2048, 500000, 1e-5f, true,  false},
+    {"small", "bitnet-b1.58",  8,  512,  1536,  8,  2,   2048, 2048, 500000, 1e-5f, true,  false},
+    {"700m",  "bitnet",       24, 1536,  4096, 16, 16,  32002, 2048,  10000, 1e-5f, true,  false},
+    {"2b",    "bitnet-b1.58", 30, 2560,  6912, 20,  5, 128256, 4096, 500000, 1e-5f, true,  false},
+    {"3b",    "bitnet",       26, 3200,  8640, 32, 32,  32002, 2048,  10000, 1e-5f, true,  false},
+    {"8b",    "llama",        32, 4096, 14336, 32,  8, 128256, 8192, 500000, 1e-5f, false, false},
+    {"bonsai-tiny", "qwen3",   4,  256,   768,  4,  2,    512, 2048,    1e6, 1e-6f, true,  true},
+    {"bonsai-1.7b", "qwen3",  28, 2048,  6144, 16,  8, 151936, 32768,   1e6, 1e-6f, true,  true},
+    {"bonsai-8b",   "qwen3",  36, 4096, 12288, 32,  8, 151936, 32768,   1e6, 1e-6f, false, true},
 };
 
 /* What --type and --head may say, and the number llama.cpp's general.file_type has for it. */
@@ -106,6 +112,23 @@ static void progress(struct synth *s, size_t n)
     log_progress("writing %s  %.0f %%", s->path, 100.0 * (double)s->done / (double)s->total);
 }
 
+/* n trits as blocks of TQ1_0 or TQ2_0; with groups the scale of each varies by a quarter. */
+static void write_blocks(struct synth *s, float scale, size_t n, uint64_t *state)
+{
+    const struct quant_info *q = quant_find(s->type);
+    size_t run = s->shape.grouped ? q->block_values : n;
+    for (size_t at = 0; at < n; at += run) {
+        float own = scale;
+        if (s->shape.grouped)
+            own = to_f16(scale * (0.75f + 0.5f * (float)(next(state) >> 40) * 0x1p-24f));
+        unsigned char *to = s->bytes + at / q->block_values * q->block_bytes;
+        if (s->type == QUANT_TQ1_0)
+            quant_write_tq1(s->trits + at, own, to, run);
+        else
+            quant_write_tq2(s->trits + at, own, to, run);
+    }
+}
+
 /* 42 of 100 weights are zero, as in trained models. */
 static int write_linear(struct synth *s, const char *name, uint32_t rows, uint32_t cols)
 {
@@ -124,10 +147,8 @@ static int write_linear(struct synth *s, const char *name, uint32_t rows, uint32
         }
         switch (s->type) {
         case QUANT_TQ1_0:
-            quant_write_tq1(s->trits, scale, s->bytes, n);
-            break;
         case QUANT_TQ2_0:
-            quant_write_tq2(s->trits, scale, s->bytes, n);
+            write_blocks(s, scale, n, &state);
             break;
         case QUANT_I2_S:
             quant_write_i2s(s->trits, scale, s->bytes, n);
@@ -208,20 +229,27 @@ static int layer(struct synth *s, bool write, uint32_t n)
         const char *name;
         enum kind kind;
         uint32_t rows, cols;
-        bool sub_norm;
+        bool there;
     } parts[] = {
-        {"attn_norm", NORM, 1, p->dim, false},       {"attn_q", LINEAR, p->dim, p->dim, false},
-        {"attn_k", LINEAR, kv, p->dim, false},       {"attn_v", LINEAR, kv, p->dim, false},
-        {"attn_sub_norm", NORM, 1, p->dim, true},    {"attn_output", LINEAR, p->dim, p->dim, false},
-        {"ffn_norm", NORM, 1, p->dim, false},        {"ffn_gate", LINEAR, p->ffn, p->dim, false},
-        {"ffn_up", LINEAR, p->ffn, p->dim, false},   {"ffn_sub_norm", NORM, 1, p->ffn, true},
-        {"ffn_down", LINEAR, p->dim, p->ffn, false},
+        {"attn_norm", NORM, 1, p->dim, true},
+        {"attn_q", LINEAR, p->dim, p->dim, true},
+        {"attn_k", LINEAR, kv, p->dim, true},
+        {"attn_v", LINEAR, kv, p->dim, true},
+        {"attn_q_norm", NORM, 1, p->dim / p->heads, s->arch->qk_norms},
+        {"attn_k_norm", NORM, 1, p->dim / p->heads, s->arch->qk_norms},
+        {"attn_sub_norm", NORM, 1, p->dim, s->arch->sub_norms},
+        {"attn_output", LINEAR, p->dim, p->dim, true},
+        {"ffn_norm", NORM, 1, p->dim, true},
+        {"ffn_gate", LINEAR, p->ffn, p->dim, true},
+        {"ffn_up", LINEAR, p->ffn, p->dim, true},
+        {"ffn_sub_norm", NORM, 1, p->ffn, s->arch->sub_norms},
+        {"ffn_down", LINEAR, p->dim, p->ffn, true},
     };
     int rc = 0;
     for (size_t i = 0; i < ARRAY_LEN(parts) && rc == 0; i++) {
         char name[64];
         snprintf(name, sizeof name, "blk.%u.%s.weight", n, parts[i].name);
-        if (!parts[i].sub_norm || s->arch->sub_norms)
+        if (parts[i].there)
             rc = tensor(s, write, parts[i].kind, name, parts[i].rows, parts[i].cols);
     }
     return rc;
@@ -233,7 +261,7 @@ static int tensors(struct synth *s, bool write)
     int rc = tensor(s, write, TABLE, "token_embd.weight", p->vocab, p->dim);
     if (rc == 0)
         rc = tensor(s, write, NORM, "output_norm.weight", 1, p->dim);
-    if (rc == 0 && strcmp(p->arch, "llama") == 0)
+    if (rc == 0 && (!p->tied || strcmp(p->arch, "llama") == 0))
         rc = tensor(s, write, TABLE, "output.weight", p->vocab, p->dim);
     for (uint32_t i = 0; i < p->layers && rc == 0; i++)
         rc = layer(s, write, i);
@@ -247,10 +275,15 @@ static int metadata(struct synth *s)
         const char *key;
         uint32_t value;
     } sizes[] = {
-        {"vocab_size", p->vocab},           {"context_length", p->context},
-        {"embedding_length", p->dim},       {"block_count", p->layers},
-        {"feed_forward_length", p->ffn},    {"rope.dimension_count", p->dim / p->heads},
-        {"attention.head_count", p->heads}, {"attention.head_count_kv", p->kv_heads},
+        {"vocab_size", p->vocab},
+        {"context_length", p->context},
+        {"embedding_length", p->dim},
+        {"block_count", p->layers},
+        {"feed_forward_length", p->ffn},
+        {"rope.dimension_count", p->dim / p->heads},
+        {"attention.head_count", p->heads},
+        {"attention.head_count_kv", p->kv_heads},
+        {"attention.key_length", p->dim / p->heads},
     };
     char text[96];
     gguf_write_string(s->w, "general.architecture", p->arch);
@@ -265,7 +298,7 @@ static int metadata(struct synth *s)
         gguf_write_u32(s->w, text, sizes[i].value);
     }
     snprintf(text, sizeof text, "%s.attention.layer_norm_rms_epsilon", p->arch);
-    gguf_write_f32(s->w, text, 1e-5f);
+    gguf_write_f32(s->w, text, p->norm_eps);
     snprintf(text, sizeof text, "%s.rope.freq_base", p->arch);
     gguf_write_f32(s->w, text, p->rope_base);
     return synth_vocab(s->w, p->vocab, s->err);
@@ -381,7 +414,9 @@ static int run(int argc, char **argv)
         case 's':
             if (!choose_shape(&s, optarg))
                 return tool_usage(&tool_synth,
-                                  "--shape %s: expected tiny, small, 700m, 2b, 3b or 8b", optarg);
+                                  "--shape %s: expected tiny, small, 700m, 2b, 3b, 8b, "
+                                  "bonsai-tiny, bonsai-1.7b or bonsai-8b",
+                                  optarg);
             break;
         case 't':
             typed = true;
@@ -434,18 +469,26 @@ const struct tool_command tool_synth = {
     "\n"
     "  -s, --shape SHAPE   tiny (1 MB), small (8 MB), 700m, 2b, 3b or 8b; the large ones have the\n"
     "                      shapes of bitnet_b1_58-large, BitNet b1.58 2B-4T, bitnet_b1_58-3B and\n"
-    "                      Llama3-8B-1.58\n"
+    "                      Llama3-8B-1.58.  bonsai-tiny, bonsai-1.7b or bonsai-8b: a qwen3 graph\n"
+    "                      whose blocks of 256 weights have scales of their own, the last two "
+    "with\n"
+    "                      the shapes of Ternary Bonsai.  (Its own files have a scale for 128\n"
+    "                      weights, in Q2_0, and a ternary head; these have an ordinary one.  "
+    "With\n"
+    "                      --type i2_s or f16 a tensor has one scale, to compare speeds.)\n"
     "  -t, --type TYPE     of the linear layers: tq1_0, tq2_0, i2_s or f16 (default tq2_0, or "
     "i2_s\n"
     "                      where the shape's rows are not a multiple of 256)\n"
-    "      --arch ARCH     bitnet-b1.58, bitnet-25, bitnet or llama (default: the shape's)\n"
+    "      --arch ARCH     bitnet-b1.58, bitnet-25, bitnet, llama or qwen3 (default: the\n"
+    "                      shape's)\n"
     "      --head TYPE     of the embedding and the head: f16, q8_0 or f32 (default f16)\n"
     "      --vocab N       tokens (default: the shape's)\n"
     "      --seed N        other weights (default 1)\n"
     "  -o, --output FILE   where it goes; written beside it first and renamed when whole\n"
     "  -h, --help          this text\n"
     "\n"
-    "Files of the same shape and seed hold the same weights in every --type.\n"
+    "Files of the same shape and seed hold the same weights in every --type, but for those "
+    "scales.\n"
     "\n"
     "Examples:\n"
     "  trit-model synth --shape tiny -o tiny.gguf\n"

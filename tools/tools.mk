@@ -18,7 +18,7 @@ if FULL
 bin_PROGRAMS += trit-bench
 trit_bench_SOURCES = tools/trit-bench.c tools/bench.h tools/bench-kernels.c tools/bench-model.c \
 	tools/bench-context.c tools/bench-load.c tools/bench-start.c tools/daemon.h tools/daemon.c \
-	tools/proc.h tools/proc.c
+	tools/bench-peak.c tools/proc.h tools/proc.c
 trit_bench_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/clients
 trit_bench_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) $(CURL_CFLAGS)
 trit_bench_LDADD = libclient.a libengine.a libkernels.a $(KERNEL_VARIANTS) libmodel.a libformats.a \

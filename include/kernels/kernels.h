@@ -51,8 +51,7 @@ enum kernels_cpu {
  *     m = max(max |x|, 1e-5),  q = clamp(round_half_even(x * (127 / m)), -128, 127),
  *     step = m / 127.
  *
- * q is laid out as the linear layer's columns: group g at q + g * group_pad, zeros in the padding
- * and from there to q_stride.
+ * q is laid out as the linear layer's columns, zeros from the last one to q_stride.
  */
 struct acts {
     int8_t *q;    /* [n_tokens][q_stride], line; q_stride a multiple of 64 */

@@ -17,15 +17,19 @@
  *   code(c) + 3 code(c + 4) + 9 code(c + 8) with c = j, columns counted from the block's first:
  *   trit t of the field belongs to column 4t + j.  It needs AVX512_VBMI to unpack at speed.
  *
- * Rows are cut in groups of `group` inputs that share one scale (group == cols for one scale a row).
- * Each group is padded to `group_pad` columns with trit 0, so that a block never spans two groups;
- * activations are padded alike with zeros and thus add nothing.  Rows are padded to a multiple of 16.
+ * Rows are cut in groups of `group` inputs that share one scale.  Either a row is one group, of any
+ * length, or its groups are multiples of 64 inputs: what published models have, and what no vector of
+ * codes and no operand of a matrix tile then crosses.  A block of LAYOUT_T5 may: groups follow each
+ * other without a gap, 128 inputs being 32 vectors of four columns, ten blocks and two thirds.
+ * A row as a whole is padded to whole blocks with trit 0; activations are padded alike with zeros and
+ * thus add nothing.  Rows are padded to a multiple of 16.
  *
  * Blocks lie in order of column inside a tile, tiles in order of row.  The whole is followed by
  * LAYOUT_SLACK readable bytes, so that a kernel may load a full register at the last block.
  *
- * Scales: f32, index (tile * n_groups + g) * 16 + row in tile.  With one scale for the whole tensor
- * each row has a copy: 4 bytes against hundreds.
+ * Scales, index (tile * n_groups + g) * 16 + row in tile: with one group f32, of which each row has
+ * one even where the whole tensor shares it, 4 bytes against hundreds; with several binary16, as the
+ * files have them, because they are read with every group: an eighth of a bit a weight for 128.
  */
 #ifndef TRIT_LAYOUT_H
 #define TRIT_LAYOUT_H
@@ -41,19 +45,21 @@ enum layout_id {
 enum {
     LAYOUT_TILE = 16,                /* rows of a tile */
     LAYOUT_SLACK = 64,               /* readable bytes behind the codes */
+    LAYOUT_GROUP = 64,               /* what several groups are a multiple of */
     LAYOUT_COLS_MAX = (1 << 22) - 1, /* so that no int32 sum of code * activation can overflow */
 };
 
-/* A linear layer in run-time form.  codes and scales are borrowed from the segment, 64-aligned. */
+/* A linear layer in run-time form.  codes and scales are borrowed from the segment, 64-aligned;
+ * of the scales one is NULL. */
 struct linear {
     enum layout_id layout;
     uint32_t rows, cols; /* outputs, inputs; cols is a multiple of group */
     uint32_t group;      /* inputs that share a scale */
     uint32_t n_groups;   /* cols / group */
-    uint32_t group_pad;  /* columns a group takes in the layout */
     size_t tile_bytes;
     const uint8_t *codes;
-    const float *scales;
+    const float *scales;          /* one group */
+    const uint16_t *group_scales; /* several: binary16 */
 };
 
 const char *layout_name(enum layout_id id); /* "t2", "t5" */
@@ -62,13 +68,14 @@ size_t layout_block_bytes(enum layout_id id);
 
 /*
  * Fill the shape fields of *w (codes and scales NULL).  Asserted, so a loader checks before: rows and
- * cols are at least 1, cols is at most LAYOUT_COLS_MAX, group divides cols.
+ * cols are at least 1, cols is at most LAYOUT_COLS_MAX, group is cols or divides it and is a multiple
+ * of LAYOUT_GROUP.
  */
 void layout_shape(struct linear *w, enum layout_id id, uint32_t rows, uint32_t cols,
                   uint32_t group);
 
 uint32_t layout_tiles(const struct linear *w);     /* rows / 16, rounded up */
-uint32_t layout_acts(const struct linear *w);      /* n_groups * group_pad: padded inputs */
+uint32_t layout_acts(const struct linear *w);      /* cols in whole blocks: padded inputs */
 size_t layout_code_bytes(const struct linear *w);  /* with slack */
 size_t layout_scale_bytes(const struct linear *w);
 

@@ -61,6 +61,9 @@ void quant_floats(const struct quant_info *q, const void *src, float *dst, size_
 int quant_trits(const struct quant_info *q, const void *src, int8_t *trits, float *scales,
                 size_t n);
 
+/* The scale alone of a block of TQ1_0 or TQ2_0. */
+float quant_block_scale(const struct quant_info *q, const void *block);
+
 /*
  * I2_S, canonical layout: blocks of 128 values over the flattened tensor.  Decodes the values
  * [first, first + n) of a tensor of `total` values whose code bytes start at `codes` (the whole

@@ -68,7 +68,7 @@ INLINE int32x4_t add_sixteen(int32x4_t sum, struct sixteen s)
 static void quantise(const struct linear *w, struct acts *a, size_t token, const float *x)
 {
     int8_t *q = a->q + token * a->q_stride;
-    size_t group = w->group, pad = w->group_pad - group;
+    size_t group = w->group;
     for (size_t g = 0; g < w->n_groups; g++, x += group) {
         float m = max_abs(x, group, ACT_FLOOR);
         float32x4_t scale = vdupq_n_f32(ACT_TOP / m);
@@ -78,12 +78,11 @@ static void quantise(const struct linear *w, struct acts *a, size_t token, const
             store_bytes(q + i, group - i, v);
             sum = add_sixteen(sum, v);
         }
-        __builtin_memset(q + group, 0, pad);
-        q += group + pad;
+        q += group;
         a->step[token * a->n_groups + g] = m / ACT_TOP;
         a->sum[token * a->n_groups + g] = vaddvq_s32(sum);
     }
-    __builtin_memset(q, 0, a->q_stride - w->n_groups * (size_t)w->group_pad);
+    __builtin_memset(q, 0, a->q_stride - w->cols);
 }
 
 static float to_q8(int8_t *q, const float *x, size_t n)
@@ -150,11 +149,22 @@ INLINE void add_field(int32x4_t sum[TERNARY_TOKENS][4], const uint8x16_t codes[4
     }
 }
 
+/* Four scales of a tile for one group. */
+INLINE float32x4_t scales4(const struct linear *w, size_t first, const bool grouped)
+{
+    if (!grouped)
+        return vld1q_f32(w->scales + first);
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(w->group_scales + first)));
+}
+
 /* One tile, tokens [token, token + tokens). */
 INLINE void ternary_block(float *out, size_t out_stride, const struct linear *w, size_t tile,
-                          const struct acts *a, size_t token, const unsigned tokens)
+                          const struct acts *a, size_t token, const unsigned tokens,
+                          const bool grouped)
 {
     const uint8_t *codes = w->codes + tile * w->tile_bytes;
+    const size_t n_groups = grouped ? w->n_groups : 1;
+    const size_t group = grouped ? w->group : w->tile_bytes / 4; /* with the padding */
     const int8_t *acts[TERNARY_TOKENS];
     float32x4_t y[TERNARY_TOKENS][4];
     foreach (t, tokens)
@@ -162,11 +172,11 @@ INLINE void ternary_block(float *out, size_t out_stride, const struct linear *w,
     foreach (i, 4 * tokens)
         y[i / 4][i % 4] = vdupq_n_f32(0);
 
-    for (size_t g = 0; g < w->n_groups; g++) {
+    for (size_t g = 0; g < n_groups; g++) {
         int32x4_t sum[TERNARY_TOKENS][4];
         foreach (i, 4 * tokens)
             sum[i / 4][i % 4] = vdupq_n_s32(0);
-        size_t col = g * w->group_pad, end = col + w->group_pad;
+        size_t col = g * group, end = col + group;
         for (; col < end; col += 16, codes += 64) {
             uint8x16_t v[4];
             int8x16_t q[TERNARY_TOKENS];
@@ -180,14 +190,14 @@ INLINE void ternary_block(float *out, size_t out_stride, const struct linear *w,
             add_field(sum, v, q, 4, tokens);
             add_field(sum, v, q, 6, tokens);
         }
-        const float *scales = w->scales + (tile * w->n_groups + g) * LAYOUT_TILE;
         foreach (i, 4 * tokens) {
-            size_t at = (token + i / 4) * a->n_groups + g;
+            size_t at = (token + i / 4) * n_groups + g;
+            size_t first = (tile * n_groups + g) * LAYOUT_TILE + i % 4 * 4;
             float32x4_t value =
                 vcvtq_f32_s32(vsubq_s32(sum[i / 4][i % 4], vdupq_n_s32(a->sum[at])));
-            float32x4_t factor = vmulq_f32(vld1q_f32(scales + i % 4 * 4), vdupq_n_f32(a->step[at]));
-            y[i / 4][i % 4] = w->n_groups == 1 ? vmulq_f32(value, factor)
-                                               : vfmaq_f32(y[i / 4][i % 4], value, factor);
+            float32x4_t factor = vmulq_f32(scales4(w, first, grouped), vdupq_n_f32(a->step[at]));
+            y[i / 4][i % 4] = grouped ? vfmaq_f32(y[i / 4][i % 4], value, factor)
+                                      : vmulq_f32(value, factor);
         }
     }
     size_t row = tile * LAYOUT_TILE, rows = w->rows - row;
@@ -205,14 +215,20 @@ static void ternary(float *out, size_t out_stride, const struct linear *w, size_
     for (size_t tile = tile0; tile < tile1; tile++)
         for (size_t token = 0, n; token < n_tokens; token += n) {
             n = even_share(n_tokens - token, TERNARY_TOKENS);
-            if (n == 1)
-                ternary_block(out, out_stride, w, tile, a, token, 1);
-            else if (n == 2)
-                ternary_block(out, out_stride, w, tile, a, token, 2);
-            else if (n == 3)
-                ternary_block(out, out_stride, w, tile, a, token, 3);
-            else
-                ternary_block(out, out_stride, w, tile, a, token, 4);
+            switch (n) {
+#define BLOCK(tokens)                                                                              \
+    case tokens:                                                                                   \
+        if (w->n_groups == 1)                                                                      \
+            ternary_block(out, out_stride, w, tile, a, token, tokens, false);                      \
+        else                                                                                       \
+            ternary_block(out, out_stride, w, tile, a, token, tokens, true);                       \
+        break
+                BLOCK(1);
+                BLOCK(2);
+                BLOCK(3);
+                BLOCK(4);
+#undef BLOCK
+            }
         }
 }
 

@@ -6,6 +6,7 @@
 #define TRIT_KERNELS_ARM_NEON_H
 
 #include <arm_neon.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

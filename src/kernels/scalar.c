@@ -105,7 +105,7 @@ static void quantise(const struct linear *w, struct acts *a, size_t token, const
     memset(q, 0, a->q_stride);
     for (size_t g = 0; g < w->n_groups; g++) {
         const float *src = x + g * w->group;
-        int8_t *dst = q + g * w->group_pad;
+        int8_t *dst = q + g * w->group;
         float m = max_abs(src, w->group, ACT_FLOOR);
         float scale = ACT_TOP / m;
         int32_t sum = 0;
@@ -140,37 +140,51 @@ static void unpack(enum layout_id layout, const uint8_t *block, uint8_t codes[LA
         }
 }
 
-/* One tile for up to TOKEN_BLOCK tokens: out[token][row]. */
+/* What group g of a tile adds to out[token][row]. */
+static void add_group(float out[TOKEN_BLOCK][LAYOUT_TILE], int32_t sum[TOKEN_BLOCK][LAYOUT_TILE],
+                      const struct linear *w, size_t tile, size_t g, const struct acts *a,
+                      size_t token0, size_t n_tokens)
+{
+    size_t first = (tile * w->n_groups + g) * LAYOUT_TILE;
+    for (size_t t = 0; t < n_tokens; t++) {
+        size_t at = (token0 + t) * a->n_groups + g;
+        for (size_t r = 0; r < LAYOUT_TILE; r++) {
+            float value = (float)(sum[t][r] - a->sum[at]);
+            if (w->n_groups == 1) {
+                out[t][r] = value * (w->scales[first + r] * a->step[at]);
+            } else {
+                float scale = quant_f16_to_f32(w->group_scales[first + r]);
+                out[t][r] = fmaf(value, scale * a->step[at], g == 0 ? 0.0f : out[t][r]);
+            }
+        }
+    }
+}
+
+/* One tile for up to TOKEN_BLOCK tokens: out[token][row].  Four columns at a time: so much of a
+ * block belongs to one group. */
 static void ternary_tile(float out[TOKEN_BLOCK][LAYOUT_TILE], const struct linear *w, size_t tile,
                          const struct acts *a, size_t token0, size_t n_tokens)
 {
     unsigned cols = layout_block_cols(w->layout);
     const uint8_t *block = w->codes + tile * w->tile_bytes;
+    size_t end = layout_acts(w), group = w->n_groups == 1 ? end : w->group;
+    int32_t sum[TOKEN_BLOCK][LAYOUT_TILE] = {{0}};
+    uint8_t codes[LAYOUT_TILE][16];
 
-    for (size_t g = 0; g < w->n_groups; g++) {
-        int32_t sum[TOKEN_BLOCK][LAYOUT_TILE] = {{0}};
-        for (size_t c = 0; c < w->group_pad; c += cols) {
-            uint8_t codes[LAYOUT_TILE][16];
+    for (size_t c = 0; c < end; c += 4) {
+        if (c % cols == 0) {
             unpack(w->layout, block, codes);
             block += layout_block_bytes(w->layout);
-            for (size_t t = 0; t < n_tokens; t++) {
-                const int8_t *q = a->q + (token0 + t) * a->q_stride + g * w->group_pad + c;
-                for (unsigned r = 0; r < LAYOUT_TILE; r++)
-                    for (unsigned i = 0; i < cols; i++)
-                        sum[t][r] += codes[r][i] * q[i];
-            }
         }
-        const float *scales = w->scales + (tile * w->n_groups + g) * LAYOUT_TILE;
         for (size_t t = 0; t < n_tokens; t++) {
-            size_t at = (token0 + t) * a->n_groups + g;
-            for (unsigned r = 0; r < LAYOUT_TILE; r++) {
-                float value = (float)(sum[t][r] - a->sum[at]);
-                float scale = scales[r] * a->step[at];
-                if (w->n_groups == 1)
-                    out[t][r] = value * scale;
-                else
-                    out[t][r] = fmaf(value, scale, g == 0 ? 0.0f : out[t][r]);
-            }
+            const int8_t *q = a->q + (token0 + t) * a->q_stride + c;
+            for (unsigned r = 0; r < LAYOUT_TILE; r++)
+                for (unsigned i = 0; i < 4; i++)
+                    sum[t][r] += codes[r][c % cols + i] * q[i];
+        }
+        if ((c + 4) % group == 0) {
+            add_group(out, sum, w, tile, c / group, a, token0, n_tokens);
+            memset(sum, 0, sizeof sum);
         }
     }
 }

@@ -2,11 +2,15 @@
 /*
  * x86_amx.c - the ternary product on matrix tiles, many tokens at once.
  *
- *   sums[token][row] += acts[token][64 inputs] * codes[64 inputs][row]
+ *   sums[token][row] += acts[token][64 inputs] * trits[64 inputs][row]
  *
  * The second operand of a tile instruction holds four consecutive inputs side by side, and so do
- * the vectors of 64 codes that a block of our layouts unpacks to, so a run of 16 unpacked vectors
- * is an operand as it stands.
+ * the vectors of 64 weights that a block of our layouts unpacks to, so a run of 16 unpacked vectors
+ * is an operand as it stands.  Tiles take signed bytes on both sides, so the weights are unpacked
+ * to trits rather than codes, and the sums of the activations need not come off again.
+ *
+ * With several scales a row the sums of a group leave the tiles when it ends, and are scaled and
+ * added to the floats so far while the tiles multiply the group that follows.
  */
 #include "config.h"
 #include "kernels/x86_amx.h"
@@ -17,10 +21,15 @@
 #include "kernels/x86_avx512_t5.h"
 
 enum {
-    LEAST_TOKENS = 7, /* for which tiles pay */
-    VECTORS = 384,    /* unpacked at a time, 24 KiB, for all weight tiles together */
+    LEAST_TOKENS = 7,  /* for which tiles pay */
+    LEAST_GROUPED = 9, /* with several scales a row */
+    VECTORS = 384,     /* unpacked at a time, 24 KiB, for all weight tiles together */
     BLOCK_TOKENS = 32,
     BLOCKS = 8, /* of tokens, that pass over a stretch */
+    WIDE_TILES = 2,
+    NARROW_TILES = 4,
+    STRETCH = VECTORS / WIDE_TILES, /* vectors of a weight tile: whole operands, whole blocks */
+    OPERAND_BYTES = SIDE * 64,
 };
 
 /*
@@ -29,23 +38,52 @@ enum {
  * out even: it computes the same sums again.
  */
 struct product {
-    uint8_t codes[VECTORS * 64] ALIGNED; /* [tiles][stretch][64] */
+    int8_t trits[VECTORS * 64] ALIGNED; /* [tiles][...][64] */
     int32_t sums[BLOCKS][4 * TILE_INTS] ALIGNED;
-    float y[BLOCKS][4 * TILE_INTS] ALIGNED; /* with several scales a row: the groups so far */
+    float y[BLOCKS][4 * TILE_INTS] ALIGNED;  /* with several scales a row: the groups so far */
+    int32_t ended[2][4 * TILE_INTS] ALIGNED; /* sums of groups that have ended, in turn */
     const struct linear *w;
     const struct acts *a;
     unsigned tiles;
     size_t tile, tile_end; /* the weight tiles under way, and the end of the call's */
     size_t first, n;       /* the tokens under way, at most BLOCKS blocks */
     size_t block, n_blocks;
-    size_t stretch; /* vectors of a weight tile unpacked at a time: whole operands and whole blocks,
-                       or whole groups */
+
+    /* With several scales a row. */
+    unsigned group_operands;
+    unsigned in_group; /* operands of the group under way that are done */
+    size_t group;      /* under way, of this block of tokens */
+    size_t at_block;
+    unsigned turn;    /* of `ended`, for the group under way */
+    size_t part_rows; /* of a sum tile, that are settled beside an operand */
+    struct {
+        const int32_t *sums;
+        float *y;
+        const float *step; /* of the first token */
+        size_t group;
+        unsigned part; /* the next one; all are done when it is group_operands */
+    } due;             /* the group that ended last, on its way to y */
 };
 
-/* Vector v of weight tile i in the panel. */
-static const uint8_t *codes_at(const struct product *p, unsigned i, size_t v)
+/* Digits of a field to base three, less one: see x86_avx512_t5.h. */
+#define LOW -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1
+#define MIDDLE                                                                                     \
+    -1, -1, -1, 0, 0, 0, 1, 1, 1, -1, -1, -1, 0, 0, 0, 1, 1, 1, -1, -1, -1, 0, 0, 0, 1, 1, 1
+#define HIGH                                                                                       \
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1
+static const int8_t low_trits[64] ALIGNED = {LOW, UNUSED, LOW, UNUSED};
+static const int8_t middle_trits[64] ALIGNED = {MIDDLE, UNUSED, MIDDLE, UNUSED};
+static const int8_t high_trits[64] ALIGNED = {HIGH, UNUSED, HIGH, UNUSED};
+
+INLINE void unpack_trits(const uint8_t *block, int8_t *to)
 {
-    return p->codes + (i * p->stretch + v) * 64;
+    __m512i fields = t5_fields(block);
+    __m512i low = _mm512_permutexvar_epi8(fields, _mm512_load_si512(low_trits));
+    __m512i middle = _mm512_permutexvar_epi8(fields, _mm512_load_si512(middle_trits));
+    __m512i high = _mm512_permutexvar_epi8(fields, _mm512_load_si512(high_trits));
+    _mm512_store_si512(to, low);
+    _mm512_store_si512(to + 64, middle);
+    _mm512_store_si512(to + 128, high);
 }
 
 static size_t block_start(const struct product *p, size_t b)
@@ -53,159 +91,102 @@ static size_t block_start(const struct product *p, size_t b)
     return p->first + MIN(b * p->block, p->n - p->block);
 }
 
-/* Up to 16 tokens by four weight tiles: sums of weight tile i in tile i. */
-static void narrow_pass(const struct product *p, const int8_t *q, size_t v, size_t vectors)
+/* Operands that the inputs fill; what pads the last block of a row may need one more, of which
+ * nothing would come. */
+static size_t operands_of(const struct linear *w)
 {
-    for (size_t end = v + vectors; v < end; v += SIDE, q += DEPTH) {
-        _tile_loadd(4, q, p->a->q_stride);
-        _tile_loadd(6, codes_at(p, 0, v), 64);
-        _tile_dpbsud(0, 4, 6);
-        _tile_loadd(7, codes_at(p, 1, v), 64);
-        _tile_dpbsud(1, 4, 7);
-        _tile_loadd(6, codes_at(p, 2, v), 64);
-        _tile_dpbsud(2, 4, 6);
-        _tile_loadd(7, codes_at(p, 3, v), 64);
-        _tile_dpbsud(3, 4, 7);
-    }
+    return (w->cols + DEPTH - 1) / DEPTH;
 }
 
-/* 17 to 32 tokens by two weight tiles: sums of weight tile i in tile i, those of the tokens from
- * the 17th on in tile 2 + i. */
-static void wide_pass(const struct product *p, const int8_t *q, size_t v, size_t vectors)
-{
-    const int8_t *lower = q + SIDE * p->a->q_stride;
-    for (size_t end = v + vectors; v < end; v += SIDE, q += DEPTH, lower += DEPTH) {
-        _tile_loadd(4, q, p->a->q_stride);
-        _tile_loadd(5, lower, p->a->q_stride);
-        _tile_loadd(6, codes_at(p, 0, v), 64);
-        _tile_loadd(7, codes_at(p, 1, v), 64);
-        _tile_dpbsud(0, 4, 6);
-        _tile_dpbsud(1, 4, 7);
-        _tile_dpbsud(2, 5, 6);
-        _tile_dpbsud(3, 5, 7);
-    }
-}
-
-/* Vectors [v, v + vectors) of the panel by the activations that begin at q. */
-static void pass(const struct product *p, const int8_t *q, size_t v, size_t vectors)
-{
-    if (p->tiles == 4)
-        narrow_pass(p, q, v, vectors);
-    else
-        wide_pass(p, q, v, vectors);
-}
-
-/* Unpack vectors [at, at + n) of the weight tiles under way; returns n rounded up to whole
- * operands, the rest being zero codes.  The next stretch is fetched meanwhile: of these tiles, or
- * behind their end the first one of the tiles that come next. */
-static size_t unpack(struct product *p, size_t at, size_t n)
-{
-    const struct linear *w = p->w;
-    size_t whole = round_up(n, SIDE), block_vectors = layout_block_cols(w->layout) / 4;
-    size_t block_bytes = layout_block_bytes(w->layout), offset = at / block_vectors * block_bytes;
-    size_t next = (at + n) / block_vectors * block_bytes;
-    next = next < w->tile_bytes ? next : p->tiles * w->tile_bytes;
-    for (unsigned i = 0; i < p->tiles; i++) {
-        uint8_t *to = p->codes + i * p->stretch * 64;
-        const uint8_t *from = w->codes + MIN(p->tile + i, p->tile_end - 1) * w->tile_bytes;
-        avx512vbmi_unpack_run(from + offset, n, (__m512i *)to, from + next);
-        memset(to + n * 64, 0, (whole - n) * 64);
-    }
-    return whole;
-}
-
-/* All inputs of the weight tiles under way, for all tokens under way. */
-static void accumulate(struct product *p)
-{
-    size_t vectors = layout_acts(p->w) / 4;
-    for (size_t v = 0; v < vectors; v += p->stretch) {
-        size_t n = unpack(p, v, MIN(p->stretch, vectors - v));
-        for (size_t b = 0; b < p->n_blocks; b++) {
-            if (v == 0)
-                zero_sums();
-            else
-                load_sums(p->sums[b]);
-            pass(p, p->a->q + block_start(p, b) * p->a->q_stride + 4 * v, 0, n);
-            store_sums(p->sums[b]);
-        }
-    }
-}
-
-/* Where token t of a block has its 16 sums of weight tile i: see narrow_pass and wide_pass. */
+/* Where token t of a block has its 16 sums of weight tile i: see multiply(). */
 INLINE size_t sums_at(unsigned i, size_t t)
 {
     return (i + t / SIDE * 2) * TILE_INTS + t % SIDE * 16;
 }
 
-/* The sums of a block for one group become a term of y, as kernels.h defines it. */
-static void add_group(struct product *p, size_t b, size_t group)
-{
-    const struct acts *a = p->a;
-    size_t n_groups = p->w->n_groups, token = block_start(p, b);
-    for (unsigned i = 0; i < p->tiles; i++) {
-        __m512 scales = avx512_scales(p->w, MIN(p->tile + i, p->tile_end - 1), group);
-        for (size_t t = 0; t < p->block; t++) {
-            size_t at = (token + t) * n_groups + group;
-            float *y = p->y[b] + sums_at(i, t);
-            __m512i sum = _mm512_load_si512(p->sums[b] + sums_at(i, t));
-            sum = _mm512_sub_epi32(sum, _mm512_set1_epi32(a->sum[at]));
-            __m512 factor = _mm512_mul_ps(scales, _mm512_set1_ps(a->step[at]));
-            __m512 so_far = group ? _mm512_load_ps(y) : _mm512_setzero_ps();
-            _mm512_store_ps(y, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, so_far));
-        }
-    }
-}
+/* ------------------------------------------------------------------ several scales a row */
 
-/* The same as accumulate() for several scales a row.  What pads a group in the layout is skipped.
- */
-static void accumulate_groups(struct product *p)
+INLINE void settle_row(const int32_t *sums, float *y, __m512 scales, float step)
 {
-    const struct linear *w = p->w;
-    size_t group_vectors = w->group_pad / 4, vectors = layout_acts(w) / 4;
-    for (size_t v = 0; v < vectors; v += p->stretch) {
-        size_t n = MIN(p->stretch, vectors - v);
-        unpack(p, v, n);
-        for (size_t b = 0; b < p->n_blocks; b++) {
-            const int8_t *q = p->a->q + block_start(p, b) * p->a->q_stride + 4 * v;
-            for (size_t g = 0; g < n; g += group_vectors) {
-                zero_sums();
-                pass(p, q + 4 * g, g, w->group / 4);
-                store_sums(p->sums[b]);
-                add_group(p, b, (v + g) / group_vectors);
-            }
-        }
-    }
-}
-
-/* Sums to outputs, as kernels.h defines them. */
-static void deliver(const struct product *p, float *out, size_t out_stride)
-{
-    const struct acts *a = p->a;
-    for (unsigned i = 0; i < p->tiles && p->tile + i < p->tile_end; i++) {
-        __mmask16 rows = avx512_rows(p->w, p->tile + i);
-        __m512 scales = avx512_scales(p->w, p->tile + i, 0);
-        for (size_t b = 0; b < p->n_blocks; b++) {
-            size_t token = block_start(p, b);
-            float *dst = out + token * out_stride + (p->tile + i) * LAYOUT_TILE;
-            for (size_t t = 0; t < p->block; t++, token++, dst += out_stride) {
-                __m512 y = _mm512_load_ps(p->y[b] + sums_at(i, t));
-                if (p->w->n_groups == 1) {
-                    __m512i sum = _mm512_load_si512(p->sums[b] + sums_at(i, t));
-                    sum = _mm512_sub_epi32(sum, _mm512_set1_epi32(a->sum[token]));
-                    __m512 factor = _mm512_mul_ps(scales, _mm512_set1_ps(a->step[token]));
-                    y = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), factor);
-                }
-                _mm512_mask_storeu_ps(dst, rows, y);
-            }
-        }
-    }
+    __m512 value = _mm512_cvtepi32_ps(_mm512_load_si512(sums));
+    __m512 factor = _mm512_mul_ps(scales, _mm512_set1_ps(step));
+    _mm512_store_ps(y, _mm512_fmadd_ps(value, factor, _mm512_load_ps(y)));
 }
 
 /*
- * With a single block of tokens the codes are used once, so unpacking is most of the work.  It goes
- * through another port than the tiles' arithmetic: while a unit of the weight tiles is multiplied,
- * the next one is unpacked in between, a third of a unit after each multiplication.  (An operand is
- * not unpacked right before it is loaded: a tile cannot be loaded from stores under way.)
+ * Of the group that has ended: part `part` of the rows of sum tile k become terms of y, as
+ * kernels.h defines them.  The loop stands between the multiplications of another group and must be
+ * short: whatever can be known before is in locals, because the compiler must think that y is
+ * anything.
+ */
+INLINE void settle(const struct product *p, unsigned k, unsigned weight_tile, unsigned part)
+{
+    const size_t n_groups = p->w->n_groups, half = k == weight_tile ? 0 : SIDE;
+    const size_t rows = MIN(p->block - half, (size_t)SIDE), first = part * p->part_rows;
+    const size_t end = MIN(first + p->part_rows, rows);
+    const float *step = p->due.step + (half + first) * n_groups;
+    const int32_t *sums = p->due.sums + k * TILE_INTS + first * SIDE;
+    float *y = p->due.y + k * TILE_INTS + first * SIDE;
+    size_t tile = MIN(p->tile + weight_tile, p->tile_end - 1);
+    const __m512 scales = avx512_group_scales(p->w, tile, p->due.group);
+    if (__builtin_expect(first + 8 == end, 1)) { /* groups of 128 and whole tiles of tokens */
+        foreach (r, 8)
+            settle_row(sums + r * SIDE, y + r * SIDE, scales, step[r * n_groups]);
+        return;
+    }
+    for (size_t r = first; r < end; r++, sums += SIDE, y += SIDE, step += n_groups)
+        settle_row(sums, y, scales, *step);
+}
+
+/* The part of that which is done beside weight tile i of an operand of the group under way. */
+INLINE void settle_part(const struct product *p, unsigned i, const bool wide)
+{
+    if (p->due.part == p->group_operands)
+        return;
+    settle(p, i, i, p->due.part);
+    if (wide)
+        settle(p, WIDE_TILES + i, i, p->due.part);
+}
+
+/* What is left of it. */
+static void settle_rest(struct product *p, const bool wide)
+{
+    for (; p->due.part < p->group_operands; p->due.part++)
+        for (unsigned i = 0; i < p->tiles; i++)
+            settle_part(p, i, wide);
+}
+
+/* Whether the operand at hand is the last one of its group. */
+INLINE bool group_ends(const struct product *p)
+{
+    return p->in_group + 1 == p->group_operands;
+}
+
+/* An operand of a group is through.  After the last one, whose sums have left the tiles, they are
+ * what comes to be settled. */
+INLINE void end_operand(struct product *p, const bool wide)
+{
+    p->due.part += p->due.part < p->group_operands;
+    if (++p->in_group < p->group_operands)
+        return;
+    settle_rest(p, wide);
+    p->due.sums = p->ended[p->turn];
+    p->due.y = p->y[p->at_block];
+    p->due.step = p->a->step + block_start(p, p->at_block) * p->w->n_groups + p->group;
+    p->due.group = p->group++;
+    p->due.part = 0;
+    p->turn ^= 1;
+    p->in_group = 0;
+}
+
+/* ------------------------------------------------------------------ units */
+
+/*
+ * With a single block of tokens the weights are used once, so unpacking is most of the work.  It
+ * goes through another port than the tiles' arithmetic: while a unit of the weight tiles is
+ * multiplied, the next one is unpacked in between, a third of a unit after each multiplication. (An
+ * operand is not unpacked right before it is loaded: a tile cannot be loaded from stores under
+ * way.)
  *
  * A unit is 16 blocks of each weight tile, which are three operands.  The unit that follows the
  * last of a group of weight tiles is the first of the next group.
@@ -214,17 +195,17 @@ enum {
     UNIT_BLOCKS = 16,
     UNIT_OPERANDS = UNIT_BLOCKS * T5_VECTORS / SIDE,
     UNIT_BYTES = UNIT_BLOCKS * T5_BYTES,
-    UNIT_CODES = UNIT_BLOCKS * T5_VECTORS * 64,
+    UNIT_TRITS = UNIT_BLOCKS * T5_VECTORS * 64,
 };
 
 struct unit {
     const uint8_t *from[4]; /* of each weight tile */
-    uint8_t *to;            /* [tiles][UNIT_CODES] */
+    int8_t *to;             /* [tiles][UNIT_TRITS] */
     size_t blocks;          /* 0: there is none */
 };
 
 /* The first unit of the weight tiles from `tile` on, to be unpacked to `to`. */
-INLINE void first_unit(const struct product *p, size_t tile, uint8_t *to, struct unit *unit)
+INLINE void first_unit(const struct product *p, size_t tile, int8_t *to, struct unit *unit)
 {
     size_t blocks = p->w->tile_bytes / T5_BYTES;
     unit->to = to;
@@ -234,7 +215,7 @@ INLINE void first_unit(const struct product *p, size_t tile, uint8_t *to, struct
 }
 
 /* The unit behind another one of the same weight tiles; `left` blocks follow that one. */
-INLINE void next_unit(const struct unit *now, size_t left, uint8_t *to, struct unit *unit)
+INLINE void next_unit(const struct unit *now, size_t left, int8_t *to, struct unit *unit)
 {
     unit->to = to;
     unit->blocks = MIN(left, (size_t)UNIT_BLOCKS);
@@ -242,66 +223,22 @@ INLINE void next_unit(const struct unit *now, size_t left, uint8_t *to, struct u
         unit->from[i] = now->from[i] + UNIT_BYTES;
 }
 
-/* Part `part` of the three of weight tile i; codes up to the end of an operand are zero. */
+/* Part `part` of the three of weight tile i; trits up to the end of an operand are zero. */
 INLINE void unpack_part(const struct unit *unit, unsigned i, unsigned part)
 {
     size_t first = part * UNIT_BLOCKS / UNIT_OPERANDS;
     size_t end = (part + 1) * UNIT_BLOCKS / UNIT_OPERANDS;
     const uint8_t *from = unit->from[i] + first * T5_BYTES;
-    __m512i *to = (__m512i *)(unit->to + i * UNIT_CODES) + first * T5_VECTORS;
+    int8_t *to = unit->to + i * UNIT_TRITS + first * T5_VECTORS * 64;
     if (__builtin_expect(end > unit->blocks, 0)) {
         end = MAX(first, unit->blocks);
         size_t zero = (UNIT_BLOCKS - end) * T5_VECTORS * 64;
         if (unit->blocks && part == UNIT_OPERANDS - 1)
-            memset(unit->to + i * UNIT_CODES + end * T5_VECTORS * 64, 0, zero);
+            memset(unit->to + i * UNIT_TRITS + end * T5_VECTORS * 64, 0, zero);
     }
-    for (size_t b = first; b < end; b++, from += T5_BYTES, to += T5_VECTORS) {
+    for (size_t b = first; b < end; b++, from += T5_BYTES, to += T5_VECTORS * 64) {
         _mm_prefetch((const char *)from + 2 * UNIT_BYTES, _MM_HINT_T0);
-        unpack_t5(from, to);
-    }
-}
-
-INLINE const uint8_t *operand(const struct unit *unit, unsigned i, unsigned op)
-{
-    return unit->to + i * UNIT_CODES + op * SIDE * 64;
-}
-
-/* Up to 16 tokens by four weight tiles, as narrow_pass has it. */
-static void narrow_unit(const struct product *p, const struct unit *now, const struct unit *next,
-                        const int8_t *q, unsigned operands)
-{
-    for (unsigned op = 0; op < operands; op++, q += DEPTH) {
-        _tile_loadd(4, q, p->a->q_stride);
-        _tile_loadd(6, operand(now, 0, op), 64);
-        _tile_dpbsud(0, 4, 6);
-        unpack_part(next, 0, op);
-        _tile_loadd(7, operand(now, 1, op), 64);
-        _tile_dpbsud(1, 4, 7);
-        unpack_part(next, 1, op);
-        _tile_loadd(6, operand(now, 2, op), 64);
-        _tile_dpbsud(2, 4, 6);
-        unpack_part(next, 2, op);
-        _tile_loadd(7, operand(now, 3, op), 64);
-        _tile_dpbsud(3, 4, 7);
-        unpack_part(next, 3, op);
-    }
-}
-
-/* 17 to 32 tokens by two weight tiles, as wide_pass has it. */
-static void wide_unit(const struct product *p, const struct unit *now, const struct unit *next,
-                      const int8_t *q, unsigned operands)
-{
-    for (unsigned op = 0; op < operands; op++, q += DEPTH) {
-        _tile_loadd(4, q, p->a->q_stride);
-        _tile_loadd(5, q + SIDE * p->a->q_stride, p->a->q_stride);
-        _tile_loadd(6, operand(now, 0, op), 64);
-        _tile_dpbsud(0, 4, 6);
-        _tile_dpbsud(2, 5, 6);
-        unpack_part(next, 0, op);
-        _tile_loadd(7, operand(now, 1, op), 64);
-        _tile_dpbsud(1, 4, 7);
-        _tile_dpbsud(3, 5, 7);
-        unpack_part(next, 1, op);
+        unpack_trits(from, to);
     }
 }
 
@@ -314,70 +251,216 @@ static void unpack_rest(const struct product *p, const struct unit *next, unsign
             unpack_part(next, i, part);
 }
 
-/* All weight tiles of the call for one block of tokens. */
-static void stream(struct product *p, float *out, size_t out_stride, size_t tile0)
+/* ------------------------------------------------------------------ products */
+
+/* What is done between the products of weight tile i and those of the one that follows. */
+INLINE void between(struct product *p, const struct unit *next, unsigned i, unsigned part,
+                    const bool wide, const bool grouped)
 {
-    const size_t blocks = p->w->tile_bytes / T5_BYTES;
-    uint8_t *other = p->codes + p->tiles * UNIT_CODES;
+    if (next)
+        unpack_part(next, i, part);
+    if (grouped)
+        settle_part(p, i, wide);
+}
+
+/* The sums of tile k leave it when their group ends; a macro, because tiles are numbered in the
+ * program.  It stands as far behind the tile's last product as it can: a store waits for that. */
+#define TAKE_SUMS(p, k)                                                                            \
+    do {                                                                                           \
+        _tile_stored(k, (p)->ended[(p)->turn] + (k)*TILE_INTS, 64);                                \
+        _tile_zero(k);                                                                             \
+    } while (0)
+
+/*
+ * An operand of each weight tile, `apart` bytes from one to the next, by the activations at q.
+ * Narrow: up to 16 tokens by four weight tiles, sums of weight tile i in tile i.  Wide: 17 to 32
+ * tokens by two, sums of weight tile i in tile i, those of the tokens from the 17th on in 2 + i.
+ */
+INLINE void multiply(struct product *p, const int8_t *q, const int8_t *trits, size_t apart,
+                     const struct unit *next, unsigned part, const bool wide, const bool grouped)
+{
+    const size_t stride = p->a->q_stride;
+    const bool ends = grouped && group_ends(p);
+    _tile_loadd(4, q, stride);
+    if (wide) {
+        _tile_loadd(5, q + SIDE * stride, stride);
+        _tile_loadd(6, trits, 64);
+        _tile_dpbssd(0, 4, 6);
+        _tile_dpbssd(2, 5, 6);
+        between(p, next, 0, part, wide, grouped);
+        _tile_loadd(7, trits + apart, 64);
+        _tile_dpbssd(1, 4, 7);
+        _tile_dpbssd(3, 5, 7);
+        if (ends) {
+            TAKE_SUMS(p, 0);
+            TAKE_SUMS(p, 2);
+        }
+        between(p, next, 1, part, wide, grouped);
+        if (ends) {
+            TAKE_SUMS(p, 1);
+            TAKE_SUMS(p, 3);
+        }
+    } else {
+        _tile_loadd(6, trits, 64);
+        _tile_dpbssd(0, 4, 6);
+        between(p, next, 0, part, wide, grouped);
+        _tile_loadd(7, trits + apart, 64);
+        _tile_dpbssd(1, 4, 7);
+        if (ends)
+            TAKE_SUMS(p, 0);
+        between(p, next, 1, part, wide, grouped);
+        _tile_loadd(6, trits + 2 * apart, 64);
+        _tile_dpbssd(2, 4, 6);
+        if (ends)
+            TAKE_SUMS(p, 1);
+        between(p, next, 2, part, wide, grouped);
+        _tile_loadd(7, trits + 3 * apart, 64);
+        _tile_dpbssd(3, 4, 7);
+        if (ends)
+            TAKE_SUMS(p, 2);
+        between(p, next, 3, part, wide, grouped);
+        if (ends)
+            TAKE_SUMS(p, 3);
+    }
+    if (grouped)
+        end_operand(p, wide);
+}
+
+/* Sums to outputs, as kernels.h defines them. */
+static void deliver(const struct product *p, float *out, size_t out_stride)
+{
+    const bool grouped = p->w->n_groups > 1;
+    for (unsigned i = 0; i < p->tiles && p->tile + i < p->tile_end; i++) {
+        __mmask16 rows = avx512_rows(p->w, p->tile + i);
+        __m512 scales = grouped ? _mm512_setzero_ps() : avx512_scales(p->w, p->tile + i);
+        for (size_t b = 0; b < p->n_blocks; b++) {
+            size_t token = block_start(p, b);
+            float *dst = out + token * out_stride + (p->tile + i) * LAYOUT_TILE;
+            for (size_t t = 0; t < p->block; t++, token++, dst += out_stride) {
+                __m512 y = _mm512_load_ps(p->y[b] + sums_at(i, t));
+                if (!grouped) {
+                    __m512i sum = _mm512_load_si512(p->sums[b] + sums_at(i, t));
+                    __m512 factor = _mm512_mul_ps(scales, _mm512_set1_ps(p->a->step[token]));
+                    y = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), factor);
+                }
+                _mm512_mask_storeu_ps(dst, rows, y);
+            }
+        }
+    }
+}
+
+/* All weight tiles of the call for one block of tokens. */
+INLINE void stream(struct product *p, float *out, size_t out_stride, size_t tile0, const bool wide,
+                   const bool grouped)
+{
+    const size_t blocks = p->w->tile_bytes / T5_BYTES, operands = operands_of(p->w);
+    int8_t *other = p->trits + p->tiles * UNIT_TRITS;
     struct unit units[2] = {0}, *now = &units[0], *next = &units[1];
-    first_unit(p, tile0, p->codes, now);
+    first_unit(p, tile0, p->trits, now);
     unpack_rest(p, now, 0);
     for (p->tile = tile0; p->tile < p->tile_end; p->tile += p->tiles) {
         const int8_t *q = p->a->q + p->first * p->a->q_stride;
+        p->group = p->at_block = 0;
+        if (grouped)
+            memset(p->y[0], 0, sizeof p->y[0]);
         zero_sums();
-        for (size_t left = blocks; left; q += UNIT_BLOCKS * T5_VECTORS * 4) {
+        for (size_t left = blocks, wanted = operands; left; wanted -= MIN(wanted, UNIT_OPERANDS)) {
             left -= now->blocks;
             if (left)
                 next_unit(now, left, other, next);
             else
                 first_unit(p, p->tile + p->tiles, other, next);
-            unsigned operands = (unsigned)((now->blocks * T5_VECTORS + SIDE - 1) / SIDE);
-            if (p->tiles == 4)
-                narrow_unit(p, now, next, q, operands);
-            else
-                wide_unit(p, now, next, q, operands);
-            if (operands < UNIT_OPERANDS)
-                unpack_rest(p, next, operands);
+            unsigned n = (unsigned)MIN(wanted, UNIT_OPERANDS);
+            for (unsigned op = 0; op < n; op++, q += DEPTH)
+                multiply(p, q, now->to + op * OPERAND_BYTES, UNIT_TRITS, next, op, wide, grouped);
+            if (n < UNIT_OPERANDS)
+                unpack_rest(p, next, n);
             struct unit *done = now;
             now = next;
             next = done;
             other = done->to;
         }
-        store_sums(p->sums[0]);
+        if (grouped)
+            settle_rest(p, wide);
+        else
+            store_sums(p->sums[0]);
         deliver(p, out, out_stride);
     }
 }
 
-/* Weight tiles at a time: narrow_pass or wide_pass. */
-static unsigned tiles_for(size_t n_tokens)
+/* ------------------------------------------------------------------ many tokens */
+
+/* Unpack n blocks of the two weight tiles under way, the first of them being number `at`, and zeros
+ * to the end of an operand.  The next stretch is fetched meanwhile: of these tiles, or behind their
+ * end the first one of the tiles that come next. */
+static void unpack(struct product *p, size_t at, size_t n)
 {
-    return even_share(n_tokens, BLOCK_TOKENS) <= SIDE ? 4 : 2;
+    const struct linear *w = p->w;
+    size_t zero = (round_up(n * T5_VECTORS, SIDE) - n * T5_VECTORS) * 64;
+    size_t soon = (at + n) * T5_BYTES;
+    soon = (soon < w->tile_bytes ? soon : WIDE_TILES * w->tile_bytes) - at * T5_BYTES;
+    for (unsigned i = 0; i < WIDE_TILES; i++) {
+        int8_t *to = p->trits + i * STRETCH * 64;
+        const uint8_t *from = w->codes + MIN(p->tile + i, p->tile_end - 1) * w->tile_bytes;
+        from += at * T5_BYTES;
+        for (size_t b = 0; b < n; b++, from += T5_BYTES, to += T5_VECTORS * 64) {
+            _mm_prefetch((const char *)from + soon, _MM_HINT_T1);
+            unpack_trits(from, to);
+        }
+        memset(to, 0, zero);
+    }
 }
 
-/* Vectors of a weight tile to unpack at a time; 0: the layer is not cut as tiles need it. */
-static size_t stretch_of(const struct linear *w, unsigned tiles)
+/* Two weight tiles for several blocks of tokens, which pass over a stretch of the inputs before the
+ * next one is unpacked. */
+INLINE void panel(struct product *p, const bool grouped)
 {
-    size_t most = VECTORS / tiles, group_vectors = w->group_pad / 4;
-    if (w->n_groups == 1)
-        return most;
-    return w->group % DEPTH == 0 ? most / group_vectors * group_vectors : 0;
+    const size_t blocks = p->w->tile_bytes / T5_BYTES, operands = operands_of(p->w);
+    if (grouped)
+        memset(p->y, 0, p->n_blocks * sizeof p->y[0]);
+    for (size_t v = 0; v < operands * SIDE; v += STRETCH) {
+        unpack(p, v / T5_VECTORS, MIN(STRETCH / T5_VECTORS, blocks - v / T5_VECTORS));
+        size_t n = MIN(STRETCH / SIDE, operands - v / SIDE);
+        for (size_t b = 0; b < p->n_blocks; b++) {
+            const int8_t *q = p->a->q + block_start(p, b) * p->a->q_stride + 4 * v;
+            if (grouped) {
+                p->at_block = b;
+                p->group = v / SIDE / p->group_operands;
+                p->in_group = v / SIDE % p->group_operands;
+            }
+            if (grouped ? p->in_group == 0 : v == 0)
+                zero_sums();
+            else
+                load_sums(p->sums[b]);
+            for (size_t op = 0; op < n; op++, q += DEPTH)
+                multiply(p, q, p->trits + op * OPERAND_BYTES, STRETCH * 64, NULL, 0, true, grouped);
+            if (!grouped || p->in_group)
+                store_sums(p->sums[b]);
+        }
+    }
+    if (grouped)
+        settle_rest(p, true);
 }
 
 /* Not inlined: a hardened build touches every page of a frame, and the calls that go elsewhere
- * need not pay for this one's 90 KiB. */
+ * need not pay for this one's 100 KiB. */
 static __attribute__((noinline)) void on_tiles(float *out, size_t out_stride,
                                                const struct linear *w, size_t tile0, size_t tile1,
                                                const struct acts *a, size_t n_tokens)
 {
     struct product p UNINITIALISED;
+    const bool grouped = w->n_groups > 1;
     p.w = w;
     p.a = a;
     p.tile_end = tile1;
     p.block = even_share(n_tokens, BLOCK_TOKENS);
-    p.tiles = tiles_for(n_tokens);
-    p.stretch = stretch_of(w, p.tiles);
+    p.tiles = p.block <= SIDE ? NARROW_TILES : WIDE_TILES;
+    p.group_operands = w->group / DEPTH;
+    p.in_group = p.turn = 0;
+    p.due.part = p.group_operands;
+    p.part_rows = (MIN(p.block, SIDE) + p.group_operands - 1) / MAX(p.group_operands, 1u);
     uint8_t upper = (uint8_t)MIN(p.block, SIDE), lower = (uint8_t)(p.block - upper);
-    if (p.tiles == 4)
+    if (p.tiles == NARROW_TILES)
         configure((const uint8_t[]){upper, upper, upper, upper, upper, 0, SIDE, SIDE});
     else
         configure((const uint8_t[]){upper, upper, lower, lower, upper, lower, SIDE, SIDE});
@@ -388,16 +471,24 @@ static __attribute__((noinline)) void on_tiles(float *out, size_t out_stride,
             p.n = p.block;
         }
         p.n_blocks = (p.n + p.block - 1) / p.block;
-        if (p.n_blocks == 1 && w->n_groups == 1) {
-            stream(&p, out, out_stride, tile0);
-            continue;
-        }
-        for (p.tile = tile0; p.tile < tile1; p.tile += p.tiles) {
-            if (w->n_groups == 1)
-                accumulate(&p);
+        if (p.tiles == NARROW_TILES) {
+            if (grouped)
+                stream(&p, out, out_stride, tile0, false, true);
             else
-                accumulate_groups(&p);
-            deliver(&p, out, out_stride);
+                stream(&p, out, out_stride, tile0, false, false);
+        } else if (p.n_blocks == 1) {
+            if (grouped)
+                stream(&p, out, out_stride, tile0, true, true);
+            else
+                stream(&p, out, out_stride, tile0, true, false);
+        } else {
+            for (p.tile = tile0; p.tile < tile1; p.tile += p.tiles) {
+                if (grouped)
+                    panel(&p, true);
+                else
+                    panel(&p, false);
+                deliver(&p, out, out_stride);
+            }
         }
     }
     _tile_release();
@@ -406,7 +497,7 @@ static __attribute__((noinline)) void on_tiles(float *out, size_t out_stride,
 static void ternary(float *out, size_t out_stride, const struct linear *w, size_t tile0,
                     size_t tile1, const struct acts *a, size_t n_tokens)
 {
-    if (n_tokens < LEAST_TOKENS || stretch_of(w, tiles_for(n_tokens)) == 0)
+    if (n_tokens < (w->n_groups == 1 ? LEAST_TOKENS : LEAST_GROUPED))
         avx512vbmi_ternary(out, out_stride, w, tile0, tile1, a, n_tokens);
     else
         on_tiles(out, out_stride, w, tile0, tile1, a, n_tokens);

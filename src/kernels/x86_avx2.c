@@ -66,7 +66,7 @@ INLINE void store_bytes(int8_t *q, size_t n, __m256i a, __m256i b)
 static void quantise(const struct linear *w, struct acts *a, size_t token, const float *x)
 {
     int8_t *q = a->q + token * a->q_stride;
-    size_t group = w->group, pad = w->group_pad - group;
+    size_t group = w->group;
     for (size_t g = 0; g < w->n_groups; g++, x += group) {
         float m = max_abs(x, group, ACT_FLOOR);
         __m256 scale = _mm256_set1_ps(ACT_TOP / m);
@@ -78,12 +78,11 @@ static void quantise(const struct linear *w, struct acts *a, size_t token, const
             store_bytes(q + i, n, v0, v1);
             sum = _mm256_add_epi32(sum, _mm256_add_epi32(v0, v1));
         }
-        __builtin_memset(q + group, 0, pad);
-        q += group + pad;
+        q += group;
         a->step[token * a->n_groups + g] = m / ACT_TOP;
         a->sum[token * a->n_groups + g] = sum_i32(sum);
     }
-    __builtin_memset(q, 0, a->q_stride - w->n_groups * (size_t)w->group_pad);
+    __builtin_memset(q, 0, a->q_stride - w->cols);
 }
 
 static float to_q8(int8_t *q, const float *x, size_t n)
@@ -138,11 +137,23 @@ enum {
     NARROW_COLS = 15 * 16,
 };
 
+/* Eight scales of a tile for one group. */
+INLINE __m256 scales8(const struct linear *w, size_t first, const bool grouped)
+{
+    if (!grouped)
+        return _mm256_loadu_ps(w->scales + first);
+    return _mm256_cvtph_ps(
+        _mm_loadu_si128((const __m128i *)(const void *)(w->group_scales + first)));
+}
+
 /* One tile, tokens [token, token + tokens). */
 INLINE void ternary_block(float *out, size_t out_stride, const struct linear *w, size_t tile,
-                          const struct acts *a, size_t token, const unsigned tokens)
+                          const struct acts *a, size_t token, const unsigned tokens,
+                          const bool grouped)
 {
     const uint8_t *codes = w->codes + tile * w->tile_bytes;
+    const size_t n_groups = grouped ? w->n_groups : 1;
+    const size_t group = grouped ? w->group : w->tile_bytes / 4; /* with the padding */
     const __m256i three = _mm256_set1_epi8(3), ones = _mm256_set1_epi16(1);
     __m256 y[TERNARY_TOKENS][2];
     const int8_t *q[TERNARY_TOKENS];
@@ -151,11 +162,11 @@ INLINE void ternary_block(float *out, size_t out_stride, const struct linear *w,
         y[t][0] = y[t][1] = _mm256_setzero_ps();
     }
 
-    for (size_t g = 0; g < w->n_groups; g++) {
+    for (size_t g = 0; g < n_groups; g++) {
         __m256i sum[TERNARY_TOKENS][2];
         foreach (t, tokens)
             sum[t][0] = sum[t][1] = _mm256_setzero_si256();
-        for (size_t col = g * w->group_pad, end = col + w->group_pad; col < end;) {
+        for (size_t col = g * group, end = col + group; col < end;) {
             __m256i part[TERNARY_TOKENS][2];
             foreach (t, tokens)
                 part[t][0] = part[t][1] = _mm256_setzero_si256();
@@ -179,15 +190,14 @@ INLINE void ternary_block(float *out, size_t out_stride, const struct linear *w,
                 sum[i / 2][i % 2] = _mm256_add_epi32(sum[i / 2][i % 2],
                                                      _mm256_madd_epi16(part[i / 2][i % 2], ones));
         }
-        const float *scales = w->scales + (tile * w->n_groups + g) * LAYOUT_TILE;
         foreach (i, 2 * tokens) {
-            size_t at = (token + i / 2) * a->n_groups + g;
+            size_t at = (token + i / 2) * n_groups + g;
+            size_t first = (tile * n_groups + g) * LAYOUT_TILE + i % 2 * 8;
             __m256i dot = _mm256_sub_epi32(sum[i / 2][i % 2], _mm256_set1_epi32(a->sum[at]));
             __m256 value = _mm256_cvtepi32_ps(dot);
-            __m256 factor =
-                _mm256_mul_ps(_mm256_loadu_ps(scales + i % 2 * 8), _mm256_set1_ps(a->step[at]));
-            y[i / 2][i % 2] = w->n_groups == 1 ? _mm256_mul_ps(value, factor)
-                                               : _mm256_fmadd_ps(value, factor, y[i / 2][i % 2]);
+            __m256 factor = _mm256_mul_ps(scales8(w, first, grouped), _mm256_set1_ps(a->step[at]));
+            y[i / 2][i % 2] = grouped ? _mm256_fmadd_ps(value, factor, y[i / 2][i % 2])
+                                      : _mm256_mul_ps(value, factor);
         }
     }
     size_t row = tile * LAYOUT_TILE, rows = w->rows - row;
@@ -205,14 +215,20 @@ static void ternary(float *out, size_t out_stride, const struct linear *w, size_
     for (size_t tile = tile0; tile < tile1; tile++)
         for (size_t token = 0, n; token < n_tokens; token += n) {
             n = even_share(n_tokens - token, TERNARY_TOKENS);
-            if (n == 1)
-                ternary_block(out, out_stride, w, tile, a, token, 1);
-            else if (n == 2)
-                ternary_block(out, out_stride, w, tile, a, token, 2);
-            else if (n == 3)
-                ternary_block(out, out_stride, w, tile, a, token, 3);
-            else
-                ternary_block(out, out_stride, w, tile, a, token, 4);
+            switch (n) {
+#define BLOCK(tokens)                                                                              \
+    case tokens:                                                                                   \
+        if (w->n_groups == 1)                                                                      \
+            ternary_block(out, out_stride, w, tile, a, token, tokens, false);                      \
+        else                                                                                       \
+            ternary_block(out, out_stride, w, tile, a, token, tokens, true);                       \
+        break
+                BLOCK(1);
+                BLOCK(2);
+                BLOCK(3);
+                BLOCK(4);
+#undef BLOCK
+            }
         }
 }
 

@@ -6,6 +6,7 @@
 #define TRIT_KERNELS_X86_AVX2_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

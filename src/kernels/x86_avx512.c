@@ -47,7 +47,7 @@ INLINE __m512i round_clamped(__m512 v, float low, float high)
 void avx512_quantise(const struct linear *w, struct acts *a, size_t token, const float *x)
 {
     int8_t *q = a->q + token * a->q_stride;
-    size_t group = w->group, pad = w->group_pad - group;
+    size_t group = w->group;
     for (size_t g = 0; g < w->n_groups; g++, x += group) {
         float m = max_abs(x, group, ACT_FLOOR);
         __m512 scale = _mm512_set1_ps(ACT_TOP / m);
@@ -59,12 +59,11 @@ void avx512_quantise(const struct linear *w, struct acts *a, size_t token, const
             _mm512_mask_cvtepi32_storeu_epi8(q + i, lanes, n);
             sum = _mm512_mask_add_epi32(sum, lanes, sum, n);
         }
-        zero_bytes(q + group, pad);
-        q += group + pad;
+        q += group;
         a->step[token * a->n_groups + g] = m / ACT_TOP;
         a->sum[token * a->n_groups + g] = _mm512_reduce_add_epi32(sum);
     }
-    zero_bytes(q, a->q_stride - w->n_groups * (size_t)w->group_pad);
+    zero_bytes(q, a->q_stride - w->cols);
 }
 
 float avx512_to_q8(int8_t *q, const float *x, size_t n)

@@ -167,10 +167,28 @@ INLINE avx512_sum avx512_start(int32_t sum)
     return (avx512_sum)_mm512_sub_epi32(_mm512_setzero_si512(), _mm512_set1_epi32(sum));
 }
 
-/* The scales of a tile's rows for one group. */
-INLINE __m512 avx512_scales(const struct linear *w, size_t tile, size_t group)
+/* The scales of a tile's rows: the only ones, or those of one group. */
+INLINE __m512 avx512_scales(const struct linear *w, size_t tile)
 {
-    return _mm512_loadu_ps(w->scales + (tile * w->n_groups + group) * LAYOUT_TILE);
+    return _mm512_loadu_ps(w->scales + tile * LAYOUT_TILE);
+}
+
+INLINE __m512 avx512_group_scales(const struct linear *w, size_t tile, size_t group)
+{
+    const uint16_t *p = w->group_scales + (tile * w->n_groups + group) * LAYOUT_TILE;
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
+/* Vector i of a block of each tile by the four activations of each token that belong to it. */
+INLINE void avx512_multiply(avx512_sum sum[DIRECT_TILES][DIRECT_TOKENS], __m512i v[DIRECT_TILES][4],
+                            unsigned i, const int8_t *const q[DIRECT_TOKENS], size_t col,
+                            const unsigned tiles, const unsigned tokens)
+{
+    foreach (t, tokens) {
+        __m512i x = avx512_acts4(q[t] + col);
+        foreach (r, tiles)
+            sum[r][t] = avx512_dot(sum[r][t], v[r][i], x);
+    }
 }
 
 /*
@@ -193,18 +211,22 @@ INLINE void avx512_direct(float *out, size_t out_stride, const struct linear *w,
     foreach (i, tiles * tokens)
         y[i / tokens][i % tokens] = _mm512_setzero_ps();
 
-    const size_t n_groups = grouped ? w->n_groups : 1;
+    const size_t n_groups = grouped ? w->n_groups : 1, vectors = layout.vectors;
+    const size_t blocks = w->tile_bytes / layout.block_bytes;
+    const size_t group_vectors = grouped ? w->group / 4 : blocks * vectors;
+    const bool split = LAYOUT_GROUP / 4 % layout.vectors != 0; /* a block may meet two groups */
     const float *steps = a->step + token * n_groups;
     const int32_t *sums = a->sum + token * n_groups;
-    size_t offset = 0, col = 0;
     for (size_t g = 0; g < n_groups; g++) {
+        const size_t first = g * group_vectors, end = first + group_vectors;
         foreach (t, tokens) {
             avx512_sum start = avx512_start(sums[t * n_groups + g]);
             foreach (r, tiles)
                 sum[r][t] = start;
         }
-        for (size_t end = col + w->group_pad; col < end;) {
+        for (size_t block = first / vectors; block * vectors < end; block++) {
             __m512i v[DIRECT_TILES][4];
+            const size_t at = block * vectors, offset = block * layout.block_bytes;
             /* Behind the end of these tiles come the same places of the next ones. */
             size_t ahead = offset + PREFETCH_BYTES;
             ahead += ahead >= w->tile_bytes ? (tiles - 1) * w->tile_bytes : 0;
@@ -212,18 +234,19 @@ INLINE void avx512_direct(float *out, size_t out_stride, const struct linear *w,
                 _mm_prefetch((const char *)codes[r] + ahead, _MM_HINT_T0);
                 layout.unpack(codes[r] + offset, v[r]);
             }
-            foreach (i, layout.vectors) {
-                foreach (t, tokens) {
-                    __m512i x = avx512_acts4(q[t] + col + 4 * i);
-                    foreach (r, tiles)
-                        sum[r][t] = avx512_dot(sum[r][t], v[r][i], x);
-                }
+            if (grouped && split && __builtin_expect(at < first || at + vectors > end, 0)) {
+                /* Two groups share the block: each takes what is its own. */
+                foreach (i, layout.vectors)
+                    if (at + i >= first && at + i < end)
+                        avx512_multiply(sum, v, i, q, 4 * (at + i), tiles, tokens);
+            } else {
+                foreach (i, layout.vectors)
+                    avx512_multiply(sum, v, i, q, 4 * (at + i), tiles, tokens);
             }
-            col += 4 * layout.vectors;
-            offset += layout.block_bytes;
         }
         foreach (r, tiles) {
-            __m512 scales = avx512_scales(w, MIN(tile + r, tile_end - 1), g);
+            size_t which = MIN(tile + r, tile_end - 1);
+            __m512 scales = grouped ? avx512_group_scales(w, which, g) : avx512_scales(w, which);
             foreach (t, tokens) {
                 __m512 value = _mm512_cvtepi32_ps((__m512i)sum[r][t]);
                 __m512 factor = _mm512_mul_ps(scales, _mm512_set1_ps(steps[t * n_groups + g]));

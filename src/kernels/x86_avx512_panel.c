@@ -17,12 +17,13 @@
 enum {
     PANEL_TILES = 2,
     PANEL_VECTORS = 192, /* a multiple of the vectors of a block in every layout */
+    MAX_VECTORS = 4,     /* of a block */
     PANEL_BATCH = 64,
     PASS_TOKENS = 8,
 };
 
 struct panel {
-    __m512i codes[PANEL_TILES][PANEL_VECTORS];
+    __m512i codes[PANEL_TILES][PANEL_VECTORS + MAX_VECTORS];
     union {
         avx512_sum sum; /* one scale a row */
         __m512 y;       /* several */
@@ -37,11 +38,12 @@ struct panel {
     size_t n_runs, run_len;
     size_t group; /* of the first run */
     size_t col;   /* where it begins, in activations */
+    size_t skip;  /* vectors of its first block that belong to the group before */
 };
 
 bool avx512_panel_fits(const struct linear *w)
 {
-    return w->n_groups == 1 || w->group_pad / 4 <= PANEL_VECTORS;
+    return w->n_groups == 1 || w->group / 4 <= PANEL_VECTORS;
 }
 
 static size_t tile_at(const struct panel *p, unsigned r)
@@ -69,7 +71,7 @@ INLINE void pass(struct panel *p, size_t first, const unsigned tokens, const boo
                 sum[t][r] = grouped ? start : p->part[first + t][r].sum;
         }
         for (size_t end = v + run_len; v < end; v++) {
-            __m512i c0 = p->codes[0][v], c1 = p->codes[1][v];
+            __m512i c0 = p->codes[0][p->skip + v], c1 = p->codes[1][p->skip + v];
             foreach (t, tokens) {
                 __m512i x = avx512_acts4(q[t] + 4 * v);
                 sum[t][0] = avx512_dot(sum[t][0], c0, x);
@@ -82,7 +84,7 @@ INLINE void pass(struct panel *p, size_t first, const unsigned tokens, const boo
             continue;
         }
         foreach (r, PANEL_TILES) {
-            __m512 scales = avx512_scales(w, tile_at(p, r), p->group + run);
+            __m512 scales = avx512_group_scales(w, tile_at(p, r), p->group + run);
             foreach (t, tokens) {
                 __m512 value = _mm512_cvtepi32_ps((__m512i)sum[t][r]);
                 __m512 factor = _mm512_mul_ps(scales, _mm512_set1_ps(steps[t * n_groups + run]));
@@ -118,16 +120,18 @@ static void pass_all(struct panel *p)
     }
 }
 
-/* Decide how far the stretch that begins at p->col goes. */
-static void next_stretch(struct panel *p)
+/* Decide how far the stretch that begins at p->col goes, of `cols` columns in all. */
+static void next_stretch(struct panel *p, size_t cols, size_t block_cols)
 {
     const struct linear *w = p->w;
-    p->group = p->col / w->group_pad;
+    p->skip = p->col % block_cols / 4;
     if (w->n_groups == 1) {
+        p->group = 0;
         p->n_runs = 1;
-        p->run_len = MIN((w->group_pad - p->col) / 4, (size_t)PANEL_VECTORS);
+        p->run_len = MIN((cols - p->col) / 4, (size_t)PANEL_VECTORS);
     } else {
-        p->run_len = w->group_pad / 4;
+        p->group = p->col / w->group;
+        p->run_len = w->group / 4;
         p->n_runs = MIN(w->n_groups - p->group, PANEL_VECTORS / p->run_len);
     }
 }
@@ -138,7 +142,8 @@ static void store(const struct panel *p, float *out, size_t out_stride)
     const struct acts *a = p->a;
     for (unsigned r = 0; r < PANEL_TILES && p->tile + r <= p->tile_last; r++) {
         __mmask16 rows = avx512_rows(p->w, p->tile + r);
-        __m512 scales = avx512_scales(p->w, p->tile + r, 0);
+        __m512 scales =
+            p->w->n_groups == 1 ? avx512_scales(p->w, p->tile + r) : _mm512_setzero_ps();
         float *dst = out + p->batch * out_stride + (p->tile + r) * LAYOUT_TILE;
         for (size_t t = 0; t < p->n_batch; t++) {
             __m512 y = p->part[t][r].y;
@@ -158,7 +163,7 @@ void avx512_panel(float *out, size_t out_stride, const struct linear *w, size_t 
     p.w = w;
     p.a = a;
     p.tile_last = tile1 - 1;
-    size_t cols = layout_acts(w);
+    size_t cols = w->n_groups == 1 ? layout_acts(w) : w->cols;
     size_t block_cols = layout_block_cols(w->layout), block_bytes = layout_block_bytes(w->layout);
     for (p.tile = tile0; p.tile < tile1; p.tile += PANEL_TILES)
         for (p.batch = 0; p.batch < n_tokens; p.batch += p.n_batch) {
@@ -171,11 +176,12 @@ void avx512_panel(float *out, size_t out_stride, const struct linear *w, size_t 
                         p.part[t][r].y = _mm512_setzero_ps();
                 }
             for (p.col = 0; p.col < cols; p.col += 4 * p.n_runs * p.run_len) {
-                next_stretch(&p);
+                next_stretch(&p, cols, block_cols);
+                size_t vectors = round_up(p.skip + p.n_runs * p.run_len, block_cols / 4);
                 for (unsigned r = 0; r < PANEL_TILES; r++) {
                     const uint8_t *block = w->codes + tile_at(&p, r) * w->tile_bytes +
                                            p.col / block_cols * block_bytes;
-                    unpack_run(block, p.n_runs * p.run_len, p.codes[r], block + PANEL_AHEAD);
+                    unpack_run(block, vectors, p.codes[r], block + PANEL_AHEAD);
                 }
                 pass_all(&p);
             }

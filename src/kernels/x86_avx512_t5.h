@@ -37,12 +37,17 @@ static const uint8_t t5_ones[64] ALIGNED = {ONES, UNUSED, ONES, UNUSED};
 static const uint8_t t5_threes[64] ALIGNED = {THREES, UNUSED, THREES, UNUSED};
 static const uint8_t t5_nines[64] ALIGNED = {NINES, UNUSED, NINES, UNUSED};
 
-/* Reads 64 bytes where the block has 40: hence LAYOUT_SLACK. */
-INLINE void unpack_t5(const uint8_t *block, __m512i *codes)
+/* The five-bit fields, one a byte.  Reads 64 bytes where the block has 40: hence LAYOUT_SLACK. */
+INLINE __m512i t5_fields(const uint8_t *block)
 {
     __m512i words =
         _mm512_permutexvar_epi8(_mm512_load_si512(t5_spread), _mm512_loadu_si512(block));
-    __m512i fields = _mm512_multishift_epi64_epi8(_mm512_load_si512(t5_shifts), words);
+    return _mm512_multishift_epi64_epi8(_mm512_load_si512(t5_shifts), words);
+}
+
+INLINE void unpack_t5(const uint8_t *block, __m512i *codes)
+{
+    __m512i fields = t5_fields(block);
     codes[0] = _mm512_permutexvar_epi8(fields, _mm512_load_si512(t5_ones));
     codes[1] = _mm512_permutexvar_epi8(fields, _mm512_load_si512(t5_threes));
     codes[2] = _mm512_permutexvar_epi8(fields, _mm512_load_si512(t5_nines));

@@ -53,18 +53,15 @@ size_t layout_block_bytes(enum layout_id id)
 void layout_shape(struct linear *w, enum layout_id id, uint32_t rows, uint32_t cols, uint32_t group)
 {
     trit_assert(rows >= 1 && cols >= 1 && cols <= LAYOUT_COLS_MAX);
-    trit_assert(group >= 1 && cols % group == 0);
-    uint32_t block = layout_block_cols(id);
-    /* With cols below 2^22 even groups of one column, padded to a block, stay below 2^26. */
+    trit_assert(group == cols || (group % LAYOUT_GROUP == 0 && group > 0 && cols % group == 0));
     *w = (struct linear){
         .layout = id,
         .rows = rows,
         .cols = cols,
         .group = group,
         .n_groups = cols / group,
-        .group_pad = (uint32_t)round_up(group, block),
     };
-    w->tile_bytes = (size_t)layout_acts(w) / block * layout_block_bytes(id);
+    w->tile_bytes = layout_acts(w) / layout_block_cols(id) * layout_block_bytes(id);
 }
 
 uint32_t layout_tiles(const struct linear *w)
@@ -74,7 +71,7 @@ uint32_t layout_tiles(const struct linear *w)
 
 uint32_t layout_acts(const struct linear *w)
 {
-    return w->n_groups * w->group_pad;
+    return (uint32_t)round_up(w->cols, layout_block_cols(w->layout));
 }
 
 size_t layout_code_bytes(const struct linear *w)
@@ -84,7 +81,8 @@ size_t layout_code_bytes(const struct linear *w)
 
 size_t layout_scale_bytes(const struct linear *w)
 {
-    return (size_t)layout_tiles(w) * w->n_groups * LAYOUT_TILE * sizeof(float);
+    size_t n = (size_t)layout_tiles(w) * w->n_groups * LAYOUT_TILE;
+    return n * (w->n_groups == 1 ? sizeof *w->scales : sizeof *w->group_scales);
 }
 
 /*
@@ -130,13 +128,13 @@ static unsigned code_at(enum layout_id id, const uint8_t *block, unsigned t, uns
     return (unsigned)(bits >> 5 * (lane % WORD_LANES) & 31) / power[t] % 3;
 }
 
-/* How many columns of the matrix stand in the four lanes that begin at column `col` of a group. */
+/* How many columns of the matrix stand in the four lanes that begin at column `col`. */
 static uint32_t run_len(const struct linear *w, uint32_t col)
 {
-    return col < w->group ? MIN(ROW_LANES, w->group - col) : 0;
+    return col < w->cols ? MIN(ROW_LANES, w->cols - col) : 0;
 }
 
-/* Read the codes of a block whose first column is `first` of the group at trits[16][cols]. */
+/* Read the codes of a block whose first column is `first` of trits[16][cols]. */
 static void gather_block(const struct linear *w, const int8_t *trits, uint32_t first,
                          struct block *b)
 {
@@ -164,25 +162,21 @@ static void gather_block(const struct linear *w, const int8_t *trits, uint32_t f
 void layout_pack_tile(const struct linear *w, const int8_t *trits, uint8_t *dst)
 {
     uint32_t block_cols = layout_block_cols(w->layout);
-    for (uint32_t g = 0; g < w->n_groups; g++)
-        for (uint32_t first = 0; first < w->group_pad; first += block_cols) {
-            struct block b;
-            gather_block(w, trits + (size_t)g * w->group, first, &b);
-            pack_block(w->layout, &b, dst);
-            dst += layout_block_bytes(w->layout);
-        }
+    for (uint32_t first = 0; first < w->cols; first += block_cols) {
+        struct block b;
+        gather_block(w, trits, first, &b);
+        pack_block(w->layout, &b, dst);
+        dst += layout_block_bytes(w->layout);
+    }
 }
 
 void layout_unpack_tile(const struct linear *w, const uint8_t *src, int8_t *trits)
 {
     uint32_t block_cols = layout_block_cols(w->layout);
-    size_t block_bytes = layout_block_bytes(w->layout);
-    for (uint32_t g = 0; g < w->n_groups; g++, src += w->group_pad / block_cols * block_bytes)
-        for (unsigned r = 0; r < LAYOUT_TILE; r++)
-            for (uint32_t c = 0; c < w->group; c++) {
-                unsigned t = c % block_cols / ROW_LANES, lane = ROW_LANES * r + c % ROW_LANES;
-                const uint8_t *block = src + c / block_cols * block_bytes;
-                trits[(size_t)r * w->cols + (size_t)g * w->group + c] =
-                    (int8_t)(code_at(w->layout, block, t, lane) - 1);
-            }
+    for (unsigned r = 0; r < LAYOUT_TILE; r++)
+        for (uint32_t c = 0; c < w->cols; c++) {
+            unsigned t = c % block_cols / ROW_LANES, lane = ROW_LANES * r + c % ROW_LANES;
+            const uint8_t *block = src + c / block_cols * layout_block_bytes(w->layout);
+            trits[(size_t)r * w->cols + c] = (int8_t)(code_at(w->layout, block, t, lane) - 1);
+        }
 }

@@ -58,9 +58,39 @@ static void complain(struct packer *p, int rc, const struct trit_error *why, uin
     }
 }
 
-/* Rows [row, row + n) of the item as trits.  TQ encodings repeat the scale in every block; a block
- * of zeros has scale 0, and its codes mean nothing. */
-static bool read_blocks(struct packer *p, struct bench *b, uint64_t row, uint32_t n, float *scales)
+/* Of row `row`, number r of its tile: the scale that its blocks share into scales[r], or the scale
+ * of each into that of its group.  A block of zeros has scale 0, and its codes mean nothing. */
+static bool take_scales(struct packer *p, struct bench *b, uint64_t row, size_t r, float *scales,
+                        uint16_t *group_scales)
+{
+    const struct linear *w = p->item->linear;
+    const size_t block = p->item->t->quant->block_values;
+    scales[r] = 0;
+    for (size_t k = 0; k < w->cols / block; k++) {
+        float s = b->scales[k];
+        if (!isfinite(s)) {
+            complain(p, -TRIT_EUNSUPP, NULL, row, "a scale that is not finite");
+            return false;
+        }
+        if (s == 0.0f)
+            memset(b->trits + r * w->cols + k * block, 0, block);
+        if (w->n_groups > 1) {
+            group_scales[k * LAYOUT_TILE + r] = quant_f32_to_f16(s); /* exact: it was one */
+        } else if (s != 0.0f && scales[r] != 0.0f && s != scales[r]) {
+            complain(p, -TRIT_EUNSUPP, NULL, row,
+                     "scales differ between blocks of this row, but not in the rows that were "
+                     "looked at first");
+            return false;
+        } else if (s != 0.0f) {
+            scales[r] = s;
+        }
+    }
+    return true;
+}
+
+/* Rows [row, row + n) of the item as trits.  TQ encodings have a scale in every block. */
+static bool read_blocks(struct packer *p, struct bench *b, uint64_t row, uint32_t n, float *scales,
+                        uint16_t *group_scales)
 {
     const struct gguf_tensor *t = p->item->t;
     const struct quant_info *q = t->quant;
@@ -78,20 +108,8 @@ static bool read_blocks(struct packer *p, struct bench *b, uint64_t row, uint32_
             complain(p, -TRIT_EFORMAT, NULL, row + r, "a code that is no trit (3)");
             return false;
         }
-        scales[r] = 0;
-        for (size_t k = 0; k < blocks; k++) {
-            float s = b->scales[k];
-            if (s == 0.0f)
-                memset(trits + k * q->block_values, 0, q->block_values);
-            else if (!isfinite(s) || (scales[r] != 0.0f && s != scales[r])) {
-                complain(p, -TRIT_EUNSUPP, NULL, row + r,
-                         isfinite(s) ? "scales differ between blocks of the row; group-scaled "
-                                       "weights are not supported yet"
-                                     : "a scale that is not finite");
-                return false;
-            } else
-                scales[r] = s;
-        }
+        if (!take_scales(p, b, row + r, r, scales, group_scales))
+            return false;
     }
     return true;
 }
@@ -155,18 +173,20 @@ static bool pack_tile(struct packer *p, struct bench *b, uint64_t tile)
     const struct linear *w = it->linear;
     uint64_t row = tile * LAYOUT_TILE;
     uint32_t n = (uint32_t)MIN((uint64_t)LAYOUT_TILE, w->rows - row);
-    float scales[LAYOUT_TILE] = {0};
+    float scales[LAYOUT_TILE] = {0}, *dst = (void *)(p->payload + it->scales_at);
+    uint16_t *group_scales = (void *)(p->payload + it->scales_at);
+    group_scales += tile * w->n_groups * LAYOUT_TILE; /* zero already where there is no row */
     for (uint32_t r = 0; r < n; r++)
         scales[r] = p->scale;
     memset(b->trits + (size_t)n * w->cols, 0, (size_t)(LAYOUT_TILE - n) * w->cols);
     bool ok = it->t->type == QUANT_I2_S ? read_i2s(p, b, row, n)
-              : it->t->quant->ternary   ? read_blocks(p, b, row, n, scales)
+              : it->t->quant->ternary   ? read_blocks(p, b, row, n, scales, group_scales)
                                         : read_float_trits(p, b, row, n);
     if (!ok)
         return false;
     layout_pack_tile(w, b->trits, p->payload + it->at + tile * w->tile_bytes);
-    float *dst = (void *)(p->payload + it->scales_at);
-    memcpy(dst + tile * LAYOUT_TILE, scales, sizeof scales);
+    if (w->n_groups == 1)
+        memcpy(dst + tile * LAYOUT_TILE, scales, sizeof scales);
     return true;
 }
 

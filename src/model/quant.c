@@ -274,6 +274,12 @@ static inline unsigned planes2(const uint8_t *src, int8_t *dst, int first, int s
     return bad;
 }
 
+float quant_block_scale(const struct quant_info *q, const void *block)
+{
+    trit_assert(q->type == QUANT_TQ1_0 || q->type == QUANT_TQ2_0);
+    return load_f16((const uint8_t *)block + q->block_bytes - 2);
+}
+
 int quant_trits(const struct quant_info *q, const void *src, int8_t *trits, float *scales, size_t n)
 {
     const uint8_t *p = src;
@@ -286,7 +292,7 @@ int quant_trits(const struct quant_info *q, const void *src, int8_t *trits, floa
             bad |= planes2(p, trits, 0, 2);
             bad |= planes2(p + 32, trits + 128, 0, 2);
         }
-        scales[i] = load_f16(p + q->block_bytes - 2);
+        scales[i] = quant_block_scale(q, p);
     }
     return bad ? -TRIT_EFORMAT : 0;
 }

@@ -23,6 +23,8 @@
 /* ------------------------------------------------------------------ the graph's tensors, as data
  */
 
+enum { ROWS_SEEN = 4 }; /* of a tensor, before its shape in memory is settled */
+
 enum width { DIM, FFN, Q_DIM, KV_DIM, HEAD_DIM };
 enum when { ALWAYS, WITH_SUB_NORMS, WITH_QK_NORMS };
 
@@ -177,6 +179,37 @@ static int add_table(struct planner *p, const char *name, bool required, struct 
                                         .scale_bytes = table_scale_bytes(table)});
 }
 
+/*
+ * How many inputs share a scale: all of a row, or a block where a row's blocks differ, as they do
+ * in what is repacked from group-scaled models.  A few rows tell; when others contradict them,
+ * packing refuses the tensor.
+ */
+static int find_group(struct planner *p, const struct gguf_tensor *t, uint32_t rows, uint32_t cols,
+                      uint32_t *group)
+{
+    const struct quant_info *q = t->quant;
+    *group = cols;
+    if (!q->ternary || q->type == QUANT_I2_S || cols == q->block_values)
+        return 0;
+    size_t blocks = cols / q->block_values, row_bytes = blocks * q->block_bytes;
+    uint8_t *raw = mem_zalloc(row_bytes, 1);
+    if (!raw)
+        return trit_fail(p->err, TRIT_ENOMEM, "no memory to look at %s", t->name);
+    int rc = 0;
+    for (uint64_t i = 0; rc == 0 && *group == cols && i < ROWS_SEEN; i++) {
+        float first = 0;
+        rc = gguf_read(p->g, t, i * rows / ROWS_SEEN * row_bytes, raw, row_bytes, p->err);
+        for (size_t k = 0; rc == 0 && k < blocks; k++) {
+            float scale = quant_block_scale(q, raw + k * q->block_bytes);
+            if (first != 0 && scale != 0 && scale != first)
+                *group = q->block_values;
+            first = first != 0 ? first : scale;
+        }
+    }
+    mem_free(raw);
+    return rc;
+}
+
 static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32_t cols,
                       struct linear *w)
 {
@@ -197,7 +230,14 @@ static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32
         return rc;
     if (multiplier && multiplier->type != QUANT_F32)
         return gguf_fail(p->g, p->err, TRIT_EUNSUPP, "tensor %s is not F32", name);
-    layout_shape(w, p->opt->layout, rows, cols, cols);
+    uint32_t group;
+    rc = find_group(p, t, rows, cols, &group);
+    if (rc)
+        return rc;
+    if (multiplier && group != cols)
+        return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
+                         "tensor %s multiplies weights that have several scales a row", name);
+    layout_shape(w, p->opt->layout, rows, cols, group);
     return add(p, (struct weights_item){.t = t,
                                         .multiplier = multiplier,
                                         .linear = w,
@@ -281,7 +321,8 @@ void weights_point(const struct weights_plan *plan, struct model *m, const uint8
         const void *scales = it->scale_bytes ? payload + it->scales_at : NULL;
         if (it->linear) {
             it->linear->codes = payload + it->at;
-            it->linear->scales = scales;
+            it->linear->scales = it->linear->n_groups == 1 ? scales : NULL;
+            it->linear->group_scales = it->linear->n_groups == 1 ? NULL : scales;
         } else if (it->table) {
             it->table->data = payload + it->at;
             it->table->scales = scales;

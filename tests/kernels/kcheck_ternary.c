@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "model/quant.h"
 
 /* A layer with its trits in the open, and activations for it. */
 struct setting {
@@ -63,24 +64,30 @@ static struct setting new_setting(enum layout_id layout, uint32_t rows, uint32_t
     layout_shape(w, layout, rows, cols, group);
     size_t tiles = layout_tiles(w);
     uint8_t *codes = kc_new(layout_code_bytes(w), KC_LINE);
-    float *scales = kc_new(layout_scale_bytes(w), KC_LINE);
+    void *scales = kc_new(layout_scale_bytes(w), KC_LINE);
     s.trits = kc_new(tiles * LAYOUT_TILE * cols, 1);
     memset(s.trits, 0, tiles * LAYOUT_TILE * cols);
     for (size_t i = 0; i < (size_t)rows * cols; i++)
         s.trits[i] = make_trit(fill);
     for (size_t t = 0; t < tiles; t++)
         layout_pack_tile(w, s.trits + t * LAYOUT_TILE * cols, codes + t * w->tile_bytes);
-    for (size_t i = 0; i < tiles * LAYOUT_TILE * w->n_groups; i++)
-        scales[i] = fill == FILL_SCALES ? kc_wild() : 0.01f + fabsf(kc_unit());
+    for (size_t i = 0; i < tiles * LAYOUT_TILE * w->n_groups; i++) {
+        float scale = fill == FILL_SCALES ? kc_wild() : 0.01f + fabsf(kc_unit());
+        if (w->n_groups == 1)
+            ((float *)scales)[i] = scale;
+        else
+            ((uint16_t *)scales)[i] = quant_f32_to_f16(scale);
+    }
     w->codes = codes;
-    w->scales = scales;
+    w->scales = w->n_groups == 1 ? scales : NULL;
+    w->group_scales = w->n_groups == 1 ? NULL : scales;
 
     new_acts(&s.a, w, n_tokens);
     memset(s.a.q, 0, n_tokens * s.a.q_stride);
     for (size_t t = 0; t < n_tokens; t++)
         for (size_t g = 0; g < w->n_groups; g++) {
             int32_t sum = 0;
-            int8_t *q = s.a.q + t * s.a.q_stride + g * w->group_pad;
+            int8_t *q = s.a.q + t * s.a.q_stride + g * group;
             for (size_t i = 0; i < group; i++)
                 sum += q[i] = make_act(fill);
             s.a.step[t * w->n_groups + g] = fill == FILL_SCALES ? kc_wild() : fabsf(kc_unit());
@@ -100,12 +107,13 @@ static void compare_with_truth(const struct setting *s, const float *out, size_t
             double want = 0, size = 0;
             for (size_t g = 0; g < w->n_groups; g++) {
                 int64_t dot = 0;
-                const int8_t *q = s->a.q + t * s->a.q_stride + g * w->group_pad;
+                const int8_t *q = s->a.q + t * s->a.q_stride + g * w->group;
                 for (size_t i = 0; i < w->group; i++)
                     dot += s->trits[row * w->cols + g * w->group + i] * q[i];
                 size_t at = (row / LAYOUT_TILE * w->n_groups + g) * LAYOUT_TILE + row % LAYOUT_TILE;
-                double term =
-                    (double)dot * (double)w->scales[at] * (double)s->a.step[t * w->n_groups + g];
+                float scale =
+                    w->n_groups == 1 ? w->scales[at] : quant_f16_to_f32(w->group_scales[at]);
+                double term = (double)dot * (double)scale * (double)s->a.step[t * w->n_groups + g];
                 want += term;
                 size += fabs(term);
             }
@@ -146,7 +154,15 @@ static void ternary_cases(const struct kernels *k, enum layout_id layout)
     for (uint32_t tokens = 1; tokens <= 33; tokens++) {
         ternary_case(k, layout, 33, 396, 396, tokens, FILL_RANDOM);
         ternary_case(k, layout, 50, 384, 128, tokens, FILL_RANDOM);
+        ternary_case(k, layout, 37, 64 * 11, 64, tokens, FILL_RANDOM);
+        ternary_case(k, layout, 70, 256 * 7, 256, tokens, FILL_RANDOM);
     }
+    /* Groups of every length that meets blocks, units and stretches differently; then some so long
+     * that none of these holds a whole one. */
+    for (uint32_t group = 64; group <= 1024; group += 64)
+        for (uint32_t n = 2; n <= 5; n++)
+            ternary_case(k, layout, 20 + 16 * kc_below(4), group * n, group, 1 + kc_below(70),
+                         FILL_RANDOM);
     /* Every way a kernel may cut the work: many tokens, long groups, short ones, long rows. */
     static const struct {
         uint32_t rows, cols, group, tokens;
@@ -155,9 +171,9 @@ static void ternary_cases(const struct kernels *k, enum layout_id layout)
         {48, 2560, 64, 13},  {33, 2176, 2176, 12},  {17, 2560, 128, 65},  {33, 800, 800, 130},
         {48, 2048, 1024, 9}, {40, 3072, 1536, 2},   {16, 5460, 5460, 5},  {32, 6912, 6912, 1},
         {47, 6912, 6912, 9}, {16, 8640, 8640, 4},   {20, 8640, 8640, 17}, {100, 64, 64, 7},
-        {70, 100, 20, 11},   {31, 45, 15, 3},       {19, 36, 3, 10},      {96, 6912, 64, 2},
-        {5, 9000, 9, 2},     {64, 1600, 1600, 128}, {35, 780, 780, 24},   {200, 128, 128, 1},
-        {50, 300, 300, 257}, {33, 2560, 2560, 300},  {90, 6912, 6912, 16},
+        {96, 6912, 64, 2},   {64, 1600, 1600, 128}, {35, 780, 780, 24},   {200, 128, 128, 1},
+        {50, 300, 300, 257}, {33, 2560, 2560, 300}, {90, 6912, 6912, 16}, {90, 2688, 128, 300},
+        {33, 1920, 128, 64}, {49, 2304, 256, 129},  {17, 1344, 64, 257},  {40, 6144, 2048, 70},
     };
     for (size_t i = 0; i < ARRAY_LEN(shapes); i++)
         ternary_case(k, layout, shapes[i].rows, shapes[i].cols, shapes[i].group, shapes[i].tokens,
@@ -186,17 +202,15 @@ static void compare_quantised(const struct linear *w, const struct acts *a, size
         int64_t sum = 0;
         for (size_t i = 0; i < w->group; i++)
             max = fmax(max, fabs((double)x[g * w->group + i]));
-        for (size_t i = 0; i < w->group_pad; i++) {
-            double want = i < w->group ? (double)x[g * w->group + i] * 127 / max : 0;
-            kc_near("q", g * w->group_pad + i, q[g * w->group_pad + i], want,
-                    i < w->group ? 0.5 + 3e-5 : 0);
-            sum += q[g * w->group_pad + i];
+        for (size_t i = g * w->group; i < (g + 1) * w->group; i++) {
+            kc_near("q", i, q[i], (double)x[i] * 127 / max, 0.5 + 3e-5);
+            sum += q[i];
         }
         kc_near("step", g, (double)a->step[token * a->n_groups + g], max / 127,
                 max / 127 * 0x1p-23);
         kc_near("sum", g, a->sum[token * a->n_groups + g], (double)sum, 0);
     }
-    for (size_t i = layout_acts(w); i < a->q_stride; i++)
+    for (size_t i = w->cols; i < a->q_stride; i++)
         kc_near("padding", i, q[i], 0, 0);
 }
 
@@ -262,14 +276,14 @@ static void quantise_nan(const struct kernels *k)
     kc_case("NaN");
     struct linear w;
     struct acts a;
-    float x[100];
-    layout_shape(&w, k->layout, 16, 100, 50);
+    float x[128];
+    layout_shape(&w, k->layout, 16, 128, 64);
     for (size_t at = 0; at < ARRAY_LEN(x); at++) {
         new_acts(&a, &w, 1);
         kc_fill_unit(x, ARRAY_LEN(x), 1);
         x[at] = at % 2 ? NAN : -NAN;
         k->quantise(&w, &a, 0, x);
-        if (!isnan(a.step[at / 50]) || isnan(a.step[1 - at / 50]))
+        if (!isnan(a.step[at / 64]) || isnan(a.step[1 - at / 64]))
             kc_fail("steps %g and %g with a NaN at %zu", (double)a.step[0], (double)a.step[1], at);
         kc_end();
     }
@@ -282,17 +296,17 @@ void kc_quantise(const struct kernels *k)
     for (uint32_t cols = 1; cols <= 70; cols++)
         quantise_case(k, k->layout, cols, cols, NULL);
     for (unsigned i = 0; i < 40; i++) {
-        uint32_t group = kc_below(2) ? 64 : 1 + kc_below(200);
+        uint32_t group = 64 * (1 + kc_below(4));
         quantise_case(k, k->layout, group * (1 + kc_below(20)), group, NULL);
     }
     quantise_case(k, k->layout, 2560, 2560, NULL);
     quantise_case(k, k->layout, 6912, 128, NULL);
-    float x[65];
+    float x[192];
     for (unsigned i = 0; i < 30; i++) {
         for (size_t j = 0; j < ARRAY_LEN(x); j++)
             x[j] = kc_wild();
         if (i % 3 == 0)
             x[kc_below(65)] = NAN;
-        quantise_case(k, k->layout, 65, i % 2 ? 65 : 13, x);
+        quantise_case(k, k->layout, i % 2 ? 65 : 192, i % 2 ? 65 : 64, x);
     }
 }

@@ -17,6 +17,7 @@ static const struct arch expected[] = {
     {"bitnet-25", ROPE_NEOX, ACT_RELU2, HEAD_OPTIONAL, true, false, true},
     {"bitnet-b1.58", ROPE_NEOX, ACT_RELU2, HEAD_OPTIONAL, true, false, true},
     {"llama", ROPE_NORM, ACT_SILU, HEAD_OPTIONAL, false, false, false},
+    {"qwen3", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, true, false},
 };
 
 START_TEST(rows)

@@ -33,18 +33,19 @@ START_TEST(shapes)
 {
     static const struct {
         enum layout_id id;
-        uint32_t rows, cols, group, group_pad, tiles, acts;
+        uint32_t rows, cols, group, tiles, acts;
         size_t tile_bytes;
     } want[] = {
-        {LAYOUT_T2, 2560, 6912, 6912, 6912, 160, 6912, 432 * 64},
-        {LAYOUT_T5, 2560, 6912, 6912, 6912, 160, 6912, 576 * 40},
-        {LAYOUT_T2, 17, 5460, 5460, 5472, 2, 5472, 342 * 64},
-        {LAYOUT_T5, 16, 2560, 2560, 2568, 1, 2568, 214 * 40},
-        {LAYOUT_T2, 1, 256, 128, 128, 1, 256, 16 * 64},
-        {LAYOUT_T5, 33, 256, 128, 132, 3, 264, 22 * 40},
-        {LAYOUT_T5, 16, 192, 64, 72, 1, 216, 18 * 40},
-        {LAYOUT_T2, 1, 1, 1, 16, 1, 16, 64},
-        {LAYOUT_T5, 1, 3, 1, 12, 1, 36, 120},
+        {LAYOUT_T2, 2560, 6912, 6912, 160, 6912, 432 * 64},
+        {LAYOUT_T5, 2560, 6912, 6912, 160, 6912, 576 * 40},
+        {LAYOUT_T2, 17, 5460, 5460, 2, 5472, 342 * 64},
+        {LAYOUT_T5, 16, 2560, 2560, 1, 2568, 214 * 40},
+        {LAYOUT_T2, 1, 256, 128, 1, 256, 16 * 64},
+        {LAYOUT_T5, 33, 256, 128, 3, 264, 22 * 40},
+        {LAYOUT_T5, 16, 192, 64, 1, 192, 16 * 40},
+        {LAYOUT_T5, 16, 768, 256, 1, 768, 64 * 40},
+        {LAYOUT_T2, 1, 1, 1, 1, 16, 64},
+        {LAYOUT_T5, 1, 3, 3, 1, 12, 40},
     };
     for (size_t i = 0; i < ARRAY_LEN(want); i++) {
         struct linear w;
@@ -56,14 +57,15 @@ START_TEST(shapes)
         ck_assert_uint_eq(w.cols, want[i].cols);
         ck_assert_uint_eq(w.group, want[i].group);
         ck_assert_uint_eq(w.n_groups, n_groups);
-        ck_assert_uint_eq(w.group_pad, want[i].group_pad);
         ck_assert_uint_eq(w.tile_bytes, want[i].tile_bytes);
         ck_assert_ptr_null(w.codes);
         ck_assert_ptr_null(w.scales);
+        ck_assert_ptr_null(w.group_scales);
         ck_assert_uint_eq(layout_tiles(&w), want[i].tiles);
         ck_assert_uint_eq(layout_acts(&w), want[i].acts);
         ck_assert_uint_eq(layout_code_bytes(&w), want[i].tiles * want[i].tile_bytes + LAYOUT_SLACK);
-        ck_assert_uint_eq(layout_scale_bytes(&w), (size_t)want[i].tiles * n_groups * 16 * 4);
+        ck_assert_uint_eq(layout_scale_bytes(&w),
+                          (size_t)want[i].tiles * n_groups * 16 * (n_groups == 1 ? 4 : 2));
     }
 }
 END_TEST
@@ -75,16 +77,15 @@ START_TEST(large_shapes_do_not_wrap)
     ck_assert_uint_eq(layout_tiles(&w), 1u << 28);
     ck_assert_uint_eq(w.tile_bytes, (size_t)1 << 24);
     ck_assert_uint_eq(layout_code_bytes(&w), ((size_t)1 << 52) + LAYOUT_SLACK);
-    layout_shape(&w, LAYOUT_T5, 16, LAYOUT_COLS_MAX, 1);
-    ck_assert_uint_eq(layout_acts(&w), 12u * LAYOUT_COLS_MAX);
+    layout_shape(&w, LAYOUT_T5, UINT32_MAX, LAYOUT_COLS_MAX / 64 * 64, 64);
+    ck_assert_uint_eq(layout_acts(&w), 4194240u);
+    ck_assert_uint_eq(layout_scale_bytes(&w), ((size_t)1 << 33) * w.n_groups);
 }
 END_TEST
 
 /* The code of (row, column) of a packed tile, read bit by bit as the header describes it. */
-static unsigned code_at(const struct linear *w, const uint8_t *tile, unsigned row, uint32_t g,
-                        uint32_t col)
+static unsigned code_at(const struct linear *w, const uint8_t *tile, unsigned row, size_t at)
 {
-    size_t at = (size_t)g * w->group_pad + col;
     unsigned lane = 4 * row + at % 4, value = 0;
     if (w->layout == LAYOUT_T2)
         return tile[at / 16 * 64 + lane] >> 2 * (at % 16 / 4) & 3;
@@ -122,11 +123,10 @@ static void pack_and_look(enum layout_id id, uint32_t cols, uint32_t group)
     for (size_t i = 0; i < 16; i++)
         ck_assert_uint_eq(tile[w.tile_bytes + i], 0xa5);
     for (unsigned row = 0; row < LAYOUT_TILE; row++)
-        for (uint32_t g = 0; g < w.n_groups; g++)
-            for (uint32_t col = 0; col < w.group_pad; col++) {
-                int want = col < group ? trits[row * (size_t)cols + g * group + col] : 0;
-                ck_assert_int_eq((int)code_at(&w, tile, row, g, col) - 1, want);
-            }
+        for (uint32_t col = 0; col < layout_acts(&w); col++) {
+            int want = col < cols ? trits[row * (size_t)cols + col] : 0;
+            ck_assert_int_eq((int)code_at(&w, tile, row, col) - 1, want);
+        }
     layout_unpack_tile(&w, tile, back);
     ck_assert_mem_eq(back, trits, n);
     ck_assert_int_eq(back[n], 77);
@@ -141,7 +141,7 @@ START_TEST(every_code_in_its_place)
     for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
         for (uint32_t cols = 1; cols <= 70; cols++)
             pack_and_look(ids[i], cols, cols);
-        for (uint32_t group = 1; group <= 40; group++)
+        for (uint32_t group = 64; group <= 512; group += 64)
             pack_and_look(ids[i], group * 3, group);
         for (size_t k = 0; k < ARRAY_LEN(large); k++)
             pack_and_look(ids[i], large[k], large[k]);
@@ -202,6 +202,13 @@ START_TEST(a_group_that_does_not_divide_asserts)
 }
 END_TEST
 
+START_TEST(groups_of_other_lengths_assert)
+{
+    struct linear w;
+    layout_shape(&w, LAYOUT_T2, 16, 96, 48);
+}
+END_TEST
+
 START_TEST(too_many_columns_assert)
 {
     struct linear w;
@@ -225,6 +232,7 @@ int main(void)
     if (!fork || strcmp(fork, "no") != 0) {
         tcase_add_test_raise_signal(c, something_else_than_a_trit_asserts, SIGABRT);
         tcase_add_test_raise_signal(c, a_group_that_does_not_divide_asserts, SIGABRT);
+        tcase_add_test_raise_signal(c, groups_of_other_lengths_assert, SIGABRT);
         tcase_add_test_raise_signal(c, too_many_columns_assert, SIGABRT);
     }
     suite_add_tcase(s, c);

@@ -63,8 +63,11 @@ endif
 # formats
 if HAVE_CHECK
 if FULL
-check_PROGRAMS += check_quant check_gguf check_gguf_bad check_sampling check_arch
-TESTS += check_quant check_gguf check_gguf_bad check_sampling check_arch
+check_PROGRAMS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups
+TESTS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups
+check_groups_SOURCES = tests/unit/check_groups.c
+check_groups_CFLAGS = $(TEST_CFLAGS)
+check_groups_LDADD = $(TEST_LIBS)
 check_quant_SOURCES = tests/unit/check_quant.c
 check_quant_CFLAGS = $(TEST_CFLAGS)
 check_quant_LDADD = $(TEST_LIBS)

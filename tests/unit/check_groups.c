@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_groups.c - weights with a scale for each group of inputs, from the file to the layout.
+ *
+ * The models are those of `trit-model synth --shape bonsai-tiny`, whose blocks all have scales of
+ * their own; what the loader made of them is held against the file, block by block.  Runs where the
+ * tool was built.
+ */
+#include "config.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/arch.h"
+#include "model/gguf.h"
+#include "model/model.h"
+#include "model/quant.h"
+#include "unit.h"
+
+static char path[] = "/tmp/check_groups.XXXXXX";
+
+static void synth(const char *shape, const char *type)
+{
+    char command[200];
+    snprintf(command, sizeof command, "./trit-model synth --shape %s --type %s -o %s", shape, type,
+             path);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static struct model *load(enum layout_id layout, struct trit_error *err)
+{
+    struct model_options o = {.layout = layout, .tables = TABLE_Q8};
+    struct model *m;
+    return model_load(path, &o, &m, err) == 0 ? m : NULL;
+}
+
+static const struct gguf_tensor *find(const struct gguf *g, const char *name)
+{
+    const struct gguf_tensor *t = gguf_tensor(g, name);
+    ck_assert_ptr_nonnull(t);
+    return t;
+}
+
+/* Every trit and every scale of the layer is that of the file. */
+static void compare(const struct gguf *g, const char *name, const struct linear *w)
+{
+    const struct gguf_tensor *t = find(g, name);
+    struct trit_error err;
+    size_t blocks = w->cols / 256, row_bytes = blocks * t->quant->block_bytes;
+    uint8_t *raw = mem_zalloc(row_bytes, 1);
+    int8_t *trits = mem_zalloc(w->cols, 1), *tile = mem_zalloc(LAYOUT_TILE * (size_t)w->cols, 1);
+    float *scales = mem_zalloc(blocks, sizeof *scales);
+    ck_assert(raw && trits && tile && scales);
+    ck_assert_uint_eq(w->group, blocks == 1 ? w->cols : 256);
+    for (uint32_t row = 0; row < w->rows; row++) {
+        size_t n = row / LAYOUT_TILE, r = row % LAYOUT_TILE;
+        if (r == 0)
+            layout_unpack_tile(w, w->codes + n * w->tile_bytes, tile);
+        ck_assert_int_eq(gguf_read(g, t, row * row_bytes, raw, row_bytes, &err), 0);
+        ck_assert_int_eq(quant_trits(t->quant, raw, trits, scales, w->cols), 0);
+        ck_assert_mem_eq(tile + r * w->cols, trits, w->cols);
+        for (size_t k = 0; k < blocks; k++) {
+            size_t at = (n * blocks + k) * LAYOUT_TILE + r;
+            float got = blocks == 1 ? w->scales[at] : quant_f16_to_f32(w->group_scales[at]);
+            ck_assert_float_eq(got, scales[k]);
+        }
+    }
+    mem_free(raw);
+    mem_free(trits);
+    mem_free(tile);
+    mem_free(scales);
+}
+
+/* Widths of 256 are one block a row, with scales of the rows; those of 768 are three groups. */
+START_TEST(blocks_with_scales_of_their_own_are_groups)
+{
+    static const char *const types[] = {"tq1_0", "tq2_0"};
+    static const enum layout_id layouts[] = {LAYOUT_T2, LAYOUT_T5};
+    struct trit_error err;
+    for (size_t i = 0; i < 4; i++) {
+        synth("bonsai-tiny", types[i / 2]);
+        struct model *m = load(layouts[i % 2], &err);
+        struct gguf *g;
+        ck_assert_msg(m != NULL, "%s", err.text);
+        ck_assert_str_eq(m->arch->name, "qwen3");
+        ck_assert_int_eq(gguf_open(path, &g, &err), 0);
+        ck_assert_uint_eq(m->layers[0].down.n_groups, 3);
+        compare(g, "blk.0.attn_q.weight", &m->layers[0].q);
+        compare(g, "blk.0.ffn_down.weight", &m->layers[0].down);
+        compare(g, "blk.3.ffn_down.weight", &m->layers[3].down);
+        gguf_close(&g);
+        model_close(&m);
+    }
+}
+END_TEST
+
+/* One block that disagrees, in a row that is not among those looked at first. */
+START_TEST(a_lone_scale_is_refused)
+{
+    struct trit_error err;
+    struct gguf *g;
+    synth("tiny", "tq2_0");
+    ck_assert_int_eq(gguf_open(path, &g, &err), 0);
+    const struct gguf_tensor *t = find(g, "blk.1.ffn_down.weight");
+    const struct gguf_tensor *last = gguf_tensor_at(g, gguf_n_tensors(g) - 1);
+    uint64_t data = gguf_file_bytes(g) - round_up(last->offset + last->bytes, 32);
+    off_t at =
+        (off_t)(data + t->offset + 5 * 3 * t->quant->block_bytes + t->quant->block_bytes - 2);
+    gguf_close(&g);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pwrite(fd, "\0\x3c", 2, at), 2); /* 1.0 */
+    close(fd);
+    ck_assert_ptr_null(load(LAYOUT_T2, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "blk.1.ffn_down.weight, row 5: scales differ"));
+}
+END_TEST
+
+int main(void)
+{
+    log_open(LOG_WARN, 0);
+    int fd = mkstemp(path);
+    if (fd < 0)
+        return EXIT_FAILURE;
+    close(fd);
+    Suite *s = suite_create("groups");
+    TCase *c = tcase_create("groups");
+    tcase_set_timeout(c, 60);
+    tcase_add_test(c, blocks_with_scales_of_their_own_are_groups);
+    tcase_add_test(c, a_lone_scale_is_refused);
+    suite_add_tcase(s, c);
+    int rc = unit_run(s);
+    unlink(path);
+    return rc;
+}
