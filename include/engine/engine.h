@@ -66,9 +66,16 @@ void engine_events(struct mailbox *events, void (*fn)(struct seq *s, void *arg),
  * idempotent, and may lose the race against another end. */
 void engine_cancel(struct engine *e, struct seq *s);
 
-/* Seconds until a request that arrives now would start, estimated from the queue; for Retry-After.
+/*
+ * What a sequence of n_prompt tokens and at most max_new to generate may expect if it is submitted
+ * now, from what recent steps and answers took and what is ahead of it: seconds from now to its first
+ * token and to its end.  An answer is taken to be twice as long as the recent ones on average, or
+ * max_new if that is less.  Zeros while nothing is known.  Any thread.
  */
-double engine_wait_estimate(const struct engine *e);
+struct engine_estimate {
+    double start, first, end; /* start: until it begins to run */
+};
+struct engine_estimate engine_estimate(const struct engine *e, uint32_t n_prompt, uint32_t max_new);
 
 const struct engine_stats *engine_stats(const struct engine *e);
 const struct engine_options *engine_options(const struct engine *e);

@@ -23,6 +23,9 @@
 
 enum { SEQ_TOP_MAX = 20 }; /* alternatives reported for a position */
 
+/* Who goes first when not all can. */
+enum seq_priority { SEQ_HIGH, SEQ_NORMAL, SEQ_LOW, SEQ_PRIORITIES };
+
 /* Why a sequence ended. */
 enum seq_end {
     SEQ_RUNNING = 0,
@@ -40,6 +43,10 @@ struct seq_logprob {
 };
 
 struct seq_wish {
+    uint64_t tenant; /* who asks: the queue is fair between tenants */
+    uint64_t salt;   /* the cache is shared by sequences of the same salt; mix the tenant into it */
+    uint64_t group;  /* sequences of one group, not 0, have the same prompt and share its pages */
+    enum seq_priority priority;
     int32_t *prompt; /* owned by the seq; at least one id */
     uint32_t n_prompt;
     uint32_t max_new;  /* 0: only the prompt's logprobs */
@@ -81,6 +88,7 @@ struct seq {
     atomic_uint published;        /* tokens the loop may read */
     atomic_uint prompt_published; /* prompt logprobs likewise */
     enum seq_end end; /* set on the receiving thread, by engine_events, with the last event */
+    uint32_t n_cached; /* positions of the prompt that were in the cache; with the first token */
     double queue_seconds, first_seconds; /* from submission; valid once a token is published */
     double total_seconds;                /* and this at the end */
 };

@@ -129,13 +129,13 @@ void engine_events(struct mailbox *events, void (*fn)(struct seq *s, void *arg),
     mailbox_drain(events, read_event, &(struct event_reader){fn, arg});
 }
 
-double engine_wait_estimate(const struct engine *e)
+struct engine_estimate engine_estimate(const struct engine *e, uint32_t n_prompt, uint32_t max_new)
 {
-    /* Prompts ahead must be read, and a place must come free: on average a share of a typical
-     * request's time for each that waits. */
-    double prompts = (double)atomic_load(&e->stats.waiting_tokens) * e->token_seconds;
     double places = (double)atomic_load(&e->stats.waiting) * e->seq_seconds / e->opt.max_batch;
-    return prompts + places;
+    double prompts = (double)(atomic_load(&e->stats.waiting_tokens) + n_prompt) * e->token_seconds;
+    double first = places + prompts;
+    return (struct engine_estimate){
+        .start = places, .first = first, .end = first + e->seq_seconds * (max_new > 0)};
 }
 
 const struct engine_stats *engine_stats(const struct engine *e)

@@ -76,7 +76,7 @@ void exchange_whole(struct exchange *x, int status, const char *content_type)
  * take longer waits for nonsense and come back at once. */
 static double retry_seconds(const struct server *s, int status)
 {
-    double estimate = status == 429 && s->engine ? engine_wait_estimate(s->engine) : 2;
+    double estimate = status == 429 && s->engine ? engine_estimate(s->engine, 0, 0).start : 2;
     double spread = 0.8 + 0.4 * (double)(uint32_t)names_random_u64() / UINT32_MAX;
     return fmin(60, fmax(1, estimate * spread));
 }
