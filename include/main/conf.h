@@ -52,7 +52,9 @@ struct conf {
     const char *host;
     uint32_t port;
     const char *port_file; /* "": none */
+    const char *api_keys;  /* "": none */
     bool allow_remote;
+    const char *metrics_key; /* "auto", "yes", "no" */
     uint64_t max_body;
     uint32_t max_connections;
     double ping_seconds, header_seconds, body_seconds, idle_seconds, stall_seconds;
@@ -91,6 +93,9 @@ int conf_check_model(const struct conf *c, struct trit_error *err);
 typedef void (*conf_change_fn)(const char *key, const char *from, const char *to, bool reloadable,
                                void *arg);
 void conf_changes(const struct conf *from, const struct conf *to, conf_change_fn fn, void *arg);
+
+/* Whether an address that other machines can reach may be listened on. */
+bool conf_allows_remote(const struct conf *c);
 
 /* Take over the reloadable values of *from, whose others are left alone.  -TRIT_ENOMEM: nothing
  * was changed. */

@@ -69,6 +69,7 @@ struct metrics {
     uint64_t finished[2][N_FINISHES]; /* completions, chat */
     uint64_t rejected[N_REJECTIONS];
     uint64_t cancelled[N_CANCELS];
+    uint64_t unauthorized;        /* no valid key */
     uint64_t timed_out; /* connections closed for a header, body or idle deadline */
 };
 

@@ -91,8 +91,13 @@ const struct conf_key conf_keys[] = {
      .help = "TCP port. 0: a free one, named in the log and in port-file."},
     {TEXT("port-file", port_file, "", "PATH"),
      .help = "Write the port there once the socket is open. Empty: do not."},
+    {TEXT("api-keys", api_keys, "", "FILE"), .reloadable = true,
+     .help = "Serve only who has a key in this file; \"trit keys new NAME\" makes a line. "
+             "credential:NAME is one of systemd's. Empty: serve everybody."},
     {SWITCH("allow-remote", allow_remote, "no"),
-     .help = "Allow an address that other machines can reach. There are no API keys yet."},
+     .help = "Without API keys, allow an address that other machines can reach all the same."},
+    {WORD("metrics-key", metrics_key, "auto", "auto|yes|no"), .reloadable = true,
+     .help = "Whether /metrics needs an API key too. auto: where other machines can reach it."},
     {SIZE("max-body", max_body, "4M", 1024, 1 << 30, "SIZE"),
      .help = "Largest request body. More gets 413."},
     {COUNT("max-connections", max_connections, "1024", 1, 65536),
@@ -334,7 +339,12 @@ static int check_together(const struct conf *c, struct trit_error *err)
         return trit_fail(err, TRIT_EINVAL,
                          "port-file: found \"%.64s\", but host is a unix socket, which has no port",
                          c->port_file);
-    return listen_check_host(c->host, c->allow_remote, err);
+    return listen_check_host(c->host, conf_allows_remote(c), err);
+}
+
+bool conf_allows_remote(const struct conf *c)
+{
+    return c->allow_remote || *c->api_keys;
 }
 
 int conf_load(int argc, char **argv, struct conf *c, enum conf_action *action,

@@ -50,6 +50,8 @@ struct exchange *exchange_new(struct conn *c, struct MHD_Connection *mhd, const 
     x->route = ROUTE_OTHER;
     x->t_start = trit_now();
     choose_id(x);
+    x->tenant = &c->s->admit.nobody;
+    admit_hold(x->tenant);
     c->x = x;
     c->s->n_exchanges++;
     return x;
@@ -72,13 +74,13 @@ void exchange_whole(struct exchange *x, int status, const char *content_type)
     exchange_wake(x);
 }
 
-/* Seconds until it is worth coming back: 1..60, spread so that not all come back together.  SDKs
- * take longer waits for nonsense and come back at once. */
-static double retry_seconds(const struct server *s, int status)
+/* Seconds until it is worth coming back. */
+static double retry_seconds(const struct server *s, const struct problem *p)
 {
-    double estimate = status == 429 && s->engine ? engine_estimate(s->engine, 0, 0).start : 2;
-    double spread = 0.8 + 0.4 * (double)(uint32_t)names_random_u64() / UINT32_MAX;
-    return fmin(60, fmax(1, estimate * spread));
+    double estimate = p->wait > 0                     ? p->wait
+                      : p->status == 429 && s->engine ? engine_estimate(s->engine, 0, 0).start
+                                                      : 2;
+    return admit_retry(estimate, (double)(uint32_t)names_random_u64() / UINT32_MAX);
 }
 
 void exchange_problem(struct exchange *x, const struct problem *p)
@@ -93,9 +95,14 @@ void exchange_problem(struct exchange *x, const struct problem *p)
         return;
     }
     if (p->status == 429 || p->status == 503)
-        x->retry_after = retry_seconds(x->s, p->status);
-    if (p->status == 503)
-        x->should_retry = x->close = true;
+        x->retry_after = retry_seconds(x->s, p);
+    if (p->status == 503) {
+        x->should_retry = "true";
+        x->close = true;
+    }
+    if (p->final)
+        x->should_retry = "false";
+    x->challenge = p->status == 401;
     exchange_whole(x, p->status, "application/json");
 }
 
@@ -212,7 +219,9 @@ static bool put_headers(struct exchange *x, struct MHD_Response *r)
         put(r, "retry-after-ms", "%.0f", x->retry_after * 1e3);
     }
     if (x->should_retry)
-        put(r, "x-should-retry", "true");
+        put(r, "x-should-retry", "%s", x->should_retry);
+    if (x->challenge)
+        put(r, "WWW-Authenticate", "Bearer");
     /* A smuggled second request needs a connection that goes on, so this one must not be missing.
      */
     bool close = x->close || x->s->draining || (x->has_body && x->s->body_closes);
@@ -245,15 +254,19 @@ enum MHD_Result exchange_send(struct exchange *x)
 static void log_request(const struct exchange *x, const struct job_sum *sum, int status)
 {
     double total = (trit_now() - x->t_start) * 1e3;
-    const char *route = metrics_route_name(x->route);
+    const char *route = metrics_route_name(x->route), *key = x->tenant->grant.name;
+    if (!*key)
+        key = "-";
     if (!x->job || x->route == ROUTE_TOKENIZE)
-        log_info("request id=%s route=%s status=%d total_ms=%.1f", x->id, route, status, total);
+        log_info("request id=%s key=%s route=%s status=%d total_ms=%.1f", x->id, key, route, status,
+                 total);
     else
-        log_info("request id=%s route=%s status=%d prompt_tokens=%llu completion_tokens=%llu "
-                 "queue_ms=%.1f ttft_ms=%.1f total_ms=%.1f finish=%s",
-                 x->id, route, status, (unsigned long long)sum->prompt,
-                 (unsigned long long)sum->completion, sum->queue_seconds * 1e3,
-                 sum->first_seconds * 1e3, total, metrics_finish_name(sum->finish));
+        log_info(
+            "request id=%s key=%s route=%s status=%d prompt_tokens=%llu completion_tokens=%llu "
+            "queue_ms=%.1f ttft_ms=%.1f total_ms=%.1f finish=%s",
+            x->id, key, route, status, (unsigned long long)sum->prompt,
+            (unsigned long long)sum->completion, sum->queue_seconds * 1e3, sum->first_seconds * 1e3,
+            total, metrics_finish_name(sum->finish));
 }
 
 void exchange_done(struct exchange *x, bool delivered)
@@ -275,6 +288,7 @@ void exchange_done(struct exchange *x, bool delivered)
         s->metrics.http[x->route][status]++;
     if (x->job)
         job_leave(x->job);
+    admit_let_go(&s->admit, x->tenant);
     x->conn->x = NULL;
     s->n_exchanges--;
     mem_free(x->path);

@@ -9,6 +9,8 @@ libserver_a_SOURCES = \
 	include/server/params.h src/server/params.c \
 	src/server/params-readers.h src/server/params-readers.c \
 	include/server/text.h src/server/text.c \
+	include/server/admit.h src/server/admit.c \
+	include/server/keys.h src/server/keys.c \
 	include/server/format.h src/server/format.c \
 	include/server/metrics.h src/server/metrics.c src/server/metrics-process.c \
 	src/server/framing.h src/server/framing.c \

@@ -135,6 +135,8 @@ static void write_requests(const struct metrics_page *page, struct buf *out)
     head(out, "tritd_cancelled_total", "counter", "Generating requests ended before their answer.");
     for (size_t i = 0; i < N_CANCELS; i++)
         labelled(out, "tritd_cancelled_total", "reason", cancels[i], (double)m->cancelled[i]);
+    one(out, "tritd_unauthorized_total", "counter", "Requests without a valid API key.",
+        (double)m->unauthorized);
     one(out, "tritd_http_timeouts_total", "counter",
         "Connections closed because a request did not come in time.", (double)m->timed_out);
     one(out, "tritd_http_connections", "gauge", "Open connections.", page->connections);

@@ -21,6 +21,8 @@
 
 #include "base/buf.h"
 #include "base/mailbox.h"
+#include "server/admit.h"
+#include "server/keys.h"
 #include "server/metrics.h"
 #include "server/server.h"
 
@@ -54,9 +56,10 @@ struct exchange {
     struct MHD_Connection *mhd;
     enum metrics_route route;
     char *path;
-    const char *rest; /* of the path, behind a prefix route */
-    char id[132];     /* x-request-id */
-    double t_start;   /* header complete */
+    const char *rest;      /* of the path, behind a prefix route */
+    char id[132];          /* x-request-id */
+    double t_start;        /* header complete */
+    struct tenant *tenant; /* who asks; held */
 
     bool has_body, handled;
     struct buf body;
@@ -67,10 +70,11 @@ struct exchange {
     enum metrics_cancelled why; /* if it is aborted */
     int status;
     const char *content_type;
-    const char *allow;  /* for 405 */
-    double retry_after; /* seconds, for 429 and 503; 0: not said */
-    bool should_retry, close;
-    struct buf out; /* what is to be sent; out_at of it has been */
+    const char *allow;        /* for 405 */
+    double retry_after;       /* seconds, for 429 and 503; 0: not said */
+    const char *should_retry; /* "true", "false", or NULL: the client's own rule */
+    bool challenge, close;    /* WWW-Authenticate; Connection: close */
+    struct buf out;           /* what is to be sent; out_at of it has been */
     size_t out_at;
     struct buf ignored; /* x-tritd-ignored-params */
     struct job *job;
@@ -107,6 +111,10 @@ struct server {
     double drain_at;
     void (*drained)(void *arg);
     void *drained_arg;
+
+    struct keys keys; /* none: nobody is asked for one */
+    struct admit admit;
+    uint8_t secret[32]; /* of this process, for salts */
 
     struct metrics metrics;
     size_t huge_bytes;

@@ -18,6 +18,8 @@
 #include "base/mem.h"
 #include "model/model.h"
 #include "server/job.h"
+#include "server/keys.h"
+#include "server/names.h"
 #include "server/parts.h"
 #include "server/problem.h"
 
@@ -39,6 +41,8 @@ void server_release(struct server *s)
     trit_assert(s->holds > 0);
     if (--s->holds)
         return;
+    admit_fini(&s->admit);
+    keys_free(&s->keys);
     mem_free(s->alias);
     mem_free(s);
 }
@@ -141,6 +145,8 @@ int server_open(const struct server_options *opt, struct server **out, struct tr
     s->name = "";
     s->thread = uv_thread_self();
     s->clock_at = s->drain_at = INFINITY;
+    admit_init(&s->admit);
+    names_random_bytes(s->secret, sizeof s->secret);
     mailbox_init(&s->events, ring, s);
     int rc = uv_async_init(opt->loop, &s->bell, on_bell);
     if (rc) {
@@ -188,6 +194,26 @@ void server_set_limits(struct server *s, const struct server_limits *limits)
 {
     server_assert_thread(s);
     s->opt.limits = *limits;
+}
+
+int server_set_keys(struct server *s, struct keys *keys, struct trit_error *err)
+{
+    server_assert_thread(s);
+    const struct admit_grant **grant = mem_zalloc(keys->n, sizeof(const struct admit_grant *));
+    int rc = grant ? 0 : -TRIT_ENOMEM;
+    for (size_t i = 0; rc == 0 && i < keys->n; i++)
+        grant[i] = &keys->key[i].grant;
+    if (rc == 0)
+        rc = admit_set_tenants(&s->admit, grant, keys->n);
+    mem_free(grant);
+    if (rc) {
+        keys_free(keys);
+        return trit_fail(err, TRIT_ENOMEM, "no memory for the API keys");
+    }
+    keys_free(&s->keys);
+    s->keys = *keys;
+    *keys = (struct keys){0};
+    return 0;
 }
 
 /* ------------------------------------------------------------------ closing */

@@ -15,7 +15,8 @@ E2E_TESTS = \
 	tests/e2e/h-segments.sh \
 	tests/e2e/i-systemd.sh \
 	tests/e2e/j-client.sh \
-	tests/e2e/k-builtin.sh
+	tests/e2e/k-builtin.sh \
+	tests/e2e/l-keys.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -38,6 +39,7 @@ EXTRA_DIST += \
 	tests/e2e/g-drain.sh tests/e2e/g-drain.mjs \
 	tests/e2e/h-segments.sh tests/e2e/i-systemd.sh tests/e2e/j-client.sh \
 	tests/e2e/k-builtin.sh tests/e2e/k-builtin.mjs tests/e2e/k-builtin.txt \
-	tests/e2e/k-builtin.txt.license
+	tests/e2e/k-builtin.txt.license \
+	tests/e2e/l-keys.sh tests/e2e/l-keys.mjs
 .PHONY: clean-e2e
 .PHONY: check-e2e
