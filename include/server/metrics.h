@@ -48,6 +48,10 @@ const char *metrics_finish_name(enum metrics_finish f);
 enum metrics_rejected {
     REJECTED_QUEUE_REQUESTS,
     REJECTED_QUEUE_TOKENS,
+    REJECTED_CONCURRENCY,
+    REJECTED_RATE_REQUESTS,
+    REJECTED_RATE_TOKENS,
+    REJECTED_DEADLINE,
     REJECTED_LOADING,
     REJECTED_DRAINING,
     REJECTED_MEMORY,
@@ -69,8 +73,8 @@ struct metrics {
     uint64_t finished[2][N_FINISHES]; /* completions, chat */
     uint64_t rejected[N_REJECTIONS];
     uint64_t cancelled[N_CANCELS];
-    uint64_t unauthorized;        /* no valid key */
-    uint64_t timed_out; /* connections closed for a header, body or idle deadline */
+    uint64_t unauthorized; /* no valid key */
+    uint64_t timed_out;    /* connections closed for a header, body or idle deadline */
 };
 
 /* What else the page tells. */

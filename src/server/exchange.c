@@ -185,6 +185,18 @@ static ssize_t on_read(void *cls, uint64_t pos, char *dst, size_t max)
     return 0;
 }
 
+/* As OpenAI writes it: "850ms", "12s", "1m5s"; rounded up. */
+static void format_wait(double seconds, char *dst, size_t cap)
+{
+    unsigned ms = (unsigned)ceil(seconds * 1e3), s = (unsigned)ceil(seconds);
+    if (ms < 1000)
+        snprintf(dst, cap, "%ums", ms);
+    else if (s < 60)
+        snprintf(dst, cap, "%us", s);
+    else
+        snprintf(dst, cap, "%um%us", s / 60, s % 60);
+}
+
 /* false: no memory.  Most answers are still answers without one of their headers. */
 static bool put(struct MHD_Response *r, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -198,6 +210,21 @@ static bool put(struct MHD_Response *r, const char *name, const char *fmt, ...)
     return MHD_add_response_header(r, name, value) == MHD_YES;
 }
 
+static void put_limit(struct MHD_Response *r, const char *what, struct admit_bucket *b)
+{
+    char name[48], wait[32];
+    double now = trit_now();
+    if (b->size == 0)
+        return;
+    snprintf(name, sizeof name, "x-ratelimit-limit-%s", what);
+    put(r, name, "%.0f", b->size);
+    snprintf(name, sizeof name, "x-ratelimit-remaining-%s", what);
+    put(r, name, "%.0f", floor(fmax(0, admit_level(b, now))));
+    snprintf(name, sizeof name, "x-ratelimit-reset-%s", what);
+    format_wait(admit_full_in(b, now), wait, sizeof wait);
+    put(r, name, "%s", wait);
+}
+
 static bool put_headers(struct exchange *x, struct MHD_Response *r)
 {
     double queued;
@@ -208,6 +235,8 @@ static bool put_headers(struct exchange *x, struct MHD_Response *r)
         put(r, "x-tritd-queue-ms", "%.0f", queued * 1e3);
     if (x->ignored.len && !x->ignored.failed)
         put(r, "x-tritd-ignored-params", "%s", x->ignored.data);
+    put_limit(r, "requests", &x->tenant->requests);
+    put_limit(r, "tokens", &x->tenant->tokens);
     if (x->answer == ANSWER_STREAM) {
         put(r, "Cache-Control", "no-cache");
         put(r, "X-Accel-Buffering", "no");
@@ -261,12 +290,12 @@ static void log_request(const struct exchange *x, const struct job_sum *sum, int
         log_info("request id=%s key=%s route=%s status=%d total_ms=%.1f", x->id, key, route, status,
                  total);
     else
-        log_info(
-            "request id=%s key=%s route=%s status=%d prompt_tokens=%llu completion_tokens=%llu "
-            "queue_ms=%.1f ttft_ms=%.1f total_ms=%.1f finish=%s",
-            x->id, key, route, status, (unsigned long long)sum->prompt,
-            (unsigned long long)sum->completion, sum->queue_seconds * 1e3, sum->first_seconds * 1e3,
-            total, metrics_finish_name(sum->finish));
+        log_info("request id=%s key=%s route=%s status=%d prompt_tokens=%llu cached_tokens=%llu "
+                 "completion_tokens=%llu queue_ms=%.1f ttft_ms=%.1f total_ms=%.1f finish=%s",
+                 x->id, key, route, status, (unsigned long long)sum->prompt,
+                 (unsigned long long)sum->cached, (unsigned long long)sum->completion,
+                 sum->queue_seconds * 1e3, sum->first_seconds * 1e3, total,
+                 metrics_finish_name(sum->finish));
 }
 
 void exchange_done(struct exchange *x, bool delivered)

@@ -29,6 +29,8 @@ struct job *job_new(struct exchange *x, struct params *params)
     }
     j->s = s;
     j->x = x;
+    j->tenant = x->tenant;
+    admit_hold(j->tenant);
     j->params = *params;
     *params = (struct params){0};
     j->t_start = x->t_start;
@@ -45,6 +47,8 @@ struct job *job_new(struct exchange *x, struct params *params)
 static void job_free(struct job *j)
 {
     struct server *s = j->s;
+    trit_assert(!j->ticket.tenant);
+    admit_let_go(&s->admit, j->tenant);
     for (uint32_t i = 0; i < j->n_choices; i++) {
         struct choice *c = &j->choice[i];
         seq_free(c->seq);
@@ -71,6 +75,7 @@ static void job_free(struct job *j)
 
 void job_free_if_over(struct job *j)
 {
+    job_settle(j);
     if (!j->x && !j->in_pool && j->n_live == 0)
         job_free(j);
 }
@@ -110,6 +115,7 @@ void job_abandon(struct job *j, enum metrics_cancelled why)
     problem_set(&j->problem, TRIT_ECANCELLED, NULL, "cancelled");
     j->deadline = j->ping_at = INFINITY;
     cancel_rest(j);
+    job_settle(j);
 }
 
 void job_fail(struct job *j, const struct problem *p)
@@ -121,6 +127,7 @@ void job_fail(struct job *j, const struct problem *p)
     j->problem = *p;
     j->deadline = j->ping_at = INFINITY;
     cancel_rest(j);
+    job_settle(j);
     if (j->x && j->x->answer == ANSWER_STREAM)
         exchange_wake(j->x); /* The problem is the last event of the stream. */
     else if (j->x)
@@ -178,6 +185,7 @@ static void take_end(struct choice *c)
     enum seq_end end = c->seq->end;
     c->live = false;
     j->n_live--;
+    admit_sequence_over(&j->s->admit, &j->ticket);
     if (c->reason || j->state == JOB_FINISHED)
         return;
     if (end == SEQ_FAULT)
@@ -197,6 +205,10 @@ static void on_seq(struct seq *s, void *arg)
     (void)arg;
     if (j->state == JOB_RUNNING && !c->reason)
         take_tokens(c);
+    if (c->waits && (c->taken || s->end != SEQ_RUNNING)) {
+        c->waits = false;
+        admit_begun(&j->ticket, c->prompt->ids.n);
+    }
     if (s->end != SEQ_RUNNING)
         take_end(c);
     if (j->state == JOB_RUNNING) {

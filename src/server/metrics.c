@@ -34,8 +34,9 @@ static const char *const routes[N_ROUTES] = {
 };
 static const char *const finishes[N_FINISHES] = {"stop",     "length", "cancelled",
                                                  "deadline", "error",  "rejected"};
-static const char *const rejections[N_REJECTIONS] = {"queue_requests", "queue_tokens", "loading",
-                                                     "draining", "memory"};
+static const char *const rejections[N_REJECTIONS] = {
+    "queue_requests", "queue_tokens", "concurrency", "rate_requests", "rate_tokens",
+    "deadline",       "loading",      "draining",    "memory"};
 static const char *const cancels[N_CANCELS] = {"disconnect", "slow_reader", "deadline", "shutdown"};
 
 const char *metrics_route_name(enum metrics_route r)

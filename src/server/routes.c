@@ -251,13 +251,18 @@ static const struct route *find(const char *path)
     return NULL;
 }
 
+static bool generates(const struct route *r)
+{
+    return r->id == ROUTE_COMPLETIONS || r->id == ROUTE_CHAT;
+}
+
 /* Not now: there is no model yet, or no future. */
 static bool refuse_unready(struct exchange *x)
 {
     struct server *s = x->s;
     if (s->engine && !s->draining)
         return false;
-    if (x->route == ROUTE_COMPLETIONS || x->route == ROUTE_CHAT)
+    if (generates(&routes[x->route]))
         s->metrics.rejected[s->draining ? REJECTED_DRAINING : REJECTED_LOADING]++;
     exchange_fail(x, s->draining ? TRIT_EDRAINING : TRIT_ELOADING);
     return true;
@@ -318,8 +323,8 @@ void routes_find(struct exchange *x, const char *method, const char *path)
         p.status = 405;
         p.code = "method_not_allowed";
         exchange_problem(x, &p);
-    } else if (!r->always) {
-        refuse_unready(x);
+    } else if (!r->always && !refuse_unready(x) && generates(r)) {
+        job_refuse_early(x);
     }
 }
 

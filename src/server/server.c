@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/model.h"
+#include "engine/engine.h"
 #include "server/job.h"
 #include "server/keys.h"
 #include "server/names.h"
@@ -185,6 +186,8 @@ void server_serve(struct server *s, const struct model *m, struct engine *e)
     s->model = m;
     s->engine = e;
     s->name = s->alias ? s->alias : m->name;
+    const struct engine_options *o = engine_options(e);
+    admit_set_room(&s->admit, o->max_batch, o->queue_requests, o->queue_tokens);
     s->created = time(NULL);
     snprintf(s->fingerprint, sizeof s->fingerprint, "tritd-%s-%s-%.8s", PACKAGE_VERSION,
              s->opt.kernels, m->fingerprint);

@@ -16,7 +16,8 @@ E2E_TESTS = \
 	tests/e2e/i-systemd.sh \
 	tests/e2e/j-client.sh \
 	tests/e2e/k-builtin.sh \
-	tests/e2e/l-keys.sh
+	tests/e2e/l-keys.sh \
+	tests/e2e/m-limits.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -40,6 +41,7 @@ EXTRA_DIST += \
 	tests/e2e/h-segments.sh tests/e2e/i-systemd.sh tests/e2e/j-client.sh \
 	tests/e2e/k-builtin.sh tests/e2e/k-builtin.mjs tests/e2e/k-builtin.txt \
 	tests/e2e/k-builtin.txt.license \
-	tests/e2e/l-keys.sh tests/e2e/l-keys.mjs
+	tests/e2e/l-keys.sh tests/e2e/l-keys.mjs \
+	tests/e2e/m-limits.sh tests/e2e/m-limits.mjs
 .PHONY: clean-e2e
 .PHONY: check-e2e
