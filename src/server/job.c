@@ -141,6 +141,14 @@ void job_fail_code(struct job *j, int code)
     job_fail(j, &p);
 }
 
+void job_cancel(struct job *j)
+{
+    struct problem p;
+    count_cancel(j, CANCELLED_API);
+    problem_set(&p, TRIT_ECANCELLED, NULL, "the request was ended through the API");
+    job_fail(j, &p);
+}
+
 static void finish_if_complete(struct job *j)
 {
     for (uint32_t i = 0; i < j->n_choices; i++)
@@ -162,6 +170,8 @@ static void take_tokens(struct choice *c)
     struct job *j = c->job;
     const struct tok *tok = j->s->model->tok;
     uint32_t n = atomic_load_explicit(&c->seq->published, memory_order_acquire);
+    if (n > c->taken)
+        j->t_last = trit_now();
     while (c->taken < n && !c->reason) {
         size_t len;
         const char *piece = format_answer_piece(tok, c->seq->token[c->taken], &len);

@@ -93,8 +93,8 @@ struct job {
     enum seq_priority priority;
     uint64_t salt;
 
-    double t_start, t_first;  /* trit_now(); t_first 0: no token yet */
-    double deadline, ping_at; /* INFINITY: none */
+    double t_start, t_first, t_last; /* trit_now(); t_first 0: no token yet */
+    double deadline, ping_at;        /* INFINITY: none */
     bool cancel_counted;
     bool told_usage, told_end; /* the last events of a stream */
 };
@@ -112,6 +112,9 @@ void job_abandon(struct job *j, enum metrics_cancelled why);
 /* End the work with a problem as its answer; or with one of the table's. */
 void job_fail(struct job *j, const struct problem *p);
 void job_fail_code(struct job *j, int code);
+
+/* End the work because somebody else says so; the client is told. */
+void job_cancel(struct job *j);
 
 /* The exchange is over; the job may be freed now or later. */
 void job_leave(struct job *j);

@@ -27,6 +27,8 @@ static const char *const routes[N_ROUTES] = {
     [ROUTE_TOKENIZE] = "/tokenize",
     [ROUTE_DETOKENIZE] = "/detokenize",
     [ROUTE_TEMPLATE] = "/apply-template",
+    [ROUTE_REQUESTS] = "/v1/tritd/requests",
+    [ROUTE_REQUEST] = "/v1/tritd/requests/{id}",
     [ROUTE_HEALTHZ] = "/healthz",
     [ROUTE_READYZ] = "/readyz",
     [ROUTE_METRICS] = "/metrics",
@@ -37,7 +39,8 @@ static const char *const finishes[N_FINISHES] = {"stop",     "length", "cancelle
 static const char *const rejections[N_REJECTIONS] = {
     "queue_requests", "queue_tokens", "concurrency", "rate_requests", "rate_tokens",
     "deadline",       "loading",      "draining",    "memory"};
-static const char *const cancels[N_CANCELS] = {"disconnect", "slow_reader", "deadline", "shutdown"};
+static const char *const cancels[N_CANCELS] = {"disconnect", "slow_reader", "deadline", "shutdown",
+                                               "api"};
 
 const char *metrics_route_name(enum metrics_route r)
 {

@@ -7,7 +7,8 @@
  *     exchange.c one request's answer: what is decided, how it is sent, what is logged
  *     watch.c    noticing that a client has left
  *     routes.c   which request means what; the small answers
- *     job.c      the life of a generation; job-out.c its answer, whole or as a stream
+ *     requests.c what is being worked on, and ending it
+ *     job.c      the life of a generation; job-admit.c its way in, job-out.c its answer
  *
  * Everything in here belongs to the loop thread.
  */
@@ -168,6 +169,10 @@ void watch_close(struct server *s);
 void watch_add(struct conn *c);
 void watch_remove(struct conn *c);
 bool watch_has_left(const struct conn *c); /* as far as limits.half_close_aborts says */
+
+/* requests.c */
+void requests_list(struct exchange *x);
+void requests_end(struct exchange *x);
 
 /* routes.c */
 struct route;
