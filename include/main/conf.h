@@ -54,7 +54,8 @@ struct conf {
     const char *port_file; /* "": none */
     const char *api_keys;  /* "": none */
     bool allow_remote;
-    const char *metrics_key; /* "auto", "yes", "no" */
+    const char *metrics_key;    /* "auto", "yes", "no" */
+    const char *metrics_compat; /* "none", "vllm" */
     uint64_t max_body;
     uint32_t max_connections;
     double ping_seconds, header_seconds, body_seconds, idle_seconds, stall_seconds;

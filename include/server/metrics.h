@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct admit;
 struct buf;
 struct engine;
 struct model;
@@ -88,9 +89,15 @@ struct metrics_page {
     const char *model_name, *kernels;
     bool ready, draining;
     uint32_t connections;
-    size_t huge_bytes; /* of the weights, on huge pages */
+    size_t huge_bytes;         /* of the weights, on huge pages */
+    size_t http_bytes;         /* of connections and what passes through them */
+    double oldest_seconds;     /* the longest that a request waits for its first token */
+    const struct admit *admit; /* tenants */
 };
 void metrics_write(const struct metrics_page *page, struct buf *out);
+
+/* The same under vLLM's names, as far as there is one. */
+void metrics_write_vllm(const struct metrics_page *page, struct buf *out);
 
 /* process_*: the standard metrics about this process, from /proc. */
 void metrics_write_process(struct buf *out);

@@ -34,6 +34,7 @@ struct server_limits {
     double stall_seconds;        /* a stream whose client does not read, then it is cut */
     bool half_close_aborts;      /* a client that shuts down its sending side has left */
     bool metrics_need_key;       /* /metrics too, where there are keys */
+    bool metrics_vllm;           /* vLLM's names on that page as well */
 };
 
 struct server_options {

@@ -98,6 +98,8 @@ const struct conf_key conf_keys[] = {
      .help = "Without API keys, allow an address that other machines can reach all the same."},
     {WORD("metrics-key", metrics_key, "auto", "auto|yes|no"), .reloadable = true,
      .help = "Whether /metrics needs an API key too. auto: where other machines can reach it."},
+    {WORD("metrics-compat", metrics_compat, "none", "none|vllm"), .reloadable = true,
+     .help = "Have another server's names on /metrics as well, for its dashboards and routers."},
     {SIZE("max-body", max_body, "4M", 1024, 1 << 30, "SIZE"),
      .help = "Largest request body. More gets 413."},
     {COUNT("max-connections", max_connections, "1024", 1, 65536),

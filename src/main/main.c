@@ -122,6 +122,7 @@ static struct server_limits limits_of(const struct conf *c, const struct listene
         .stall_seconds = c->stall_seconds,
         .half_close_aborts = c->half_close_aborts,
         .metrics_need_key = asks,
+        .metrics_vllm = strcmp(c->metrics_compat, "vllm") == 0,
     };
 }
 

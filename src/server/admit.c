@@ -126,8 +126,10 @@ static struct tenant *add(struct admit *a, const char *name)
         return NULL;
     memcpy(t->grant.name, name, sizeof t->grant.name);
     t->id = id_of(name);
-    t->next = a->tenants;
-    a->tenants = t;
+    struct tenant **last = &a->tenants;
+    while (*last)
+        last = &(*last)->next;
+    *last = t;
     return t;
 }
 

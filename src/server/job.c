@@ -262,3 +262,12 @@ double job_clock(struct server *s, double now)
     }
     return next;
 }
+
+double job_oldest(const struct server *s, double now)
+{
+    double oldest = 0;
+    for (const struct job *j = s->jobs; j; j = j->next)
+        if (j->state != JOB_FINISHED && j->t_first == 0 && j->params.endpoint != FOR_TOKENIZE)
+            oldest = fmax(oldest, now - j->t_start);
+    return oldest;
+}

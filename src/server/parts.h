@@ -140,6 +140,7 @@ void http_quiesce(struct server *s);
 void http_close(struct server *s);
 void http_run_soon(struct server *s);            /* in the next round of the loop */
 double http_clock(struct server *s, double now); /* cut what is late; when to look again */
+size_t http_bytes(const struct server *s);       /* memory of connections and requests */
 
 /* exchange.c */
 struct exchange *exchange_new(struct conn *c, struct MHD_Connection *mhd, const char *path);
@@ -182,5 +183,6 @@ void routes_handle(struct exchange *x);
 /* job.c */
 void job_events(struct server *s);
 double job_clock(struct server *s, double now);
+double job_oldest(const struct server *s, double now); /* the longest wait for a first token */
 
 #endif

@@ -204,8 +204,13 @@ static void handle_metrics(struct exchange *x)
         .draining = s->draining,
         .connections = s->n_conns,
         .huge_bytes = huge_bytes(s),
+        .http_bytes = http_bytes(s),
+        .oldest_seconds = job_oldest(s, trit_now()),
+        .admit = &s->admit,
     };
     metrics_write(&page, &x->out);
+    if (s->opt.limits.metrics_vllm)
+        metrics_write_vllm(&page, &x->out);
     metrics_write_process(&x->out);
     exchange_whole(x, 200, "text/plain; version=0.0.4; charset=utf-8");
 }

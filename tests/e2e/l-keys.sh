@@ -53,6 +53,17 @@ for secret in "$ALICE" "$BOB" "$CAROL"; do
     lacks "no key is in the metrics" "$(curl -fs "$url/metrics")" "$secret"
 done
 
+# ---- counted by key
+curl -fs "$url/metrics" >"$work/metrics" || fail "/metrics"
+if command -v promtool >/dev/null; then
+    said=$(promtool check metrics <"$work/metrics" 2>&1)
+    is "promtool check metrics" "$?: $said" "0: "
+fi
+has "requests by key" "$(cat "$work/metrics")" '^tritd_key_requests_total\{key="alice"\} [1-9]'
+has "tokens by key" "$(cat "$work/metrics")" '^tritd_key_generated_tokens_total\{key="alice"\} [1-9]'
+has "nothing by another key" "$(cat "$work/metrics")" '^tritd_key_generated_tokens_total\{key="carol"\} 0$'
+lacks "other names" "$(cat "$work/metrics")" 'vllm:'
+
 # ---- the file changes: new keys hold, old ones do not; a wrong file changes nothing
 status()
 {
@@ -91,3 +102,24 @@ KEY=$ALICE run_node l-keys.mjs steady
 wait "$storm"
 stop
 is "exit status" "$ended" 0
+
+# ---- a page that needs a key, and has vLLM's names as well
+start --api-keys "$keys" --metrics-key yes --metrics-compat vllm
+is "/metrics without a key" "$(curl -s -o "$work/out" -w '%{http_code}' "$url/metrics")" 401
+is "/healthz without a key" "$(curl -s -o "$work/out" -w '%{http_code}' "$url/healthz")" 200
+post /v1/completions '{"prompt":"x","max_tokens":5,"ignore_eos":true}' \
+    -H "Authorization: Bearer $ALICE" -o "$work/out"
+curl -fs -H "Authorization: Bearer $ALICE" "$url/metrics" >"$work/metrics" || fail "/metrics"
+series='\{model_name="[^"]+",engine="0"\}'
+for name in num_requests_running num_requests_waiting kv_cache_usage_perc; do
+    has "vllm:$name" "$(cat "$work/metrics")" "^vllm:$name$series 0$"
+done
+has "vllm: tokens" "$(cat "$work/metrics")" "^vllm:generation_tokens_total$series 5$"
+has "vllm: histograms" "$(cat "$work/metrics")" \
+    '^vllm:time_to_first_token_seconds_bucket\{model_name="[^"]+",engine="0",le="\+Inf"\} 1$'
+if command -v promtool >/dev/null; then
+    # Its one complaint may be the colon.
+    said=$(promtool check metrics <"$work/metrics" 2>&1 | grep -v "should not contain ':'")
+    lacks "promtool check metrics" "$said" "parsing error|tritd_|process_"
+fi
+stop
