@@ -39,6 +39,7 @@ struct conf {
     /* Machine. */
     uint32_t threads; /* 0: what this process may use */
     bool pin;
+    const char *powercap_dir; /* "": energy is not looked at */
     const char *cpu;
     uint64_t kv_bytes; /* 0: chosen by plan.h */
 

@@ -57,6 +57,7 @@ struct tenant {
 
     /* For the metrics; only ever growing. */
     uint64_t n_requests, n_refused, prompt_tokens, cached_tokens, generated_tokens;
+    double joules;
 };
 
 struct admit {

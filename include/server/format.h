@@ -34,6 +34,7 @@ struct format_head {
 struct format_usage {
     uint64_t prompt, completion; /* tokens */
     uint64_t cached;             /* of the prompts, those that had been computed before */
+    double joules;               /* negative: not known */
 };
 
 /* One token for the logprobs of an answer. */

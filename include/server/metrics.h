@@ -16,6 +16,7 @@ struct admit;
 struct buf;
 struct engine;
 struct model;
+struct rapl;
 
 /* Routes as the label `route` names them. */
 enum metrics_route {
@@ -93,6 +94,7 @@ struct metrics_page {
     size_t http_bytes;         /* of connections and what passes through them */
     double oldest_seconds;     /* the longest that a request waits for its first token */
     const struct admit *admit; /* tenants */
+    const struct rapl *rapl;   /* energy, as it was last read */
 };
 void metrics_write(const struct metrics_page *page, struct buf *out);
 

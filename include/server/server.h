@@ -39,10 +39,11 @@ struct server_limits {
 
 struct server_options {
     uv_loop_t *loop;
-    int listen_fd;       /* bound and listening, non-blocking; borrowed */
-    const char *alias;   /* the model's name in the API; NULL: the model's own */
-    const char *kernels; /* name of the variant in use, for system_fingerprint */
-    size_t max_body;     /* bytes */
+    int listen_fd;            /* bound and listening, non-blocking; borrowed */
+    const char *alias;        /* the model's name in the API; NULL: the model's own */
+    const char *powercap_dir; /* where the machine tells of its energy; "": nowhere */
+    const char *kernels;      /* name of the variant in use, for system_fingerprint */
+    size_t max_body;          /* bytes */
     uint32_t max_connections;
     struct server_limits limits;
 };

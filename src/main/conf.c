@@ -72,6 +72,9 @@ const struct conf_key conf_keys[] = {
      .help = "Instruction sets the kernels may use."},
     {SIZE("kv-bytes", kv_bytes, "0", 0, TIB, "SIZE"),
      .help = "Memory for keys and values. 0: 8 full contexts, at most a quarter of the memory."},
+    {TEXT("powercap-dir", powercap_dir, "/sys/class/powercap", "DIR"),
+     .help = "Where the machine tells of its energy, if it does and tritd may read it. Empty: do "
+             "not look."},
 
     {COUNT("max-batch", max_batch, "32", 1, 1024), .group = "Work",
      .help = "Sequences that are computed together."},

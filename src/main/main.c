@@ -364,6 +364,7 @@ static int serve(struct app *app, struct trit_error *err)
         .listen_fd = app->listener.fd,
         .alias = *c->alias ? c->alias : NULL,
         .kernels = app->kernels->name,
+        .powercap_dir = c->powercap_dir,
         .max_body = (size_t)c->max_body,
         .max_connections = plan_connections(c->max_connections),
         .limits = limits_of(c, &app->listener),

@@ -280,8 +280,19 @@ enum MHD_Result exchange_send(struct exchange *x)
 
 /* ------------------------------------------------------------------ the end */
 
+/* " joules=1.250", or nothing where nobody knows. */
+static const char *joules_text(double joules, char *dst, size_t cap)
+{
+    if (joules >= 0)
+        snprintf(dst, cap, " joules=%.3f", joules);
+    else
+        dst[0] = '\0';
+    return dst;
+}
+
 static void log_request(const struct exchange *x, const struct job_sum *sum, int status)
 {
+    char energy[40];
     double total = (trit_now() - x->t_start) * 1e3;
     const char *route = metrics_route_name(x->route), *key = x->tenant->grant.name;
     if (!*key)
@@ -291,11 +302,11 @@ static void log_request(const struct exchange *x, const struct job_sum *sum, int
                  total);
     else
         log_info("request id=%s key=%s route=%s status=%d prompt_tokens=%llu cached_tokens=%llu "
-                 "completion_tokens=%llu queue_ms=%.1f ttft_ms=%.1f total_ms=%.1f finish=%s",
+                 "completion_tokens=%llu queue_ms=%.1f ttft_ms=%.1f total_ms=%.1f finish=%s%s",
                  x->id, key, route, status, (unsigned long long)sum->prompt,
                  (unsigned long long)sum->cached, (unsigned long long)sum->completion,
                  sum->queue_seconds * 1e3, sum->first_seconds * 1e3, total,
-                 metrics_finish_name(sum->finish));
+                 metrics_finish_name(sum->finish), joules_text(sum->joules, energy, sizeof energy));
 }
 
 void exchange_done(struct exchange *x, bool delivered)

@@ -17,6 +17,6 @@ libserver_a_SOURCES = \
 	src/server/framing.h src/server/framing.c \
 	src/server/names.h src/server/names.c \
 	src/server/http.c src/server/exchange.c src/server/watch.c src/server/routes.c src/server/requests.c \
-	src/server/job.h src/server/job.c \
+	src/server/job.h src/server/job.c src/server/energy.c \
 	src/server/job-admit.c src/server/job-start.c src/server/job-out.c
 endif

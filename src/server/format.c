@@ -5,6 +5,7 @@
 #include "config.h"
 #include "server/format.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -64,6 +65,13 @@ static void put_usage(struct json_out *o, const struct format_usage *u)
         json_int(o, 0);
     }
     json_close(o, '}');
+    if (u->joules >= 0) {
+        json_key(o, "tritd");
+        json_open(o, '{');
+        json_key(o, "energy_joules");
+        json_double(o, round(u->joules * 1e3) / 1e3);
+        json_close(o, '}');
+    }
     json_close(o, '}');
 }
 

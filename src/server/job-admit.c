@@ -229,4 +229,5 @@ void job_settle(struct job *j)
     t->prompt_tokens += u.prompt;
     t->cached_tokens += u.cached;
     t->generated_tokens += u.completion;
+    t->joules += fmax(0, u.joules);
 }

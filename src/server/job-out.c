@@ -90,7 +90,8 @@ static void echo_text(struct choice *c, uint32_t from, uint32_t to, struct buf *
 
 void job_usage(const struct job *j, struct format_usage *u)
 {
-    *u = (struct format_usage){.prompt = j->prompt_tokens};
+    *u = (struct format_usage){.prompt = j->prompt_tokens,
+                               .joules = j->energy.known ? j->energy.joules : -1};
     for (uint32_t i = 0; i < j->n_choices; i++) {
         const struct choice *c = &j->choice[i];
         u->completion += c->taken;
@@ -331,8 +332,10 @@ void job_sum(const struct job *j, struct job_sum *sum)
 {
     struct format_usage usage;
     job_usage(j, &usage);
-    *sum = (struct job_sum){
-        .prompt = usage.prompt, .cached = usage.cached, .completion = usage.completion};
+    *sum = (struct job_sum){.prompt = usage.prompt,
+                            .cached = usage.cached,
+                            .completion = usage.completion,
+                            .joules = usage.joules};
     (void)job_queue_seconds(j, &sum->queue_seconds);
     if (j->t_first > 0)
         sum->first_seconds = j->t_first - j->t_start;

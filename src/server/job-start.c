@@ -207,6 +207,7 @@ static void job_run(struct job *j)
     }
     j->n_choices = (uint32_t)j->n_prompts * n;
     j->state = JOB_RUNNING;
+    energy_begin(j);
     uint64_t group = 0;
     for (uint32_t i = 0; i < j->n_choices; i++) {
         struct choice *c = &j->choice[i];

@@ -112,6 +112,7 @@ void job_abandon(struct job *j, enum metrics_cancelled why)
         count_cancel(j, why);
     j->state = JOB_FINISHED;
     j->failed = true;
+    energy_end(j);
     problem_set(&j->problem, TRIT_ECANCELLED, NULL, "cancelled");
     j->deadline = j->ping_at = INFINITY;
     cancel_rest(j);
@@ -125,6 +126,7 @@ void job_fail(struct job *j, const struct problem *p)
     j->state = JOB_FINISHED;
     j->failed = true;
     j->problem = *p;
+    energy_end(j);
     j->deadline = j->ping_at = INFINITY;
     cancel_rest(j);
     job_settle(j);
@@ -155,6 +157,7 @@ static void finish_if_complete(struct job *j)
         if (!j->choice[i].reason)
             return;
     j->state = JOB_FINISHED;
+    energy_end(j);
     j->deadline = j->ping_at = INFINITY;
     if (j->x && !j->params.stream) {
         job_write_whole(j, &j->x->out);

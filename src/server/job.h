@@ -93,6 +93,12 @@ struct job {
     enum seq_priority priority;
     uint64_t salt;
 
+    struct {
+        bool running, known;
+        double joules; /* of all when it began; its own once known */
+        uint64_t work; /* of all when it began */
+    } energy;
+
     double t_start, t_first, t_last; /* trit_now(); t_first 0: no token yet */
     double deadline, ping_at;        /* INFINITY: none */
     bool cancel_counted;
@@ -127,7 +133,7 @@ enum job_more job_fill(struct job *j, struct buf *out);
 bool job_queue_seconds(const struct job *j, double *seconds); /* false: not known yet */
 struct job_sum {
     uint64_t prompt, cached, completion;
-    double queue_seconds, first_seconds;
+    double queue_seconds, first_seconds, joules; /* joules negative: not known */
     enum metrics_finish finish;
 };
 void job_sum(const struct job *j, struct job_sum *sum);
@@ -145,6 +151,8 @@ int job_ask(struct job *j, uint64_t sequences, struct problem *p); /* to be let 
 int job_charge(struct job *j, const uint32_t *max_new, struct problem *p);
 void job_settle(struct job *j); /* once nothing of it is with the engine any more */
 void job_usage(const struct job *j, struct format_usage *u);
+void energy_begin(struct job *j);
+void energy_end(struct job *j);
 struct job *job_new(struct exchange *x, struct params *params); /* NULL: x has its answer */
 void job_free_if_over(struct job *j);
 void job_write_whole(struct job *j, struct buf *out);

@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/rapl.h"
 #include "engine/engine.h"
 #include "engine/stats.h"
 #include "model/model.h"
@@ -138,6 +139,33 @@ static double key_generated(const struct tenant *t)
     return (double)t->generated_tokens;
 }
 
+static double key_joules(const struct tenant *t)
+{
+    return t->joules;
+}
+
+static bool has_energy(const struct metrics_page *page)
+{
+    for (size_t i = 0; page->rapl && i < page->rapl->n; i++)
+        if (page->rapl->zone[i].readable)
+            return true;
+    return false;
+}
+
+static void write_energy(const struct metrics_page *page, struct buf *out)
+{
+    if (!has_energy(page))
+        return;
+    text_head(out, "tritd_energy_joules_total", "counter",
+              "Energy that the processor packages have used since the start, by all programs.");
+    for (size_t i = 0; i < page->rapl->n; i++) {
+        const struct rapl_zone *z = &page->rapl->zone[i];
+        if (z->readable)
+            buf_addf(out, "tritd_energy_joules_total{domain=\"package\",socket=\"%u\"} %.15g\n",
+                     z->package, z->joules);
+    }
+}
+
 static void write_keys(const struct metrics_page *page, struct buf *out)
 {
     if (!page->admit || !page->admit->tenants)
@@ -154,6 +182,10 @@ static void write_keys(const struct metrics_page *page, struct buf *out)
                   "Those of them that had been computed before.", key_cached);
     write_per_key(page, out, "tritd_key_generated_tokens_total", "counter",
                   "Tokens generated for requests that are over, by API key.", key_generated);
+    if (has_energy(page))
+        write_per_key(page, out, "tritd_key_energy_joules_total", "counter",
+                      "Share of requests that are over in the packages' energy, by API key.",
+                      key_joules);
 }
 
 /* ------------------------------------------------------------------ what the engine counts */
@@ -267,6 +299,7 @@ void metrics_write(const struct metrics_page *page, struct buf *out)
     text_one(out, "tritd_draining", "gauge", "1 while shutting down.", page->draining);
     write_requests(page, out);
     write_keys(page, out);
+    write_energy(page, out);
     if (page->engine) {
         write_engine(page, out);
         write_model(page, out);

@@ -22,6 +22,7 @@
 
 #include "base/buf.h"
 #include "base/mailbox.h"
+#include "base/rapl.h"
 #include "server/admit.h"
 #include "server/keys.h"
 #include "server/metrics.h"
@@ -117,6 +118,9 @@ struct server {
     struct admit admit;
     uint8_t secret[32]; /* of this process, for salts */
 
+    struct rapl rapl;
+    double rapl_at; /* when it is read again, so that no wrap is missed */
+
     struct metrics metrics;
     size_t huge_bytes;
     double huge_at; /* when huge_bytes was looked up */
@@ -174,6 +178,9 @@ bool watch_has_left(const struct conn *c); /* as far as limits.half_close_aborts
 /* requests.c */
 void requests_list(struct exchange *x);
 void requests_end(struct exchange *x);
+
+/* energy.c */
+double energy_clock(struct server *s, double now);
 
 /* routes.c */
 struct route;

@@ -194,6 +194,8 @@ static size_t huge_bytes(struct server *s)
 static void handle_metrics(struct exchange *x)
 {
     struct server *s = x->s;
+    double joules;
+    (void)rapl_read(&s->rapl, &joules);
     struct metrics_page page = {
         .counted = &s->metrics,
         .engine = s->engine,
@@ -207,6 +209,7 @@ static void handle_metrics(struct exchange *x)
         .http_bytes = http_bytes(s),
         .oldest_seconds = job_oldest(s, trit_now()),
         .admit = &s->admit,
+        .rapl = &s->rapl,
     };
     metrics_write(&page, &x->out);
     if (s->opt.limits.metrics_vllm)

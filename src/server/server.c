@@ -86,7 +86,7 @@ static void on_clock(uv_timer_t *timer)
     struct server *s = CONTAINER_OF(timer, struct server, clock);
     double now = trit_now();
     s->clock_at = INFINITY;
-    double next = fmin(http_clock(s, now), job_clock(s, now));
+    double next = fmin(fmin(http_clock(s, now), job_clock(s, now)), energy_clock(s, now));
     server_ring_by(s, fmin(next, drain_clock(s, now)));
 }
 
@@ -170,6 +170,8 @@ int server_open(const struct server_options *opt, struct server **out, struct tr
         close_own_handles(s);
         return rc;
     }
+    rapl_open(&s->rapl, opt->powercap_dir);
+    server_ring_by(s, energy_clock(s, trit_now()));
     *out = s;
     return 0;
 }

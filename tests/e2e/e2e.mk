@@ -18,7 +18,8 @@ E2E_TESTS = \
 	tests/e2e/k-builtin.sh \
 	tests/e2e/l-keys.sh \
 	tests/e2e/m-limits.sh \
-	tests/e2e/n-requests.sh
+	tests/e2e/n-requests.sh \
+	tests/e2e/o-energy.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -44,6 +45,6 @@ EXTRA_DIST += \
 	tests/e2e/k-builtin.txt.license \
 	tests/e2e/l-keys.sh tests/e2e/l-keys.mjs \
 	tests/e2e/m-limits.sh tests/e2e/m-limits.mjs \
-	tests/e2e/n-requests.sh tests/e2e/n-requests.mjs
+	tests/e2e/n-requests.sh tests/e2e/n-requests.mjs tests/e2e/o-energy.sh
 .PHONY: clean-e2e
 .PHONY: check-e2e

@@ -74,7 +74,7 @@ static struct seq_logprob *make_logprob(float logprob, uint32_t n, const struct 
 START_TEST(test_whole)
 {
     struct json_out o = {.buf = &out};
-    struct format_usage usage = {.prompt = 3, .completion = 2, .cached = 1};
+    struct format_usage usage = {.prompt = 3, .completion = 2, .cached = 1, .joules = 0.0125};
     format_begin(&o, &chat, false);
     format_choice(
         &o, &chat,
@@ -88,7 +88,8 @@ START_TEST(test_whole)
            "\"completion_tokens\":2,\"total_tokens\":5,\"prompt_tokens_details\":{"
            "\"cached_tokens\":1,\"audio_tokens\":0},\"completion_tokens_details\":{"
            "\"reasoning_tokens\":0,\"audio_tokens\":0,\"accepted_prediction_tokens\":0,"
-           "\"rejected_prediction_tokens\":0}}}");
+           "\"rejected_prediction_tokens\":0},"
+           "\"tritd\":{\"energy_joules\":0.013}}}");
 
     o = (struct json_out){.buf = &out};
     format_begin(&o, &completion, false);
@@ -125,7 +126,8 @@ START_TEST(test_chat_stream)
            "\"model\":\"m\",\"system_fingerprint\":\"f\",\"service_tier\":\"flex\",\"choices\":[{"
            "\"index\":0,\"delta\":{},"
            "\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":null}\n\n");
-    format_usage_event(&out, &h, &(struct format_usage){.prompt = 1, .completion = 2});
+    format_usage_event(&out, &h,
+                       &(struct format_usage){.prompt = 1, .completion = 2, .joules = -1});
     ck_out("data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":7,"
            "\"model\":\"m\",\"system_fingerprint\":\"f\",\"service_tier\":\"flex\",\"choices\":[],"
            "\"usage\":{"

@@ -4,8 +4,8 @@
 if HAVE_CHECK
 if FULL
 EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h
-check_PROGRAMS += check_base check_engine check_head check_sampler check_segment
-TESTS += check_base check_engine check_head check_sampler check_segment
+check_PROGRAMS += check_base check_engine check_head check_rapl check_sampler check_segment
+TESTS += check_base check_engine check_head check_rapl check_sampler check_segment
 check_head_SOURCES = tests/unit/check_head.c
 check_head_CFLAGS = $(TEST_CFLAGS)
 check_head_LDADD = $(TEST_LIBS)
@@ -15,6 +15,9 @@ check_engine_LDADD = $(TEST_LIBS)
 check_base_SOURCES = tests/unit/check_base.c
 check_base_CFLAGS = $(TEST_CFLAGS)
 check_base_LDADD = $(TEST_LIBS)
+check_rapl_SOURCES = tests/unit/check_rapl.c
+check_rapl_CFLAGS = $(TEST_CFLAGS)
+check_rapl_LDADD = $(TEST_LIBS)
 check_sampler_SOURCES = tests/unit/check_sampler.c
 check_sampler_CFLAGS = $(TEST_CFLAGS)
 check_sampler_LDADD = $(TEST_LIBS)
