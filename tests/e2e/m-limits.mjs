@@ -87,7 +87,7 @@ ok('AuthenticationError', (await refused('no key', client('x').completions.creat
 // ---- one at a time
 {
   const mine = client(ONE);
-  const first = await mine.completions.create({ ...ask, max_tokens: 1500, stream: true });
+  const first = await mine.completions.create({ ...ask, n: 8, max_tokens: 1500, stream: true });
   await refused('a second one', mine.completions.create(ask), { status: 429, code: 'rate_limit_exceeded' });
   first.controller.abort();
   await until('and again when it is gone', async () =>
