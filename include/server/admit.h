@@ -96,6 +96,9 @@ void admit_fini(struct admit *a); /* no ticket may be open, nobody may hold a te
 /* How much the engine takes.  Before that there is no limit of the queue. */
 void admit_set_room(struct admit *a, uint32_t running, uint32_t queue, uint64_t queue_tokens);
 
+/* The sequences of the largest request that may ever come in. */
+uint64_t admit_largest(const struct admit *a);
+
 /*
  * The tenants there are from now on, by name; one name may stand there several times.  Who is there
  * already keeps counts, and as much of its buckets as the new size allows; who is no longer, goes

@@ -170,6 +170,12 @@ void admit_let_go(struct admit *a, struct tenant *t)
 
 /* ------------------------------------------------------------------ the queue */
 
+/* More than half of the room is always more than a share. */
+uint64_t admit_largest(const struct admit *a)
+{
+    return (uint64_t)a->running + a->queue - (a->n_listed > 1 ? a->queue / 4 : 0);
+}
+
 /*
  * Whether there is place for `more` where `all` of `room` are taken, `own` of them by the one who
  * asks, who shares with so many others.  Alone among several it is already one of two: the others

@@ -45,7 +45,8 @@ static int refuse(struct server *s, struct tenant *t, enum admit_verdict verdict
     t->n_refused++;
     switch (verdict) {
     case ADMIT_QUEUE_REQUESTS:
-        problem_set(p, TRIT_EBUSY, NULL, "the queue is full: %u requests are ahead", s->admit.held);
+        problem_set(p, TRIT_EBUSY, NULL, "no room in the queue: %u requests are ahead",
+                    s->admit.held);
         break;
     case ADMIT_QUEUE_TOKENS:
         problem_set(p, TRIT_EBUSY, NULL, "the queue is full: it holds %llu prompt tokens",
@@ -168,8 +169,7 @@ bool job_refuse_early(struct exchange *x)
 int job_ask(struct job *j, uint64_t sequences, struct problem *p)
 {
     struct server *s = j->s;
-    const struct engine_options *o = engine_options(s->engine);
-    uint64_t room = (uint64_t)o->max_batch + o->queue_requests;
+    uint64_t room = admit_largest(&s->admit);
     double wait, now = trit_now();
     if (sequences > room)
         return problem_set(p, TRIT_EINVAL, "n",

@@ -87,7 +87,7 @@ ok('AuthenticationError', (await refused('no key', client('x').completions.creat
 // ---- one at a time
 {
   const mine = client(ONE);
-  const first = await mine.completions.create({ ...ask, n: 8, max_tokens: 1500, stream: true });
+  const first = await mine.completions.create({ ...ask, n: 4, max_tokens: 1500, stream: true });
   await refused('a second one', mine.completions.create(ask), { status: 429, code: 'rate_limit_exceeded' });
   first.controller.abort();
   await until('and again when it is gone', async () =>
@@ -162,6 +162,14 @@ for (const [key, fields, tier] of [
     headers: { ...bearer(FREE), 'x-stainless-read-timeout': '0.0001' } })).status, 200);
   equal('time enough', (await request('/v1/completions', {
     body: ask, headers: { ...bearer(FREE), 'x-tritd-deadline-ms': '60000' } })).status, 200);
+}
+
+// ---- more answers than the queue will ever take of one key: 10 places, 2 of them reserved
+for (const [n, status] of [[8, 200], [9, 400]]) {
+  let r;
+  await until('there is room', async () => (r = await request('/v1/completions', {
+    body: { ...ask, prompt: Array(n).fill('x') }, headers: bearer(FREE) })).status !== 429);
+  equal(`${n} answers`, r.status, status);
 }
 
 // ---- a full queue: refused before the body is read, others than the greedy one are let in

@@ -339,6 +339,7 @@ START_TEST(who_comes_late_gets_a_share)
     while (admit_ask(&a, greedy, 1, 0, 0, &theirs[n], &wait_for) == ADMIT_YES)
         n++;
     ck_assert_int_eq(n, RUNNING + QUEUE - QUEUE / 4);
+    ck_assert_uint_eq(admit_largest(&a), (unsigned)n);
     while (m < QUEUE / 4)
         ck_assert_int_eq(admit_ask(&a, late, 1, 0, 0, &mine[m++], &wait_for), ADMIT_YES);
     ck_assert_int_eq(admit_look(&a, late, 0, 0, &wait_for), ADMIT_QUEUE_REQUESTS);
