@@ -16,7 +16,8 @@ bin_PROGRAMS += trit
 trit_SOURCES = clients/trit.h clients/trit.c clients/trit-load.c
 trit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/clients
 trit_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(CJSON_CFLAGS)
-trit_LDADD = libclient.a libbase.a $(CURL_LIBS) $(CJSON_LIBS) -lm -lpthread
+# Of the server only what makes and reads keys.
+trit_LDADD = libclient.a libserver.a libbase.a $(CURL_LIBS) $(CJSON_LIBS) $(NETTLE_LIBS) -lm -lpthread
 
 exnodedir = $(docdir)/clients/node
 dist_exnode_DATA = clients/node/example.mjs clients/node/package.json

@@ -17,6 +17,7 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "server/keys.h"
 
 volatile sig_atomic_t interrupted;
 
@@ -271,6 +272,28 @@ static int chat(const struct options *o, int argc, char **argv)
     return rc;
 }
 
+/*
+ * keys new NAME [OPTION...]: the line for the file of keys goes to stdout, so that >> appends it;
+ * the key itself, which nobody can find out later, to stderr.
+ */
+static int keys(int argc, char **argv)
+{
+    char key[KEYS_TEXT], line[KEYS_LINE];
+    struct trit_error err;
+    if (argc < 2 || strcmp(argv[0], "new") != 0)
+        return complain("keys: expected: trit keys new NAME [priority=high] [concurrency=N] ...");
+    if (keys_make(argv[1], key, line, &err) != 0)
+        return complain(err.text);
+    printf("%s", line);
+    for (int i = 2; i < argc; i++)
+        printf(" %s", argv[i]);
+    putchar('\n');
+    if (fflush(stdout) != 0)
+        return complain("the line could not be written");
+    fprintf(stderr, "%s\n", key);
+    return EXIT_SUCCESS;
+}
+
 /* ------------------------------------------------------------------ the command line */
 
 static void help(FILE *out)
@@ -284,13 +307,16 @@ static void help(FILE *out)
           "  chat [TEXT]       One question, or without TEXT a conversation, one line a turn.\n"
           "  models            List what the server has.\n"
           "  bench             Measure tokens a second and latencies with concurrent streams.\n"
+          "  keys new NAME [OPTION=VALUE ...]\n"
+          "                    Make an API key: its line for tritd's api-keys file on stdout, the\n"
+          "                    key itself, which is kept nowhere, on stderr.\n"
           "\n"
           "Options:\n"
           "  --url URL         Server, http://host:port or unix:/path. [$TRITD_URL, or\n"
           "                    http://127.0.0.1:8080]\n"
           "  --model NAME      Model to ask for. [the server's]\n"
-          "  --key KEY         Send an API key, for other servers. [$OPENAI_API_KEY with --url\n"
-          "                    https://..., else none]\n"
+          "  --key KEY         Send an API key. [$TRITD_API_KEY, or $OPENAI_API_KEY with --url\n"
+          "                    https://...]\n"
           "  --max-tokens N    Longest answer. [the server's default]\n"
           "  --temperature X   0 for the likeliest token always. [the server's default]\n"
           "  --top-p X         Sample from this much probability. [the server's default]\n"
@@ -310,7 +336,8 @@ static void help(FILE *out)
           "Examples:\n"
           "  trit chat \"What is the tallest mountain?\"\n"
           "  echo -n \"Once upon a time\" | trit complete --max-tokens 50 --seed 1\n"
-          "  trit bench --clients 16 --max-tokens 128\n",
+          "  trit bench --clients 16 --max-tokens 128\n"
+          "  trit keys new alice concurrency=4 >>/etc/tritd/api-keys\n",
           out);
 }
 
@@ -447,6 +474,7 @@ int main(int argc, char **argv)
         .prompt_words = 32,
         .timeout_seconds = 300,
     };
+    o.server.key = getenv("TRITD_API_KEY");
     read_options(&o, argc, argv);
     if (optind == argc) {
         help(stderr);
@@ -473,6 +501,8 @@ int main(int argc, char **argv)
         rc = models(&o);
     } else if (strcmp(command, "bench") == 0) {
         rc = bench(&o);
+    } else if (strcmp(command, "keys") == 0) {
+        rc = keys(argc, argv);
     } else {
         fprintf(stderr, "trit: no command \"%.64s\"; trit --help lists them\n", command);
         rc = EXIT_FAILURE;

@@ -28,9 +28,12 @@
     X(FORMAT,    400, "invalid_request_error",     "",                        "malformed input")   \
     X(UNSUPP,    400, "invalid_request_error",     "unsupported",             "not supported")     \
     X(CONTEXT,   400, "invalid_request_error",     "context_length_exceeded", "context too long")  \
+    X(AUTH,      401, "invalid_request_error",     "invalid_api_key",         "no valid API key")  \
     X(NOENT,     404, "invalid_request_error",     "not_found",               "not found")         \
     X(TOOBIG,    413, "invalid_request_error",     "request_too_large",       "too large")         \
     X(BUSY,      429, "rate_limit_error",          "slow_down",               "queue is full")     \
+    X(LIMIT,     429, "rate_limit_error",          "rate_limit_exceeded",     "over a limit")      \
+    X(LATE,      429, "rate_limit_error",          "deadline_unreachable",    "not done in time")  \
     X(NOMEM,     503, "service_unavailable_error", "server_is_overloaded",    "out of memory")     \
     X(LOADING,   503, "service_unavailable_error", "loading",                 "model is loading")  \
     X(DRAINING,  503, "service_unavailable_error", "draining",                "shutting down")     \

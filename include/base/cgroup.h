@@ -8,6 +8,7 @@
 #ifndef TRIT_CGROUP_H
 #define TRIT_CGROUP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* memory.max in bytes; UINT64_MAX: no limit. */
@@ -15,5 +16,12 @@ uint64_t cgroup_memory(void);
 
 /* cpu.max as whole processors, rounded down but at least 1; UINT64_MAX: no limit. */
 uint64_t cgroup_cpus(void);
+
+/* How long the quotas of cpu.max have kept our group, or one above it, from running, in seconds.
+ * false where nobody counts that. */
+bool cgroup_throttled(double *seconds);
+
+/* For tests: another directory instead of /sys/fs/cgroup; NULL brings that back. */
+void cgroup_set_root(const char *dir);
 
 #endif

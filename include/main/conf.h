@@ -39,6 +39,7 @@ struct conf {
     /* Machine. */
     uint32_t threads; /* 0: what this process may use */
     bool pin;
+    const char *powercap_dir; /* "": energy is not looked at */
     const char *cpu;
     uint64_t kv_bytes; /* 0: chosen by plan.h */
 
@@ -55,7 +56,10 @@ struct conf {
     const char *host;
     uint32_t port;
     const char *port_file; /* "": none */
+    const char *api_keys;  /* "": none */
     bool allow_remote;
+    const char *metrics_key;    /* "auto", "yes", "no" */
+    const char *metrics_compat; /* "none", "vllm" */
     uint64_t max_body;
     uint32_t max_connections;
     double ping_seconds, header_seconds, body_seconds, idle_seconds, stall_seconds;
@@ -94,6 +98,9 @@ int conf_check_model(const struct conf *c, struct trit_error *err);
 typedef void (*conf_change_fn)(const char *key, const char *from, const char *to, bool reloadable,
                                void *arg);
 void conf_changes(const struct conf *from, const struct conf *to, conf_change_fn fn, void *arg);
+
+/* Whether an address that other machines can reach may be listened on. */
+bool conf_allows_remote(const struct conf *c);
 
 /* Take over the reloadable values of *from, whose others are left alone.  -TRIT_ENOMEM: nothing
  * was changed. */

@@ -17,6 +17,7 @@ struct trit_error;
 struct listener {
     int fd;            /* -1: none; non-blocking, close-on-exec */
     bool activated;    /* from systemd */
+    bool remote;       /* other machines can reach it */
     uint16_t port;     /* 0 for a unix socket */
     char url[160];     /* "http://127.0.0.1:8080" or "unix:PATH", for logs */
     char path[108];    /* of a unix socket that we made, else "" */
@@ -27,7 +28,8 @@ bool listen_is_unix(const char *host);
 
 /*
  * Whether `host` can be listened on: well-formed, and not reachable from other machines unless
- * allow_remote.  -TRIT_EINVAL naming the key and what to do.
+ * allow_remote, which API keys or the operator's word give.  -TRIT_EINVAL naming the key and what
+ * to do.
  */
 int listen_check_host(const char *host, bool allow_remote, struct trit_error *err);
 

@@ -27,11 +27,14 @@ struct format_head {
     int64_t created; /* seconds since 1970 */
     const char *model;
     const char *fingerprint;
-    bool include_usage; /* a stream whose chunks carry "usage" */
+    bool include_usage;       /* a stream whose chunks carry "usage" */
+    const char *service_tier; /* NULL: not said */
 };
 
 struct format_usage {
     uint64_t prompt, completion; /* tokens */
+    uint64_t cached;             /* of the prompts, those that had been computed before */
+    double joules;               /* negative: not known */
 };
 
 /* One token for the logprobs of an answer. */
@@ -60,7 +63,7 @@ struct format_choice {
 /* A whole answer is begin, choice for each, end; so is a chunk, with one choice or none. */
 void format_begin(struct json_out *o, const struct format_head *h, bool chunk);
 void format_choice(struct json_out *o, const struct format_head *h, const struct format_choice *c);
-void format_end(struct json_out *o, const struct format_head *h, const struct format_usage *u);
+void format_end(struct json_out *o, const struct format_usage *u);
 
 /* Events of a stream, complete with "data: " and the empty line. */
 void format_role_event(struct buf *out, const struct format_head *h, uint32_t index);

@@ -12,9 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct admit;
 struct buf;
 struct engine;
 struct model;
+struct rapl;
 
 /* Routes as the label `route` names them. */
 enum metrics_route {
@@ -25,6 +27,8 @@ enum metrics_route {
     ROUTE_TOKENIZE,
     ROUTE_DETOKENIZE,
     ROUTE_TEMPLATE,
+    ROUTE_REQUESTS,
+    ROUTE_REQUEST,
     ROUTE_HEALTHZ,
     ROUTE_READYZ,
     ROUTE_METRICS,
@@ -48,6 +52,10 @@ const char *metrics_finish_name(enum metrics_finish f);
 enum metrics_rejected {
     REJECTED_QUEUE_REQUESTS,
     REJECTED_QUEUE_TOKENS,
+    REJECTED_CONCURRENCY,
+    REJECTED_RATE_REQUESTS,
+    REJECTED_RATE_TOKENS,
+    REJECTED_DEADLINE,
     REJECTED_LOADING,
     REJECTED_DRAINING,
     REJECTED_MEMORY,
@@ -59,6 +67,7 @@ enum metrics_cancelled {
     CANCELLED_SLOW_READER,
     CANCELLED_DEADLINE,
     CANCELLED_SHUTDOWN,
+    CANCELLED_API,
     N_CANCELS,
 };
 
@@ -69,7 +78,8 @@ struct metrics {
     uint64_t finished[2][N_FINISHES]; /* completions, chat */
     uint64_t rejected[N_REJECTIONS];
     uint64_t cancelled[N_CANCELS];
-    uint64_t timed_out; /* connections closed for a header, body or idle deadline */
+    uint64_t unauthorized; /* no valid key */
+    uint64_t timed_out;    /* connections closed for a header, body or idle deadline */
 };
 
 /* What else the page tells. */
@@ -80,9 +90,16 @@ struct metrics_page {
     const char *model_name, *kernels;
     bool ready, draining;
     uint32_t connections;
-    size_t huge_bytes; /* of the weights, on huge pages */
+    size_t huge_bytes;         /* of the weights, on huge pages */
+    size_t http_bytes;         /* of connections and what passes through them */
+    double oldest_seconds;     /* the longest that a request waits for its first token */
+    const struct admit *admit; /* tenants */
+    const struct rapl *rapl;   /* energy, as it was last read */
 };
 void metrics_write(const struct metrics_page *page, struct buf *out);
+
+/* The same under vLLM's names, as far as there is one. */
+void metrics_write_vllm(const struct metrics_page *page, struct buf *out);
 
 /* process_*: the standard metrics about this process, from /proc. */
 void metrics_write_process(struct buf *out);

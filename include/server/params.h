@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "engine/sampler.h"
+#include "engine/seq.h"
 #include "model/chat.h"
 #include "model/model.h"
 #include "server/fields.h"
@@ -37,6 +38,7 @@ enum {
     PARAMS_STOP_IDS = 64,   /* stop_token_ids */
     PARAMS_TOP = 20,        /* top_logprobs, logprobs */
     PARAMS_TIMEOUT = 86400, /* seconds */
+    PARAMS_SALT = 256,      /* bytes of cache_salt */
 };
 
 /* A prompt: a text, or ids. */
@@ -61,7 +63,10 @@ struct params {
     int64_t top_k; /* -1 and 0: off */
     double presence_penalty, frequency_penalty, repetition_penalty;
     struct field_seed seed;
-    double timeout; /* seconds; 0: none */
+    double timeout;             /* seconds; 0: none */
+    enum seq_priority priority; /* that it asks for */
+    bool has_priority;          /* by number, which counts more than service_tier */
+    char *cache_salt;           /* NULL: none */
     bool want_logprobs;
     int64_t top_logprobs; /* alternatives for each token; -1: not said */
     struct text_stops stops;

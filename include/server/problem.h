@@ -10,6 +10,7 @@
 #ifndef TRIT_PROBLEM_H
 #define TRIT_PROBLEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,8 @@ struct problem {
     char param[96];   /* the field, as a path: "messages[2].content"; "" for null */
     char text[500];
     uint64_t n_prompt, n_ctx; /* for context_length_exceeded; n_ctx 0: not said */
+    double wait;              /* of a 429: seconds to stay away; 0: as long as the queue needs */
+    bool final;               /* trying again is of no use */
 };
 
 /* Fill *p and return -code.  param may be NULL.  The text must not hold what a prompt says. */

@@ -18,6 +18,7 @@
 #include <uv.h>
 
 struct engine;
+struct keys;
 struct mailbox;
 struct model;
 struct server;
@@ -32,14 +33,17 @@ struct server_limits {
     double idle_seconds;         /* a kept-alive connection without a request */
     double stall_seconds;        /* a stream whose client does not read, then it is cut */
     bool half_close_aborts;      /* a client that shuts down its sending side has left */
+    bool metrics_need_key;       /* /metrics too, where there are keys */
+    bool metrics_vllm;           /* vLLM's names on that page as well */
 };
 
 struct server_options {
     uv_loop_t *loop;
-    int listen_fd;       /* bound and listening, non-blocking; borrowed */
-    const char *alias;   /* the model's name in the API; NULL: the model's own */
-    const char *kernels; /* name of the variant in use, for system_fingerprint */
-    size_t max_body;     /* bytes */
+    int listen_fd;            /* bound and listening, non-blocking; borrowed */
+    const char *alias;        /* the model's name in the API; NULL: the model's own */
+    const char *powercap_dir; /* where the machine tells of its energy; "": nowhere */
+    const char *kernels;      /* name of the variant in use, for system_fingerprint */
+    size_t max_body;          /* bytes */
     uint32_t max_connections;
     struct server_limits limits;
 };
@@ -53,6 +57,13 @@ struct mailbox *server_events(struct server *s);
 void server_serve(struct server *s, const struct model *m, struct engine *e);
 
 void server_set_limits(struct server *s, const struct server_limits *limits);
+
+/*
+ * From now on every route but /healthz, /readyz and, as limits have it, /metrics needs one of these
+ * keys; none: nobody needs one.  Takes their memory, also on failure: -TRIT_ENOMEM, and the old
+ * keys hold.  Requests that are being served are not asked again.
+ */
+int server_set_keys(struct server *s, struct keys *keys, struct trit_error *err);
 
 /*
  * Stop accepting; /readyz says 503; new requests on open connections get 503 "draining".  done(arg)

@@ -6,5 +6,6 @@ libbase_a_SOURCES = \
 	include/base/log.h src/base/log.c \
 	include/base/mailbox.h src/base/mailbox.c \
 	include/base/mem.h src/base/mem.c \
+	include/base/rapl.h src/base/rapl.c \
 	include/base/team.h src/base/team.c \
 	include/base/utf8.h src/base/utf8.c

@@ -74,6 +74,9 @@ const struct conf_key conf_keys[] = {
      .help = "Instruction sets the kernels may use."},
     {SIZE("kv-bytes", kv_bytes, "0", 0, TIB, "SIZE"),
      .help = "Memory for keys and values. 0: 8 full contexts, at most a quarter of the memory."},
+    {TEXT("powercap-dir", powercap_dir, "/sys/class/powercap", "DIR"),
+     .help = "Where the machine tells of its energy, if it does and tritd may read it. Empty: do "
+             "not look."},
 
     {COUNT("max-batch", max_batch, "32", 1, 1024), .group = "Work",
      .help = "Sequences that are computed together."},
@@ -100,8 +103,15 @@ const struct conf_key conf_keys[] = {
      .help = "TCP port. 0: a free one, named in the log and in port-file."},
     {TEXT("port-file", port_file, "", "PATH"),
      .help = "Write the port there once the socket is open. Empty: do not."},
+    {TEXT("api-keys", api_keys, "", "FILE"), .reloadable = true,
+     .help = "Serve only who has a key in this file; \"trit keys new NAME\" makes a line. "
+             "credential:NAME is one of systemd's. Empty: serve everybody."},
     {SWITCH("allow-remote", allow_remote, "no"),
-     .help = "Allow an address that other machines can reach. There are no API keys yet."},
+     .help = "Without API keys, allow an address that other machines can reach all the same."},
+    {WORD("metrics-key", metrics_key, "auto", "auto|yes|no"), .reloadable = true,
+     .help = "Whether /metrics needs an API key too. auto: where other machines can reach it."},
+    {WORD("metrics-compat", metrics_compat, "none", "none|vllm"), .reloadable = true,
+     .help = "Have another server's names on /metrics as well, for its dashboards and routers."},
     {SIZE("max-body", max_body, "4M", 1024, 1 << 30, "SIZE"),
      .help = "Largest request body. More gets 413."},
     {COUNT("max-connections", max_connections, "1024", 1, 65536),
@@ -340,7 +350,12 @@ static int check_together(const struct conf *c, struct trit_error *err)
         return trit_fail(err, TRIT_EINVAL,
                          "port-file: found \"%.64s\", but host is a unix socket, which has no port",
                          c->port_file);
-    return listen_check_host(c->host, c->allow_remote, err);
+    return listen_check_host(c->host, conf_allows_remote(c), err);
+}
+
+bool conf_allows_remote(const struct conf *c)
+{
+    return c->allow_remote || *c->api_keys;
 }
 
 int conf_load(int argc, char **argv, struct conf *c, enum conf_action *action,

@@ -84,8 +84,8 @@ static int refuse_remote(const char *what, struct trit_error *err)
 {
     return trit_fail(
         err, TRIT_EINVAL,
-        "%s can be reached from other machines, and there are no API keys yet; expected "
-        "a loopback address or unix:PATH. If a firewall or a proxy guards it, say "
+        "%s can be reached from other machines, and there are no API keys; expected "
+        "api-keys = FILE, a loopback address or unix:PATH. If a firewall or a proxy guards it, say "
         "allow-remote = yes",
         what);
 }
@@ -114,6 +114,7 @@ static int describe(struct listener *l, union address *a, struct trit_error *err
     memset(a, 0, sizeof *a);
     if (getsockname(l->fd, &a->any, &len) != 0)
         return trit_fail(err, TRIT_EIO, "socket: no address: %s", strerror(errno));
+    l->remote = !is_local(a);
     switch (a->any.sa_family) {
     case AF_INET:
         l->port = ntohs(a->v4.sin_port);
@@ -176,7 +177,7 @@ static int take(long n, bool allow_remote, struct listener *l, struct trit_error
         return trit_fail(err, TRIT_EIO, "socket activation: fcntl: %s", strerror(errno));
     union address a;
     int rc = describe(l, &a, err);
-    return rc == 0 && !allow_remote && !is_local(&a) ? refuse_remote(l->url, err) : rc;
+    return rc == 0 && !allow_remote && l->remote ? refuse_remote(l->url, err) : rc;
 }
 
 /* Whether *a is a unix socket on which nobody listens: a leftover of a daemon that was killed.  A

@@ -28,6 +28,7 @@
 #include "kernels/kernels.h"
 #include "engine/engine.h"
 #include "engine/stats.h"
+#include "server/keys.h"
 #include "server/server.h"
 #include "main/conf.h"
 #include "main/listen.h"
@@ -112,8 +113,10 @@ static void load(uv_work_t *work)
 
 /* ------------------------------------------------------------------ the loop */
 
-static struct server_limits limits_of(const struct conf *c)
+static struct server_limits limits_of(const struct conf *c, const struct listener *l)
 {
+    bool asks =
+        strcmp(c->metrics_key, "auto") == 0 ? l->remote : strcmp(c->metrics_key, "yes") == 0;
     return (struct server_limits){
         .default_max_tokens = c->default_max_tokens,
         .ping_seconds = c->ping_seconds,
@@ -122,6 +125,8 @@ static struct server_limits limits_of(const struct conf *c)
         .idle_seconds = c->idle_seconds,
         .stall_seconds = c->stall_seconds,
         .half_close_aborts = c->half_close_aborts,
+        .metrics_need_key = asks,
+        .metrics_vllm = strcmp(c->metrics_compat, "vllm") == 0,
     };
 }
 
@@ -233,7 +238,48 @@ static void log_change(const char *key, const char *from, const char *to, bool r
         log_warn("not-reloaded key=%s from=\"%s\" to=\"%s\" needs=restart", key, from, to);
 }
 
-/* All or nothing: a file with one wrong line changes nothing. */
+static int load_keys(const struct conf *c, struct keys *keys, struct trit_error *err)
+{
+    *keys = (struct keys){0};
+    return *c->api_keys ? keys_load(c->api_keys, keys, err) : 0;
+}
+
+/* The socket may be systemd's and not the one that the file names. */
+static int check_remote(const struct app *app, const struct conf *c, struct trit_error *err)
+{
+    if (!app->listener.remote || conf_allows_remote(c))
+        return 0;
+    return trit_fail(err, TRIT_EINVAL,
+                     "api-keys: found nothing, but %s can be reached from other machines",
+                     app->listener.url);
+}
+
+static int adopt(struct app *app, struct conf *fresh, struct trit_error *err)
+{
+    struct keys keys;
+    int rc = check_remote(app, fresh, err);
+    if (rc == 0)
+        rc = load_keys(fresh, &keys, err);
+    if (rc)
+        return rc;
+    size_t n = keys.n;
+    rc = server_set_keys(app->server, &keys, err);
+    if (rc)
+        return rc;
+    conf_changes(&app->conf, fresh, log_change, NULL);
+    if (conf_adopt(&app->conf, fresh) != 0)
+        return trit_fail(err, TRIT_ENOMEM, "no memory for the configuration");
+    if (n)
+        log_notice("api-keys loaded=%zu file=\"%s\"", n, app->conf.api_keys);
+    struct server_limits limits = limits_of(&app->conf, &app->listener);
+    server_set_limits(app->server, &limits);
+    log_set_level((enum log_level)log_level_parse(app->conf.log_level));
+    if (app->state == SERVING)
+        reload_threads(app);
+    return 0;
+}
+
+/* All or nothing: a file with one wrong line, of settings or of keys, changes nothing. */
 static void reload(struct app *app)
 {
     struct trit_error err;
@@ -241,19 +287,13 @@ static void reload(struct app *app)
     enum conf_action action;
     if (app->state == SERVING)
         notify_reloading(&app->notify);
-    if (conf_load(app->argc, app->argv, &fresh, &action, &err) != 0) {
-        log_error("not-reloaded error=\"%s\"", err.text);
-    } else {
-        conf_changes(&app->conf, &fresh, log_change, NULL);
-        if (conf_adopt(&app->conf, &fresh) != 0)
-            log_error("not-reloaded error=\"out of memory\"");
+    int rc = conf_load(app->argc, app->argv, &fresh, &action, &err);
+    if (rc == 0) {
+        rc = adopt(app, &fresh, &err);
         conf_fini(&fresh);
-        struct server_limits limits = limits_of(&app->conf);
-        server_set_limits(app->server, &limits);
-        log_set_level((enum log_level)log_level_parse(app->conf.log_level));
-        if (app->state == SERVING)
-            reload_threads(app);
     }
+    if (rc)
+        log_error("not-reloaded error=\"%s\"", err.text);
     if (app->state == SERVING)
         notify_send(&app->notify, "READY=1");
 }
@@ -316,13 +356,16 @@ static int serve(struct app *app, struct trit_error *err)
 {
     const struct conf *c = &app->conf;
     uint32_t mask;
+    struct keys keys = {0};
     int rc = kernels_mask_parse(c->cpu, &mask, err);
     if (rc == 0)
         rc = conf_check_model(c, err);
+    if (rc == 0)
+        rc = load_keys(c, &keys, err);
     if (rc != 0)
         return rc;
     app->kernels = kernels_pick(mask);
-    rc = listen_open(c->host, (uint16_t)c->port, c->allow_remote, &app->listener, err);
+    rc = listen_open(c->host, (uint16_t)c->port, conf_allows_remote(c), &app->listener, err);
     if (rc == 0 && *c->port_file)
         rc = listen_write_port(&app->listener, c->port_file, err);
     if (rc != 0)
@@ -338,11 +381,14 @@ static int serve(struct app *app, struct trit_error *err)
         .listen_fd = app->listener.fd,
         .alias = *c->alias ? c->alias : NULL,
         .kernels = app->kernels->name,
+        .powercap_dir = c->powercap_dir,
         .max_body = (size_t)c->max_body,
         .max_connections = plan_connections(c->max_connections),
-        .limits = limits_of(c),
+        .limits = limits_of(c, &app->listener),
     };
     rc = server_open(&so, &app->server, err);
+    if (rc == 0)
+        rc = server_set_keys(app->server, &keys, err);
     if (rc != 0)
         goto no_server;
     notify_status(&app->notify, "Loading %.120s", c->model);
@@ -356,12 +402,14 @@ static int serve(struct app *app, struct trit_error *err)
     server_close(&app->server);
     model_close(&app->model);
 no_server:
+    server_close(&app->server);
     close_loop(app);
 no_loop:
     if (*c->port_file)
         unlink(c->port_file);
 no_socket:
     listen_close(&app->listener);
+    keys_free(&keys);
     return rc;
 }
 
@@ -369,6 +417,7 @@ int main(int argc, char **argv)
 {
     struct app app = {.argc = argc, .argv = argv, .listener.fd = -1};
     struct trit_error err;
+    struct keys keys;
     enum conf_action action;
     if (conf_load(argc, argv, &app.conf, &action, &err) != 0) {
         fprintf(stderr, "tritd: %s\n", err.text);
@@ -382,6 +431,12 @@ int main(int argc, char **argv)
         version_print(stdout);
         break;
     case CONF_CHECK:
+        if (load_keys(&app.conf, &keys, &err) != 0) {
+            fprintf(stderr, "tritd: %s\n", err.text);
+            app.exit_code = EXIT_FAILURE;
+            break;
+        }
+        keys_free(&keys);
         conf_print(&app.conf, stdout);
         break;
     case CONF_RUN:

@@ -50,6 +50,8 @@ struct exchange *exchange_new(struct conn *c, struct MHD_Connection *mhd, const 
     x->route = ROUTE_OTHER;
     x->t_start = trit_now();
     choose_id(x);
+    x->tenant = &c->s->admit.nobody;
+    admit_hold(x->tenant);
     c->x = x;
     c->s->n_exchanges++;
     return x;
@@ -72,13 +74,13 @@ void exchange_whole(struct exchange *x, int status, const char *content_type)
     exchange_wake(x);
 }
 
-/* Seconds until it is worth coming back: 1..60, spread so that not all come back together.  SDKs
- * take longer waits for nonsense and come back at once. */
-static double retry_seconds(const struct server *s, int status)
+/* Seconds until it is worth coming back. */
+static double retry_seconds(const struct server *s, const struct problem *p)
 {
-    double estimate = status == 429 && s->engine ? engine_estimate(s->engine, 0, 0).start : 2;
-    double spread = 0.8 + 0.4 * (double)(uint32_t)names_random_u64() / UINT32_MAX;
-    return fmin(60, fmax(1, estimate * spread));
+    double estimate = p->wait > 0                     ? p->wait
+                      : p->status == 429 && s->engine ? engine_estimate(s->engine, 0, 0).start
+                                                      : 2;
+    return admit_retry(estimate, (double)(uint32_t)names_random_u64() / UINT32_MAX);
 }
 
 void exchange_problem(struct exchange *x, const struct problem *p)
@@ -93,9 +95,14 @@ void exchange_problem(struct exchange *x, const struct problem *p)
         return;
     }
     if (p->status == 429 || p->status == 503)
-        x->retry_after = retry_seconds(x->s, p->status);
-    if (p->status == 503)
-        x->should_retry = x->close = true;
+        x->retry_after = retry_seconds(x->s, p);
+    if (p->status == 503) {
+        x->should_retry = "true";
+        x->close = true;
+    }
+    if (p->final)
+        x->should_retry = "false";
+    x->challenge = p->status == 401;
     exchange_whole(x, p->status, "application/json");
 }
 
@@ -178,6 +185,18 @@ static ssize_t on_read(void *cls, uint64_t pos, char *dst, size_t max)
     return 0;
 }
 
+/* As OpenAI writes it: "850ms", "12s", "1m5s"; rounded up. */
+static void format_wait(double seconds, char *dst, size_t cap)
+{
+    unsigned ms = (unsigned)ceil(seconds * 1e3), s = (unsigned)ceil(seconds);
+    if (ms < 1000)
+        snprintf(dst, cap, "%ums", ms);
+    else if (s < 60)
+        snprintf(dst, cap, "%us", s);
+    else
+        snprintf(dst, cap, "%um%us", s / 60, s % 60);
+}
+
 /* false: no memory.  Most answers are still answers without one of their headers. */
 static bool put(struct MHD_Response *r, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -191,6 +210,21 @@ static bool put(struct MHD_Response *r, const char *name, const char *fmt, ...)
     return MHD_add_response_header(r, name, value) == MHD_YES;
 }
 
+static void put_limit(struct MHD_Response *r, const char *what, struct admit_bucket *b)
+{
+    char name[48], wait[32];
+    double now = trit_now();
+    if (b->size == 0)
+        return;
+    snprintf(name, sizeof name, "x-ratelimit-limit-%s", what);
+    put(r, name, "%.0f", b->size);
+    snprintf(name, sizeof name, "x-ratelimit-remaining-%s", what);
+    put(r, name, "%.0f", floor(fmax(0, admit_level(b, now))));
+    snprintf(name, sizeof name, "x-ratelimit-reset-%s", what);
+    format_wait(admit_full_in(b, now), wait, sizeof wait);
+    put(r, name, "%s", wait);
+}
+
 static bool put_headers(struct exchange *x, struct MHD_Response *r)
 {
     double queued;
@@ -201,6 +235,8 @@ static bool put_headers(struct exchange *x, struct MHD_Response *r)
         put(r, "x-tritd-queue-ms", "%.0f", queued * 1e3);
     if (x->ignored.len && !x->ignored.failed)
         put(r, "x-tritd-ignored-params", "%s", x->ignored.data);
+    put_limit(r, "requests", &x->tenant->requests);
+    put_limit(r, "tokens", &x->tenant->tokens);
     if (x->answer == ANSWER_STREAM) {
         put(r, "Cache-Control", "no-cache");
         put(r, "X-Accel-Buffering", "no");
@@ -212,7 +248,9 @@ static bool put_headers(struct exchange *x, struct MHD_Response *r)
         put(r, "retry-after-ms", "%.0f", x->retry_after * 1e3);
     }
     if (x->should_retry)
-        put(r, "x-should-retry", "true");
+        put(r, "x-should-retry", "%s", x->should_retry);
+    if (x->challenge)
+        put(r, "WWW-Authenticate", "Bearer");
     /* A smuggled second request needs a connection that goes on, so this one must not be missing.
      */
     bool close = x->close || x->s->draining || (x->has_body && x->s->body_closes);
@@ -242,18 +280,33 @@ enum MHD_Result exchange_send(struct exchange *x)
 
 /* ------------------------------------------------------------------ the end */
 
+/* " joules=1.250", or nothing where nobody knows. */
+static const char *joules_text(double joules, char *dst, size_t cap)
+{
+    if (joules >= 0)
+        snprintf(dst, cap, " joules=%.3f", joules);
+    else
+        dst[0] = '\0';
+    return dst;
+}
+
 static void log_request(const struct exchange *x, const struct job_sum *sum, int status)
 {
+    char energy[40];
     double total = (trit_now() - x->t_start) * 1e3;
-    const char *route = metrics_route_name(x->route);
+    const char *route = metrics_route_name(x->route), *key = x->tenant->grant.name;
+    if (!*key)
+        key = "-";
     if (!x->job || x->route == ROUTE_TOKENIZE)
-        log_info("request id=%s route=%s status=%d total_ms=%.1f", x->id, route, status, total);
+        log_info("request id=%s key=%s route=%s status=%d total_ms=%.1f", x->id, key, route, status,
+                 total);
     else
-        log_info("request id=%s route=%s status=%d prompt_tokens=%llu completion_tokens=%llu "
-                 "queue_ms=%.1f ttft_ms=%.1f total_ms=%.1f finish=%s",
-                 x->id, route, status, (unsigned long long)sum->prompt,
-                 (unsigned long long)sum->completion, sum->queue_seconds * 1e3,
-                 sum->first_seconds * 1e3, total, metrics_finish_name(sum->finish));
+        log_info("request id=%s key=%s route=%s status=%d prompt_tokens=%llu cached_tokens=%llu "
+                 "completion_tokens=%llu queue_ms=%.1f ttft_ms=%.1f total_ms=%.1f finish=%s%s",
+                 x->id, key, route, status, (unsigned long long)sum->prompt,
+                 (unsigned long long)sum->cached, (unsigned long long)sum->completion,
+                 sum->queue_seconds * 1e3, sum->first_seconds * 1e3, total,
+                 metrics_finish_name(sum->finish), joules_text(sum->joules, energy, sizeof energy));
 }
 
 void exchange_done(struct exchange *x, bool delivered)
@@ -275,6 +328,7 @@ void exchange_done(struct exchange *x, bool delivered)
         s->metrics.http[x->route][status]++;
     if (x->job)
         job_leave(x->job);
+    admit_let_go(&s->admit, x->tenant);
     x->conn->x = NULL;
     s->n_exchanges--;
     mem_free(x->path);

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "server/format.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,6 +31,10 @@ void format_begin(struct json_out *o, const struct format_head *h, bool chunk)
     json_str(o, h->model);
     json_key(o, "system_fingerprint");
     json_str(o, h->fingerprint);
+    if (h->service_tier) {
+        json_key(o, "service_tier");
+        json_str(o, h->service_tier);
+    }
     json_key(o, "choices");
     json_open(o, '[');
 }
@@ -49,7 +54,7 @@ static void put_usage(struct json_out *o, const struct format_usage *u)
     json_key(o, "prompt_tokens_details");
     json_open(o, '{');
     json_key(o, "cached_tokens");
-    json_int(o, 0);
+    json_int(o, (int64_t)u->cached);
     json_key(o, "audio_tokens");
     json_int(o, 0);
     json_close(o, '}');
@@ -60,18 +65,21 @@ static void put_usage(struct json_out *o, const struct format_usage *u)
         json_int(o, 0);
     }
     json_close(o, '}');
+    if (u->joules >= 0) {
+        json_key(o, "tritd");
+        json_open(o, '{');
+        json_key(o, "energy_joules");
+        json_double(o, round(u->joules * 1e3) / 1e3);
+        json_close(o, '}');
+    }
     json_close(o, '}');
 }
 
-void format_end(struct json_out *o, const struct format_head *h, const struct format_usage *u)
+void format_end(struct json_out *o, const struct format_usage *u)
 {
     json_close(o, ']');
     json_key(o, "usage");
     put_usage(o, u);
-    if (h->chat) {
-        json_key(o, "service_tier");
-        json_str(o, "default");
-    }
     json_close(o, '}');
 }
 

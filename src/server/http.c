@@ -292,6 +292,17 @@ static void on_event(uv_poll_t *handle, int status, int events)
     http_run(CONTAINER_OF(handle, struct server, http_poll));
 }
 
+size_t http_bytes(const struct server *s)
+{
+    size_t sum = 0;
+    for (const struct conn *c = s->conns; c; c = c->next) {
+        sum += sizeof *c + HEADER_BYTES;
+        if (c->x)
+            sum += sizeof *c->x + c->x->body.cap + c->x->out.cap;
+    }
+    return sum;
+}
+
 double http_clock(struct server *s, double now)
 {
     double next = INFINITY;

@@ -88,11 +88,17 @@ static void echo_text(struct choice *c, uint32_t from, uint32_t to, struct buf *
 
 /* ------------------------------------------------------------------ whole answers */
 
-static void usage_of(const struct job *j, struct format_usage *u)
+void job_usage(const struct job *j, struct format_usage *u)
 {
-    *u = (struct format_usage){.prompt = j->prompt_tokens};
-    for (uint32_t i = 0; i < j->n_choices; i++)
-        u->completion += j->choice[i].taken;
+    *u = (struct format_usage){.prompt = j->prompt_tokens,
+                               .joules = j->energy.known ? j->energy.joules : -1};
+    for (uint32_t i = 0; i < j->n_choices; i++) {
+        const struct choice *c = &j->choice[i];
+        u->completion += c->taken;
+        /* The choices of one prompt read it once, so the first tells. */
+        if (i % (uint32_t)j->params.n == 0 && c->begun && (c->taken || c->seq->end != SEQ_RUNNING))
+            u->cached += c->seq->n_cached;
+    }
 }
 
 static void write_choice(struct json_out *o, struct choice *c)
@@ -130,11 +136,11 @@ void job_write_whole(struct job *j, struct buf *out)
 {
     struct json_out o = {.buf = out};
     struct format_usage usage;
-    usage_of(j, &usage);
+    job_usage(j, &usage);
     format_begin(&o, &j->head, false);
     for (uint32_t i = 0; i < j->n_choices; i++)
         write_choice(&o, &j->choice[i]);
-    format_end(&o, &j->head, &usage);
+    format_end(&o, &usage);
 }
 
 /* The answer of /tokenize: ids, or {"id", "piece"} where a piece that is not UTF-8 is its bytes. */
@@ -285,7 +291,7 @@ enum job_more job_fill(struct job *j, struct buf *out)
             return JOB_WAIT;
     if (j->params.include_usage) {
         struct format_usage usage;
-        usage_of(j, &usage);
+        job_usage(j, &usage);
         format_usage_event(out, &j->head, &usage);
     }
     format_done_event(out);
@@ -325,8 +331,11 @@ static enum metrics_finish finish_of(const struct problem *p)
 void job_sum(const struct job *j, struct job_sum *sum)
 {
     struct format_usage usage;
-    usage_of(j, &usage);
-    *sum = (struct job_sum){.prompt = usage.prompt, .completion = usage.completion};
+    job_usage(j, &usage);
+    *sum = (struct job_sum){.prompt = usage.prompt,
+                            .cached = usage.cached,
+                            .completion = usage.completion,
+                            .joules = usage.joules};
     (void)job_queue_seconds(j, &sum->queue_seconds);
     if (j->t_first > 0)
         sum->first_seconds = j->t_first - j->t_start;

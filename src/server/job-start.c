@@ -3,8 +3,8 @@
  * job-start.c - from checked parameters to sequences in the engine's queue.
  *
  * The order is: refuse what the queue has no room for, before any work is done for it; texts to
- * ids; see whether they fit the context; one sequence for each answer.  A request that is refused
- * half way takes back what it had submitted.
+ * ids; see whether they fit the context, the tenant's limits and the deadline; one sequence for
+ * each answer.  A request that is refused half way takes back what it had submitted.
  */
 #include "config.h"
 #include "server/job.h"
@@ -87,11 +87,15 @@ static int32_t *collect_stops(const struct job *j, uint32_t *n)
 }
 
 /* Gives NULL when there is no memory. */
-static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k)
+static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint64_t group)
 {
     const struct job *j = c->job;
     const struct params *p = &j->params;
     struct seq_wish w = {
+        .tenant = j->tenant->id,
+        .salt = j->salt,
+        .group = group,
+        .priority = j->priority,
         .n_prompt = (uint32_t)c->prompt->ids.n,
         .max_new = max_new,
         .ignore_stop = p->ignore_eos,
@@ -133,11 +137,12 @@ static void count_busy(struct server *s, uint32_t n)
     s->metrics.rejected[requests ? REJECTED_QUEUE_REQUESTS : REJECTED_QUEUE_TOKENS]++;
 }
 
-static int submit_choice(struct job *j, struct choice *c, uint32_t max_new, uint32_t k)
+static int submit_choice(struct job *j, struct choice *c, uint32_t max_new, uint32_t k,
+                         uint64_t group)
 {
     struct trit_error err = {0};
     struct problem p;
-    c->seq = make_seq(c, max_new, k);
+    c->seq = make_seq(c, max_new, k, group);
     if (j->params.stream && j->params.want_logprobs)
         c->shown = mem_zalloc(max_new, sizeof *c->shown);
     if (!c->seq || (j->params.stream && j->params.want_logprobs && !c->shown)) {
@@ -157,7 +162,7 @@ static int submit_choice(struct job *j, struct choice *c, uint32_t max_new, uint
         job_fail(j, &p);
         return rc;
     }
-    c->live = true;
+    c->live = c->begun = c->waits = true;
     j->n_live++;
     return 0;
 }
@@ -191,7 +196,7 @@ static void job_run(struct job *j)
         }
         j->prompt_tokens += j->prompt[i].ids.n;
     }
-    if (check_memory(j, max_new, &p)) {
+    if (check_memory(j, max_new, &p) || job_charge(j, max_new, &p)) {
         job_fail(j, &p);
         return;
     }
@@ -202,15 +207,15 @@ static void job_run(struct job *j)
     }
     j->n_choices = (uint32_t)j->n_prompts * n;
     j->state = JOB_RUNNING;
+    energy_begin(j);
+    uint64_t group = 0;
     for (uint32_t i = 0; i < j->n_choices; i++) {
         struct choice *c = &j->choice[i];
         *c = (struct choice){.job = j, .index = i, .prompt = &j->prompt[i / n]};
-        if (submit_choice(j, c, max_new[i / n], i % n))
+        if (n > 1 && i % n == 0)
+            group = names_random_u64() | 1;
+        if (submit_choice(j, c, max_new[i / n], i % n, group))
             return; /* Those before it were cancelled with the job. */
-    }
-    if (j->params.timeout > 0) {
-        j->deadline = j->t_start + j->params.timeout;
-        server_ring_by(s, j->deadline);
     }
     if (j->params.stream) {
         j->ping_at = trit_now() + s->opt.limits.ping_seconds;
@@ -334,31 +339,6 @@ static int take_prompts(struct job *j)
     return 0;
 }
 
-/* What is certain to be refused is refused before anything is done for it. */
-static int check_room(struct server *s, uint64_t n, struct problem *p)
-{
-    const struct engine_stats *st = engine_stats(s->engine);
-    const struct engine_options *o = engine_options(s->engine);
-    uint64_t room = (uint64_t)o->max_batch + o->queue_requests;
-    if (n > room)
-        return problem_set(p, TRIT_EINVAL, "n",
-                           "the request asks for %llu answers, this server "
-                           "takes at most %llu at a time",
-                           (unsigned long long)n, (unsigned long long)room);
-    uint64_t held = (uint64_t)atomic_load(&st->running) + atomic_load(&st->waiting);
-    if (held + n > room) {
-        s->metrics.rejected[REJECTED_QUEUE_REQUESTS]++;
-        return problem_set(p, TRIT_EBUSY, NULL, "the queue is full: %llu requests are ahead",
-                           (unsigned long long)held);
-    }
-    if (atomic_load(&st->waiting_tokens) > o->queue_tokens) {
-        s->metrics.rejected[REJECTED_QUEUE_TOKENS]++;
-        return problem_set(p, TRIT_EBUSY, NULL, "the queue is full: it holds %llu prompt tokens",
-                           (unsigned long long)atomic_load(&st->waiting_tokens));
-    }
-    return 0;
-}
-
 void job_generate(struct exchange *x, struct params *params)
 {
     struct problem p;
@@ -378,7 +358,7 @@ void job_generate(struct exchange *x, struct params *params)
     j->limit = engine_options(j->s->engine)->n_ctx;
 
     uint64_t prompts = chat ? 1 : j->params.n_prompts;
-    if (check_room(j->s, prompts * (uint64_t)j->params.n, &p))
+    if (job_ask(j, prompts * (uint64_t)j->params.n, &p))
         job_fail(j, &p);
     else if (take_prompts(j))
         job_fail_code(j, TRIT_ENOMEM);

@@ -29,6 +29,8 @@ struct job *job_new(struct exchange *x, struct params *params)
     }
     j->s = s;
     j->x = x;
+    j->tenant = x->tenant;
+    admit_hold(j->tenant);
     j->params = *params;
     *params = (struct params){0};
     j->t_start = x->t_start;
@@ -45,6 +47,8 @@ struct job *job_new(struct exchange *x, struct params *params)
 static void job_free(struct job *j)
 {
     struct server *s = j->s;
+    trit_assert(!j->ticket.tenant);
+    admit_let_go(&s->admit, j->tenant);
     for (uint32_t i = 0; i < j->n_choices; i++) {
         struct choice *c = &j->choice[i];
         seq_free(c->seq);
@@ -71,6 +75,7 @@ static void job_free(struct job *j)
 
 void job_free_if_over(struct job *j)
 {
+    job_settle(j);
     if (!j->x && !j->in_pool && j->n_live == 0)
         job_free(j);
 }
@@ -107,9 +112,11 @@ void job_abandon(struct job *j, enum metrics_cancelled why)
         count_cancel(j, why);
     j->state = JOB_FINISHED;
     j->failed = true;
+    energy_end(j);
     problem_set(&j->problem, TRIT_ECANCELLED, NULL, "cancelled");
     j->deadline = j->ping_at = INFINITY;
     cancel_rest(j);
+    job_settle(j);
 }
 
 void job_fail(struct job *j, const struct problem *p)
@@ -119,8 +126,10 @@ void job_fail(struct job *j, const struct problem *p)
     j->state = JOB_FINISHED;
     j->failed = true;
     j->problem = *p;
+    energy_end(j);
     j->deadline = j->ping_at = INFINITY;
     cancel_rest(j);
+    job_settle(j);
     if (j->x && j->x->answer == ANSWER_STREAM)
         exchange_wake(j->x); /* The problem is the last event of the stream. */
     else if (j->x)
@@ -134,12 +143,21 @@ void job_fail_code(struct job *j, int code)
     job_fail(j, &p);
 }
 
+void job_cancel(struct job *j)
+{
+    struct problem p;
+    count_cancel(j, CANCELLED_API);
+    problem_set(&p, TRIT_ECANCELLED, NULL, "the request was ended through the API");
+    job_fail(j, &p);
+}
+
 static void finish_if_complete(struct job *j)
 {
     for (uint32_t i = 0; i < j->n_choices; i++)
         if (!j->choice[i].reason)
             return;
     j->state = JOB_FINISHED;
+    energy_end(j);
     j->deadline = j->ping_at = INFINITY;
     if (j->x && !j->params.stream) {
         job_write_whole(j, &j->x->out);
@@ -155,6 +173,8 @@ static void take_tokens(struct choice *c)
     struct job *j = c->job;
     const struct tok *tok = j->s->model->tok;
     uint32_t n = atomic_load_explicit(&c->seq->published, memory_order_acquire);
+    if (n > c->taken)
+        j->t_last = trit_now();
     while (c->taken < n && !c->reason) {
         size_t len;
         const char *piece = format_answer_piece(tok, c->seq->token[c->taken], &len);
@@ -178,6 +198,7 @@ static void take_end(struct choice *c)
     enum seq_end end = c->seq->end;
     c->live = false;
     j->n_live--;
+    admit_sequence_over(&j->s->admit, &j->ticket);
     if (c->reason || j->state == JOB_FINISHED)
         return;
     if (end == SEQ_FAULT)
@@ -197,6 +218,10 @@ static void on_seq(struct seq *s, void *arg)
     (void)arg;
     if (j->state == JOB_RUNNING && !c->reason)
         take_tokens(c);
+    if (c->waits && (c->taken || s->end != SEQ_RUNNING)) {
+        c->waits = false;
+        admit_begun(&j->ticket, c->prompt->ids.n);
+    }
     if (s->end != SEQ_RUNNING)
         take_end(c);
     if (j->state == JOB_RUNNING) {
@@ -239,4 +264,13 @@ double job_clock(struct server *s, double now)
         next = fmin(next, fmin(j->deadline, j->ping_at));
     }
     return next;
+}
+
+double job_oldest(const struct server *s, double now)
+{
+    double oldest = 0;
+    for (const struct job *j = s->jobs; j; j = j->next)
+        if (j->state != JOB_FINISHED && j->t_first == 0 && j->params.endpoint != FOR_TOKENIZE)
+            oldest = fmax(oldest, now - j->t_start);
+    return oldest;
 }

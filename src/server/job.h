@@ -2,7 +2,7 @@
 /*
  * job.h - the life of a request that needs the tokenizer at length or the engine.
  *
- *     ENCODING   its texts become ids; a long one in the libuv pool
+ *     ENCODING   it has been let in, its texts become ids; a long one in the libuv pool
  *     RUNNING    its sequences are with the engine
  *     FINISHED   every answer is complete, or one problem is the answer
  *
@@ -44,6 +44,8 @@ struct choice {
     const struct job_prompt *prompt;
     uint32_t index;
     bool live;          /* the engine has it */
+    bool begun;         /* it has had it */
+    bool waits;         /* its prompt counts as one that waits */
     const char *reason; /* finish_reason; NULL: not finished */
     uint32_t taken;     /* tokens looked at: all that count */
     struct text text;
@@ -85,8 +87,20 @@ struct job {
     char id[40];
     struct format_head head;
     uint64_t prompt_tokens;
-    double t_start, t_first;  /* trit_now(); t_first 0: no token yet */
-    double deadline, ping_at; /* INFINITY: none */
+
+    struct tenant *tenant; /* held */
+    struct admit_ticket ticket;
+    enum seq_priority priority;
+    uint64_t salt;
+
+    struct {
+        bool running, known;
+        double joules; /* of all when it began; its own once known */
+        uint64_t work; /* of all when it began */
+    } energy;
+
+    double t_start, t_first, t_last; /* trit_now(); t_first 0: no token yet */
+    double deadline, ping_at;        /* INFINITY: none */
     bool cancel_counted;
     bool told_usage, told_end; /* the last events of a stream */
 };
@@ -105,6 +119,9 @@ void job_abandon(struct job *j, enum metrics_cancelled why);
 void job_fail(struct job *j, const struct problem *p);
 void job_fail_code(struct job *j, int code);
 
+/* End the work because somebody else says so; the client is told. */
+void job_cancel(struct job *j);
+
 /* The exchange is over; the job may be freed now or later. */
 void job_leave(struct job *j);
 
@@ -115,8 +132,8 @@ enum job_more job_fill(struct job *j, struct buf *out);
 /* For headers and the log. */
 bool job_queue_seconds(const struct job *j, double *seconds); /* false: not known yet */
 struct job_sum {
-    uint64_t prompt, completion;
-    double queue_seconds, first_seconds;
+    uint64_t prompt, cached, completion;
+    double queue_seconds, first_seconds, joules; /* joules negative: not known */
     enum metrics_finish finish;
 };
 void job_sum(const struct job *j, struct job_sum *sum);
@@ -124,7 +141,18 @@ void job_sum(const struct job *j, struct job_sum *sum);
 /* When the server goes: wait until the pool is done with every job. */
 void job_wait_pool(struct server *s);
 
-/* Between job.c, job-start.c and job-out.c. */
+/*
+ * Before a generating request is read: is there any use in it?  true: no, and it has its answer.
+ */
+bool job_refuse_early(struct exchange *x);
+
+/* Between job.c, job-admit.c, job-start.c and job-out.c. */
+int job_ask(struct job *j, uint64_t sequences, struct problem *p); /* to be let in */
+int job_charge(struct job *j, const uint32_t *max_new, struct problem *p);
+void job_settle(struct job *j); /* once nothing of it is with the engine any more */
+void job_usage(const struct job *j, struct format_usage *u);
+void energy_begin(struct job *j);
+void energy_end(struct job *j);
 struct job *job_new(struct exchange *x, struct params *params); /* NULL: x has its answer */
 void job_free_if_over(struct job *j);
 void job_write_whole(struct job *j, struct buf *out);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/cgroup.h"
 
 /* A small file of /proc as a string; false when it cannot be read, as under some sandboxes. */
 static bool read_file(const char *path, char *dst, size_t cap)
@@ -65,21 +66,24 @@ void metrics_write_process(struct buf *out)
 {
     char text[2048];
     double ticks = (double)sysconf(_SC_CLK_TCK), boot;
-    unsigned long long utime, stime, start, vsize, rss;
+    unsigned long long utime, stime, threads, start, vsize, rss;
+    double throttled;
     unsigned fds;
     struct rlimit limit;
     /* The second field is the program's name, which may hold anything but is in parentheses. */
     const char *rest = read_file("/proc/self/stat", text, sizeof text) ? strrchr(text, ')') : NULL;
     if (rest && sscanf(rest,
                        ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d "
-                       "%*d %*d %llu %llu %llu",
-                       &utime, &stime, &start, &vsize, &rss) == 5) {
+                       "%llu %*d %llu %llu %llu",
+                       &utime, &stime, &threads, &start, &vsize, &rss) == 6) {
         gauge(out, "process_cpu_seconds_total", "counter",
               "Total user and system CPU time spent in seconds.", (double)(utime + stime) / ticks);
         gauge(out, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.",
               (double)rss * (double)sysconf(_SC_PAGESIZE));
         gauge(out, "process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.",
               (double)vsize);
+        gauge(out, "process_threads", "gauge", "Number of OS threads in the process.",
+              (double)threads);
         if (boot_time(&boot))
             gauge(out, "process_start_time_seconds", "gauge",
                   "Start time of the process since unix epoch in seconds.",
@@ -87,6 +91,12 @@ void metrics_write_process(struct buf *out)
     }
     if (count_fds(&fds))
         gauge(out, "process_open_fds", "gauge", "Number of open file descriptors.", fds);
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        gauge(out, "process_virtual_memory_max_bytes", "gauge",
+              "Maximum amount of virtual memory available in bytes.", (double)limit.rlim_cur);
+    if (cgroup_throttled(&throttled))
+        gauge(out, "tritd_cpu_throttled_seconds_total", "counter",
+              "Time that the control group was kept from running by its CPU quota.", throttled);
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         gauge(out, "process_max_fds", "gauge", "Maximum number of open file descriptors.",
               (double)limit.rlim_cur);

@@ -14,10 +14,13 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/rapl.h"
 #include "engine/engine.h"
 #include "engine/stats.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
+#include "server/admit.h"
+#include "server/metrics-text.h"
 
 static const char *const routes[N_ROUTES] = {
     [ROUTE_COMPLETIONS] = "/v1/completions",
@@ -27,6 +30,8 @@ static const char *const routes[N_ROUTES] = {
     [ROUTE_TOKENIZE] = "/tokenize",
     [ROUTE_DETOKENIZE] = "/detokenize",
     [ROUTE_TEMPLATE] = "/apply-template",
+    [ROUTE_REQUESTS] = "/v1/tritd/requests",
+    [ROUTE_REQUEST] = "/v1/tritd/requests/{id}",
     [ROUTE_HEALTHZ] = "/healthz",
     [ROUTE_READYZ] = "/readyz",
     [ROUTE_METRICS] = "/metrics",
@@ -34,9 +39,11 @@ static const char *const routes[N_ROUTES] = {
 };
 static const char *const finishes[N_FINISHES] = {"stop",     "length", "cancelled",
                                                  "deadline", "error",  "rejected"};
-static const char *const rejections[N_REJECTIONS] = {"queue_requests", "queue_tokens", "loading",
-                                                     "draining", "memory"};
-static const char *const cancels[N_CANCELS] = {"disconnect", "slow_reader", "deadline", "shutdown"};
+static const char *const rejections[N_REJECTIONS] = {
+    "queue_requests", "queue_tokens", "concurrency", "rate_requests", "rate_tokens",
+    "deadline",       "loading",      "draining",    "memory"};
+static const char *const cancels[N_CANCELS] = {"disconnect", "slow_reader", "deadline", "shutdown",
+                                               "api"};
 
 const char *metrics_route_name(enum metrics_route r)
 {
@@ -48,96 +55,137 @@ const char *metrics_finish_name(enum metrics_finish f)
     return finishes[f];
 }
 
-/* ------------------------------------------------------------------ pieces of the format */
-
-static void head(struct buf *out, const char *name, const char *type, const char *help)
-{
-    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-/* A value of a label: quotes, backslashes and line ends are the format's own. */
-static void add_label_value(struct buf *out, const char *s)
-{
-    for (; *s; s++)
-        if (*s == '"' || *s == '\\')
-            buf_addf(out, "\\%c", *s);
-        else if (*s == '\n')
-            buf_adds(out, "\\n");
-        else
-            buf_addc(out, *s);
-}
-
-static void one(struct buf *out, const char *name, const char *type, const char *help, double value)
-{
-    head(out, name, type, help);
-    buf_addf(out, "%s %.15g\n", name, value);
-}
-
-static void labelled(struct buf *out, const char *name, const char *label, const char *value,
-                     double number)
-{
-    buf_addf(out, "%s{%s=\"", name, label);
-    add_label_value(out, value);
-    buf_addf(out, "\"} %.15g\n", number);
-}
-
-/* The series of one histogram; `kind` is a second label or NULL. */
-static void histogram_series(struct buf *out, const struct engine_stats *st,
-                             const struct stats_histogram *h, const char *name, const char *model,
-                             const char *kind)
-{
-    struct buf labels = {0};
-    size_t n;
-    const double *bound = stats_bounds(st, h, &n);
-    unsigned long long count = 0;
-    buf_adds(&labels, "model=\"");
-    add_label_value(&labels, model);
-    buf_addc(&labels, '"');
-    if (kind)
-        buf_addf(&labels, ",kind=\"%s\"", kind);
-    const char *set = labels.data ? labels.data : "";
-    for (size_t i = 0; i <= n; i++) {
-        count += atomic_load_explicit(&h->bucket[i], memory_order_relaxed);
-        if (i < n)
-            buf_addf(out, "%s_bucket{%s,le=\"%.15g\"} %llu\n", name, set, bound[i], count);
-        else
-            buf_addf(out, "%s_bucket{%s,le=\"+Inf\"} %llu\n", name, set, count);
-    }
-    buf_addf(out, "%s_sum{%s} %.15g\n", name, set,
-             atomic_load_explicit(&h->sum, memory_order_relaxed));
-    buf_addf(out, "%s_count{%s} %llu\n", name, set, count);
-    out->failed = out->failed || labels.failed;
-    buf_free(&labels);
-}
-
 /* ------------------------------------------------------------------ what the server counts */
 
 static void write_requests(const struct metrics_page *page, struct buf *out)
 {
     static const char *const endpoints[] = {"completions", "chat"};
     const struct metrics *m = page->counted;
-    head(out, "tritd_http_requests_total", "counter", "HTTP requests by route and status.");
+    text_head(out, "tritd_http_requests_total", "counter", "HTTP requests by route and status.");
     for (size_t r = 0; r < N_ROUTES; r++)
         for (size_t s = 0; s < METRICS_STATUSES; s++)
             if (m->http[r][s])
                 buf_addf(out, "tritd_http_requests_total{route=\"%s\",status=\"%zu\"} %llu\n",
                          routes[r], s, (unsigned long long)m->http[r][s]);
-    head(out, "tritd_requests_total", "counter", "Generating requests by how they ended.");
+    text_head(out, "tritd_requests_total", "counter", "Generating requests by how they ended.");
     for (size_t e = 0; e < ARRAY_LEN(endpoints); e++)
         for (size_t f = 0; f < N_FINISHES; f++)
             buf_addf(out, "tritd_requests_total{endpoint=\"%s\",finish_reason=\"%s\"} %llu\n",
                      endpoints[e], finishes[f], (unsigned long long)m->finished[e][f]);
-    head(out, "tritd_requests_rejected_total", "counter",
-         "Generating requests refused because of the server's state.");
+    text_head(out, "tritd_requests_rejected_total", "counter",
+              "Generating requests refused because of the server's state.");
     for (size_t i = 0; i < N_REJECTIONS; i++)
-        labelled(out, "tritd_requests_rejected_total", "reason", rejections[i],
-                 (double)m->rejected[i]);
-    head(out, "tritd_cancelled_total", "counter", "Generating requests ended before their answer.");
+        text_labelled(out, "tritd_requests_rejected_total", "reason", rejections[i],
+                      (double)m->rejected[i]);
+    text_head(out, "tritd_cancelled_total", "counter",
+              "Generating requests ended before their answer.");
     for (size_t i = 0; i < N_CANCELS; i++)
-        labelled(out, "tritd_cancelled_total", "reason", cancels[i], (double)m->cancelled[i]);
-    one(out, "tritd_http_timeouts_total", "counter",
-        "Connections closed because a request did not come in time.", (double)m->timed_out);
-    one(out, "tritd_http_connections", "gauge", "Open connections.", page->connections);
+        text_labelled(out, "tritd_cancelled_total", "reason", cancels[i], (double)m->cancelled[i]);
+    text_one(out, "tritd_unauthorized_total", "counter", "Requests without a valid API key.",
+             (double)m->unauthorized);
+    text_one(out, "tritd_http_timeouts_total", "counter",
+             "Connections closed because a request did not come in time.", (double)m->timed_out);
+    text_one(out, "tritd_http_connections", "gauge", "Open connections.", page->connections);
+}
+
+/* ------------------------------------------------------------------ whom it serves */
+
+/* One series for each name of the keys file; there may be a thousand, so the rest is one. */
+enum { KEY_SERIES = 64 };
+
+static void write_per_key(const struct metrics_page *page, struct buf *out, const char *name,
+                          const char *type, const char *help,
+                          double (*value)(const struct tenant *t))
+{
+    double rest = 0;
+    unsigned n = 0;
+    text_head(out, name, type, help);
+    for (const struct tenant *t = page->admit->tenants; t; t = t->next)
+        if (n++ < KEY_SERIES)
+            text_labelled(out, name, "key", t->grant.name, value(t));
+        else
+            rest += value(t);
+    if (n > KEY_SERIES)
+        text_labelled(out, name, "key", "_other", rest); /* no name begins so */
+}
+
+static double key_requests(const struct tenant *t)
+{
+    return (double)t->n_requests;
+}
+
+static double key_refused(const struct tenant *t)
+{
+    return (double)t->n_refused;
+}
+
+static double key_in_flight(const struct tenant *t)
+{
+    return t->in_flight;
+}
+
+static double key_prompt(const struct tenant *t)
+{
+    return (double)t->prompt_tokens;
+}
+
+static double key_cached(const struct tenant *t)
+{
+    return (double)t->cached_tokens;
+}
+
+static double key_generated(const struct tenant *t)
+{
+    return (double)t->generated_tokens;
+}
+
+static double key_joules(const struct tenant *t)
+{
+    return t->joules;
+}
+
+static bool has_energy(const struct metrics_page *page)
+{
+    for (size_t i = 0; page->rapl && i < page->rapl->n; i++)
+        if (page->rapl->zone[i].readable)
+            return true;
+    return false;
+}
+
+static void write_energy(const struct metrics_page *page, struct buf *out)
+{
+    if (!has_energy(page))
+        return;
+    text_head(out, "tritd_energy_joules_total", "counter",
+              "Energy that the processor packages have used since the start, by all programs.");
+    for (size_t i = 0; i < page->rapl->n; i++) {
+        const struct rapl_zone *z = &page->rapl->zone[i];
+        if (z->readable)
+            buf_addf(out, "tritd_energy_joules_total{domain=\"package\",socket=\"%u\"} %.15g\n",
+                     z->package, z->joules);
+    }
+}
+
+static void write_keys(const struct metrics_page *page, struct buf *out)
+{
+    if (!page->admit || !page->admit->tenants)
+        return;
+    write_per_key(page, out, "tritd_key_requests_total", "counter",
+                  "Generating requests that are over, by API key.", key_requests);
+    write_per_key(page, out, "tritd_key_rejected_total", "counter",
+                  "Generating requests refused, by API key.", key_refused);
+    write_per_key(page, out, "tritd_key_requests_in_progress", "gauge",
+                  "Generating requests let in and not over, by API key.", key_in_flight);
+    write_per_key(page, out, "tritd_key_prompt_tokens_total", "counter",
+                  "Prompt tokens of requests that are over, by API key.", key_prompt);
+    write_per_key(page, out, "tritd_key_cached_tokens_total", "counter",
+                  "Those of them that had been computed before.", key_cached);
+    write_per_key(page, out, "tritd_key_generated_tokens_total", "counter",
+                  "Tokens generated for requests that are over, by API key.", key_generated);
+    if (has_energy(page))
+        write_per_key(page, out, "tritd_key_energy_joules_total", "counter",
+                      "Share of requests that are over in the packages' energy, by API key.",
+                      key_joules);
 }
 
 /* ------------------------------------------------------------------ what the engine counts */
@@ -161,21 +209,27 @@ static void write_histograms(const struct metrics_page *page, const struct engin
         {&st->batch_sequences, "tritd_batch_sequences", "Sequences in a step."},
         {&st->batch_tokens, "tritd_batch_tokens", "Tokens in a step."},
     };
+    struct buf labels = {0};
+    text_label(&labels, "model", page->model_name);
     for (size_t i = 0; i < ARRAY_LEN(list); i++) {
-        head(out, list[i].name, "histogram", list[i].help);
-        histogram_series(out, st, list[i].h, list[i].name, page->model_name, NULL);
+        text_head(out, list[i].name, "histogram", list[i].help);
+        text_histogram(out, st, list[i].h, list[i].name, labels.data, NULL);
     }
-    head(out, "tritd_step_seconds", "histogram", "Duration of an engine step by what was in it.");
-    histogram_series(out, st, &st->step_prefill, "tritd_step_seconds", page->model_name, "prefill");
-    histogram_series(out, st, &st->step_decode, "tritd_step_seconds", page->model_name, "decode");
-    histogram_series(out, st, &st->step_mixed, "tritd_step_seconds", page->model_name, "mixed");
+    text_head(out, "tritd_step_seconds", "histogram",
+              "Duration of an engine step by what was in it.");
+    text_histogram(out, st, &st->step_prefill, "tritd_step_seconds", labels.data,
+                   "kind=\"prefill\"");
+    text_histogram(out, st, &st->step_decode, "tritd_step_seconds", labels.data, "kind=\"decode\"");
+    text_histogram(out, st, &st->step_mixed, "tritd_step_seconds", labels.data, "kind=\"mixed\"");
+    out->failed = out->failed || labels.failed;
+    buf_free(&labels);
 }
 
 static void of_model(struct buf *out, const struct metrics_page *page, const char *name,
                      const char *type, const char *help, double value)
 {
-    head(out, name, type, help);
-    labelled(out, name, "model", page->model_name, value);
+    text_head(out, name, type, help);
+    text_labelled(out, name, "model", page->model_name, value);
 }
 
 static void write_engine(const struct metrics_page *page, struct buf *out)
@@ -188,14 +242,16 @@ static void write_engine(const struct metrics_page *page, struct buf *out)
     clock_gettime(CLOCK_REALTIME, &wall);
     double now = (double)wall.tv_sec + (double)wall.tv_nsec * 1e-9;
 
-    one(out, "tritd_requests_running", "gauge", "Sequences being worked on.",
-        atomic_load(&st->running));
-    one(out, "tritd_requests_waiting", "gauge", "Sequences in the queue.",
-        atomic_load(&st->waiting));
-    one(out, "tritd_kv_usage_ratio", "gauge", "Share of the KV pages that running sequences hold.",
-        pages > 0 ? used / pages : 0);
+    text_one(out, "tritd_requests_running", "gauge", "Sequences being worked on.",
+             atomic_load(&st->running));
+    text_one(out, "tritd_requests_waiting", "gauge", "Sequences in the queue.",
+             atomic_load(&st->waiting));
+    text_one(out, "tritd_kv_usage_ratio", "gauge",
+             "Share of the KV pages that running sequences hold.", pages > 0 ? used / pages : 0);
     of_model(out, page, "tritd_queue_tokens", "gauge", "Prompt tokens in the queue.",
              (double)atomic_load(&st->waiting_tokens));
+    of_model(out, page, "tritd_queue_oldest_seconds", "gauge",
+             "The longest that a request waits for its first token.", page->oldest_seconds);
     of_model(out, page, "tritd_queue_limit_tokens", "gauge", "Prompt tokens the queue takes.",
              (double)o->queue_tokens);
     of_model(out, page, "tritd_kv_blocks", "gauge", "KV pages there are.", pages);
@@ -225,8 +281,8 @@ static void write_engine(const struct metrics_page *page, struct buf *out)
              atomic_load(&st->threads));
     of_model(out, page, "tritd_steps_total", "counter", "Engine steps.",
              (double)atomic_load(&st->steps));
-    one(out, "tritd_last_step_timestamp_seconds", "gauge",
-        "When the last engine step ended, in seconds since 1970.", now - (trit_now() - step));
+    text_one(out, "tritd_last_step_timestamp_seconds", "gauge",
+             "When the last engine step ended, in seconds since 1970.", now - (trit_now() - step));
     write_histograms(page, st, out);
 }
 
@@ -235,29 +291,34 @@ static void write_model(const struct metrics_page *page, struct buf *out)
     const struct model *m = page->model;
     const struct engine_stats *st = engine_stats(page->engine);
     double weights = (double)m->segment.payload_bytes;
-    head(out, "tritd_model_info", "gauge", "The model being served.");
+    text_head(out, "tritd_model_info", "gauge", "The model being served.");
     buf_adds(out, "tritd_model_info{model=\"");
-    add_label_value(out, page->model_name);
+    text_label_value(out, page->model_name);
     buf_addf(out, "\",quant=\"%s\",n_ctx=\"%u\",digest=\"%s\"} 1\n", m->encoding,
              engine_options(page->engine)->n_ctx, m->fingerprint);
-    head(out, "tritd_memory_bytes", "gauge", "Memory by what it is for.");
-    labelled(out, "tritd_memory_bytes", "kind", "weights_shared", m->segment.shared ? weights : 0);
-    labelled(out, "tritd_memory_bytes", "kind", "weights_private", m->segment.shared ? 0 : weights);
-    labelled(out, "tritd_memory_bytes", "kind", "kv", (double)st->kv_pool_bytes);
-    labelled(out, "tritd_memory_bytes", "kind", "scratch", (double)st->scratch_bytes);
-    labelled(out, "tritd_memory_bytes", "kind", "tokenizer", (double)tok_bytes(m->tok));
-    one(out, "tritd_weights_huge_bytes", "gauge", "Bytes of the weights that huge pages back.",
-        (double)page->huge_bytes);
+    text_head(out, "tritd_memory_bytes", "gauge", "Memory by what it is for.");
+    text_labelled(out, "tritd_memory_bytes", "kind", "weights_shared",
+                  m->segment.shared ? weights : 0);
+    text_labelled(out, "tritd_memory_bytes", "kind", "weights_private",
+                  m->segment.shared ? 0 : weights);
+    text_labelled(out, "tritd_memory_bytes", "kind", "kv", (double)st->kv_pool_bytes);
+    text_labelled(out, "tritd_memory_bytes", "kind", "scratch", (double)st->scratch_bytes);
+    text_labelled(out, "tritd_memory_bytes", "kind", "tokenizer", (double)tok_bytes(m->tok));
+    text_labelled(out, "tritd_memory_bytes", "kind", "http", (double)page->http_bytes);
+    text_one(out, "tritd_weights_huge_bytes", "gauge", "Bytes of the weights that huge pages back.",
+             (double)page->huge_bytes);
 }
 
 void metrics_write(const struct metrics_page *page, struct buf *out)
 {
-    head(out, "tritd_build_info", "gauge", "Version and kernels in use.");
+    text_head(out, "tritd_build_info", "gauge", "Version and kernels in use.");
     buf_addf(out, "tritd_build_info{version=\"%s\",kernel=\"%s\"} 1\n", PACKAGE_VERSION,
              page->kernels);
-    one(out, "tritd_ready", "gauge", "1 while requests are served.", page->ready);
-    one(out, "tritd_draining", "gauge", "1 while shutting down.", page->draining);
+    text_one(out, "tritd_ready", "gauge", "1 while requests are served.", page->ready);
+    text_one(out, "tritd_draining", "gauge", "1 while shutting down.", page->draining);
     write_requests(page, out);
+    write_keys(page, out);
+    write_energy(page, out);
     if (page->engine) {
         write_engine(page, out);
         write_model(page, out);

@@ -11,7 +11,7 @@
 
 #include "base/base.h"
 
-static void fill_random(void *dst, size_t len)
+void names_random_bytes(void *dst, size_t len)
 {
     ssize_t n;
     /* Up to 256 bytes come whole once the kernel's pool is ready. */
@@ -29,7 +29,7 @@ void names_random(char *dst, size_t cap, const char *prefix)
     size_t n = strlen(prefix);
     trit_assert(cap > n + NAMES_RANDOM);
     memcpy(dst, prefix, n);
-    fill_random(r, sizeof r);
+    names_random_bytes(r, sizeof r);
     for (size_t i = 0; i < NAMES_RANDOM; i++)
         dst[n + i] = digits[r[i] % 62];
     dst[n + NAMES_RANDOM] = '\0';
@@ -38,6 +38,6 @@ void names_random(char *dst, size_t cap, const char *prefix)
 uint64_t names_random_u64(void)
 {
     uint64_t v;
-    fill_random(&v, sizeof v);
+    names_random_bytes(&v, sizeof v);
     return v;
 }

@@ -17,5 +17,6 @@ enum { NAMES_RANDOM = 26 };
 void names_random(char *dst, size_t cap, const char *prefix);
 
 uint64_t names_random_u64(void);
+void names_random_bytes(void *dst, size_t len); /* at most 256 */
 
 #endif

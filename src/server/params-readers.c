@@ -312,6 +312,50 @@ int params_read_logit_bias(const struct field_input *in)
     return 0;
 }
 
+/* As vLLM has it: the lower, the sooner. */
+int params_read_priority(const struct field_input *in)
+{
+    struct params *p = in->dst;
+    double v = in->value->valuedouble;
+    p->priority = v < 0 ? SEQ_HIGH : v > 0 ? SEQ_LOW : SEQ_NORMAL;
+    p->has_priority = true;
+    return 0;
+}
+
+/* As OpenAI has it; "scale" is a contract that nobody has here. */
+int params_read_tier(const struct field_input *in)
+{
+    static const struct {
+        const char *name;
+        enum seq_priority priority;
+    } tiers[] = {{"auto", SEQ_NORMAL},
+                 {"default", SEQ_NORMAL},
+                 {"scale", SEQ_NORMAL},
+                 {"flex", SEQ_LOW},
+                 {"priority", SEQ_HIGH}};
+    struct params *p = in->dst;
+    size_t i = 0;
+    while (i < ARRAY_LEN(tiers) && strcmp(in->value->valuestring, tiers[i].name) != 0)
+        i++;
+    if (i == ARRAY_LEN(tiers))
+        return fields_refuse(in->problem, in->name, in->value,
+                             "\"auto\", \"default\", \"flex\" or \"priority\"");
+    if (!p->has_priority)
+        p->priority = tiers[i].priority;
+    return 0;
+}
+
+int params_read_salt(const struct field_input *in)
+{
+    struct params *p = in->dst;
+    size_t len = strlen(in->value->valuestring);
+    if (len == 0 || len > PARAMS_SALT)
+        return fields_refuse(in->problem, in->name, in->value, "a string of 1 to %d bytes",
+                             PARAMS_SALT);
+    p->cache_salt = mem_strdup(in->value->valuestring);
+    return p->cache_salt ? 0 : no_memory(in);
+}
+
 int params_read_stream_options(const struct field_input *in)
 {
     struct params *p = in->dst;

@@ -17,6 +17,9 @@ int params_read_stop(const struct field_input *in);
 int params_read_stop_ids(const struct field_input *in);
 int params_read_top_k(const struct field_input *in);
 int params_read_logit_bias(const struct field_input *in);
+int params_read_priority(const struct field_input *in);
+int params_read_tier(const struct field_input *in);
+int params_read_salt(const struct field_input *in);
 int params_read_stream_options(const struct field_input *in);
 
 /* Fields that may only ask for what happens anyway. */

@@ -75,6 +75,11 @@ static const struct field rows[] = {
     BOOL("ignore_eos", TC, ignore_eos),
     {"timeout", TC, FIELD_NUMBER, .above = true, .max = PARAMS_TIMEOUT, .at = AT(timeout)},
 
+    /* When, and beside whom. */
+    {"priority", TC, FIELD_INT, .min = INT32_MIN, .max = INT32_MAX, .read = params_read_priority},
+    {"service_tier", TC, FIELD_STRING, .read = params_read_tier},
+    {"cache_salt", TC, FIELD_STRING, .read = params_read_salt},
+
     /* How to choose. */
     INTEGER("n", TC, 1, PARAMS_CHOICES, n),
     NUMBER("temperature", TC, 0, 2, temperature),
@@ -120,7 +125,6 @@ static const struct field rows[] = {
 
     HARMLESS("user", TC, FIELD_STRING),
     HARMLESS("metadata", TC, FIELD_OBJECT),
-    HARMLESS("service_tier", TC, FIELD_STRING),
     HARMLESS("safety_identifier", TC, FIELD_STRING),
     HARMLESS("prompt_cache_key", TC, FIELD_STRING),
     HARMLESS("prompt_cache_retention", TC, FIELD_STRING),
@@ -200,6 +204,7 @@ int params_read(struct params *p, enum params_endpoint endpoint, const char *tex
     *p = (struct params){
         .endpoint = endpoint,
         .n = 1,
+        .priority = SEQ_NORMAL,
         .max_tokens = -1,
         .max_completion_tokens = -1,
         .temperature = model->sampling.temperature,
@@ -232,6 +237,7 @@ void params_fini(struct params *p)
     mem_free(p->message);
     buf_free(&p->words);
     mem_free(p->model);
+    mem_free(p->cache_salt);
     mem_free(p->bias);
     mem_free(p->stop_ids);
     mem_free(p->tokens);

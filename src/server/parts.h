@@ -7,7 +7,8 @@
  *     exchange.c one request's answer: what is decided, how it is sent, what is logged
  *     watch.c    noticing that a client has left
  *     routes.c   which request means what; the small answers
- *     job.c      the life of a generation; job-out.c its answer, whole or as a stream
+ *     requests.c what is being worked on, and ending it
+ *     job.c      the life of a generation; job-admit.c its way in, job-out.c its answer
  *
  * Everything in here belongs to the loop thread.
  */
@@ -21,6 +22,9 @@
 
 #include "base/buf.h"
 #include "base/mailbox.h"
+#include "base/rapl.h"
+#include "server/admit.h"
+#include "server/keys.h"
 #include "server/metrics.h"
 #include "server/server.h"
 
@@ -54,9 +58,10 @@ struct exchange {
     struct MHD_Connection *mhd;
     enum metrics_route route;
     char *path;
-    const char *rest; /* of the path, behind a prefix route */
-    char id[132];     /* x-request-id */
-    double t_start;   /* header complete */
+    const char *rest;      /* of the path, behind a prefix route */
+    char id[132];          /* x-request-id */
+    double t_start;        /* header complete */
+    struct tenant *tenant; /* who asks; held */
 
     bool has_body, handled;
     struct buf body;
@@ -67,10 +72,11 @@ struct exchange {
     enum metrics_cancelled why; /* if it is aborted */
     int status;
     const char *content_type;
-    const char *allow;  /* for 405 */
-    double retry_after; /* seconds, for 429 and 503; 0: not said */
-    bool should_retry, close;
-    struct buf out; /* what is to be sent; out_at of it has been */
+    const char *allow;        /* for 405 */
+    double retry_after;       /* seconds, for 429 and 503; 0: not said */
+    const char *should_retry; /* "true", "false", or NULL: the client's own rule */
+    bool challenge, close;    /* WWW-Authenticate; Connection: close */
+    struct buf out;           /* what is to be sent; out_at of it has been */
     size_t out_at;
     struct buf ignored; /* x-tritd-ignored-params */
     struct job *job;
@@ -108,6 +114,13 @@ struct server {
     void (*drained)(void *arg);
     void *drained_arg;
 
+    struct keys keys; /* none: nobody is asked for one */
+    struct admit admit;
+    uint8_t secret[32]; /* of this process, for salts */
+
+    struct rapl rapl;
+    double rapl_at; /* when it is read again, so that no wrap is missed */
+
     struct metrics metrics;
     size_t huge_bytes;
     double huge_at; /* when huge_bytes was looked up */
@@ -131,6 +144,7 @@ void http_quiesce(struct server *s);
 void http_close(struct server *s);
 void http_run_soon(struct server *s);            /* in the next round of the loop */
 double http_clock(struct server *s, double now); /* cut what is late; when to look again */
+size_t http_bytes(const struct server *s);       /* memory of connections and requests */
 
 /* exchange.c */
 struct exchange *exchange_new(struct conn *c, struct MHD_Connection *mhd, const char *path);
@@ -161,6 +175,13 @@ void watch_add(struct conn *c);
 void watch_remove(struct conn *c);
 bool watch_has_left(const struct conn *c); /* as far as limits.half_close_aborts says */
 
+/* requests.c */
+void requests_list(struct exchange *x);
+void requests_end(struct exchange *x);
+
+/* energy.c */
+double energy_clock(struct server *s, double now);
+
 /* routes.c */
 struct route;
 void routes_find(struct exchange *x, const char *method, const char *path);
@@ -169,5 +190,6 @@ void routes_handle(struct exchange *x);
 /* job.c */
 void job_events(struct server *s);
 double job_clock(struct server *s, double now);
+double job_oldest(const struct server *s, double now); /* the longest wait for a first token */
 
 #endif

@@ -6,6 +6,7 @@
 #include "server/parts.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/base.h"
 #include "base/mem.h"
@@ -193,6 +194,8 @@ static size_t huge_bytes(struct server *s)
 static void handle_metrics(struct exchange *x)
 {
     struct server *s = x->s;
+    double joules;
+    (void)rapl_read(&s->rapl, &joules);
     struct metrics_page page = {
         .counted = &s->metrics,
         .engine = s->engine,
@@ -203,34 +206,50 @@ static void handle_metrics(struct exchange *x)
         .draining = s->draining,
         .connections = s->n_conns,
         .huge_bytes = huge_bytes(s),
+        .http_bytes = http_bytes(s),
+        .oldest_seconds = job_oldest(s, trit_now()),
+        .admit = &s->admit,
+        .rapl = &s->rapl,
     };
     metrics_write(&page, &x->out);
+    if (s->opt.limits.metrics_vllm)
+        metrics_write_vllm(&page, &x->out);
     metrics_write_process(&x->out);
     exchange_whole(x, 200, "text/plain; version=0.0.4; charset=utf-8");
 }
 
 /* ------------------------------------------------------------------ the table */
 
+enum method { GET, POST, DELETE }; /* HEAD comes with GET */
+static const char *const methods[] = {[GET] = "GET", [POST] = "POST", [DELETE] = "DELETE"};
+static const char *const allowed[] = {[GET] = "GET, HEAD", [POST] = "POST", [DELETE] = "DELETE"};
+
 struct route {
     const char *path;
     bool prefix; /* something follows the path */
-    bool get;    /* GET and HEAD; else POST */
+    enum method method;
     bool always; /* answered while loading and draining too */
+    bool open;   /* to everybody */
     enum metrics_route id;
     void (*handle)(struct exchange *x);
 };
 
 static const struct route routes[] = {
-    {"/v1/completions", false, false, false, ROUTE_COMPLETIONS, handle_completions},
-    {"/v1/chat/completions", false, false, false, ROUTE_CHAT, handle_chat},
-    {"/v1/models", false, true, false, ROUTE_MODELS, handle_models},
-    {"/v1/models/", true, true, false, ROUTE_MODEL, handle_model},
-    {"/tokenize", false, false, false, ROUTE_TOKENIZE, handle_tokenize},
-    {"/detokenize", false, false, false, ROUTE_DETOKENIZE, handle_detokenize},
-    {"/apply-template", false, false, false, ROUTE_TEMPLATE, handle_template},
-    {"/healthz", false, true, true, ROUTE_HEALTHZ, handle_healthz},
-    {"/readyz", false, true, false, ROUTE_READYZ, handle_readyz},
-    {"/metrics", false, true, true, ROUTE_METRICS, handle_metrics},
+    {"/v1/completions", .method = POST, .id = ROUTE_COMPLETIONS, .handle = handle_completions},
+    {"/v1/chat/completions", .method = POST, .id = ROUTE_CHAT, .handle = handle_chat},
+    {"/v1/models", .method = GET, .id = ROUTE_MODELS, .handle = handle_models},
+    {"/v1/models/", .prefix = true, .method = GET, .id = ROUTE_MODEL, .handle = handle_model},
+    {"/tokenize", .method = POST, .id = ROUTE_TOKENIZE, .handle = handle_tokenize},
+    {"/detokenize", .method = POST, .id = ROUTE_DETOKENIZE, .handle = handle_detokenize},
+    {"/apply-template", .method = POST, .id = ROUTE_TEMPLATE, .handle = handle_template},
+    {"/v1/tritd/requests", .method = GET, .always = true, .id = ROUTE_REQUESTS,
+     .handle = requests_list},
+    {"/v1/tritd/requests/", .prefix = true, .method = DELETE, .always = true, .id = ROUTE_REQUEST,
+     .handle = requests_end},
+    {"/healthz", .method = GET, .always = true, .open = true, .id = ROUTE_HEALTHZ,
+     .handle = handle_healthz},
+    {"/readyz", .method = GET, .open = true, .id = ROUTE_READYZ, .handle = handle_readyz},
+    {"/metrics", .method = GET, .always = true, .id = ROUTE_METRICS, .handle = handle_metrics},
 };
 
 static const struct route *find(const char *path)
@@ -244,40 +263,80 @@ static const struct route *find(const char *path)
     return NULL;
 }
 
+static bool generates(const struct route *r)
+{
+    return r->id == ROUTE_COMPLETIONS || r->id == ROUTE_CHAT;
+}
+
 /* Not now: there is no model yet, or no future. */
 static bool refuse_unready(struct exchange *x)
 {
     struct server *s = x->s;
     if (s->engine && !s->draining)
         return false;
-    if (x->route == ROUTE_COMPLETIONS || x->route == ROUTE_CHAT)
+    if (generates(&routes[x->route]))
         s->metrics.rejected[s->draining ? REJECTED_DRAINING : REJECTED_LOADING]++;
     exchange_fail(x, s->draining ? TRIT_EDRAINING : TRIT_ELOADING);
     return true;
+}
+
+/*
+ * Who asks?  Answers with 401 when it is nobody we know.  Whatever is there instead of a key, also
+ * nothing, is looked for among the keys as a wrong key is, so that no answer is quicker.
+ */
+static bool authorize(struct exchange *x)
+{
+    struct server *s = x->s;
+    const char *theirs = MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, "Authorization");
+    bool bearer = theirs && strncasecmp(theirs, "Bearer ", 7) == 0;
+    const char *text = bearer ? theirs + 7 : "";
+    const struct key *key = keys_find(&s->keys, text, strlen(text));
+    struct problem p;
+    if (key) {
+        admit_let_go(&s->admit, x->tenant);
+        x->tenant = admit_find(&s->admit, key->grant.name);
+        trit_assert(x->tenant);
+        admit_hold(x->tenant);
+        return true;
+    }
+    s->metrics.unauthorized++;
+    problem_set(&p, TRIT_EAUTH, NULL,
+                bearer ? "the API key is not one of this server's"
+                       : "this server needs an API key: Authorization: Bearer KEY");
+    exchange_problem(x, &p);
+    return false;
+}
+
+static bool needs_key(const struct server *s, const struct route *r)
+{
+    if (s->keys.n == 0)
+        return false;
+    return !r || !(r->open || (r->id == ROUTE_METRICS && !s->opt.limits.metrics_need_key));
 }
 
 void routes_find(struct exchange *x, const char *method, const char *path)
 {
     const struct route *r = find(path);
     struct problem p;
+    if (r)
+        x->route = r->id;
+    if (needs_key(x->s, r) && !authorize(x))
+        return;
     if (!r) {
         problem_set(&p, TRIT_ENOENT, NULL, "there is no such route");
         exchange_problem(x, &p);
         return;
     }
-    x->route = r->id;
     x->rest = x->path + (r->prefix ? strlen(r->path) : 0);
-    bool fits = r->get ? strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0
-                       : strcmp(method, "POST") == 0;
-    if (!fits) {
-        x->allow = r->get ? "GET, HEAD" : "POST";
-        problem_set(&p, TRIT_EINVAL, NULL, "the method of this route is %s",
-                    r->get ? "GET" : "POST");
+    if (strcmp(method, methods[r->method]) != 0 &&
+        !(r->method == GET && strcmp(method, "HEAD") == 0)) {
+        x->allow = allowed[r->method];
+        problem_set(&p, TRIT_EINVAL, NULL, "the method of this route is %s", methods[r->method]);
         p.status = 405;
         p.code = "method_not_allowed";
         exchange_problem(x, &p);
-    } else if (!r->always) {
-        refuse_unready(x);
+    } else if (!r->always && !refuse_unready(x) && generates(r)) {
+        job_refuse_early(x);
     }
 }
 

@@ -17,7 +17,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/model.h"
+#include "engine/engine.h"
 #include "server/job.h"
+#include "server/keys.h"
+#include "server/names.h"
 #include "server/parts.h"
 #include "server/problem.h"
 
@@ -39,6 +42,8 @@ void server_release(struct server *s)
     trit_assert(s->holds > 0);
     if (--s->holds)
         return;
+    admit_fini(&s->admit);
+    keys_free(&s->keys);
     mem_free(s->alias);
     mem_free(s);
 }
@@ -81,7 +86,7 @@ static void on_clock(uv_timer_t *timer)
     struct server *s = CONTAINER_OF(timer, struct server, clock);
     double now = trit_now();
     s->clock_at = INFINITY;
-    double next = fmin(http_clock(s, now), job_clock(s, now));
+    double next = fmin(fmin(http_clock(s, now), job_clock(s, now)), energy_clock(s, now));
     server_ring_by(s, fmin(next, drain_clock(s, now)));
 }
 
@@ -141,6 +146,8 @@ int server_open(const struct server_options *opt, struct server **out, struct tr
     s->name = "";
     s->thread = uv_thread_self();
     s->clock_at = s->drain_at = INFINITY;
+    admit_init(&s->admit);
+    names_random_bytes(s->secret, sizeof s->secret);
     mailbox_init(&s->events, ring, s);
     int rc = uv_async_init(opt->loop, &s->bell, on_bell);
     if (rc) {
@@ -163,6 +170,8 @@ int server_open(const struct server_options *opt, struct server **out, struct tr
         close_own_handles(s);
         return rc;
     }
+    rapl_open(&s->rapl, opt->powercap_dir);
+    server_ring_by(s, energy_clock(s, trit_now()));
     *out = s;
     return 0;
 }
@@ -179,6 +188,8 @@ void server_serve(struct server *s, const struct model *m, struct engine *e)
     s->model = m;
     s->engine = e;
     s->name = s->alias ? s->alias : m->name;
+    const struct engine_options *o = engine_options(e);
+    admit_set_room(&s->admit, o->max_batch, o->queue_requests, o->queue_tokens);
     s->created = time(NULL);
     snprintf(s->fingerprint, sizeof s->fingerprint, "tritd-%s-%s-%.8s", PACKAGE_VERSION,
              s->opt.kernels, m->fingerprint);
@@ -188,6 +199,26 @@ void server_set_limits(struct server *s, const struct server_limits *limits)
 {
     server_assert_thread(s);
     s->opt.limits = *limits;
+}
+
+int server_set_keys(struct server *s, struct keys *keys, struct trit_error *err)
+{
+    server_assert_thread(s);
+    const struct admit_grant **grant = mem_zalloc(keys->n, sizeof(const struct admit_grant *));
+    int rc = grant ? 0 : -TRIT_ENOMEM;
+    for (size_t i = 0; rc == 0 && i < keys->n; i++)
+        grant[i] = &keys->key[i].grant;
+    if (rc == 0)
+        rc = admit_set_tenants(&s->admit, grant, keys->n);
+    mem_free(grant);
+    if (rc) {
+        keys_free(keys);
+        return trit_fail(err, TRIT_ENOMEM, "no memory for the API keys");
+    }
+    keys_free(&s->keys);
+    s->keys = *keys;
+    *keys = (struct keys){0};
+    return 0;
 }
 
 /* ------------------------------------------------------------------ closing */

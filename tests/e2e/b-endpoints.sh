@@ -51,9 +51,11 @@ for name in tritd_build_info tritd_model_info tritd_http_requests_total tritd_re
     tritd_requests_running tritd_requests_waiting tritd_time_to_first_token_seconds_bucket \
     tritd_inter_token_latency_seconds_bucket tritd_e2e_request_seconds_bucket \
     tritd_queue_seconds_bucket tritd_prompt_tokens_total tritd_generated_tokens_total \
-    tritd_kv_usage_ratio tritd_memory_bytes; do
+    tritd_kv_usage_ratio tritd_memory_bytes tritd_queue_oldest_seconds process_threads \
+    process_cpu_seconds_total process_resident_memory_bytes process_start_time_seconds; do
     has "metrics: $name" "$(grep "^$name" "$work/metrics")" "."
 done
+lacks "metrics: other names" "$(cat "$work/metrics")" "vllm:|tritd_key_"
 lacks "metrics hold no text of users" "$(cat "$work/metrics")" "Once|Tell me"
 if command -v promtool >/dev/null; then
     said=$(promtool check metrics <"$work/metrics" 2>&1)

@@ -16,7 +16,11 @@ E2E_TESTS = \
 	tests/e2e/i-systemd.sh \
 	tests/e2e/j-client.sh \
 	tests/e2e/k-builtin.sh \
-	tests/e2e/l-bench.sh
+	tests/e2e/l-keys.sh \
+	tests/e2e/m-limits.sh \
+	tests/e2e/n-requests.sh \
+	tests/e2e/o-energy.sh \
+	tests/e2e/p-bench.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -40,6 +44,9 @@ EXTRA_DIST += \
 	tests/e2e/h-segments.sh tests/e2e/i-systemd.sh tests/e2e/j-client.sh \
 	tests/e2e/k-builtin.sh tests/e2e/k-builtin.mjs tests/e2e/k-builtin.txt \
 	tests/e2e/k-builtin.txt.license \
-	tests/e2e/l-bench.sh tests/e2e/l-bench.mjs
+	tests/e2e/l-keys.sh tests/e2e/l-keys.mjs \
+	tests/e2e/m-limits.sh tests/e2e/m-limits.mjs \
+	tests/e2e/n-requests.sh tests/e2e/n-requests.mjs tests/e2e/o-energy.sh \
+	tests/e2e/p-bench.sh tests/e2e/p-bench.mjs
 .PHONY: clean-e2e
 .PHONY: check-e2e

@@ -212,6 +212,24 @@ post()
     curl -sS --max-time 120 -H 'Content-Type: application/json' -d "$body" "$@" "$url$path"
 }
 
+# openai_package: the official package for Node, in the version that the tests were written with;
+# fetched once for each build directory.  Sets $packages, beside which programs find it.
+openai_package()
+{
+    need node npm
+    packages=$state/node
+    mkdir -p "$packages"
+    (
+        flock 9
+        [ -d "$packages/node_modules/openai" ] || {
+            echo '{"private":true,"type":"module"}' >"$packages/package.json"
+            cd "$packages" && npm install --no-audit --no-fund --no-update-notifier \
+                --fetch-retries=1 --fetch-timeout=60000 openai@6.49.0
+        }
+    ) 9>"$packages/lock" >"$work/npm" 2>&1 ||
+        skip "npm cannot fetch the openai package: $(grep -m1 -i 'err' "$work/npm")"
+}
+
 # run_node FILE [arguments]: a program beside this file, with the daemon in its environment.
 run_node()
 {

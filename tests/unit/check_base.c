@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/cgroup.h"
 #include "base/log.h"
 #include "base/mailbox.h"
 #include "base/mem.h"
@@ -285,6 +286,33 @@ START_TEST(log_levels)
 }
 END_TEST
 
+START_TEST(throttling_is_summed_up_to_the_root)
+{
+    char dir[] = "/tmp/check_base.XXXXXX", path[64];
+    double seconds;
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    cgroup_set_root(dir);
+    ck_assert(!cgroup_throttled(&seconds));
+    snprintf(path, sizeof path, "%s/cpu.stat", dir);
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fputs("usage_usec 99\nnr_throttled 3\nthrottled_usec 2500000\nnr_bursts 0\n", f);
+    fclose(f);
+    /* Whichever our group is, above it is the root. */
+    f = fopen("/proc/self/cgroup", "r");
+    char line[400];
+    bool v2 = false;
+    while (f && fgets(line, sizeof line, f))
+        v2 = v2 || strncmp(line, "0::/", 4) == 0;
+    fclose(f);
+    ck_assert_int_eq(cgroup_throttled(&seconds), v2);
+    ck_assert_double_eq_tol(seconds, v2 ? 2.5 : 0, 1e-9);
+    cgroup_set_root(NULL);
+    unlink(path);
+    rmdir(dir);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("base");
@@ -302,6 +330,7 @@ int main(void)
     tcase_add_test(c, team_changes_its_size);
     tcase_add_test(c, team_refuses_nonsense);
     tcase_add_test(c, log_levels);
+    tcase_add_test(c, throttling_is_summed_up_to_the_root);
     suite_add_tcase(s, c);
     return unit_run(s);
 }

@@ -248,6 +248,8 @@ START_TEST(other_machines_need_an_explicit_word)
         ck_assert_ptr_nonnull(strstr(err.text, "allow-remote = yes"));
         ck_assert_int_eq(LOAD("--model=m", host, "--allow-remote"), 0);
         conf_fini(&conf);
+        ck_assert_int_eq(LOAD("--model=m", host, "--api-keys=/a"), 0);
+        conf_fini(&conf);
     }
     for (size_t i = 0; i < ARRAY_LEN(local); i++) {
         char host[64];

@@ -27,8 +27,12 @@
 
 static struct tok *tok;
 static struct buf out;
-static const struct format_head chat = {
-    .chat = true, .id = "chatcmpl-1", .created = 7, .model = "m", .fingerprint = "f"};
+static const struct format_head chat = {.chat = true,
+                                        .id = "chatcmpl-1",
+                                        .created = 7,
+                                        .model = "m",
+                                        .fingerprint = "f",
+                                        .service_tier = "flex"};
 static const struct format_head completion = {
     .id = "cmpl-1", .created = 7, .model = "m", .fingerprint = "f"};
 
@@ -70,20 +74,22 @@ static struct seq_logprob *make_logprob(float logprob, uint32_t n, const struct 
 START_TEST(test_whole)
 {
     struct json_out o = {.buf = &out};
-    struct format_usage usage = {.prompt = 3, .completion = 2};
+    struct format_usage usage = {.prompt = 3, .completion = 2, .cached = 1, .joules = 0.0125};
     format_begin(&o, &chat, false);
     format_choice(
         &o, &chat,
         &(struct format_choice){.index = 1, .text = "a\"b\n", .len = 4, .finish_reason = "stop"});
-    format_end(&o, &chat, &usage);
+    format_end(&o, &usage);
     ck_out("{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":7,\"model\":\"m\","
-           "\"system_fingerprint\":\"f\",\"choices\":[{\"index\":1,\"message\":{\"role\":"
+           "\"system_fingerprint\":\"f\",\"service_tier\":\"flex\",\"choices\":[{\"index\":1,"
+           "\"message\":{\"role\":"
            "\"assistant\",\"content\":\"a\\\"b\\n\",\"refusal\":null,\"annotations\":[]},"
            "\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,"
            "\"completion_tokens\":2,\"total_tokens\":5,\"prompt_tokens_details\":{"
-           "\"cached_tokens\":0,\"audio_tokens\":0},\"completion_tokens_details\":{"
+           "\"cached_tokens\":1,\"audio_tokens\":0},\"completion_tokens_details\":{"
            "\"reasoning_tokens\":0,\"audio_tokens\":0,\"accepted_prediction_tokens\":0,"
-           "\"rejected_prediction_tokens\":0}},\"service_tier\":\"default\"}");
+           "\"rejected_prediction_tokens\":0},"
+           "\"tritd\":{\"energy_joules\":0.013}}}");
 
     o = (struct json_out){.buf = &out};
     format_begin(&o, &completion, false);
@@ -91,7 +97,7 @@ START_TEST(test_whole)
         format_choice(
             &o, &completion,
             &(struct format_choice){.index = i, .text = "x", .len = 1, .finish_reason = "length"});
-    format_end(&o, &completion, &usage);
+    format_end(&o, &usage);
     ck_assert_ptr_nonnull(strstr(
         out.data, "\"object\":\"text_completion\",\"created\":7,\"model\":\"m\","
                   "\"system_fingerprint\":\"f\",\"choices\":[{\"index\":0,\"text\":\"x\",\"logprobs"
@@ -105,21 +111,26 @@ START_TEST(test_chat_stream)
     struct format_head h = chat;
     format_role_event(&out, &h, 0);
     ck_out("data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":7,"
-           "\"model\":\"m\",\"system_fingerprint\":\"f\",\"choices\":[{\"index\":0,\"delta\":{"
+           "\"model\":\"m\",\"system_fingerprint\":\"f\",\"service_tier\":\"flex\",\"choices\":[{"
+           "\"index\":0,\"delta\":{"
            "\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]}"
            "\n\n");
     h.include_usage = true;
     format_delta_event(&out, &h, &(struct format_choice){.index = 2, .text = "Hel", .len = 3});
     ck_out("data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":7,"
-           "\"model\":\"m\",\"system_fingerprint\":\"f\",\"choices\":[{\"index\":2,\"delta\":{"
+           "\"model\":\"m\",\"system_fingerprint\":\"f\",\"service_tier\":\"flex\",\"choices\":[{"
+           "\"index\":2,\"delta\":{"
            "\"content\":\"Hel\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n");
     format_delta_event(&out, &h, &(struct format_choice){.text = "", .finish_reason = "stop"});
     ck_out("data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":7,"
-           "\"model\":\"m\",\"system_fingerprint\":\"f\",\"choices\":[{\"index\":0,\"delta\":{},"
+           "\"model\":\"m\",\"system_fingerprint\":\"f\",\"service_tier\":\"flex\",\"choices\":[{"
+           "\"index\":0,\"delta\":{},"
            "\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":null}\n\n");
-    format_usage_event(&out, &h, &(struct format_usage){.prompt = 1, .completion = 2});
+    format_usage_event(&out, &h,
+                       &(struct format_usage){.prompt = 1, .completion = 2, .joules = -1});
     ck_out("data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":7,"
-           "\"model\":\"m\",\"system_fingerprint\":\"f\",\"choices\":[],\"usage\":{"
+           "\"model\":\"m\",\"system_fingerprint\":\"f\",\"service_tier\":\"flex\",\"choices\":[],"
+           "\"usage\":{"
            "\"prompt_tokens\":1,\"completion_tokens\":2,\"total_tokens\":3,"
            "\"prompt_tokens_details\":{\"cached_tokens\":0,\"audio_tokens\":0},"
            "\"completion_tokens_details\":{\"reasoning_tokens\":0,\"audio_tokens\":0,"

@@ -86,6 +86,7 @@ static const struct {
     {"timeout", 3, {"0.001", "86400"}, {"0", "-1", "86401"}},
     {"logprobs", 1, {"0", "20"}, {"-1", "21", "1.5", "1000000000"}},
     {"best_of", 1, {"1"}, {"0", "2", "21"}},
+    {"priority", 3, {"0", "-1", "1", "-2147483648", "2147483647"}, {"0.5", "2147483648", "-1e10"}},
     {"seed",
      3,
      {"0", "-1", "9223372036854775807", "-9223372036854775808", "1e3", "9007199254740993"},
@@ -144,6 +145,7 @@ static const struct {
     {FOR_CHAT, "\"service_tier\":\"auto\",\"safety_identifier\":\"s\",\"prompt_cache_key\":\"k\""},
     {FOR_CHAT, "\"verbosity\":\"low\",\"reasoning_effort\":\"high\",\"parallel_tool_calls\":true"},
     {FOR_CHAT, "\"audio\":null,\"web_search_options\":null,\"tools\":null"},
+    {FOR_COMPLETIONS, "\"service_tier\":\"flex\",\"priority\":-3,\"cache_salt\":\"s\""},
     {FOR_COMPLETIONS, "\"suffix\":\"\""},
     {FOR_COMPLETIONS, "\"suffix\":null,\"best_of\":1"},
     {FOR_COMPLETIONS, "\"stop\":[]"},
@@ -189,6 +191,12 @@ static const struct {
     {FOR_CHAT, "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{}}",
      "response_format"},
     {FOR_CHAT, "\"response_format\":{}", "response_format"},
+    {FOR_CHAT, "\"service_tier\":\"urgent\"", "service_tier"},
+    {FOR_CHAT, "\"service_tier\":1", "service_tier"},
+    {FOR_CHAT, "\"service_tier\":\"\"", "service_tier"},
+    {FOR_CHAT, "\"cache_salt\":\"\"", "cache_salt"},
+    {FOR_CHAT, "\"cache_salt\":7", "cache_salt"},
+    {FOR_CHAT, "\"prompt_cache_key\":7", "prompt_cache_key"},
     {FOR_CHAT, "\"response_format\":\"text\"", "response_format"},
     {FOR_CHAT, "\"tools\":[{}]", "tools"},
     {FOR_CHAT, "\"tools\":{}", "tools"},
@@ -413,6 +421,45 @@ START_TEST(test_values)
 }
 END_TEST
 
+START_TEST(test_priority)
+{
+    static const struct {
+        const char *fields;
+        enum seq_priority expected;
+    } cases[] = {
+        {"\"user\":\"u\"", SEQ_NORMAL},
+        {"\"priority\":null,\"service_tier\":null", SEQ_NORMAL},
+        {"\"priority\":0", SEQ_NORMAL},
+        {"\"priority\":-7", SEQ_HIGH},
+        {"\"priority\":1", SEQ_LOW},
+        {"\"service_tier\":\"auto\"", SEQ_NORMAL},
+        {"\"service_tier\":\"scale\"", SEQ_NORMAL},
+        {"\"service_tier\":\"default\"", SEQ_NORMAL},
+        {"\"service_tier\":\"flex\"", SEQ_LOW},
+        {"\"service_tier\":\"priority\"", SEQ_HIGH},
+        /* The number counts, in whichever order they stand. */
+        {"\"service_tier\":\"flex\",\"priority\":0", SEQ_NORMAL},
+        {"\"priority\":-1,\"service_tier\":\"flex\"", SEQ_HIGH},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        ck_assert_int_eq(read_body(FOR_CHAT, with(FOR_CHAT, cases[i].fields)), 0);
+        ck_assert_int_eq(p.priority, cases[i].expected);
+        ck_assert_ptr_null(p.cache_salt);
+        params_fini(&p);
+    }
+    char field[2 * PARAMS_SALT];
+    memset(field, 's', sizeof field - 1);
+    field[sizeof field - 1] = '\0';
+    memcpy(field, "\"cache_salt\":\"", 14);
+    strcpy(field + 14 + PARAMS_SALT, "\"");
+    ck_assert_int_eq(read_body(FOR_CHAT, with(FOR_CHAT, field)), 0);
+    ck_assert_uint_eq(strlen(p.cache_salt), PARAMS_SALT);
+    params_fini(&p);
+    strcpy(field + 14 + PARAMS_SALT, "s\"");
+    refuse(FOR_CHAT, field, "cache_salt");
+}
+END_TEST
+
 START_TEST(test_ignored)
 {
     ck_assert_int_eq(
@@ -522,7 +569,7 @@ START_TEST(test_table)
         const struct field *f = &t->row[i];
         ck_assert_uint_ne(f->on, 0);
         if (f->type == FIELD_INT || f->type == FIELD_NUMBER)
-            ck_assert(f->min < f->max && f->at);
+            ck_assert(f->min < f->max && (f->at || f->read));
         if (f->type == FIELD_MIXED)
             ck_assert_ptr_nonnull(f->read);
         if (f->type == FIELD_REFUSE)
@@ -543,6 +590,7 @@ int main(void)
     tcase_add_test(tc, test_prompts);
     tcase_add_test(tc, test_messages);
     tcase_add_test(tc, test_values);
+    tcase_add_test(tc, test_priority);
     tcase_add_test(tc, test_ignored);
     tcase_add_test(tc, test_limits);
     tcase_add_test(tc, test_choice_seeds);

@@ -4,8 +4,8 @@
 if HAVE_CHECK
 if FULL
 EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h
-ENGINE_TESTS = check_attention check_base check_engine check_head check_pace check_same \
-	check_sampler check_sched check_segment
+ENGINE_TESTS = check_attention check_base check_engine check_head check_pace check_rapl \
+	check_same check_sampler check_sched check_segment
 check_PROGRAMS += $(ENGINE_TESTS)
 TESTS += $(ENGINE_TESTS)
 check_attention_SOURCES = tests/unit/check_attention.c
@@ -20,6 +20,9 @@ check_engine_LDADD = $(TEST_LIBS)
 check_base_SOURCES = tests/unit/check_base.c
 check_base_CFLAGS = $(TEST_CFLAGS)
 check_base_LDADD = $(TEST_LIBS)
+check_rapl_SOURCES = tests/unit/check_rapl.c
+check_rapl_CFLAGS = $(TEST_CFLAGS)
+check_rapl_LDADD = $(TEST_LIBS)
 check_sampler_SOURCES = tests/unit/check_sampler.c
 check_sampler_CFLAGS = $(TEST_CFLAGS)
 check_sampler_LDADD = $(TEST_LIBS)
@@ -128,9 +131,15 @@ endif
 # server
 if HAVE_CHECK
 if FULL
-SERVER_TESTS = check_json check_params check_text check_format check_framing
+SERVER_TESTS = check_json check_params check_text check_format check_framing check_admit check_keys
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
+check_admit_SOURCES = tests/unit/check_admit.c
+check_admit_CFLAGS = $(TEST_CFLAGS)
+check_admit_LDADD = $(TEST_LIBS)
+check_keys_SOURCES = tests/unit/check_keys.c
+check_keys_CFLAGS = $(TEST_CFLAGS)
+check_keys_LDADD = $(TEST_LIBS)
 check_json_SOURCES = tests/unit/check_json.c
 check_json_CFLAGS = $(TEST_CFLAGS)
 check_json_LDADD = $(TEST_LIBS)

@@ -36,7 +36,7 @@ is "left behind" "$(find "$shm" -mindepth 1 | wc -l)" 0
 
 # A queue so short that an open door is closed now and then.
 start --max-batch 4 --queue-requests 8
-run_node l-bench.mjs "$bench"
+run_node p-bench.mjs "$bench"
 stop
 
 # Everything in the table, and nothing of it left.

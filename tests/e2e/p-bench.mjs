@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// l-bench.mjs - trit-bench load against a daemon with a short queue: what it counts is what the
+// p-bench.mjs - trit-bench load against a daemon with a short queue: what it counts is what the
 // daemon counted.
 //
-// Usage: l-bench.mjs PROGRAM
+// Usage: p-bench.mjs PROGRAM
 //
 import { spawnSync } from 'node:child_process';
 import { equal, metrics, ok, report, total, until, url } from './lib.mjs';

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * keys.c - reading, looking up and making API keys.
+ */
+#include "config.h"
+#include "server/keys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <nettle/memops.h>
+#include <nettle/sha2.h>
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "server/names.h"
+
+#define BLANKS      " \t\r"
+#define HASH_PREFIX "sha256:"
+#define CREDENTIAL  "credential:"
+
+enum { LINE_BYTES = 512, PATH_BYTES = 4096 };
+
+static const char *const priorities[SEQ_PRIORITIES] = {
+    [SEQ_HIGH] = "high", [SEQ_NORMAL] = "normal", [SEQ_LOW] = "low"};
+
+static bool is_plain(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_name(const char *s)
+{
+    size_t len = strlen(s);
+    if (len >= ADMIT_NAME || !is_plain(s[0]))
+        return false;
+    for (; *s; s++)
+        if (!is_plain(*s) && !strchr("_.-", *s))
+            return false;
+    return true;
+}
+
+static void hash_of(const char *text, size_t len, uint8_t hash[KEYS_HASH_BYTES])
+{
+    struct sha256_ctx ctx;
+    sha256_init(&ctx);
+    sha256_update(&ctx, len, (const uint8_t *)text);
+    sha256_digest(&ctx, KEYS_HASH_BYTES, hash);
+}
+
+static void put_hex(char *dst, const uint8_t *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        snprintf(dst + 2 * i, 3, "%02x", bytes[i]);
+}
+
+/* ------------------------------------------------------------------ one line */
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool read_hash(const char *s, uint8_t hash[KEYS_HASH_BYTES])
+{
+    size_t skip = strlen(HASH_PREFIX);
+    if (strncmp(s, HASH_PREFIX, skip) != 0 || strlen(s) != skip + 2 * (size_t)KEYS_HASH_BYTES)
+        return false;
+    for (size_t i = 0; i < KEYS_HASH_BYTES; i++) {
+        int high = hex_digit(s[skip + 2 * i]), low = hex_digit(s[skip + 2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        hash[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+/* 1 to 4294967295: a limit of 0 would be a key that opens nothing. */
+static bool read_count(const char *s, uint32_t *n)
+{
+    uint64_t v = 0;
+    for (; *s >= '0' && *s <= '9' && v <= UINT32_MAX; s++)
+        v = v * 10 + (uint64_t)(*s - '0');
+    *n = (uint32_t)v;
+    return *s == '\0' && v >= 1 && v <= UINT32_MAX;
+}
+
+static bool read_priority(const char *s, enum seq_priority *p)
+{
+    for (unsigned i = 0; i < SEQ_PRIORITIES; i++)
+        if (strcmp(s, priorities[i]) == 0) {
+            *p = (enum seq_priority)i;
+            return true;
+        }
+    return false;
+}
+
+static int read_option(const char *where, char *word, struct admit_grant *g, unsigned *seen,
+                       struct trit_error *err)
+{
+    static const char *const names[] = {"priority", "concurrency", "requests-per-minute",
+                                        "tokens-per-minute"};
+    uint32_t *const counts[] = {NULL, &g->concurrency, &g->requests, &g->tokens};
+    char *equals = strchr(word, '=');
+    size_t i = 0;
+    if (equals)
+        *equals = '\0';
+    while (equals && i < ARRAY_LEN(names) && strcmp(word, names[i]) != 0)
+        i++;
+    if (!equals || i == ARRAY_LEN(names))
+        return trit_fail(err, TRIT_EINVAL,
+                         "%s: found \"%.32s\", expected priority=, concurrency=, "
+                         "requests-per-minute= or tokens-per-minute=",
+                         where, word);
+    if (*seen & 1u << i)
+        return trit_fail(err, TRIT_EINVAL, "%s: %s: stands there twice", where, names[i]);
+    *seen |= 1u << i;
+    if (i == 0 && !read_priority(equals + 1, &g->highest))
+        return trit_fail(err, TRIT_EINVAL,
+                         "%s: priority: found \"%.32s\", expected high, normal or low", where,
+                         equals + 1);
+    if (i > 0 && !read_count(equals + 1, counts[i]))
+        return trit_fail(err, TRIT_EINVAL,
+                         "%s: %s: found \"%.32s\", expected a whole number from 1 to 4294967295",
+                         where, names[i], equals + 1);
+    return 0;
+}
+
+/* What a line may not repeat is a key.  A hash is no secret, but no text of the file is quoted that
+ * stands where one belongs: it may be the key itself, put there by mistake. */
+static int read_key(const char *where, char *line, struct key *key, struct trit_error *err)
+{
+    char *rest = NULL;
+    unsigned seen = 0;
+    *key = (struct key){.grant.highest = SEQ_NORMAL};
+    const char *name = strtok_r(line, BLANKS, &rest);
+    if (!is_name(name))
+        return trit_fail(err, TRIT_EFORMAT,
+                         "%s: expected a name first: letters, digits and \"_.-\", at most %d",
+                         where, ADMIT_NAME - 1);
+    memcpy(key->grant.name, name, strlen(name) + 1);
+    const char *hash = strtok_r(NULL, BLANKS, &rest);
+    if (!hash || !read_hash(hash, key->hash))
+        return trit_fail(err, TRIT_EFORMAT,
+                         "%s: %s: expected " HASH_PREFIX "HEX, the hash of a key in 64 small "
+                         "hexadecimal digits; \"trit keys new %s\" makes such a line",
+                         where, name, name);
+    for (char *word; (word = strtok_r(NULL, BLANKS, &rest));) {
+        int rc = read_option(where, word, &key->grant, &seen, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------ the file */
+
+static bool same_options(const struct admit_grant *a, const struct admit_grant *b)
+{
+    return a->highest == b->highest && a->concurrency == b->concurrency &&
+           a->requests == b->requests && a->tokens == b->tokens;
+}
+
+static int add_key(struct keys *k, const char *where, const struct key *key, struct trit_error *err)
+{
+    for (size_t i = 0; i < k->n; i++) {
+        if (memcmp(k->key[i].hash, key->hash, KEYS_HASH_BYTES) == 0)
+            return trit_fail(err, TRIT_EINVAL, "%s: %s: the same key as %s has above", where,
+                             key->grant.name, k->key[i].grant.name);
+        if (strcmp(k->key[i].grant.name, key->grant.name) == 0 &&
+            !same_options(&k->key[i].grant, &key->grant))
+            return trit_fail(err, TRIT_EINVAL,
+                             "%s: %s: stands above with other options; two keys of one name have "
+                             "the same",
+                             where, key->grant.name);
+    }
+    if (k->n == KEYS_MAX)
+        return trit_fail(err, TRIT_ETOOBIG, "%s: more than %d keys", where, KEYS_MAX);
+    struct key *grown = mem_resize(k->key, k->n + 1, sizeof *grown);
+    if (!grown)
+        return trit_fail(err, TRIT_ENOMEM, "%s: no memory for the keys", where);
+    k->key = grown;
+    k->key[k->n++] = *key;
+    return 0;
+}
+
+/* Cut the end of the line and the comment off. */
+static char *trim(char *line)
+{
+    line += strspn(line, BLANKS);
+    for (char *p = line; *p; p++)
+        if (*p == '\n' || (*p == '#' && (p == line || strchr(BLANKS, p[-1])))) {
+            *p = '\0';
+            break;
+        }
+    return line;
+}
+
+static int read_lines(FILE *f, const char *path, struct keys *k, struct trit_error *err)
+{
+    char line[LINE_BYTES], where[400];
+    int rc = 0;
+    for (unsigned number = 1; rc == 0 && fgets(line, sizeof line, f); number++) {
+        struct key key;
+        size_t len = strlen(line);
+        snprintf(where, sizeof where, "%.300s:%u", path, number);
+        /* Too long, or cut short by a NUL: in either case something would be overlooked. */
+        if ((len == 0 || line[len - 1] != '\n') && !feof(f))
+            return trit_fail(err, TRIT_EFORMAT, "%s: expected text of at most %d bytes", where,
+                             LINE_BYTES - 2);
+        char *text = trim(line);
+        if (text[strspn(text, BLANKS)] == '\0')
+            continue;
+        rc = read_key(where, text, &key, err);
+        if (rc == 0)
+            rc = add_key(k, where, &key, err);
+    }
+    if (rc == 0 && ferror(f))
+        return trit_fail(err, TRIT_EIO, "%s: cannot be read: %s", path, strerror(errno));
+    if (rc == 0 && k->n == 0)
+        return trit_fail(err, TRIT_EINVAL,
+                         "%s: there is no key in it, so nobody could come in; \"trit keys new "
+                         "NAME\" makes one",
+                         path);
+    return rc;
+}
+
+static int check_mode(FILE *f, const char *path, struct trit_error *err)
+{
+    struct stat st;
+    if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode))
+        return trit_fail(err, TRIT_EINVAL, "%s: not a regular file", path);
+    if (st.st_mode & S_IRWXO)
+        return trit_fail(err, TRIT_EINVAL,
+                         "%s: every user of this machine may open it (mode %04o); expected a file "
+                         "for owner and group only: chmod o= %s",
+                         path, (unsigned)st.st_mode & 07777, path);
+    return 0;
+}
+
+/* Where the file is: as it is named, or among systemd's credentials. */
+static int find_file(const char *path, char found[PATH_BYTES], struct trit_error *err)
+{
+    size_t skip = strlen(CREDENTIAL);
+    const char *dir = "", *slash = "", *name = path;
+    if (strncmp(path, CREDENTIAL, skip) == 0) {
+        name = path + skip;
+        dir = getenv("CREDENTIALS_DIRECTORY");
+        slash = "/";
+        if (!dir || strchr(name, '/') || !*name)
+            return trit_fail(err, TRIT_EINVAL,
+                             "%.64s: expected the name of a LoadCredential= of the service, and "
+                             "to be started by systemd",
+                             path);
+    }
+    if (snprintf(found, PATH_BYTES, "%s%s%s", dir, slash, name) >= PATH_BYTES)
+        return trit_fail(err, TRIT_EINVAL, "%.64s...: the path is too long", path);
+    return 0;
+}
+
+int keys_load(const char *path, struct keys *k, struct trit_error *err)
+{
+    char found[PATH_BYTES];
+    *k = (struct keys){0};
+    int rc = find_file(path, found, err);
+    if (rc)
+        return rc;
+    FILE *f = fopen(found, "re");
+    if (!f)
+        return trit_fail(err, errno == ENOENT ? TRIT_ENOENT : TRIT_EIO,
+                         "%.300s: cannot be opened: %s", found, strerror(errno));
+    rc = check_mode(f, found, err);
+    if (rc == 0)
+        rc = read_lines(f, found, k, err);
+    fclose(f);
+    if (rc)
+        keys_free(k);
+    return rc;
+}
+
+void keys_free(struct keys *k)
+{
+    mem_free(k->key);
+    *k = (struct keys){0};
+}
+
+/* ------------------------------------------------------------------ looking up and making */
+
+const struct key *keys_find(const struct keys *k, const char *text, size_t len)
+{
+    uint8_t hash[KEYS_HASH_BYTES];
+    size_t found = 0; /* the index + 1, put together without a branch on what is secret */
+    hash_of(text, len, hash);
+    for (size_t i = 0; i < k->n; i++)
+        found |= (i + 1) & (0 - (size_t)memeql_sec(hash, k->key[i].hash, sizeof hash));
+    return found ? &k->key[found - 1] : NULL;
+}
+
+int keys_make(const char *name, char key[KEYS_TEXT], char line[KEYS_LINE], struct trit_error *err)
+{
+    uint8_t random[32];
+    uint8_t hash[KEYS_HASH_BYTES];
+    if (!is_name(name))
+        return trit_fail(err, TRIT_EINVAL,
+                         "found \"%.64s\", expected a name of letters, digits and \"_.-\", at most "
+                         "%d, that begins with a letter or digit",
+                         name, ADMIT_NAME - 1);
+    names_random_bytes(random, sizeof random);
+    memcpy(key, "trit-", 5);
+    put_hex(key + 5, random, sizeof random);
+    hash_of(key, strlen(key), hash);
+    int len = snprintf(line, KEYS_LINE, "%s " HASH_PREFIX, name);
+    put_hex(line + len, hash, sizeof hash);
+    return 0;
+}

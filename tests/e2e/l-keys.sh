@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# API keys: who is served and who is not, limits and their headers, and a file that changes.
+# shellcheck source=tests/e2e/lib.sh
+. "${srcdir:-.}/tests/e2e/lib.sh"
+need node
+[ -z "${TRITD_URL:-}" ] || skip "needs a daemon of its own"
+trit=$PWD/trit
+[ -x "$trit" ] || skip "there is no trit in $PWD"
+umask 077
+keys=$work/api-keys
+
+# new NAME [OPTION...]: one more line; the key is in $key.
+new()
+{
+    "$trit" keys new "$@" >>"$keys" 2>"$work/key" || broken "trit keys new $*"
+    key=$(cat "$work/key")
+}
+
+new alice priority=high
+ALICE=$key
+new bob concurrency=1 priority=low
+BOB=$key
+new carol requests-per-minute=3 tokens-per-minute=400
+CAROL=$key
+export ALICE BOB CAROL
+has "a line" "$(head -n 1 "$keys")" '^alice sha256:[0-9a-f]{64} priority=high$'
+lacks "no key is in the file" "$(cat "$keys")" "${ALICE#trit-}"
+"$trit" keys new 'no name' >"$work/out" 2>&1 && fail "trit keys new took a bad name"
+
+# ---- a file that everybody can read, or with a wrong line, is refused
+chmod 644 "$keys"
+make_model
+said=$("$tritd" --model "$model" --shm-dir "$shm" --port 0 --api-keys "$keys" 2>&1) &&
+    fail "a file for everybody was taken"
+has "a file for everybody" "$said" "api-keys: every user of this machine may open it.*chmod o="
+chmod 600 "$keys"
+said=$("$tritd" --check-config --api-keys "$keys.none" 2>&1) && fail "no file was taken"
+has "no file" "$said" "api-keys.none: cannot be opened"
+is "a good file" "$("$tritd" --check-config --host 0.0.0.0 --api-keys "$keys" >"$work/out" 2>&1
+    echo $?)" 0
+
+# ---- every route, without a key, with a wrong one, with a right one
+start --api-keys "$keys" --max-batch 4 --queue-requests 8 --config /dev/null
+run_node l-keys.mjs
+is "trit sends a key" "$(TRITD_URL=$url TRITD_API_KEY=$ALICE "$trit" complete --max-tokens 3 x >"$work/out" 2>&1
+    echo $?)" 0
+said=$(TRITD_URL=$url "$trit" models 2>&1) && fail "trit without a key"
+has "trit without a key" "$said" "401: this server needs an API key"
+has "the log names the key" "$(cat "$work/log")" "request id=[^ ]+ key=alice route=/v1/completions"
+for secret in "$ALICE" "$BOB" "$CAROL"; do
+    lacks "no key is in the log" "$(cat "$work/log")" "$secret"
+    lacks "no key is in the metrics" "$(curl -fs "$url/metrics")" "$secret"
+done
+
+# ---- counted by key
+curl -fs "$url/metrics" >"$work/metrics" || fail "/metrics"
+if command -v promtool >/dev/null; then
+    said=$(promtool check metrics <"$work/metrics" 2>&1)
+    is "promtool check metrics" "$?: $said" "0: "
+fi
+has "requests by key" "$(cat "$work/metrics")" '^tritd_key_requests_total\{key="alice"\} [1-9]'
+has "tokens by key" "$(cat "$work/metrics")" '^tritd_key_generated_tokens_total\{key="alice"\} [1-9]'
+has "nothing by another key" "$(cat "$work/metrics")" '^tritd_key_generated_tokens_total\{key="carol"\} 0$'
+lacks "other names" "$(cat "$work/metrics")" 'vllm:'
+
+# ---- the file changes: new keys hold, old ones do not; a wrong file changes nothing
+status()
+{
+    curl -s -o "$work/out" -w '%{http_code}' -H "Authorization: Bearer $1" "$url/v1/models"
+}
+reloaded()
+{
+    [ "$(grep -c "$1" "$work/log")" -ge "$2" ]
+}
+sed -i '/^bob /d' "$keys"
+new dora
+kill -HUP "$pid"
+within 20 reloaded 'api-keys loaded=3' 1 || fail "SIGHUP: no word about the keys"
+is "a key that was removed" "$(status "$BOB")" 401
+is "a key that came" "$(status "$key")" 200
+is "a key that stayed" "$(status "$ALICE")" 200
+cp "$keys" "$work/good"
+echo "eve sha256:1234" >>"$keys"
+sed -i '/^alice /d' "$keys"
+kill -HUP "$pid"
+within 20 reloaded 'not-reloaded error=.*api-keys:3: eve: expected sha256:HEX' 1 ||
+    fail "SIGHUP with a wrong line: no word about it"
+is "a key of the file before" "$(status "$ALICE")" 200
+is "still no key" "$(status nonsense)" 401
+
+# ---- and again and again under load: nobody who has a key is ever turned away
+cp "$work/good" "$keys"
+(
+    for i in $(seq 60); do
+        kill -HUP "$pid" 2>/dev/null
+        sleep 0.05
+    done
+) &
+storm=$!
+KEY=$ALICE run_node l-keys.mjs steady
+wait "$storm"
+stop
+is "exit status" "$ended" 0
+
+# ---- a page that needs a key, and has vLLM's names as well
+start --api-keys "$keys" --metrics-key yes --metrics-compat vllm
+is "/metrics without a key" "$(curl -s -o "$work/out" -w '%{http_code}' "$url/metrics")" 401
+is "/healthz without a key" "$(curl -s -o "$work/out" -w '%{http_code}' "$url/healthz")" 200
+post /v1/completions '{"prompt":"x","max_tokens":5,"ignore_eos":true}' \
+    -H "Authorization: Bearer $ALICE" -o "$work/out"
+curl -fs -H "Authorization: Bearer $ALICE" "$url/metrics" >"$work/metrics" || fail "/metrics"
+series='\{model_name="[^"]+",engine="0"\}'
+for name in num_requests_running num_requests_waiting kv_cache_usage_perc; do
+    has "vllm:$name" "$(cat "$work/metrics")" "^vllm:$name$series 0$"
+done
+has "vllm: tokens" "$(cat "$work/metrics")" "^vllm:generation_tokens_total$series 5$"
+has "vllm: histograms" "$(cat "$work/metrics")" \
+    '^vllm:time_to_first_token_seconds_bucket\{model_name="[^"]+",engine="0",le="\+Inf"\} 1$'
+if command -v promtool >/dev/null; then
+    # Its one complaint may be the colon.
+    said=$(promtool check metrics <"$work/metrics" 2>&1 | grep -v "should not contain ':'")
+    lacks "promtool check metrics" "$said" "parsing error|tritd_|process_"
+fi
+stop

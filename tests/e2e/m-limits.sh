@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Limits of a key as the official OpenAI package sees them; deadlines; priorities and what is echoed.
+# shellcheck source=tests/e2e/lib.sh
+. "${srcdir:-.}/tests/e2e/lib.sh"
+[ -z "${TRITD_URL:-}" ] || skip "needs a daemon of its own"
+trit=$PWD/trit
+[ -x "$trit" ] || skip "there is no trit in $PWD"
+openai_package
+umask 077
+
+# new VARIABLE OPTION...: a key whose name and variable are the same.
+new()
+{
+    "$trit" keys new "$@" >>"$work/api-keys" 2>"$work/key" || broken "trit keys new $*"
+    export "$1=$(cat "$work/key")"
+}
+new FREE priority=high
+new REQUESTS requests-per-minute=3
+new TOKENS tokens-per-minute=600
+new ONE concurrency=1 priority=low
+start --api-keys "$work/api-keys" --max-batch 2 --queue-requests 8
+cp "$here/lib.mjs" "$here/m-limits.mjs" "$packages/" || broken "cannot copy the programs"
+here=$packages
+run_node m-limits.mjs
+stop
+is "exit status" "$ended" 0
