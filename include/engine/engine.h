@@ -70,14 +70,24 @@ void engine_cancel(struct engine *e, struct seq *s);
 
 /*
  * What a sequence of n_prompt tokens and at most max_new to generate may expect if it is submitted
- * now, from what recent steps and answers took and what is ahead of it: seconds from now to its
- * first token and to its end.  An answer is taken to be twice as long as the recent ones on
- * average, or max_new if that is less.  Zeros while nothing is known.  Any thread.
+ * now, from what recent steps and answers took and what is ahead of it: seconds from now until it
+ * begins to run, to its first token and to its end.  An answer is taken to be twice as long as the
+ * recent ones on average, or max_new if that is less.  Zeros while nothing is known.  Any thread.
+ *
+ * The scheduler is fair, so of what others wait for no more is ahead of a tenant than his own share
+ * makes it: he says how many sequences and prompt tokens of his own are not done yet, and how many
+ * tenants there are.  NULL: all that is there is his.
  */
 struct engine_estimate {
-    double start, first, end; /* start: until it begins to run */
+    double start, first, end;
 };
-struct engine_estimate engine_estimate(const struct engine *e, uint32_t n_prompt, uint32_t max_new);
+struct engine_claim {
+    uint32_t sequences;
+    uint64_t tokens;
+    uint32_t tenants; /* >= 1, himself included */
+};
+struct engine_estimate engine_estimate(const struct engine *e, const struct engine_claim *own,
+                                       uint32_t n_prompt, uint32_t max_new);
 
 /* Compute with n threads from the next step on, 1 <= n <= max_threads.  Any thread. */
 void engine_set_threads(struct engine *e, unsigned n);

@@ -100,7 +100,6 @@ struct sched_counts {
     uint64_t waiting_tokens; /* positions that those who wait still need computed */
     uint64_t prompt_tokens;  /* and those who run, before they talk */
     uint64_t preempted;      /* since the beginning */
-    double oldest;           /* when the one that has waited longest came; 0: nobody waits */
 };
 void sched_count(const struct sched *sc, struct sched_counts *c);
 

@@ -76,9 +76,9 @@ struct seq {
     struct seq_wish wish;
 
     /* State: engine thread only. */
-    struct seq *next;        /* in its queue */
-    enum seq_priority level; /* with which it runs: its priority, or better after a long wait */
-    struct tenant *tenant;   /* the scheduler's entry for wish.tenant */
+    struct seq *next;            /* in its queue */
+    enum seq_priority level;     /* with which it runs: its priority, or better after a long wait */
+    struct queue_tenant *tenant; /* the scheduler's entry for wish.tenant */
     struct kv_lease lease;
     struct sampler_past past;
     uint32_t n_done; /* positions whose K and V are in the cache */
@@ -97,8 +97,9 @@ struct seq {
     size_t logprob_stride;
     atomic_uint published;        /* tokens the loop may read */
     atomic_uint prompt_published; /* prompt logprobs likewise */
+    atomic_bool started;          /* it has begun to run; n_cached is valid */
     enum seq_end end;  /* set on the receiving thread, by engine_events, with the last event */
-    uint32_t n_cached; /* positions of the prompt that were in the cache; with the first token */
+    uint32_t n_cached; /* positions of the prompt that were in the cache */
     double queue_seconds, first_seconds; /* from submission; valid once a token is published */
     double total_seconds;                /* and this at the end */
 };

@@ -18,7 +18,6 @@ struct stats_histogram {
 struct engine_stats {
     atomic_uint running, waiting; /* waiting: for their first turn */
     atomic_ullong waiting_tokens, reading_tokens; /* of prompts: of those, and of those who run */
-    _Atomic double oldest; /* trit_now() when the oldest that waits came; 0: nobody waits */
     atomic_uint threads; /* that compute */
     atomic_ullong steps, prompt_tokens, generated_tokens;
     atomic_ullong ended[5]; /* by enum seq_end */

@@ -26,6 +26,7 @@
 
 #include "engine/seq.h"
 
+struct engine_claim;
 struct engine_estimate;
 
 enum { ADMIT_NAME = 33 }; /* bytes of a name with its NUL */
@@ -133,6 +134,10 @@ enum admit_verdict admit_look(struct admit *a, struct tenant *t, uint64_t waitin
  */
 enum admit_verdict admit_charge(struct admit *a, struct admit_ticket *ticket, uint64_t prompt,
                                 uint64_t cost, uint64_t waiting, double now, double *wait);
+
+/* What of the queue is ahead of the tenant's next request, for engine_estimate(); but for the open
+ * ticket, which is that request. */
+struct engine_claim admit_claim(const struct admit *a, const struct admit_ticket *ticket);
 
 /*
  * Whether it can be done in the `left` seconds to its deadline, as far as the engine can tell: the

@@ -133,14 +133,20 @@ void engine_events(struct mailbox *events, void (*fn)(struct seq *s, void *arg),
     mailbox_drain(events, read_event, &(struct event_reader){fn, arg});
 }
 
-struct engine_estimate engine_estimate(const struct engine *e, uint32_t n_prompt, uint32_t max_new)
+struct engine_estimate engine_estimate(const struct engine *e, const struct engine_claim *own,
+                                       uint32_t n_prompt, uint32_t max_new)
 {
     const struct engine_stats *st = &e->stats;
     double ahead = (double)atomic_load(&st->running) + atomic_load(&st->waiting);
-    double prompts = (double)atomic_load(&st->waiting_tokens) + atomic_load(&st->reading_tokens);
-    double places = fmax(ahead + 1 - e->opt.max_batch, 0);
-    struct engine_estimate x = {.start = places * e->seq_seconds / e->opt.max_batch};
-    x.first = x.start + (prompts + n_prompt) * e->token_seconds;
+    double tokens = (double)atomic_load(&st->waiting_tokens) + atomic_load(&st->reading_tokens);
+    double places = e->opt.max_batch;
+    if (own) {
+        places /= own->tenants;
+        ahead = own->sequences;
+        tokens = fmin(tokens, (double)own->tokens * own->tenants);
+    }
+    struct engine_estimate x = {.start = fmax(ahead + 1 - places, 0) * e->seq_seconds / places};
+    x.first = x.start + (tokens + n_prompt) * e->token_seconds;
     x.end = x.first + fmin(max_new, 2 * e->seq_tokens) * e->step_seconds;
     return x;
 }
@@ -192,6 +198,7 @@ static void on_started(struct seq *s, void *arg)
     stats_observe(&e->stats, &e->stats.queue, s->queue_seconds);
     stats_observe(&e->stats, &e->stats.prompt_length, s->wish.n_prompt);
     atomic_fetch_add(&e->stats.cached_tokens, s->n_cached);
+    atomic_store_explicit(&s->started, true, memory_order_release);
 }
 
 static void count_pages(struct engine *e)
@@ -325,11 +332,10 @@ static void count(struct engine *e)
     atomic_store(&st->running, c.running);
     atomic_store(&st->reading_tokens, c.prompt_tokens);
     atomic_store(&st->preempted, c.preempted);
-    st->oldest = c.oldest;
 }
 
-/* A prompt of which all but the last token was cached is among those who talk, but its row is one of
- * a prompt. */
+/* A prompt of which all but the last token was cached is among those who talk, but its row is one
+ * of a prompt. */
 static uint32_t count_prompt_rows(const struct sched_plan *p)
 {
     uint32_t n = 0;

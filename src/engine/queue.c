@@ -10,17 +10,17 @@
 
 #include "base/base.h"
 
-static bool is_active(const struct tenant *t)
+static bool is_active(const struct queue_tenant *t)
 {
     return t->n_running + t->n_waiting > 0;
 }
 
 /* The tenant's entry; or one that nobody needs now; or, of too many tenants, one to share. */
-static struct tenant *find_tenant(struct queue *q, uint64_t id)
+static struct queue_tenant *find_tenant(struct queue *q, uint64_t id)
 {
-    struct tenant *spare = NULL;
+    struct queue_tenant *spare = NULL;
     for (unsigned i = 0; i < SCHED_TENANTS; i++) {
-        struct tenant *t = &q->tenant[i];
+        struct queue_tenant *t = &q->tenant[i];
         if (t->id == id && (is_active(t) || t->served))
             return t;
         if (!is_active(t) && (!spare || t->served < spare->served))
@@ -28,13 +28,13 @@ static struct tenant *find_tenant(struct queue *q, uint64_t id)
     }
     if (!spare)
         return &q->tenant[id % SCHED_TENANTS];
-    *spare = (struct tenant){.id = id};
+    *spare = (struct queue_tenant){.id = id};
     return spare;
 }
 
 void queue_join(struct queue *q, struct seq *s)
 {
-    struct tenant *t = find_tenant(q, s->wish.tenant);
+    struct queue_tenant *t = find_tenant(q, s->wish.tenant);
     uint64_t least = UINT64_MAX;
     if (!is_active(t)) {
         for (unsigned i = 0; i < SCHED_TENANTS; i++)

@@ -12,7 +12,7 @@
 
 #include "engine/sched.h"
 
-struct tenant {
+struct queue_tenant {
     uint64_t id;
     uint64_t served; /* tokens computed for it */
     uint32_t n_running, n_waiting;
@@ -21,7 +21,7 @@ struct tenant {
 
 /* Zeroed: empty. */
 struct queue {
-    struct tenant tenant[SCHED_TENANTS];
+    struct queue_tenant tenant[SCHED_TENANTS];
     uint32_t n_waiting;
 };
 

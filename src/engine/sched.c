@@ -363,8 +363,6 @@ static void count_waiting(struct seq *s, void *arg)
 {
     struct sched_counts *c = arg;
     c->waiting_tokens += remaining(s);
-    if (c->oldest == 0 || s->t_submit < c->oldest)
-        c->oldest = s->t_submit;
 }
 
 void sched_count(const struct sched *sc, struct sched_counts *c)

@@ -189,11 +189,18 @@ static bool has_place(const struct admit *a, uint64_t room, uint64_t reserve, ui
     return all + more <= room;
 }
 
-static bool fits(const struct admit *a, const struct tenant *t, uint32_t sequences)
+/* Other tenants who have something in the engine. */
+static uint32_t count_others(const struct admit *a, const struct tenant *t)
 {
-    uint64_t room = (uint64_t)a->running + a->queue, others = a->nobody.held > 0 && t != &a->nobody;
+    uint32_t others = a->nobody.held > 0 && t != &a->nobody;
     for (const struct tenant *o = a->tenants; o; o = o->next)
         others += o != t && o->held > 0;
+    return others;
+}
+
+static bool fits(const struct admit *a, const struct tenant *t, uint32_t sequences)
+{
+    uint64_t room = (uint64_t)a->running + a->queue, others = count_others(a, t);
     return room == 0 || has_place(a, room, a->queue / 4, a->held, t->held, others, sequences);
 }
 
@@ -267,6 +274,14 @@ enum admit_verdict admit_charge(struct admit *a, struct admit_ticket *ticket, ui
     ticket->charged = cost;
     ticket->waiting = prompt;
     return ADMIT_YES;
+}
+
+struct engine_claim admit_claim(const struct admit *a, const struct admit_ticket *ticket)
+{
+    const struct tenant *t = ticket->tenant;
+    return (struct engine_claim){.sequences = t->held - ticket->sequences,
+                                 .tokens = t->waiting_tokens - ticket->waiting,
+                                 .tenants = 1 + count_others(a, t)};
 }
 
 enum admit_verdict admit_deadline(const struct engine_estimate *e, double left, double *wait)

@@ -78,7 +78,7 @@ void exchange_whole(struct exchange *x, int status, const char *content_type)
 static double retry_seconds(const struct server *s, const struct problem *p)
 {
     double estimate = p->wait > 0                     ? p->wait
-                      : p->status == 429 && s->engine ? engine_estimate(s->engine, 0, 0).start
+                      : p->status == 429 && s->engine ? engine_estimate(s->engine, NULL, 0, 0).start
                                                       : 2;
     return admit_retry(estimate, (double)(uint32_t)names_random_u64() / UINT32_MAX);
 }

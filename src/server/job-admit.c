@@ -187,7 +187,8 @@ int job_ask(struct job *j, uint64_t sequences, struct problem *p)
                                      now, &j->ticket, &wait);
     if (v != ADMIT_YES)
         return refuse(s, j->tenant, v, wait, p);
-    struct engine_estimate e = engine_estimate(s->engine, 0, 0);
+    struct engine_claim own = admit_claim(&s->admit, &j->ticket);
+    struct engine_estimate e = engine_estimate(s->engine, &own, 0, 0);
     if (e.start > j->deadline - now)
         return refuse_late(j, e.start, j->deadline - now, p);
     server_ring_by(s, j->deadline);
@@ -205,8 +206,9 @@ int job_charge(struct job *j, const uint32_t *max_new, struct problem *p)
         cost += j->prompt[i].ids.n + (uint64_t)j->params.n * max_new[i];
         longest = MAX(longest, max_new[i]);
     }
+    struct engine_claim own = admit_claim(&s->admit, &j->ticket);
     struct engine_estimate e =
-        engine_estimate(s->engine, (uint32_t)MIN(j->prompt_tokens, UINT32_MAX), longest);
+        engine_estimate(s->engine, &own, (uint32_t)MIN(j->prompt_tokens, UINT32_MAX), longest);
     if (admit_deadline(&e, j->deadline - now, &wait) != ADMIT_YES)
         return refuse_late(j, e.end, j->deadline - now, p);
     enum admit_verdict v =

@@ -65,6 +65,15 @@ void metrics_write_vllm(const struct metrics_page *page, struct buf *out)
         "Share of the KV pages that running sequences hold, 0 to 1.", pages > 0 ? used / pages : 0);
     put(out, labels, "vllm:prompt_tokens_total", "counter", "Prompt tokens processed.",
         (double)atomic_load(&st->prompt_tokens));
+    double cached = (double)atomic_load(&st->cached_tokens);
+    put(out, labels, "vllm:prefix_cache_queries_total", "counter",
+        "Prompt tokens that were looked for in the prefix cache.",
+        cached + (double)atomic_load(&st->prompt_tokens));
+    put(out, labels, "vllm:prefix_cache_hits_total", "counter", "Of those, tokens that were there.",
+        cached);
+    put(out, labels, "vllm:num_preemptions_total", "counter",
+        "Sequences that had to give their place to another for a while.",
+        (double)atomic_load(&st->preempted));
     put(out, labels, "vllm:generation_tokens_total", "counter", "Tokens generated.",
         (double)atomic_load(&st->generated_tokens));
     text_head(out, "vllm:request_success_total", "counter", "Sequences that ended by themselves.");

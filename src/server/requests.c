@@ -21,10 +21,14 @@ static bool is_visible(const struct exchange *x, const struct job *j)
            (x->s->keys.n == 0 || x->tenant == j->tenant);
 }
 
-/* The engine says nothing of a sequence between taking it up and its first token. */
 static const char *state_of(const struct job *j)
 {
-    return j->state == JOB_ENCODING ? "encoding" : j->t_first > 0 ? "running" : "queued";
+    if (j->state == JOB_ENCODING)
+        return "encoding";
+    for (uint32_t i = 0; i < j->n_choices; i++)
+        if (j->choice[i].seq && atomic_load(&j->choice[i].seq->started))
+            return "running";
+    return "queued";
 }
 
 /* Seconds to the millisecond; null where there are none. */

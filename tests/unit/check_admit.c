@@ -175,6 +175,33 @@ START_TEST(a_deadline_is_held_or_refused)
 }
 END_TEST
 
+/* What is ahead of the next request is what is his own, and how many share with him. */
+START_TEST(a_claim_is_ones_own)
+{
+    static const struct admit_grant grant[] = {{.name = "greedy"}, {.name = "modest"}};
+    struct admit_ticket many = {0}, first = {0}, next = {0};
+    admit_init(&a);
+    list(grant, 2);
+    admit_set_room(&a, 4, 40, 10000);
+    struct tenant *greedy = admit_find(&a, "greedy"), *modest = admit_find(&a, "modest");
+    ck_assert_int_eq(admit_ask(&a, greedy, 20, 0, 0, &many, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_charge(&a, &many, 5000, 6000, 0, 0, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_ask(&a, modest, 2, 5000, 0, &first, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_charge(&a, &first, 70, 80, 5000, 0, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_ask(&a, modest, 1, 5000, 0, &next, &wait_for), ADMIT_YES);
+    struct engine_claim c = admit_claim(&a, &next);
+    ck_assert_uint_eq(c.sequences, 2);
+    ck_assert_uint_eq(c.tokens, 70);
+    ck_assert_uint_eq(c.tenants, 2);
+    admit_end(&a, &many, 0, false, 0);
+    ck_assert_uint_eq(admit_claim(&a, &next).tenants, 1);
+    admit_end(&a, &first, 0, false, 0);
+    ck_assert_uint_eq(admit_claim(&a, &next).sequences, 0);
+    admit_end(&a, &next, 0, false, 0);
+    admit_fini(&a);
+}
+END_TEST
+
 START_TEST(clients_are_spread)
 {
     ck_assert_double_eq_tol(admit_retry(10, 0), 8, 1e-9);
@@ -366,6 +393,7 @@ int main(void)
     tcase_add_test(tc, buckets_fill_steadily);
     tcase_add_test(tc, a_reload_keeps_what_runs);
     tcase_add_test(tc, a_deadline_is_held_or_refused);
+    tcase_add_test(tc, a_claim_is_ones_own);
     tcase_add_test(tc, clients_are_spread);
     tcase_add_test(tc, promises_hold_in_any_order);
     tcase_add_test(tc, who_comes_late_gets_a_share);

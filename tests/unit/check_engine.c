@@ -240,7 +240,7 @@ START_TEST(queue_is_bounded)
     s[2] = start(&r, wish(40, 1));
     ck_assert_int_eq(engine_submit(r.engine, over, &err), -TRIT_EBUSY);
     ck_assert_ptr_nonnull(strstr(err.text, "requests"));
-    ck_assert_double_ge(engine_estimate(r.engine, 0, 0).start, 0);
+    ck_assert_double_ge(engine_estimate(r.engine, NULL, 0, 0).start, 0);
     seq_free(over);
     run_wait(&r);
     for (int i = 0; i < 3; i++)
