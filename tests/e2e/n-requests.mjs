@@ -58,7 +58,8 @@ equal('nothing yet', await list(), []);
 {
   const before = await api();
   const { asked, entry } = await find('a stream', { stream: true, priority: 3, timeout: 1000, n: 2 },
-                                      'my-stream', (e) => e.state === 'running');
+                                      'my-stream',
+                                      (e) => e.state === 'running' && e.generated_tokens > 0);
   equal('entry: object', entry.object, 'tritd.request');
   equal('entry: key', entry.key, ALICE ? 'ALICE' : null);
   equal('entry: what was asked', [entry.route, entry.priority, entry.stream, entry.choices],
