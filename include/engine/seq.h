@@ -84,8 +84,8 @@ struct seq {
     uint32_t n_done; /* positions whose K and V are in the cache */
     uint32_t n_generated;
     struct draft draft;
-    double t_submit, t_wait, t_start, t_last; /* t_wait: when it began, or began again, to wait */
-    enum seq_end ending;                      /* what `end` will be */
+    double t_submit, t_start, t_last;
+    enum seq_end ending; /* what `end` will be */
 
     /* Cancel wish: set by any thread. */
     atomic_bool cancel;

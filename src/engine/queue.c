@@ -53,7 +53,8 @@ void queue_push(struct queue *q, struct seq *s, bool front, double now)
         link = &(*link)->next;
     s->next = *link;
     *link = s;
-    s->t_wait = now;
+    if (!s->tenant->first[s->wish.priority]->next)
+        s->tenant->since[s->wish.priority] = now;
     s->tenant->n_waiting++;
     q->n_waiting++;
 }
@@ -70,10 +71,17 @@ void queue_remove(struct queue *q, struct seq *s)
     q->n_waiting--;
 }
 
-/* Waiting makes up for priority. */
+void queue_begin(struct queue *q, struct seq *s, double now)
+{
+    queue_remove(q, s);
+    s->tenant->since[s->wish.priority] = now;
+}
+
+/* Not by how long s has waited: a tenant who asks for more than his share waits long, and is passed
+ * over by nobody. */
 enum seq_priority queue_level(const struct seq *s, double now)
 {
-    unsigned aged = (unsigned)((now - s->t_wait) / SCHED_AGEING);
+    unsigned aged = (unsigned)((now - s->tenant->since[s->wish.priority]) / SCHED_AGEING);
     return s->wish.priority > aged ? s->wish.priority - aged : SEQ_HIGH;
 }
 

@@ -17,6 +17,7 @@ struct queue_tenant {
     uint64_t served; /* tokens computed for it */
     uint32_t n_running, n_waiting;
     struct seq *first[SEQ_PRIORITIES];
+    double since[SEQ_PRIORITIES]; /* that queue is being passed over */
 };
 
 /* Zeroed: empty. */
@@ -31,14 +32,15 @@ void queue_join(struct queue *q, struct seq *s);
 /* s waits from now on, behind the others of its tenant and priority or before them. */
 void queue_push(struct queue *q, struct seq *s, bool front, double now);
 
-/* s, which waits, waits no more. */
+/* s, which waits, waits no more: it is gone, or begins to run. */
 void queue_remove(struct queue *q, struct seq *s);
+void queue_begin(struct queue *q, struct seq *s, double now);
 
 /* The next to run, of those that are not held back; NULL: nobody.  It stays in the queue. */
 struct seq *queue_next(const struct queue *q, double now,
                        bool (*held)(const struct seq *s, const void *arg), const void *arg);
 
-/* The priority with which s, which waits, would begin now. */
+/* The priority with which s, which waits, would begin now: it ages with its queue. */
 enum seq_priority queue_level(const struct seq *s, double now);
 
 /* fn(s, arg) for everyone; fn may remove that one. */

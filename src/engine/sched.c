@@ -11,8 +11,12 @@
 #include "base/mem.h"
 #include "queue.h"
 
-enum { LEAST_ROWS = 4 }; /* of prompts in a step, so that they get on whatever it costs */
-#define SLOWER 1.3       /* than a step without prompts, see sched.h */
+enum {
+    LEAST_ROWS = 4, /* of prompts in a step, so that they get on whatever it costs */
+    MOST_TIMES = 4, /* the target, see sched.h */
+};
+#define PATIENCE 1.0 /* seconds, of a prompt that is being read */
+#define SLOWER   1.3 /* than a step without prompts, see sched.h */
 
 struct sched {
     struct sched_options opt;
@@ -217,7 +221,7 @@ static void let_begin(struct sched *sc, double now, sched_started_fn started, vo
             if (!take_pages(sc, s) && !take_place(sc, s, now))
                 return;
         s->level = queue_level(s, now);
-        queue_remove(&sc->queue, s);
+        queue_begin(&sc->queue, s, now);
         sc->running[sc->n_running++] = s;
         s->tenant->n_running++;
         if (s->t_start == 0) {
@@ -277,14 +281,15 @@ static bool reads_before(const struct seq *a, const struct seq *b)
     return remaining(a) < remaining(b);
 }
 
-/* How many rows the step may have, with prompts at these positions. */
-static uint32_t choose_rows(const struct sched *sc, uint32_t deepest)
+/* How many rows the step may have, with n_reading prompts of which one is at position `deepest`. */
+static uint32_t choose_rows(const struct sched *sc, uint32_t n_reading, uint32_t deepest)
 {
     const struct sched_plan *p = &sc->plan;
     if (p->n_talking == 0)
         return sc->opt.max_rows;
     double alone = pace_predict(&sc->pace, p->n_rows, p->positions);
     double seconds = MAX(sc->opt.token_target, SLOWER * alone);
+    seconds *= MIN(MAX(n_reading / p->n_talking, 1u), (uint32_t)MOST_TIMES);
     uint32_t rows =
         pace_rows(&sc->pace, p->n_rows, p->positions, deepest, sc->opt.max_rows, seconds);
     return MIN(MAX(rows, p->n_rows + LEAST_ROWS), sc->opt.max_rows);
@@ -302,7 +307,7 @@ static void read_prompt(struct sched *sc, struct seq *s, uint32_t rows)
         add_item(sc, s, n, 0);
 }
 
-static void plan_prompts(struct sched *sc)
+static void plan_prompts(struct sched *sc, double now)
 {
     struct seq **reading = sc->reading, *oldest = NULL;
     uint32_t n = 0, deepest = 0;
@@ -320,12 +325,13 @@ static void plan_prompts(struct sched *sc)
     }
     if (n == 0)
         return;
-    uint32_t end = choose_rows(sc, deepest);
-    uint32_t half = MIN((end - sc->plan.n_rows) / 2, remaining(oldest));
-    for (uint32_t i = 0; i < n; i++)
-        if (reading[i] != oldest)
-            read_prompt(sc, reading[i], end - sc->plan.n_rows - half);
-    read_prompt(sc, oldest, end - sc->plan.n_rows);
+    uint32_t end = choose_rows(sc, n, deepest), kept = 0;
+    if (now - oldest->t_start >= PATIENCE)
+        kept = MIN((end - sc->plan.n_rows) / 2, remaining(oldest));
+    for (uint32_t i = 0; i < n; i++) {
+        kept = reading[i] == oldest ? 0 : kept;
+        read_prompt(sc, reading[i], end - sc->plan.n_rows - kept);
+    }
 }
 
 const struct sched_plan *sched_plan(struct sched *sc, double now, sched_started_fn started,
@@ -336,7 +342,7 @@ const struct sched_plan *sched_plan(struct sched *sc, double now, sched_started_
     *p = (struct sched_plan){.item = sc->item};
     sc->spare_slots = sc->opt.max_slots - sc->n_running;
     plan_talking(sc);
-    plan_prompts(sc);
+    plan_prompts(sc, now);
     return p;
 }
 

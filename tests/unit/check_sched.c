@@ -400,6 +400,7 @@ START_TEST(priorities_and_ageing)
     low->wish.priority = SEQ_LOW;
     high->wish.priority = SEQ_HIGH;
     aged->wish.priority = SEQ_LOW;
+    aged->wish.tenant = 7; /* a queue of its own */
     add(&d, low);
     drive_step(&d);
     drive_step(&d);
@@ -416,7 +417,7 @@ START_TEST(priorities_and_ageing)
     ck_assert_uint_gt(high->n_generated, 40);
     ck_assert_uint_eq(low->n_generated, said);
 
-    /* Whoever of the others comes, the one that has waited for long enough is before them. */
+    /* Whoever of the others comes, the queue that was passed over for long enough is before them. */
     d.now += 2.5 * SCHED_AGEING;
     struct seq *late = seq_of(text, 8, 5);
     late->wish.priority = SEQ_NORMAL;
