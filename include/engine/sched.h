@@ -7,10 +7,10 @@
  *
  *  - Fair between tenants: tokens computed are charged to the tenant as they are computed, so that
  *    nothing has to be guessed beforehand; whoever comes back from idleness starts level with the
- *    least served, not with a credit.  (The virtual token counter of Sheng et al., "Fairness in
+ *    least served, with neither credit nor debt.  (The virtual token counter of Sheng et al., "Fairness in
  *    Serving Large Language Models", OSDI 2024, which is deficit round robin paid afterwards.)
- *  - Nobody starves: each SCHED_AGEING seconds of waiting count as one priority more, and with what
- *    priority it began it runs.
+ *  - Nobody starves: each SCHED_AGEING seconds in which others of better priority began and nobody of a
+ *    queue did count as one priority more for it, and with what priority a sequence began it runs.
  *  - Running places are shared too: who waits while another tenant has two more places than his
  * own, or while one of lower priority runs, takes a place from the latest of those (preemption). It
  *    goes back to the front of its queue and keeps its pages; only if those are needed are they
@@ -72,7 +72,7 @@ int sched_open(const struct sched_options *opt, struct sched **sc, struct trit_e
 void sched_close(struct sched **sc); /* nobody waits or runs */
 
 /* A new sequence waits from now on. */
-void sched_add(struct sched *sc, struct seq *s, double now);
+void sched_add(struct sched *sc, struct seq *s);
 
 /*
  * Let begin who may, then plan a step; pages for its rows are taken.  started(s, arg) is called for

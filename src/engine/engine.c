@@ -179,7 +179,7 @@ static void smooth(_Atomic double *mean, double value)
 static void take_in(struct mailbox_node *node, void *arg)
 {
     struct engine *e = arg;
-    sched_add(e->sched, CONTAINER_OF(node, struct seq, submit), trit_now());
+    sched_add(e->sched, CONTAINER_OF(node, struct seq, submit));
 }
 
 /* s is not, or no longer, among those who wait for their first turn. */
@@ -414,7 +414,7 @@ static int warm_up(struct engine *e, struct trit_error *err)
                         .lease = {.page = &page, .cap = 1},
                         .token = text + 1};
     probe.wish.sampler = (struct sampler_params){.top_p = 1, .repetition_penalty = 1};
-    sched_add(e->sched, &probe, trit_now());
+    sched_add(e->sched, &probe);
     batch_fill(&e->batch, sched_plan(e->sched, trit_now(), ignore, NULL));
     batch_run(&e->batch);
     sched_leave(e->sched, &probe, true);

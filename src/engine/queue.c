@@ -32,29 +32,36 @@ static struct queue_tenant *find_tenant(struct queue *q, uint64_t id)
     return spare;
 }
 
+/* Where a tenant begins who was idle: level with the least served of those who are not.  When all
+ * are idle the past is forgotten: who had the machine to himself owes nobody for that. */
+static uint64_t level_to_join(const struct queue *q)
+{
+    uint64_t least = UINT64_MAX, most = 0;
+    for (unsigned i = 0; i < SCHED_TENANTS; i++) {
+        most = MAX(most, q->tenant[i].served);
+        if (is_active(&q->tenant[i]))
+            least = MIN(least, q->tenant[i].served);
+    }
+    return least == UINT64_MAX ? most : least;
+}
+
 void queue_join(struct queue *q, struct seq *s)
 {
     struct queue_tenant *t = find_tenant(q, s->wish.tenant);
-    uint64_t least = UINT64_MAX;
-    if (!is_active(t)) {
-        for (unsigned i = 0; i < SCHED_TENANTS; i++)
-            if (is_active(&q->tenant[i]))
-                least = MIN(least, q->tenant[i].served);
-        if (least != UINT64_MAX)
-            t->served = MAX(t->served, least);
-    }
+    if (!is_active(t))
+        t->served = MAX(t->served, level_to_join(q));
     s->tenant = t;
 }
 
-void queue_push(struct queue *q, struct seq *s, bool front, double now)
+void queue_push(struct queue *q, struct seq *s, bool front)
 {
     struct seq **link = &s->tenant->first[s->wish.priority];
     while (!front && *link)
         link = &(*link)->next;
     s->next = *link;
     *link = s;
-    if (!s->tenant->first[s->wish.priority]->next)
-        s->tenant->since[s->wish.priority] = now;
+    if (s->tenant->first[s->wish.priority] == s && !s->next)
+        s->tenant->since[s->wish.priority] = 0;
     s->tenant->n_waiting++;
     q->n_waiting++;
 }
@@ -74,14 +81,21 @@ void queue_remove(struct queue *q, struct seq *s)
 void queue_begin(struct queue *q, struct seq *s, double now)
 {
     queue_remove(q, s);
-    s->tenant->since[s->wish.priority] = now;
+    s->tenant->since[s->wish.priority] = 0;
+    for (unsigned i = 0; i < SCHED_TENANTS; i++)
+        for (unsigned p = s->wish.priority + 1u; p < SEQ_PRIORITIES; p++) {
+            struct queue_tenant *t = &q->tenant[i];
+            if (t->first[p] && t->since[p] == 0)
+                t->since[p] = now;
+        }
 }
 
 /* Not by how long s has waited: a tenant who asks for more than his share waits long, and is passed
- * over by nobody. */
+ * over by nobody of a better priority. */
 enum seq_priority queue_level(const struct seq *s, double now)
 {
-    unsigned aged = (unsigned)((now - s->tenant->since[s->wish.priority]) / SCHED_AGEING);
+    double since = s->tenant->since[s->wish.priority];
+    unsigned aged = since > 0 ? (unsigned)((now - since) / SCHED_AGEING) : 0;
     return s->wish.priority > aged ? s->wish.priority - aged : SEQ_HIGH;
 }
 

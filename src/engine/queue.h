@@ -17,7 +17,7 @@ struct queue_tenant {
     uint64_t served; /* tokens computed for it */
     uint32_t n_running, n_waiting;
     struct seq *first[SEQ_PRIORITIES];
-    double since[SEQ_PRIORITIES]; /* that queue is being passed over */
+    double since[SEQ_PRIORITIES]; /* that queue is passed over by a better priority; 0: it is not */
 };
 
 /* Zeroed: empty. */
@@ -30,7 +30,7 @@ struct queue {
 void queue_join(struct queue *q, struct seq *s);
 
 /* s waits from now on, behind the others of its tenant and priority or before them. */
-void queue_push(struct queue *q, struct seq *s, bool front, double now);
+void queue_push(struct queue *q, struct seq *s, bool front);
 
 /* s, which waits, waits no more: it is gone, or begins to run. */
 void queue_remove(struct queue *q, struct seq *s);

@@ -74,10 +74,10 @@ static uint32_t remaining(const struct seq *s)
     return seq_len(s) - s->n_done;
 }
 
-void sched_add(struct sched *sc, struct seq *s, double now)
+void sched_add(struct sched *sc, struct seq *s)
 {
     queue_join(&sc->queue, s);
-    queue_push(&sc->queue, s, false, now);
+    queue_push(&sc->queue, s, false);
 }
 
 static bool stop_running(struct sched *sc, struct seq *s)
@@ -109,10 +109,10 @@ void sched_each(struct sched *sc, void (*fn)(struct seq *s, void *arg), void *ar
         fn(sc->running[i], arg);
 }
 
-static void preempt(struct sched *sc, struct seq *s, double now)
+static void preempt(struct sched *sc, struct seq *s)
 {
     stop_running(sc, s);
-    queue_push(&sc->queue, s, true, now);
+    queue_push(&sc->queue, s, true);
     sc->n_preempted++;
 }
 
@@ -134,14 +134,14 @@ static bool goes_sooner(const struct seq *a, const struct seq *b)
 }
 
 /* Take a running place for s from somebody. */
-static bool take_place(struct sched *sc, const struct seq *s, double now)
+static bool take_place(struct sched *sc, const struct seq *s)
 {
     struct seq *victim = NULL;
     for (uint32_t i = 0; i < sc->n_running; i++)
         if (may_take(s, sc->running[i]) && (!victim || goes_sooner(sc->running[i], victim)))
             victim = sc->running[i];
     if (victim)
-        preempt(sc, victim, now);
+        preempt(sc, victim);
     return victim != NULL;
 }
 
@@ -213,12 +213,12 @@ static void let_begin(struct sched *sc, double now, sched_started_fn started, vo
 {
     struct seq *s;
     while ((s = queue_next(&sc->queue, now, is_held, sc))) {
-        if (sc->n_running == sc->opt.max_running && !take_place(sc, s, now))
+        if (sc->n_running == sc->opt.max_running && !take_place(sc, s))
             return;
         /* Strictly in turn: one that needs many pages waits for them, and is not overtaken for ever
          * by those that need few. */
         while (!begin(sc, s))
-            if (!take_pages(sc, s) && !take_place(sc, s, now))
+            if (!take_pages(sc, s) && !take_place(sc, s))
                 return;
         s->level = queue_level(s, now);
         queue_begin(&sc->queue, s, now);

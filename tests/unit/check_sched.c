@@ -195,7 +195,7 @@ static struct seq *seq_of(const int32_t *prompt, uint32_t n, uint32_t max_new)
 static void add(struct drive *d, struct seq *s)
 {
     s->t_submit = d->now;
-    sched_add(d->sched, s, d->now);
+    sched_add(d->sched, s);
 }
 
 static void check_answer(const struct seq *s)
@@ -417,7 +417,8 @@ START_TEST(priorities_and_ageing)
     ck_assert_uint_gt(high->n_generated, 40);
     ck_assert_uint_eq(low->n_generated, said);
 
-    /* Whoever of the others comes, the queue that was passed over for long enough is before them. */
+    /* Whoever of the others comes, the queue that was passed over for long enough is before them.
+     */
     d.now += 2.5 * SCHED_AGEING;
     struct seq *late = seq_of(text, 8, 5);
     late->wish.priority = SEQ_NORMAL;
@@ -466,6 +467,39 @@ START_TEST(tenants_share_places)
         seq_free(many[i]);
     }
     check_answer(one);
+    seq_free(one);
+    drive_close(&d);
+}
+END_TEST
+
+/* Who had the machine to himself has no debt from it when others come. */
+START_TEST(time_alone_is_no_debt)
+{
+    struct drive d;
+    static int32_t text[3000];
+    fill(text, 3000, 3);
+    drive_open(&d, 200, plain, false);
+    struct seq *alone = seq_of(text, 3000, 5), *many[32], *one = seq_of(text, 40, 5);
+    alone->wish.tenant = one->wish.tenant = 2;
+    add(&d, alone);
+    while (drive_step(&d))
+        ;
+    for (int i = 0; i < 32; i++) {
+        many[i] = seq_of(text, 40, 30);
+        many[i]->wish.tenant = 1;
+        add(&d, many[i]);
+    }
+    drive_step(&d);
+    add(&d, one);
+    uint32_t steps = 0;
+    for (; one->n_generated == 0 && steps < 100; steps++)
+        drive_step(&d);
+    ck_assert_uint_le(steps, 5);
+    while (drive_step(&d))
+        ;
+    for (int i = 0; i < 32; i++)
+        seq_free(many[i]);
+    seq_free(alone);
     seq_free(one);
     drive_close(&d);
 }
@@ -634,6 +668,7 @@ int main(void)
     tcase_add_test(c, faults_are_not_kept);
     tcase_add_test(c, priorities_and_ageing);
     tcase_add_test(c, tenants_share_places);
+    tcase_add_test(c, time_alone_is_no_debt);
     tcase_add_test(c, tenants_share_tokens);
     tcase_add_test(c, long_prompt_is_in_nobodys_way);
     tcase_add_loop_test(c, random_days, 0, 200);
