@@ -22,7 +22,7 @@
  * Running: first a row for everyone who is talking, then prompts, as many rows as the time between
  * tokens allows: the step is to take token_target seconds, or 1.3 times as long as it would without
  * prompts if that is more.  When more are reading than talking it may take as many times that, up to
- * four: then most clients wait for their first word, and larger steps get more done.  Prompts share
+ * two: then most clients wait for their first word, and larger steps get more done.  Prompts share
  * the rows: first the shortest of the least served tenant, so that a long one is in nobody's way; but
  * from a second on half are for the oldest, so that it gets through.
  *

@@ -13,7 +13,7 @@
 
 enum {
     LEAST_ROWS = 4, /* of prompts in a step, so that they get on whatever it costs */
-    MOST_TIMES = 4, /* the target, see sched.h */
+    MOST_TIMES = 2, /* the target, see sched.h */
 };
 #define PATIENCE 1.0 /* seconds, of a prompt that is being read */
 #define SLOWER   1.3 /* than a step without prompts, see sched.h */
