@@ -65,27 +65,6 @@ struct product {
     } due;             /* the group that ended last, on its way to y */
 };
 
-/* Digits of a field to base three, less one: see x86_avx512_t5.h. */
-#define LOW -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1
-#define MIDDLE                                                                                     \
-    -1, -1, -1, 0, 0, 0, 1, 1, 1, -1, -1, -1, 0, 0, 0, 1, 1, 1, -1, -1, -1, 0, 0, 0, 1, 1, 1
-#define HIGH                                                                                       \
-    -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1
-static const int8_t low_trits[64] ALIGNED = {LOW, UNUSED, LOW, UNUSED};
-static const int8_t middle_trits[64] ALIGNED = {MIDDLE, UNUSED, MIDDLE, UNUSED};
-static const int8_t high_trits[64] ALIGNED = {HIGH, UNUSED, HIGH, UNUSED};
-
-INLINE void unpack_trits(const uint8_t *block, int8_t *to)
-{
-    __m512i fields = t5_fields(block);
-    __m512i low = _mm512_permutexvar_epi8(fields, _mm512_load_si512(low_trits));
-    __m512i middle = _mm512_permutexvar_epi8(fields, _mm512_load_si512(middle_trits));
-    __m512i high = _mm512_permutexvar_epi8(fields, _mm512_load_si512(high_trits));
-    _mm512_store_si512(to, low);
-    _mm512_store_si512(to + 64, middle);
-    _mm512_store_si512(to + 128, high);
-}
-
 static size_t block_start(const struct product *p, size_t b)
 {
     return p->first + MIN(b * p->block, p->n - p->block);
@@ -256,7 +235,7 @@ INLINE void unpack_part(const struct unit *unit, unsigned i, unsigned part)
     }
     for (size_t b = first; b < end; b++, from += T5_BYTES, to += T5_VECTORS * 64) {
         _mm_prefetch((const char *)from + unit->ahead, _MM_HINT_T0);
-        unpack_trits(from, to);
+        unpack_t5_trits(from, to);
     }
 }
 
@@ -438,7 +417,7 @@ static void unpack(const struct product *p, size_t at, size_t n, int8_t *trits)
         from += at * T5_BYTES;
         for (size_t b = 0; b < n; b++, from += T5_BYTES, to += T5_VECTORS * 64) {
             _mm_prefetch((const char *)from + soon, _MM_HINT_T1);
-            unpack_trits(from, to);
+            unpack_t5_trits(from, to);
         }
         memset(to, 0, zero);
     }
