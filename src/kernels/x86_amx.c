@@ -382,7 +382,8 @@ INLINE void stream(struct product *p, size_t tile0, const bool wide, const bool 
                 first_unit(p, p->tile + p->tiles, other, next);
             unsigned n = (unsigned)MIN(wanted, UNIT_OPERANDS);
             for (unsigned op = 0; op < n; op++, q += DEPTH) {
-                fetch_outputs(p, 0, operands - wanted + op, operands);
+                if (wide) /* with up to 16 tokens it was no gain */
+                    fetch_outputs(p, 0, operands - wanted + op, operands);
                 multiply(p, q, now->to + op * OPERAND_BYTES, UNIT_TRITS, next, op, wide, grouped);
             }
             if (n < UNIT_OPERANDS)
