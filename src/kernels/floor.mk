@@ -25,7 +25,8 @@ libkernels_avx512_a_SOURCES = \
 	src/kernels/x86_avx512_attend.c src/kernels/x86_avx512_panel.c
 libkernels_vbmi_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS) -mavx512vbmi
 libkernels_vbmi_a_SOURCES = src/kernels/x86_avx512_t5.h src/kernels/x86_avx512_vbmi.c
-libkernels_amx_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS) -mavx512vbmi -mamx-tile -mamx-int8
+libkernels_amx_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS) -mavx512vbmi -mamx-tile -mamx-int8 \
+	-mprfchw
 libkernels_amx_a_SOURCES = \
 	src/kernels/x86_amx.h src/kernels/x86_amx.c src/kernels/x86_amx_head.c
 endif

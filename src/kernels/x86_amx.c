@@ -23,13 +23,12 @@
 enum {
     LEAST_TOKENS = 7,  /* for which tiles pay */
     LEAST_GROUPED = 9, /* with several scales a row */
-    VECTORS = 384,     /* unpacked at a time, 24 KiB, for all weight tiles together */
     BLOCK_TOKENS = 32,
     BLOCKS = 8, /* of tokens, that pass over a stretch */
     WIDE_TILES = 2,
     NARROW_TILES = 4,
-    STRETCH = VECTORS / WIDE_TILES, /* vectors of a weight tile: whole operands, whole blocks */
     OPERAND_BYTES = SIDE * 64,
+    STRETCH = 54, /* operands of a weight tile that are unpacked together, 108 KiB of two */
 };
 
 /*
@@ -38,12 +37,13 @@ enum {
  * out even: it computes the same sums again.
  */
 struct product {
-    int8_t trits[VECTORS * 64] ALIGNED; /* [tiles][...][64] */
     int32_t sums[BLOCKS][4 * TILE_INTS] ALIGNED;
     float y[BLOCKS][4 * TILE_INTS] ALIGNED;  /* with several scales a row: the groups so far */
     int32_t ended[2][4 * TILE_INTS] ALIGNED; /* sums of groups that have ended, in turn */
     const struct linear *w;
     const struct acts *a;
+    float *out;
+    size_t out_stride;
     unsigned tiles;
     size_t tile, tile_end; /* the weight tiles under way, and the end of the call's */
     size_t first, n;       /* the tokens under way, at most BLOCKS blocks */
@@ -65,30 +65,14 @@ struct product {
     } due;             /* the group that ended last, on its way to y */
 };
 
-/* Digits of a field to base three, less one: see x86_avx512_t5.h. */
-#define LOW -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1
-#define MIDDLE                                                                                     \
-    -1, -1, -1, 0, 0, 0, 1, 1, 1, -1, -1, -1, 0, 0, 0, 1, 1, 1, -1, -1, -1, 0, 0, 0, 1, 1, 1
-#define HIGH                                                                                       \
-    -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1
-static const int8_t low_trits[64] ALIGNED = {LOW, UNUSED, LOW, UNUSED};
-static const int8_t middle_trits[64] ALIGNED = {MIDDLE, UNUSED, MIDDLE, UNUSED};
-static const int8_t high_trits[64] ALIGNED = {HIGH, UNUSED, HIGH, UNUSED};
-
-INLINE void unpack_trits(const uint8_t *block, int8_t *to)
-{
-    __m512i fields = t5_fields(block);
-    __m512i low = _mm512_permutexvar_epi8(fields, _mm512_load_si512(low_trits));
-    __m512i middle = _mm512_permutexvar_epi8(fields, _mm512_load_si512(middle_trits));
-    __m512i high = _mm512_permutexvar_epi8(fields, _mm512_load_si512(high_trits));
-    _mm512_store_si512(to, low);
-    _mm512_store_si512(to + 64, middle);
-    _mm512_store_si512(to + 128, high);
-}
-
 static size_t block_start(const struct product *p, size_t b)
 {
     return p->first + MIN(b * p->block, p->n - p->block);
+}
+
+static float *out_at(const struct product *p, size_t token)
+{
+    return p->out + token * p->out_stride + p->tile * LAYOUT_TILE;
 }
 
 /* Operands that the inputs fill; what pads the last block of a row may need one more, of which
@@ -200,27 +184,40 @@ enum {
 
 struct unit {
     const uint8_t *from[4]; /* of each weight tile */
+    size_t ahead;           /* of that, what is fetched meanwhile: two units on */
     int8_t *to;             /* [tiles][UNIT_TRITS] */
     size_t blocks;          /* 0: there is none */
 };
 
+/* The size of a unit with which `left` blocks of each weight tile begin, and where to fetch from:
+ * two units on may be the first or the second one of the weight tiles that come next. */
+INLINE void set_unit(const struct product *p, struct unit *unit, size_t left)
+{
+    const size_t at = p->w->tile_bytes - left * T5_BYTES;
+    unit->blocks = MIN(left, (size_t)UNIT_BLOCKS);
+    if (left > 2 * UNIT_BLOCKS)
+        unit->ahead = 2 * UNIT_BYTES;
+    else
+        unit->ahead = p->tiles * p->w->tile_bytes - at + (left > UNIT_BLOCKS ? 0 : UNIT_BYTES);
+}
+
 /* The first unit of the weight tiles from `tile` on, to be unpacked to `to`. */
 INLINE void first_unit(const struct product *p, size_t tile, int8_t *to, struct unit *unit)
 {
-    size_t blocks = p->w->tile_bytes / T5_BYTES;
     unit->to = to;
-    unit->blocks = tile < p->tile_end ? MIN(blocks, (size_t)UNIT_BLOCKS) : 0;
     foreach (i, 4)
         unit->from[i] = p->w->codes + MIN(tile + i, p->tile_end - 1) * p->w->tile_bytes;
+    set_unit(p, unit, tile < p->tile_end ? p->w->tile_bytes / T5_BYTES : 0);
 }
 
 /* The unit behind another one of the same weight tiles; `left` blocks follow that one. */
-INLINE void next_unit(const struct unit *now, size_t left, int8_t *to, struct unit *unit)
+INLINE void next_unit(const struct product *p, const struct unit *now, size_t left, int8_t *to,
+                      struct unit *unit)
 {
     unit->to = to;
-    unit->blocks = MIN(left, (size_t)UNIT_BLOCKS);
     foreach (i, 4)
         unit->from[i] = now->from[i] + UNIT_BYTES;
+    set_unit(p, unit, left);
 }
 
 /* Part `part` of the three of weight tile i; trits up to the end of an operand are zero. */
@@ -237,8 +234,8 @@ INLINE void unpack_part(const struct unit *unit, unsigned i, unsigned part)
             memset(unit->to + i * UNIT_TRITS + end * T5_VECTORS * 64, 0, zero);
     }
     for (size_t b = first; b < end; b++, from += T5_BYTES, to += T5_VECTORS * 64) {
-        _mm_prefetch((const char *)from + 2 * UNIT_BYTES, _MM_HINT_T0);
-        unpack_trits(from, to);
+        _mm_prefetch((const char *)from + unit->ahead, _MM_HINT_T0);
+        unpack_t5_trits(from, to);
     }
 }
 
@@ -326,37 +323,50 @@ INLINE void multiply(struct product *p, const int8_t *q, const int8_t *trits, si
         end_operand(p, wide);
 }
 
-/* Sums to outputs, as kernels.h defines them. */
-static void deliver(const struct product *p, float *out, size_t out_stride)
+/*
+ * Outputs of a block of tokens are lines far from one another that hardly any cache of this core
+ * has.  They are fetched, to be written, beside the operands of which they are the result: for
+ * operand `op` of n its share of the tokens.
+ */
+INLINE void fetch_outputs(const struct product *p, size_t b, size_t op, size_t n)
+{
+    const size_t share = (p->block + n - 1) / n, end = MIN((op + 1) * share, p->block);
+    for (size_t t = op * share; t < end; t++) {
+        const float *line = out_at(p, block_start(p, b) + t);
+        for (unsigned i = 0; i < p->tiles; i++)
+            __builtin_prefetch(line + i * LAYOUT_TILE, 1);
+    }
+}
+
+/* Sums of block b to outputs, as kernels.h defines them. */
+static void deliver(const struct product *p, size_t b)
 {
     const bool grouped = p->w->n_groups > 1;
     for (unsigned i = 0; i < p->tiles && p->tile + i < p->tile_end; i++) {
         __mmask16 rows = avx512_rows(p->w, p->tile + i);
         __m512 scales = grouped ? _mm512_setzero_ps() : avx512_scales(p->w, p->tile + i);
-        for (size_t b = 0; b < p->n_blocks; b++) {
-            size_t token = block_start(p, b);
-            float *dst = out + token * out_stride + (p->tile + i) * LAYOUT_TILE;
-            for (size_t t = 0; t < p->block; t++, token++, dst += out_stride) {
-                __m512 y = _mm512_load_ps(p->y[b] + sums_at(i, t));
-                if (!grouped) {
-                    __m512i sum = _mm512_load_si512(p->sums[b] + sums_at(i, t));
-                    __m512 factor = _mm512_mul_ps(scales, _mm512_set1_ps(p->a->step[token]));
-                    y = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), factor);
-                }
-                _mm512_mask_storeu_ps(dst, rows, y);
+        size_t token = block_start(p, b);
+        float *dst = out_at(p, token) + i * LAYOUT_TILE;
+        for (size_t t = 0; t < p->block; t++, token++, dst += p->out_stride) {
+            __m512 y = _mm512_load_ps(p->y[b] + sums_at(i, t));
+            if (!grouped) {
+                __m512i sum = _mm512_load_si512(p->sums[b] + sums_at(i, t));
+                __m512 factor = _mm512_mul_ps(scales, _mm512_set1_ps(p->a->step[token]));
+                y = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), factor);
             }
+            _mm512_mask_storeu_ps(dst, rows, y);
         }
     }
 }
 
 /* All weight tiles of the call for one block of tokens. */
-INLINE void stream(struct product *p, float *out, size_t out_stride, size_t tile0, const bool wide,
-                   const bool grouped)
+INLINE void stream(struct product *p, size_t tile0, const bool wide, const bool grouped)
 {
+    int8_t trits[2 * NARROW_TILES * UNIT_TRITS] ALIGNED UNINITIALISED;
     const size_t blocks = p->w->tile_bytes / T5_BYTES, operands = operands_of(p->w);
-    int8_t *other = p->trits + p->tiles * UNIT_TRITS;
+    int8_t *other = trits + p->tiles * UNIT_TRITS;
     struct unit units[2] = {0}, *now = &units[0], *next = &units[1];
-    first_unit(p, tile0, p->trits, now);
+    first_unit(p, tile0, trits, now);
     unpack_rest(p, now, 0);
     for (p->tile = tile0; p->tile < p->tile_end; p->tile += p->tiles) {
         const int8_t *q = p->a->q + p->first * p->a->q_stride;
@@ -367,12 +377,15 @@ INLINE void stream(struct product *p, float *out, size_t out_stride, size_t tile
         for (size_t left = blocks, wanted = operands; left; wanted -= MIN(wanted, UNIT_OPERANDS)) {
             left -= now->blocks;
             if (left)
-                next_unit(now, left, other, next);
+                next_unit(p, now, left, other, next);
             else
                 first_unit(p, p->tile + p->tiles, other, next);
             unsigned n = (unsigned)MIN(wanted, UNIT_OPERANDS);
-            for (unsigned op = 0; op < n; op++, q += DEPTH)
+            for (unsigned op = 0; op < n; op++, q += DEPTH) {
+                if (wide) /* with up to 16 tokens it was no gain */
+                    fetch_outputs(p, 0, operands - wanted + op, operands);
                 multiply(p, q, now->to + op * OPERAND_BYTES, UNIT_TRITS, next, op, wide, grouped);
+            }
             if (n < UNIT_OPERANDS)
                 unpack_rest(p, next, n);
             struct unit *done = now;
@@ -384,7 +397,7 @@ INLINE void stream(struct product *p, float *out, size_t out_stride, size_t tile
             settle_rest(p, wide);
         else
             store_sums(p->sums[0]);
-        deliver(p, out, out_stride);
+        deliver(p, 0);
     }
 }
 
@@ -393,53 +406,79 @@ INLINE void stream(struct product *p, float *out, size_t out_stride, size_t tile
 /* Unpack n blocks of the two weight tiles under way, the first of them being number `at`, and zeros
  * to the end of an operand.  The next stretch is fetched meanwhile: of these tiles, or behind their
  * end the first one of the tiles that come next. */
-static void unpack(struct product *p, size_t at, size_t n)
+static void unpack(const struct product *p, size_t at, size_t n, int8_t *trits)
 {
     const struct linear *w = p->w;
     size_t zero = (round_up(n * T5_VECTORS, SIDE) - n * T5_VECTORS) * 64;
     size_t soon = (at + n) * T5_BYTES;
     soon = (soon < w->tile_bytes ? soon : WIDE_TILES * w->tile_bytes) - at * T5_BYTES;
     for (unsigned i = 0; i < WIDE_TILES; i++) {
-        int8_t *to = p->trits + i * STRETCH * 64;
+        int8_t *to = trits + i * STRETCH * OPERAND_BYTES;
         const uint8_t *from = w->codes + MIN(p->tile + i, p->tile_end - 1) * w->tile_bytes;
         from += at * T5_BYTES;
         for (size_t b = 0; b < n; b++, from += T5_BYTES, to += T5_VECTORS * 64) {
             _mm_prefetch((const char *)from + soon, _MM_HINT_T1);
-            unpack_trits(from, to);
+            unpack_t5_trits(from, to);
         }
         memset(to, 0, zero);
     }
 }
 
-/* Two weight tiles for several blocks of tokens, which pass over a stretch of the inputs before the
- * next one is unpacked. */
-INLINE void panel(struct product *p, const bool grouped)
+/*
+ * Two weight tiles for several blocks of tokens, which pass over a stretch of the inputs before the
+ * next one is unpacked.  Mostly there is one stretch, and no sum leaves its tile before its time:
+ * to put sums aside costs more than to read operands from the second cache instead of the first.
+ */
+INLINE void panel(struct product *p, int8_t *trits, const bool grouped)
 {
     const size_t blocks = p->w->tile_bytes / T5_BYTES, operands = operands_of(p->w);
+    const size_t stretch = round_up(even_share(operands, STRETCH), UNIT_OPERANDS);
     if (grouped)
         memset(p->y, 0, p->n_blocks * sizeof p->y[0]);
-    for (size_t v = 0; v < operands * SIDE; v += STRETCH) {
-        unpack(p, v / T5_VECTORS, MIN(STRETCH / T5_VECTORS, blocks - v / T5_VECTORS));
-        size_t n = MIN(STRETCH / SIDE, operands - v / SIDE);
+    for (size_t first = 0; first < operands; first += stretch) {
+        size_t block = first * SIDE / T5_VECTORS, n = MIN(stretch, operands - first);
+        const bool last = first + n == operands;
+        unpack(p, block, MIN(stretch * SIDE / T5_VECTORS, blocks - block), trits);
         for (size_t b = 0; b < p->n_blocks; b++) {
-            const int8_t *q = p->a->q + block_start(p, b) * p->a->q_stride + 4 * v;
+            const int8_t *q = p->a->q + block_start(p, b) * p->a->q_stride + first * DEPTH;
             if (grouped) {
                 p->at_block = b;
-                p->group = v / SIDE / p->group_operands;
-                p->in_group = v / SIDE % p->group_operands;
+                p->group = first / p->group_operands;
+                p->in_group = first % p->group_operands;
             }
-            if (grouped ? p->in_group == 0 : v == 0)
+            if (grouped ? p->in_group == 0 : first == 0)
                 zero_sums();
             else
                 load_sums(p->sums[b]);
-            for (size_t op = 0; op < n; op++, q += DEPTH)
-                multiply(p, q, p->trits + op * OPERAND_BYTES, STRETCH * 64, NULL, 0, true, grouped);
+            for (size_t op = 0; op < n; op++, q += DEPTH) {
+                if (last)
+                    fetch_outputs(p, b, op, n);
+                multiply(p, q, trits + op * OPERAND_BYTES, STRETCH * OPERAND_BYTES, NULL, 0, true,
+                         grouped);
+            }
             if (!grouped || p->in_group)
                 store_sums(p->sums[b]);
+            if (last && !grouped)
+                deliver(p, b);
         }
     }
-    if (grouped)
-        settle_rest(p, true);
+    if (!grouped)
+        return;
+    settle_rest(p, true);
+    for (size_t b = 0; b < p->n_blocks; b++)
+        deliver(p, b);
+}
+
+/* All weight tiles of the call for several blocks of tokens. */
+static __attribute__((noinline)) void panels(struct product *p, size_t tile0)
+{
+    int8_t trits[WIDE_TILES * STRETCH * OPERAND_BYTES] ALIGNED UNINITIALISED;
+    for (p->tile = tile0; p->tile < p->tile_end; p->tile += p->tiles) {
+        if (p->w->n_groups > 1)
+            panel(p, trits, true);
+        else
+            panel(p, trits, false);
+    }
 }
 
 /* Not inlined: a hardened build touches every page of a frame, and the calls that go elsewhere
@@ -452,6 +491,8 @@ static __attribute__((noinline)) void on_tiles(float *out, size_t out_stride,
     const bool grouped = w->n_groups > 1;
     p.w = w;
     p.a = a;
+    p.out = out;
+    p.out_stride = out_stride;
     p.tile_end = tile1;
     p.block = even_share(n_tokens, BLOCK_TOKENS);
     p.tiles = p.block <= SIDE ? NARROW_TILES : WIDE_TILES;
@@ -473,22 +514,16 @@ static __attribute__((noinline)) void on_tiles(float *out, size_t out_stride,
         p.n_blocks = (p.n + p.block - 1) / p.block;
         if (p.tiles == NARROW_TILES) {
             if (grouped)
-                stream(&p, out, out_stride, tile0, false, true);
+                stream(&p, tile0, false, true);
             else
-                stream(&p, out, out_stride, tile0, false, false);
+                stream(&p, tile0, false, false);
         } else if (p.n_blocks == 1) {
             if (grouped)
-                stream(&p, out, out_stride, tile0, true, true);
+                stream(&p, tile0, true, true);
             else
-                stream(&p, out, out_stride, tile0, true, false);
+                stream(&p, tile0, true, false);
         } else {
-            for (p.tile = tile0; p.tile < tile1; p.tile += p.tiles) {
-                if (grouped)
-                    panel(&p, true);
-                else
-                    panel(&p, false);
-                deliver(&p, out, out_stride);
-            }
+            panels(&p, tile0);
         }
     }
     _tile_release();

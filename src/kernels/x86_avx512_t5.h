@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x86_avx512_t5.h - a block of the five-bit layout to three vectors of codes, with VBMI.
+ * x86_avx512_t5.h - a block of the five-bit layout to three vectors of codes or trits, with VBMI.
  *
  * Five shuffles, which go through one port: what bounds the unpacking.
  */
@@ -51,6 +51,28 @@ INLINE void unpack_t5(const uint8_t *block, __m512i *codes)
     codes[0] = _mm512_permutexvar_epi8(fields, _mm512_load_si512(t5_ones));
     codes[1] = _mm512_permutexvar_epi8(fields, _mm512_load_si512(t5_threes));
     codes[2] = _mm512_permutexvar_epi8(fields, _mm512_load_si512(t5_nines));
+}
+
+/* The same less one, for kernels that take signed weights. */
+#define LOW -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1
+#define MIDDLE                                                                                     \
+    -1, -1, -1, 0, 0, 0, 1, 1, 1, -1, -1, -1, 0, 0, 0, 1, 1, 1, -1, -1, -1, 0, 0, 0, 1, 1, 1
+#define HIGH                                                                                       \
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1
+static const int8_t t5_low[64] ALIGNED = {LOW, UNUSED, LOW, UNUSED};
+static const int8_t t5_middle[64] ALIGNED = {MIDDLE, UNUSED, MIDDLE, UNUSED};
+static const int8_t t5_high[64] ALIGNED = {HIGH, UNUSED, HIGH, UNUSED};
+
+/* To memory, because that is where tiles are loaded from. */
+INLINE void unpack_t5_trits(const uint8_t *block, int8_t *to)
+{
+    __m512i fields = t5_fields(block);
+    __m512i low = _mm512_permutexvar_epi8(fields, _mm512_load_si512(t5_low));
+    __m512i middle = _mm512_permutexvar_epi8(fields, _mm512_load_si512(t5_middle));
+    __m512i high = _mm512_permutexvar_epi8(fields, _mm512_load_si512(t5_high));
+    _mm512_store_si512(to, low);
+    _mm512_store_si512(to + 64, middle);
+    _mm512_store_si512(to + 128, high);
 }
 
 #endif
