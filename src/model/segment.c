@@ -20,7 +20,6 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,6 +57,11 @@ static size_t payload_offset(uint64_t n_chunks)
 static uint64_t chunks_of(uint64_t payload_bytes)
 {
     return payload_bytes / SEGMENT_CHUNK + (payload_bytes % SEGMENT_CHUNK != 0);
+}
+
+static uint8_t *payload_of(const struct segment *seg)
+{
+    return seg->map + payload_offset(chunks_of(seg->payload_bytes));
 }
 
 /* The file name for a source: everything that decides the payload, digested. */
@@ -233,23 +237,12 @@ int segment_identify(int fd, const char *path, struct segment_source *src, struc
 
 /* ------------------------------------------------------------------ attaching */
 
-static int map_file(struct segment *seg, int prot, struct trit_error *err)
+static int map_finished(struct segment *seg, struct trit_error *err)
 {
-    void *map = mmap(NULL, seg->map_bytes, prot, MAP_SHARED, seg->fd, 0);
-    if (map == MAP_FAILED)
-        return trit_fail(err, TRIT_ENOMEM, "cannot map %zu bytes of weights: %s", seg->map_bytes,
-                         strerror(errno));
-    seg->map = map;
-    seg->payload = seg->map + payload_offset(chunks_of(seg->payload_bytes));
-    seg->huge_asked = madvise(map, seg->map_bytes, MADV_HUGEPAGE) == 0;
-    return 0;
-}
-
-static void unmap(struct segment *seg)
-{
-    if (seg->map)
-        trit_assert(munmap(seg->map, seg->map_bytes) == 0);
-    seg->map = seg->payload = NULL;
+    int rc = segment_map(seg, PROT_READ, err);
+    if (rc == 0)
+        seg->payload = payload_of(seg);
+    return rc;
 }
 
 /* Compare what is mapped with what was written.  A difference is damage: bit rot or a stranger. */
@@ -303,7 +296,7 @@ static int try_attach(const struct segment_source *src, struct segment *seg, str
         return trit_fail(err, TRIT_EFORMAT, "%s: not a segment of this model", seg->name);
     seg->payload_bytes = h.payload_bytes;
     seg->map_bytes = h.file_bytes;
-    int rc = map_file(seg, PROT_READ, err);
+    int rc = map_finished(seg, err);
     return rc ? rc : verify(seg, &h, err);
 }
 
@@ -365,23 +358,6 @@ static int open_building(const char *path, struct trit_error *err)
     return trit_fail(err, TRIT_EBUSY, "%s: cannot be created and kept", path);
 }
 
-/* Have every page now, so that a full tmpfs is an error here and not SIGBUS later. */
-static int allocate(int fd, size_t bytes, const char *where, struct trit_error *err)
-{
-    int rc = posix_fallocate(fd, 0, (off_t)bytes);
-    if (rc == 0)
-        return 0;
-    struct statvfs vfs;
-    unsigned long long left = 0;
-    if (fstatvfs(fd, &vfs) == 0)
-        left = (unsigned long long)vfs.f_bavail * vfs.f_frsize;
-    return trit_fail(
-        err, TRIT_ENOMEM,
-        "%s: the packed weights need %zu MiB and %llu MiB are free (%s); make room, or "
-        "use --no-shared to keep them in private memory",
-        where, bytes >> 20, left >> 20, strerror(rc));
-}
-
 int segment_create(const struct segment_source *src, size_t payload_bytes, bool shared,
                    struct segment *seg, struct trit_error *err)
 {
@@ -406,11 +382,11 @@ int segment_create(const struct segment_source *src, size_t payload_bytes, bool 
         if (seg->fd < 0)
             return trit_fail(err, TRIT_ENOMEM, "memfd_create: %s", strerror(errno));
     }
-    int rc = allocate(seg->fd, seg->map_bytes, path, err);
-    if (rc == 0)
-        rc = map_file(seg, PROT_READ | PROT_WRITE, err);
+    int rc = segment_allocate(seg, path, err);
     if (rc)
         segment_close(seg);
+    else
+        seg->payload = payload_of(seg);
     return rc;
 }
 
@@ -461,12 +437,12 @@ int segment_seal(struct segment *seg, struct trit_error *err)
                                  .file_bytes = seg->map_bytes,
                                  .table_sum = XXH3_64bits(sums, n * sizeof *sums)};
     h->header_sum = segment_header_sum(h);
-    unmap(seg);
+    segment_unmap(seg);
     rc = forbid_writing(seg, err);
     if (rc == 0 && seg->shared)
         rc = publish(seg, err);
     if (rc == 0)
-        rc = map_file(seg, PROT_READ, err);
+        rc = map_finished(seg, err);
     if (rc == 0)
         seg->writable = false;
     return rc;
@@ -479,7 +455,7 @@ void segment_lock_memory(struct segment *seg)
 
 void segment_close(struct segment *seg)
 {
-    unmap(seg);
+    segment_unmap(seg);
     if (seg->writable && seg->shared && seg->fd >= 0) {
         char path[SEGMENT_PATH_BYTES];
         segment_path(seg->name, SEGMENT_BUILDING, path);
