@@ -364,6 +364,7 @@ int segment_create(const struct segment_source *src, size_t payload_bytes, bool 
     *seg = (struct segment){.fd = -1,
                             .shared = shared,
                             .writable = true,
+                            .unnamed = shared,
                             .source = *src,
                             .payload_bytes = payload_bytes};
     seg->map_bytes = payload_offset(chunks_of(payload_bytes)) + round_up(payload_bytes, 4096);
@@ -402,23 +403,17 @@ static int forbid_writing(struct segment *seg, struct trit_error *err)
     return 0;
 }
 
-static int publish(struct segment *seg, struct trit_error *err)
+/* A descriptor for reading, from which nobody can make a mapping for writing.  The builder's own is
+ * kept for its lock, which a mapping would keep for ever. */
+static int reopen(struct segment *seg, struct trit_error *err)
 {
-    char from[SEGMENT_PATH_BYTES], to[SEGMENT_PATH_BYTES];
-    segment_path(seg->name, SEGMENT_BUILDING, from);
-    segment_path(seg->name, "", to);
-    if (rename(from, to) != 0)
-        return trit_fail(err, TRIT_EIO, "%s: cannot be renamed: %s", from, strerror(errno));
-    /* From now on we are a reader: a read-only descriptor and a shared lock like everybody's.  The
-     * new descriptor is locked before the old one is closed, so the file is never without a lock
-     * for long; nobody takes an exclusive lock on a finished segment anyway. */
-    int fd = open(to, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    char path[SEGMENT_PATH_BYTES];
+    segment_path(seg->name, SEGMENT_BUILDING, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
-        return trit_fail(err, TRIT_EIO, "%s: %s", to, strerror(errno));
-    close(seg->fd);
+        return trit_fail(err, TRIT_EIO, "%s: %s", path, strerror(errno));
+    seg->builder_fd = seg->fd;
     seg->fd = fd;
-    if (flock(fd, LOCK_SH) != 0)
-        return trit_fail(err, TRIT_EIO, "%s: %s", to, strerror(errno));
     return 0;
 }
 
@@ -440,12 +435,30 @@ int segment_seal(struct segment *seg, struct trit_error *err)
     segment_unmap(seg);
     rc = forbid_writing(seg, err);
     if (rc == 0 && seg->shared)
-        rc = publish(seg, err);
-    if (rc == 0)
-        rc = map_finished(seg, err);
-    if (rc == 0)
-        seg->writable = false;
-    return rc;
+        rc = reopen(seg, err);
+    if (rc)
+        return rc;
+    seg->writable = false;
+    return map_finished(seg, err);
+}
+
+int segment_publish(struct segment *seg, struct trit_error *err)
+{
+    trit_assert(!seg->writable);
+    if (!seg->unnamed)
+        return 0;
+    char from[SEGMENT_PATH_BYTES], to[SEGMENT_PATH_BYTES];
+    segment_path(seg->name, SEGMENT_BUILDING, from);
+    segment_path(seg->name, "", to);
+    if (rename(from, to) != 0)
+        return trit_fail(err, TRIT_EIO, "%s: cannot be renamed: %s", from, strerror(errno));
+    seg->unnamed = false;
+    /* From now on we are a reader, with a shared lock like everybody's.  For a moment the file is
+     * without a lock; nobody takes an exclusive one on a finished segment anyway. */
+    close(seg->builder_fd);
+    if (flock(seg->fd, LOCK_SH) != 0)
+        return trit_fail(err, TRIT_EIO, "%s: %s", to, strerror(errno));
+    return 0;
 }
 
 void segment_lock_memory(struct segment *seg)
@@ -456,10 +469,12 @@ void segment_lock_memory(struct segment *seg)
 void segment_close(struct segment *seg)
 {
     segment_unmap(seg);
-    if (seg->writable && seg->shared && seg->fd >= 0) {
+    if (seg->unnamed && seg->fd >= 0) {
         char path[SEGMENT_PATH_BYTES];
         segment_path(seg->name, SEGMENT_BUILDING, path);
         unlink(path);
+        if (!seg->writable)
+            close(seg->builder_fd);
     }
     if (seg->fd >= 0)
         close(seg->fd);

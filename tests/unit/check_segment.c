@@ -54,6 +54,7 @@ static void build(const struct segment_source *src, struct segment *seg, bool sh
     for (size_t i = 0; i < BYTES; i += 4096)
         seg->payload[i] = (uint8_t)(i >> 12);
     ck_assert_msg(segment_seal(seg, &err) == 0, "%s", err.text);
+    ck_assert_msg(segment_publish(seg, &err) == 0, "%s", err.text);
 }
 
 static void check_payload(const struct segment *seg)
