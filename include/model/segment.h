@@ -38,8 +38,8 @@ struct segment_source {
 };
 
 struct segment {
-    int fd;          /* what is mapped; read-only once it is sealed */
-    int builder_fd;  /* where it is sealed and unnamed: holds the builder's lock */
+    int fd;         /* what is mapped; read-only once it is sealed */
+    int builder_fd; /* where it is sealed and unnamed: holds the builder's lock */
     bool shared;
     bool attached;   /* somebody else had built it */
     bool writable;   /* between segment_create and segment_seal */

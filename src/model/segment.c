@@ -189,7 +189,7 @@ static bool known_digest(struct segment_source *src)
     struct segment_info *list;
     size_t n;
     bool found = false;
-    if (segment_list(&list, &n, NULL) != 0)
+    if (segment_list_uncounted(&list, &n) != 0)
         return false;
     for (size_t i = 0; i < n && !found; i++) {
         found = same_identity(&list[i].source, src);

@@ -42,8 +42,8 @@ size_t table_scale_bytes(const struct table *t)
     return t->type == TABLE_Q8 ? t->rows * sizeof(float) : 0;
 }
 
-/* A model's table has some hundred million values, so these loops are of fixed length, for compilers
- * that make vectors of them.  Sizes of floats are ordered like their bits. */
+/* A model's table has some hundred million values, so these loops are of fixed length, for
+ * compilers that make vectors of them.  Sizes of floats are ordered like their bits. */
 static float scale_q8(const float *x, size_t n)
 {
     enum { LANES = 16 };
