@@ -246,7 +246,7 @@ START_TEST(unpublished_is_never_attached)
 }
 END_TEST
 
-/* Whatever pages it was given.  Private ones lie in tmpfs, where they are huge if the kernel can. */
+/* Private ones lie in tmpfs, where their pages are huge if the kernel can. */
 START_TEST(begins_zeroed)
 {
     struct segment_source src = identify();
