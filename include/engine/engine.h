@@ -44,7 +44,8 @@ struct engine_options {
     struct mailbox *events;  /* of struct seq.from_engine; drained by the loop thread */
 };
 
-/* Starts the thread and runs one dummy token through the model before it returns.  Gives *e. */
+/* Starts the thread and, with weights that nobody has used yet, runs one dummy token through the
+ * model before it returns.  Gives *e. */
 int engine_open(const struct engine_options *opt, struct engine **e, struct trit_error *err);
 
 /* Ends every sequence as cancelled, then the thread.  The events are posted before it returns. */

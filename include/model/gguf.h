@@ -46,6 +46,13 @@ struct gguf_str {
     size_t len;
 };
 
+/* An array of strings, borrowed likewise. */
+struct gguf_strs {
+    const char *bytes;    /* end to end */
+    const uint32_t *ends; /* [n]; string i ends before bytes + ends[i] */
+    size_t n;
+};
+
 struct gguf_tensor {
     const char *name;               /* NUL-terminated, no control characters, <= 127 bytes */
     const struct quant_info *quant; /* NULL for a type tritd does not know */
@@ -78,9 +85,10 @@ int gguf_bool(const struct gguf *g, const char *key, bool *out, struct trit_erro
 int gguf_string(const struct gguf *g, const char *key, struct gguf_str *out,
                 struct trit_error *err);
 
-/* Arrays: the count; then elements by index (i < count, asserted). */
-int gguf_strings(const struct gguf *g, const char *key, size_t *count, struct trit_error *err);
-struct gguf_str gguf_string_at(const struct gguf *g, const char *key, size_t i);
+/* Arrays. */
+int gguf_strings(const struct gguf *g, const char *key, struct gguf_strs *out,
+                 struct trit_error *err);
+struct gguf_str gguf_str_at(const struct gguf_strs *s, size_t i); /* i < s->n, asserted */
 int gguf_ints(const struct gguf *g, const char *key, const int32_t **out, size_t *count,
               struct trit_error *err); /* i32 or u32 elements */
 int gguf_floats(const struct gguf *g, const char *key, const float **out, size_t *count,

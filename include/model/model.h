@@ -96,6 +96,10 @@ struct model_options {
  */
 int model_load(const char *path, const struct model_options *opt, struct model **m,
                struct trit_error *err);
+
+/* After its weights have been used with success: let others attach to them, where they are shared
+ * and we have packed them.  Without this they go with the model. */
+int model_publish(struct model *m, struct trit_error *err);
 void model_close(struct model **m);
 
 #endif

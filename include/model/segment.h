@@ -9,7 +9,8 @@
  *
  * Life: built under the name <final>.building with an exclusive flock held, every page allocated
  * first so that a full /dev/shm is an error and not SIGBUS; filled; checksummed; made read-only;
- * renamed.  So a name without .building is always whole.  A .building file whose lock can be taken
+ * used, to see that it is of use; renamed.  So a name without .building is always whole, and has
+ * proved itself to the process that built it.  A .building file whose lock can be taken
  * belongs to a dead process and is removed by the next who looks.  Attached processes hold a shared
  * lock, which is how the list knows who is in use.
  *
@@ -37,10 +38,12 @@ struct segment_source {
 };
 
 struct segment {
-    int fd;
+    int fd;         /* what is mapped; read-only once it is sealed */
+    int builder_fd; /* where it is sealed and unnamed: holds the builder's lock */
     bool shared;
     bool attached;   /* somebody else had built it */
     bool writable;   /* between segment_create and segment_seal */
+    bool unnamed;    /* between segment_create and segment_publish, where it is shared */
     bool huge_asked; /* madvise(MADV_HUGEPAGE) was accepted */
     bool locked;     /* mlock succeeded */
     char name[64];   /* file name, "" when private */
@@ -72,8 +75,12 @@ int segment_attach(const struct segment_source *src, const atomic_bool *stop, st
 int segment_create(const struct segment_source *src, size_t payload_bytes, bool shared,
                    struct segment *seg, struct trit_error *err);
 
-/* Checksum, seal against writing, publish under the final name.  The mapping becomes read-only. */
+/* Checksum and seal against writing.  The mapping becomes read-only. */
 int segment_seal(struct segment *seg, struct trit_error *err);
+
+/* Give a sealed one its final name, under which others attach to it.  Nothing to do for a private
+ * one, or for one that has it. */
+int segment_publish(struct segment *seg, struct trit_error *err);
 
 /* Ask for resident pages; what was obtained stands in seg->locked. */
 void segment_lock_memory(struct segment *seg);
@@ -81,7 +88,7 @@ void segment_lock_memory(struct segment *seg);
 /* Bytes of the mapping that huge pages back right now, from /proc/self/smaps; 0 if unknown. */
 size_t segment_huge_bytes(const struct segment *seg);
 
-/* Unmap and close.  An unfinished shared segment is removed. */
+/* Unmap and close.  A shared segment that was not published is removed. */
 void segment_close(struct segment *seg);
 
 /* Listing for trit-model segments.  users counts processes attached now. */

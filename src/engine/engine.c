@@ -405,7 +405,7 @@ static void ignore(struct seq *s, void *arg)
     (void)arg;
 }
 
-/* One token through the whole model: touches every page of the weights, proves the kernels. */
+/* One token through the whole model: touches every page of the weights, proves them of use. */
 static int warm_up(struct engine *e, struct trit_error *err)
 {
     int32_t text[2] = {MAX(tok_bos(e->opt.model->tok), 0)};
@@ -461,7 +461,8 @@ static int open_on_thread(struct engine *e, struct trit_error *err)
     e->stats.kv_page_bytes = e->kv.page_bytes;
     e->stats.kv_pool_bytes = e->kv.pool_bytes;
     e->stats.scratch_bytes = batch_bytes(&e->batch);
-    return warm_up(e, err);
+    /* Who attaches has read every byte to verify it, and it was proved before it got its name. */
+    return o->model->segment.attached ? 0 : warm_up(e, err);
 }
 
 static void close_on_thread(struct engine *e)

@@ -109,6 +109,8 @@ static void load(uv_work_t *work)
         .events = server_events(app->server),
     };
     app->load_rc = engine_open(&eo, &app->engine, &app->load_err);
+    if (app->load_rc == 0)
+        app->load_rc = model_publish(app->model, &app->load_err);
 }
 
 /* ------------------------------------------------------------------ the loop */

@@ -64,10 +64,10 @@ static struct merge *merge_of(const struct bpe *b, uint32_t left, uint32_t right
 }
 
 /* The i-th line, "left right", as three ids.  joined has room for the line. */
-static int read_merge(const struct gguf *g, struct bpe *b, size_t i, char *joined,
-                      struct trit_error *err)
+static int read_merge(const struct gguf *g, struct bpe *b, const struct gguf_strs *lines, size_t i,
+                      char *joined, struct trit_error *err)
 {
-    struct gguf_str s = gguf_string_at(g, KEY, i);
+    struct gguf_str s = gguf_str_at(lines, i);
     const char *space = s.len ? memchr(s.data, ' ', s.len) : NULL;
     size_t left_chars = space ? (size_t)(space - s.data) : 0;
     if (left_chars == 0 || left_chars + 1 == s.len)
@@ -92,15 +92,17 @@ static int read_merge(const struct gguf *g, struct bpe *b, size_t i, char *joine
 
 static int read_merges(const struct gguf *g, struct bpe *b, struct trit_error *err)
 {
-    size_t count, longest = 0;
-    int rc = gguf_strings(g, KEY, &count, err);
+    struct gguf_strs lines;
+    size_t longest = 0;
+    int rc = gguf_strings(g, KEY, &lines, err);
     if (rc)
         return rc;
+    size_t count = lines.n;
     if (count > INT32_MAX / 4)
         return gguf_fail(g, err, TRIT_EFORMAT, "key %s: found %zu elements, expected at most %d",
                          KEY, count, INT32_MAX / 4);
     for (size_t i = 0; i < count; i++)
-        longest = MAX(longest, gguf_string_at(g, KEY, i).len);
+        longest = MAX(longest, gguf_str_at(&lines, i).len);
     b->n = (uint32_t)count;
     for (b->mask = 1; b->mask < b->n + b->n / 2; b->mask = 2 * b->mask + 1)
         ;
@@ -109,7 +111,7 @@ static int read_merges(const struct gguf *g, struct bpe *b, struct trit_error *e
     if (!b->slot || !joined)
         rc = gguf_fail(g, err, TRIT_ENOMEM, "no memory for %zu merges", count);
     for (size_t i = 0; i < count && rc == 0; i++)
-        rc = read_merge(g, b, i, joined, err);
+        rc = read_merge(g, b, &lines, i, joined, err);
     mem_free(joined);
     return rc;
 }

@@ -265,7 +265,13 @@ int gguf_string(const struct gguf *g, const char *key, struct gguf_str *out, str
     return 0;
 }
 
-int gguf_strings(const struct gguf *g, const char *key, size_t *count, struct trit_error *err)
+static struct gguf_strs strings_of(const struct gguf_pair *p)
+{
+    return (struct gguf_strs){p->bytes, p->ends, p->count};
+}
+
+int gguf_strings(const struct gguf *g, const char *key, struct gguf_strs *out,
+                 struct trit_error *err)
 {
     const struct gguf_pair *p;
     int rc = get(g, key, &p, err);
@@ -273,21 +279,15 @@ int gguf_strings(const struct gguf *g, const char *key, size_t *count, struct tr
         return rc;
     if (!p->array || p->type != GGUF_STRING)
         return wrong_type(g, p, "array of string", err);
-    *count = p->count;
+    *out = strings_of(p);
     return 0;
 }
 
-static struct gguf_str text_at(const struct gguf_pair *p, size_t i)
+struct gguf_str gguf_str_at(const struct gguf_strs *s, size_t i)
 {
-    uint32_t start = i ? p->ends[i - 1] : 0;
-    return (struct gguf_str){p->bytes + start, p->ends[i] - start};
-}
-
-struct gguf_str gguf_string_at(const struct gguf *g, const char *key, size_t i)
-{
-    const struct gguf_pair *p = gguf_find(g, key);
-    trit_assert(p && p->array && p->type == GGUF_STRING && i < p->count);
-    return text_at(p, i);
+    trit_assert(i < s->n);
+    uint32_t start = i ? s->ends[i - 1] : 0;
+    return (struct gguf_str){s->bytes + start, s->ends[i] - start};
 }
 
 int gguf_ints(const struct gguf *g, const char *key, const int32_t **out, size_t *count,
@@ -404,11 +404,12 @@ void gguf_print_value(const struct gguf *g, size_t i, char *dst, size_t cap)
     } else if (!p->array) {
         put_number(&o, p->type, &p->scalar);
     } else {
+        struct gguf_strs strings = strings_of(p);
         put(&o, "%" PRIu64 " x %s [", p->count, types[p->type].name);
         for (size_t k = 0; k < MIN(p->count, SHOWN); k++) {
             put(&o, k ? ", " : "");
             if (p->type == GGUF_STRING)
-                put_text(&o, text_at(p, k), ELEMENT_BYTES);
+                put_text(&o, gguf_str_at(&strings, k), ELEMENT_BYTES);
             else
                 put_number(&o, p->type, p->bytes + k * types[p->type].bytes);
         }

@@ -18,6 +18,7 @@ enum {
     WORD_LANES = 8, /* lanes of a 64-bit word */
     WORDS = LAYOUT_TILE * ROW_LANES / WORD_LANES,
     T5_WORD_BYTES = 5, /* what T5 makes of such a word */
+    BLOCK_COLS_MAX = 16,
 };
 
 static const struct {
@@ -128,29 +129,15 @@ static unsigned code_at(enum layout_id id, const uint8_t *block, unsigned t, uns
     return (unsigned)(bits >> 5 * (lane % WORD_LANES) & 31) / power[t] % 3;
 }
 
-/* How many columns of the matrix stand in the four lanes that begin at column `col`. */
-static uint32_t run_len(const struct linear *w, uint32_t col)
+/* Read the codes of a block from trits[16][stride], of which it begins at the first column. */
+static void gather_block(enum layout_id id, const int8_t *trits, size_t stride, struct block *b)
 {
-    return col < w->cols ? MIN(ROW_LANES, w->cols - col) : 0;
-}
-
-/* Read the codes of a block whose first column is `first` of trits[16][cols]. */
-static void gather_block(const struct linear *w, const int8_t *trits, uint32_t first,
-                         struct block *b)
-{
-    unsigned vectors = layout_block_cols(w->layout) / ROW_LANES;
-    memset(b, 0, sizeof *b); /* trit 0, for the padding */
-    for (unsigned t = 0; t < vectors; t++) {
-        uint32_t col = first + ROW_LANES * t, n = run_len(w, col);
-        for (unsigned r = 0; n > 0 && r < LAYOUT_TILE; r++) {
-            uint8_t *lanes = (uint8_t *)b->w[t] + ROW_LANES * r;
-            const int8_t *src = trits + (size_t)r * w->cols + col;
-            if (n == ROW_LANES)
-                memcpy(lanes, src, ROW_LANES);
-            else
-                memcpy(lanes, src, n);
-        }
-    }
+    unsigned vectors = layout_block_cols(id) / ROW_LANES;
+    memset(b, 0, sizeof *b);
+    for (unsigned r = 0; r < LAYOUT_TILE; r++)
+        for (unsigned t = 0; t < vectors; t++)
+            memcpy((uint8_t *)b->w[t] + ROW_LANES * r, trits + r * stride + ROW_LANES * t,
+                   ROW_LANES);
     uint8_t *code = (uint8_t *)b->w, bad = 0;
     for (unsigned i = 0; i < sizeof b->w; i++) {
         code[i]++;
@@ -161,13 +148,20 @@ static void gather_block(const struct linear *w, const int8_t *trits, uint32_t f
 
 void layout_pack_tile(const struct linear *w, const int8_t *trits, uint8_t *dst)
 {
-    uint32_t block_cols = layout_block_cols(w->layout);
-    for (uint32_t first = 0; first < w->cols; first += block_cols) {
-        struct block b;
-        gather_block(w, trits, first, &b);
+    uint32_t block_cols = layout_block_cols(w->layout), first = 0;
+    struct block b;
+    for (; first + block_cols <= w->cols; first += block_cols) {
+        gather_block(w->layout, trits + first, w->cols, &b);
         pack_block(w->layout, &b, dst);
         dst += layout_block_bytes(w->layout);
     }
+    if (first == w->cols)
+        return;
+    int8_t last[LAYOUT_TILE][BLOCK_COLS_MAX] = {{0}}; /* trit 0 is the padding */
+    for (unsigned r = 0; r < LAYOUT_TILE; r++)
+        memcpy(last[r], trits + (size_t)r * w->cols + first, w->cols - first);
+    gather_block(w->layout, last[0], BLOCK_COLS_MAX, &b);
+    pack_block(w->layout, &b, dst);
 }
 
 void layout_unpack_tile(const struct linear *w, const uint8_t *src, int8_t *trits)

@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/team.h"
 #include "base/utf8.h"
 #include "model/arch.h"
 #include "model/chat.h"
@@ -36,26 +37,75 @@ static void name_model(const struct gguf *g, struct model *m)
     snprintf(m->name, sizeof m->name, "%.*s", (int)MIN(len, sizeof m->name - 1), file);
 }
 
-/* A living segment of this model, or a new one that we pack. */
-static int obtain_segment(const struct gguf *g, const struct model_options *opt,
-                          const struct weights_plan *plan, struct model *m, struct trit_error *err)
+/* What is read beside one another: the text side of the file, and the weights where they are packed
+ * already.  Verifying those waits for memory, the tokenizer for its hash tables. */
+struct parts {
+    const struct gguf *g;
+    const struct model_options *opt;
+    struct model *m;
+    struct segment_source source;
+    int text_rc, attach_rc; /* -TRIT_ENOENT: the weights are to be packed */
+    struct trit_error text_err, attach_err;
+};
+
+static int open_text(struct parts *p)
 {
-    struct segment_source src = {.layout = opt->layout, .tables = opt->tables};
-    int rc = segment_identify(gguf_fd(g), gguf_path(g), &src, err);
+    struct model *m = p->m;
+    int rc = tok_open(p->g, m->hp.vocab, &m->tok, &p->text_err);
+    return rc ? rc : chat_open(p->g, m->tok, p->opt->chat_template, &m->chat, &p->text_err);
+}
+
+static int attach(struct parts *p)
+{
+    int rc = segment_identify(gguf_fd(p->g), gguf_path(p->g), &p->source, &p->attach_err);
     if (rc)
         return rc;
+    return p->opt->shared ? segment_attach(&p->source, p->opt->stop, &p->m->segment, &p->attach_err)
+                          : -TRIT_ENOENT;
+}
+
+static void run_parts(void *arg, unsigned worker)
+{
+    struct parts *p = arg;
+    if (worker == 0)
+        p->attach_rc = attach(p);
+    else
+        p->text_rc = open_text(p);
+}
+
+static int open_parts(struct parts *p, struct trit_error *err)
+{
+    struct team *team;
+    int rc = team_open(&team, 2, false, err);
+    if (rc)
+        return rc;
+    team_run(team, run_parts, p);
+    team_close(&team);
+    if (p->text_rc)
+        *err = p->text_err;
+    else if (p->attach_rc && p->attach_rc != -TRIT_ENOENT)
+        *err = p->attach_err;
+    return p->text_rc ? p->text_rc : p->attach_rc;
+}
+
+/* Nobody has packed this model: we do. */
+static int pack(struct parts *p, const struct weights_plan *plan, struct trit_error *err)
+{
+    const struct model_options *opt = p->opt;
+    struct model *m = p->m;
+    int rc = -TRIT_EBUSY;
     for (int tries = 0; tries < 3; tries++) {
-        rc = opt->shared ? segment_attach(&src, opt->stop, &m->segment, err) : -TRIT_ENOENT;
-        if (rc != -TRIT_ENOENT)
-            return rc;
-        rc = segment_create(&src, plan->payload_bytes, opt->shared, &m->segment, err);
+        rc = segment_create(&p->source, plan->payload_bytes, opt->shared, &m->segment, err);
         if (rc != -TRIT_EBUSY)
             break;
         /* Somebody has begun to build it since we looked: attach to theirs. */
+        rc = segment_attach(&p->source, opt->stop, &m->segment, err);
+        if (rc != -TRIT_ENOENT)
+            return rc;
     }
     if (rc)
         return rc;
-    rc = weights_pack(g, plan, m, opt->stop, m->segment.payload, err);
+    rc = weights_pack(p->g, plan, m, opt->stop, m->segment.payload, err);
     return rc ? rc : segment_seal(&m->segment, err);
 }
 
@@ -85,6 +135,8 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     if (!m)
         return trit_fail(err, TRIT_ENOMEM, "%s: no memory", path);
     m->segment.fd = -1;
+    struct trit_error ignored;
+    err = err ? err : &ignored;
     struct gguf *g = NULL;
     struct weights_plan plan = {0};
     int rc = gguf_open(path, &g, err);
@@ -92,10 +144,15 @@ int model_load(const char *path, const struct model_options *opt, struct model *
         goto fail;
     name_model(g, m);
     /* Everything that metadata alone can tell comes before the expensive part. */
-    if ((rc = hparams_read(g, m, err)) || (rc = weights_plan(g, opt, m, &plan, err)) ||
-        (rc = tok_open(g, m->hp.vocab, &m->tok, err)) ||
-        (rc = chat_open(g, m->tok, opt->chat_template, &m->chat, err)) ||
-        (rc = obtain_segment(g, opt, &plan, m, err)))
+    if ((rc = hparams_read(g, m, err)) || (rc = weights_plan(g, opt, m, &plan, err)))
+        goto fail;
+    struct parts parts = {.g = g, .opt = opt, .m = m};
+    parts.source.layout = opt->layout;
+    parts.source.tables = opt->tables;
+    rc = open_parts(&parts, err);
+    if (rc == -TRIT_ENOENT && parts.text_rc == 0)
+        rc = pack(&parts, &plan, err);
+    if (rc)
         goto fail;
     if (m->segment.payload_bytes != plan.payload_bytes) {
         rc = trit_fail(err, TRIT_EFORMAT, "%s: segment %s holds %zu bytes, expected %zu", path,
@@ -125,6 +182,11 @@ fail:
     gguf_close(&g);
     model_close(&m);
     return rc;
+}
+
+int model_publish(struct model *m, struct trit_error *err)
+{
+    return segment_publish(&m->segment, err);
 }
 
 void model_close(struct model **m)

@@ -244,7 +244,8 @@ void quant_floats(const struct quant_info *q, const void *src, float *dst, size_
  * mod 256) / 256.  The 13 byte values that no writer produces come out as some digit, never as a
  * fourth.
  */
-static inline void tq1_planes(const uint8_t *src, int8_t *dst, int width, int planes)
+static inline void tq1_planes(const uint8_t *restrict src, int8_t *restrict dst, int width,
+                              int planes)
 {
     unsigned power = 1;
     for (int k = 0; k < planes; k++, power *= 3)
@@ -263,7 +264,8 @@ static void tq1_block(const uint8_t *b, int8_t *dst)
 
 /* Spread the four fields of 32 bytes to four planes; shift of plane k is first + k * step.  Returns
  * non-zero when a field held 3, that is when both its bits were set. */
-static inline unsigned planes2(const uint8_t *src, int8_t *dst, int first, int step)
+static inline unsigned planes2(const uint8_t *restrict src, int8_t *restrict dst, int first,
+                               int step)
 {
     uint8_t bad = 0;
     for (int m = 0; m < 32; m++)

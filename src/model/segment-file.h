@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * segment-file.h - the file format of a segment, shared by segment.c and segment-list.c.
+ * segment-file.h - the file format of a segment, shared by segment.c, segment-list.c and
+ * segment-pages.c.
  */
 #ifndef TRIT_SEGMENT_FILE_H
 #define TRIT_SEGMENT_FILE_H
@@ -39,5 +40,17 @@ uint64_t segment_header_sum(const struct segment_header *h);
 
 /* Read and check the header: ours, private to us, this version, whole, of the size it claims. */
 bool segment_check_header(int fd, struct segment_header *h);
+
+/* segment_list without counting users: reading /proc/locks stops whoever takes a lock, and takes
+ * some ten milliseconds itself, which a start can do without. */
+int segment_list_uncounted(struct segment_info **list, size_t *n);
+
+/* Map seg->map_bytes of the file at seg->map, where huge pages can be mapped as such. */
+int segment_map(struct segment *seg, int prot, struct trit_error *err);
+void segment_unmap(struct segment *seg);
+
+/* Size the new file to seg->map_bytes, map it for writing and have every page of it, zeroed; in
+ * huge pages as far as they are to be had.  `where` is for the error, which is clean: no signal. */
+int segment_allocate(struct segment *seg, const char *where, struct trit_error *err);
 
 #endif

@@ -58,8 +58,8 @@ static bool ends_with(const char *s, const char *tail)
     return n >= t && strcmp(s + n - t, tail) == 0;
 }
 
-/* What one directory entry is; false when it is not a segment of ours. */
-static bool describe(const char *name, struct segment_info *info)
+/* What one directory entry is, but for its users; false when it is not a segment of ours. */
+static bool describe(const char *name, struct segment_info *info, struct stat *st)
 {
     char path[SEGMENT_PATH_BYTES], mine[32];
     snprintf(mine, sizeof mine, SEGMENT_PREFIX "%u-", (unsigned)geteuid());
@@ -69,20 +69,18 @@ static bool describe(const char *name, struct segment_info *info)
     snprintf(info->name, sizeof info->name, "%s", name);
     segment_path(name, "", path);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0) {
+    if (fd < 0 || fstat(fd, st) != 0) {
         if (fd >= 0)
             close(fd);
         return false;
     }
-    info->bytes = (size_t)st.st_size;
+    info->bytes = (size_t)st->st_size;
     struct segment_header h;
     if (ends_with(name, SEGMENT_BUILDING)) {
         info->building = flock(fd, LOCK_SH | LOCK_NB) != 0;
         info->stale = !info->building;
     } else {
         info->stale = !segment_check_header(fd, &h);
-        info->users = count_users(&st);
         if (!info->stale)
             info->source = h.source;
     }
@@ -90,7 +88,7 @@ static bool describe(const char *name, struct segment_info *info)
     return true;
 }
 
-int segment_list(struct segment_info **list, size_t *n, struct trit_error *err)
+static int list_all(bool count, struct segment_info **list, size_t *n, struct trit_error *err)
 {
     *list = NULL;
     *n = 0;
@@ -100,8 +98,11 @@ int segment_list(struct segment_info **list, size_t *n, struct trit_error *err)
     int rc = 0;
     for (struct dirent *d; rc == 0 && (d = readdir(dir));) {
         struct segment_info info;
-        if (!describe(d->d_name, &info))
+        struct stat st;
+        if (!describe(d->d_name, &info, &st))
             continue;
+        if (count && !ends_with(info.name, SEGMENT_BUILDING))
+            info.users = count_users(&st);
         struct segment_info *more = mem_resize(*list, *n + 1, sizeof **list);
         if (!more) {
             rc = trit_fail(err, TRIT_ENOMEM, "no memory to list segments");
@@ -119,11 +120,22 @@ int segment_list(struct segment_info **list, size_t *n, struct trit_error *err)
     return rc;
 }
 
+int segment_list(struct segment_info **list, size_t *n, struct trit_error *err)
+{
+    return list_all(true, list, n, err);
+}
+
+int segment_list_uncounted(struct segment_info **list, size_t *n)
+{
+    return list_all(false, list, n, NULL);
+}
+
 int segment_remove(const char *name, struct trit_error *err)
 {
     struct segment_info info;
+    struct stat st;
     char path[SEGMENT_PATH_BYTES];
-    if (strchr(name, '/') || !describe(name, &info))
+    if (strchr(name, '/') || !describe(name, &info, &st))
         return trit_fail(err, TRIT_ENOENT, "%s: no such segment in %s", name, segment_directory());
     if (info.building)
         return trit_fail(err, TRIT_EBUSY, "%s: a process is building it", name);
@@ -138,7 +150,7 @@ unsigned segment_clean(void)
     struct segment_info *list;
     size_t n;
     unsigned removed = 0;
-    if (segment_list(&list, &n, NULL) != 0)
+    if (segment_list_uncounted(&list, &n) != 0)
         return 0;
     for (size_t i = 0; i < n; i++)
         if (list[i].stale && ends_with(list[i].name, SEGMENT_BUILDING))

@@ -20,7 +20,6 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,6 +57,11 @@ static size_t payload_offset(uint64_t n_chunks)
 static uint64_t chunks_of(uint64_t payload_bytes)
 {
     return payload_bytes / SEGMENT_CHUNK + (payload_bytes % SEGMENT_CHUNK != 0);
+}
+
+static uint8_t *payload_of(const struct segment *seg)
+{
+    return seg->map + payload_offset(chunks_of(seg->payload_bytes));
 }
 
 /* The file name for a source: everything that decides the payload, digested. */
@@ -185,7 +189,7 @@ static bool known_digest(struct segment_source *src)
     struct segment_info *list;
     size_t n;
     bool found = false;
-    if (segment_list(&list, &n, NULL) != 0)
+    if (segment_list_uncounted(&list, &n) != 0)
         return false;
     for (size_t i = 0; i < n && !found; i++) {
         found = same_identity(&list[i].source, src);
@@ -233,23 +237,12 @@ int segment_identify(int fd, const char *path, struct segment_source *src, struc
 
 /* ------------------------------------------------------------------ attaching */
 
-static int map_file(struct segment *seg, int prot, struct trit_error *err)
+static int map_finished(struct segment *seg, struct trit_error *err)
 {
-    void *map = mmap(NULL, seg->map_bytes, prot, MAP_SHARED, seg->fd, 0);
-    if (map == MAP_FAILED)
-        return trit_fail(err, TRIT_ENOMEM, "cannot map %zu bytes of weights: %s", seg->map_bytes,
-                         strerror(errno));
-    seg->map = map;
-    seg->payload = seg->map + payload_offset(chunks_of(seg->payload_bytes));
-    seg->huge_asked = madvise(map, seg->map_bytes, MADV_HUGEPAGE) == 0;
-    return 0;
-}
-
-static void unmap(struct segment *seg)
-{
-    if (seg->map)
-        trit_assert(munmap(seg->map, seg->map_bytes) == 0);
-    seg->map = seg->payload = NULL;
+    int rc = segment_map(seg, PROT_READ, err);
+    if (rc == 0)
+        seg->payload = payload_of(seg);
+    return rc;
 }
 
 /* Compare what is mapped with what was written.  A difference is damage: bit rot or a stranger. */
@@ -303,7 +296,7 @@ static int try_attach(const struct segment_source *src, struct segment *seg, str
         return trit_fail(err, TRIT_EFORMAT, "%s: not a segment of this model", seg->name);
     seg->payload_bytes = h.payload_bytes;
     seg->map_bytes = h.file_bytes;
-    int rc = map_file(seg, PROT_READ, err);
+    int rc = map_finished(seg, err);
     return rc ? rc : verify(seg, &h, err);
 }
 
@@ -365,29 +358,13 @@ static int open_building(const char *path, struct trit_error *err)
     return trit_fail(err, TRIT_EBUSY, "%s: cannot be created and kept", path);
 }
 
-/* Have every page now, so that a full tmpfs is an error here and not SIGBUS later. */
-static int allocate(int fd, size_t bytes, const char *where, struct trit_error *err)
-{
-    int rc = posix_fallocate(fd, 0, (off_t)bytes);
-    if (rc == 0)
-        return 0;
-    struct statvfs vfs;
-    unsigned long long left = 0;
-    if (fstatvfs(fd, &vfs) == 0)
-        left = (unsigned long long)vfs.f_bavail * vfs.f_frsize;
-    return trit_fail(
-        err, TRIT_ENOMEM,
-        "%s: the packed weights need %zu MiB and %llu MiB are free (%s); make room, or "
-        "use --no-shared to keep them in private memory",
-        where, bytes >> 20, left >> 20, strerror(rc));
-}
-
 int segment_create(const struct segment_source *src, size_t payload_bytes, bool shared,
                    struct segment *seg, struct trit_error *err)
 {
     *seg = (struct segment){.fd = -1,
                             .shared = shared,
                             .writable = true,
+                            .unnamed = shared,
                             .source = *src,
                             .payload_bytes = payload_bytes};
     seg->map_bytes = payload_offset(chunks_of(payload_bytes)) + round_up(payload_bytes, 4096);
@@ -406,11 +383,11 @@ int segment_create(const struct segment_source *src, size_t payload_bytes, bool 
         if (seg->fd < 0)
             return trit_fail(err, TRIT_ENOMEM, "memfd_create: %s", strerror(errno));
     }
-    int rc = allocate(seg->fd, seg->map_bytes, path, err);
-    if (rc == 0)
-        rc = map_file(seg, PROT_READ | PROT_WRITE, err);
+    int rc = segment_allocate(seg, path, err);
     if (rc)
         segment_close(seg);
+    else
+        seg->payload = payload_of(seg);
     return rc;
 }
 
@@ -426,23 +403,17 @@ static int forbid_writing(struct segment *seg, struct trit_error *err)
     return 0;
 }
 
-static int publish(struct segment *seg, struct trit_error *err)
+/* A descriptor for reading, from which nobody can make a mapping for writing.  The builder's own is
+ * kept for its lock, which a mapping would keep for ever. */
+static int reopen(struct segment *seg, struct trit_error *err)
 {
-    char from[SEGMENT_PATH_BYTES], to[SEGMENT_PATH_BYTES];
-    segment_path(seg->name, SEGMENT_BUILDING, from);
-    segment_path(seg->name, "", to);
-    if (rename(from, to) != 0)
-        return trit_fail(err, TRIT_EIO, "%s: cannot be renamed: %s", from, strerror(errno));
-    /* From now on we are a reader: a read-only descriptor and a shared lock like everybody's.  The
-     * new descriptor is locked before the old one is closed, so the file is never without a lock
-     * for long; nobody takes an exclusive lock on a finished segment anyway. */
-    int fd = open(to, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    char path[SEGMENT_PATH_BYTES];
+    segment_path(seg->name, SEGMENT_BUILDING, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
-        return trit_fail(err, TRIT_EIO, "%s: %s", to, strerror(errno));
-    close(seg->fd);
+        return trit_fail(err, TRIT_EIO, "%s: %s", path, strerror(errno));
+    seg->builder_fd = seg->fd;
     seg->fd = fd;
-    if (flock(fd, LOCK_SH) != 0)
-        return trit_fail(err, TRIT_EIO, "%s: %s", to, strerror(errno));
     return 0;
 }
 
@@ -461,15 +432,33 @@ int segment_seal(struct segment *seg, struct trit_error *err)
                                  .file_bytes = seg->map_bytes,
                                  .table_sum = XXH3_64bits(sums, n * sizeof *sums)};
     h->header_sum = segment_header_sum(h);
-    unmap(seg);
+    segment_unmap(seg);
     rc = forbid_writing(seg, err);
     if (rc == 0 && seg->shared)
-        rc = publish(seg, err);
-    if (rc == 0)
-        rc = map_file(seg, PROT_READ, err);
-    if (rc == 0)
-        seg->writable = false;
-    return rc;
+        rc = reopen(seg, err);
+    if (rc)
+        return rc;
+    seg->writable = false;
+    return map_finished(seg, err);
+}
+
+int segment_publish(struct segment *seg, struct trit_error *err)
+{
+    trit_assert(!seg->writable);
+    if (!seg->unnamed)
+        return 0;
+    char from[SEGMENT_PATH_BYTES], to[SEGMENT_PATH_BYTES];
+    segment_path(seg->name, SEGMENT_BUILDING, from);
+    segment_path(seg->name, "", to);
+    if (rename(from, to) != 0)
+        return trit_fail(err, TRIT_EIO, "%s: cannot be renamed: %s", from, strerror(errno));
+    seg->unnamed = false;
+    /* From now on we are a reader, with a shared lock like everybody's.  For a moment the file is
+     * without a lock; nobody takes an exclusive one on a finished segment anyway. */
+    close(seg->builder_fd);
+    if (flock(seg->fd, LOCK_SH) != 0)
+        return trit_fail(err, TRIT_EIO, "%s: %s", to, strerror(errno));
+    return 0;
 }
 
 void segment_lock_memory(struct segment *seg)
@@ -479,11 +468,13 @@ void segment_lock_memory(struct segment *seg)
 
 void segment_close(struct segment *seg)
 {
-    unmap(seg);
-    if (seg->writable && seg->shared && seg->fd >= 0) {
+    segment_unmap(seg);
+    if (seg->unnamed && seg->fd >= 0) {
         char path[SEGMENT_PATH_BYTES];
         segment_path(seg->name, SEGMENT_BUILDING, path);
         unlink(path);
+        if (!seg->writable)
+            close(seg->builder_fd);
     }
     if (seg->fd >= 0)
         close(seg->fd);

@@ -115,7 +115,8 @@ static int read_id(const struct gguf *g, const char *key, uint32_t n, int32_t *i
     return 0;
 }
 
-static int read_kinds(const struct gguf *g, struct vocab *v, struct trit_error *err)
+static int read_kinds(const struct gguf *g, const struct gguf_strs *tokens, struct vocab *v,
+                      struct trit_error *err)
 {
     const int32_t *types = NULL;
     size_t count;
@@ -133,7 +134,7 @@ static int read_kinds(const struct gguf *g, struct vocab *v, struct trit_error *
         if (kind < VOCAB_NORMAL || kind > VOCAB_UNUSED)
             return gguf_fail(g, err, TRIT_EFORMAT, "key %s: element %u is %d, expected 1 to 5",
                              KEY_TYPES, i, kind);
-        struct gguf_str s = gguf_string_at(g, KEY_TOKENS, i);
+        struct gguf_str s = gguf_str_at(tokens, i);
         bool ordinary = kind == VOCAB_NORMAL || kind == VOCAB_USER;
         if (ordinary && s.len == 0) {
             kind = VOCAB_UNUSED;
@@ -148,11 +149,12 @@ static int read_kinds(const struct gguf *g, struct vocab *v, struct trit_error *
 }
 
 /* Copy the pieces, ordinary ones as the bytes they stand for: never longer than in the file. */
-static int read_pieces(const struct gguf *g, struct vocab *v, struct trit_error *err)
+static int read_pieces(const struct gguf *g, const struct gguf_strs *tokens, struct vocab *v,
+                       struct trit_error *err)
 {
     uint32_t used = 0;
     for (uint32_t i = 0; i < v->n; i++) {
-        struct gguf_str s = gguf_string_at(g, KEY_TOKENS, i);
+        struct gguf_str s = gguf_str_at(tokens, i);
         ptrdiff_t len = (ptrdiff_t)s.len;
         v->start[i] = used;
         if (v->kind[i] == VOCAB_NORMAL) {
@@ -200,16 +202,18 @@ static int index_pieces(const struct gguf *g, struct vocab *v, struct trit_error
 
 int vocab_read(const struct gguf *g, uint32_t rows, struct vocab *v, struct trit_error *err)
 {
-    size_t count, total = 0;
-    int rc = gguf_strings(g, KEY_TOKENS, &count, err);
+    struct gguf_strs tokens;
+    size_t total = 0;
+    int rc = gguf_strings(g, KEY_TOKENS, &tokens, err);
     if (rc)
         return rc;
+    size_t count = tokens.n;
     if (count == 0 || count > rows || count > INT32_MAX / 4)
         return gguf_fail(g, err, TRIT_EFORMAT,
                          "key %s: found %zu tokens, expected 1 to %u, the rows of the embedding",
                          KEY_TOKENS, count, rows);
     for (size_t i = 0; i < count; i++)
-        if (__builtin_add_overflow(total, gguf_string_at(g, KEY_TOKENS, i).len, &total) ||
+        if (__builtin_add_overflow(total, gguf_str_at(&tokens, i).len, &total) ||
             total > INT32_MAX)
             return gguf_fail(g, err, TRIT_EFORMAT, "key %s: more than 2 GiB of text", KEY_TOKENS);
     v->n = (uint32_t)count;
@@ -223,7 +227,7 @@ int vocab_read(const struct gguf *g, uint32_t rows, struct vocab *v, struct trit
         return gguf_fail(g, err, TRIT_ENOMEM, "no memory for %zu tokens", count);
     if ((rc = read_id(g, "tokenizer.ggml.bos_token_id", v->n, &v->bos, err)) ||
         (rc = read_id(g, "tokenizer.ggml.eos_token_id", v->n, &v->eos, err)) ||
-        (rc = read_kinds(g, v, err)) || (rc = read_pieces(g, v, err)))
+        (rc = read_kinds(g, &tokens, v, err)) || (rc = read_pieces(g, &tokens, v, err)))
         return rc;
     return index_pieces(g, v, err);
 }

@@ -54,6 +54,7 @@ static void use_pair(const struct gguf *g, size_t i)
     const int32_t *ints;
     const float *floats;
     struct gguf_str s;
+    struct gguf_strs strs;
     uint64_t u;
     double d;
     bool yes;
@@ -72,9 +73,9 @@ static void use_pair(const struct gguf *g, size_t i)
         sum += (unsigned)ints[n - 1];
     if (gguf_floats(g, key, &floats, &n, NULL) == 0 && n)
         sum += floats[n - 1] > 0;
-    if (gguf_strings(g, key, &n, NULL) == 0)
-        for (size_t k = 0; k < n; k++) {
-            s = gguf_string_at(g, key, k);
+    if (gguf_strings(g, key, &strs, NULL) == 0)
+        for (size_t k = 0; k < strs.n; k++) {
+            s = gguf_str_at(&strs, k);
             sum += s.len ? (unsigned char)s.data[s.len - 1] : 0;
         }
     /* What was summed up must count as used. */

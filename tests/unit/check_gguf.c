@@ -113,21 +113,22 @@ START_TEST(getters)
     ck_assert_int_eq(gguf_string(g, "strings", &s, &err), -TRIT_EFORMAT);
 
     size_t n = 0;
-    ck_assert_int_eq(gguf_strings(g, "strings", &n, &err), 0);
-    ck_assert_uint_eq(n, 3);
-    ck_assert_uint_eq(gguf_string_at(g, "strings", 0).len, 0);
-    s = gguf_string_at(g, "strings", 1);
+    struct gguf_strs strs;
+    ck_assert_int_eq(gguf_strings(g, "strings", &strs, &err), 0);
+    ck_assert_uint_eq(strs.n, 3);
+    ck_assert_uint_eq(gguf_str_at(&strs, 0).len, 0);
+    s = gguf_str_at(&strs, 1);
     ck_assert(s.len == 5 && memcmp(s.data, "zwei\n", 5) == 0);
-    s = gguf_string_at(g, "strings", 2);
+    s = gguf_str_at(&strs, 2);
     ck_assert(s.len == 3 && memcmp(s.data, "d\0t", 3) == 0);
-    ck_assert_int_eq(gguf_strings(g, "ints", &n, &err), -TRIT_EFORMAT);
+    ck_assert_int_eq(gguf_strings(g, "ints", &strs, &err), -TRIT_EFORMAT);
 
     const int32_t *v;
     const float *f;
     ck_assert_int_eq(gguf_float(g, "absent", &d, &err), -TRIT_ENOENT);
     ck_assert_int_eq(gguf_bool(g, "absent", &yes, &err), -TRIT_ENOENT);
     ck_assert_int_eq(gguf_string(g, "absent", &s, &err), -TRIT_ENOENT);
-    ck_assert_int_eq(gguf_strings(g, "absent", &n, &err), -TRIT_ENOENT);
+    ck_assert_int_eq(gguf_strings(g, "absent", &strs, &err), -TRIT_ENOENT);
     ck_assert_int_eq(gguf_ints(g, "absent", &v, &n, &err), -TRIT_ENOENT);
     ck_assert_int_eq(gguf_floats(g, "absent", &f, &n, &err), -TRIT_ENOENT);
     ck_assert_ptr_nonnull(strstr(err.text, "key absent: missing"));
@@ -261,8 +262,11 @@ START_TEST(large_values)
     ck_assert_uint_eq(n, N);
     for (uint32_t i = 0; i < N; i++)
         ck_assert_uint_eq((uint32_t)v[i], i * 2654435761u);
+    struct gguf_strs texts;
+    ck_assert_int_eq(gguf_strings(g, "texts", &texts, &err), 0);
+    ck_assert_uint_eq(texts.n, N);
     for (uint32_t i = 0; i < N; i++) {
-        struct gguf_str s = gguf_string_at(g, "texts", i);
+        struct gguf_str s = gguf_str_at(&texts, i);
         ck_assert_uint_eq(s.len, i % 17);
         ck_assert(memcmp(s.data, pair.data + i, s.len) == 0);
     }
@@ -338,7 +342,9 @@ START_TEST(writer_and_reader_agree)
         ck_assert_int_eq(bytes[0], (int)(4 * i));
         ck_assert_int_eq(bytes[63], (int)(4 * i + 3));
     }
-    ck_assert_uint_eq(gguf_string_at(g, "texts", 499).len, 9);
+    struct gguf_strs texts;
+    ck_assert_int_eq(gguf_strings(g, "texts", &texts, &err), 0);
+    ck_assert_uint_eq(gguf_str_at(&texts, 499).len, 9);
     gguf_close(&g);
     unlink(name);
     ck_assert_msg(rmdir(dir) == 0, "the writer left something behind");

@@ -306,11 +306,11 @@ START_TEST(oracle_model_and_its_cuts)
     }
     ck_assert_msg(rc == 0, "%s", err.text);
     struct gguf_str arch;
-    size_t n = 0;
+    struct gguf_strs tokens;
     ck_assert_int_eq(gguf_string(g, "general.architecture", &arch, &err), 0);
     ck_assert(arch.len == 12 && memcmp(arch.data, "bitnet-b1.58", 12) == 0);
-    ck_assert_int_eq(gguf_strings(g, "tokenizer.ggml.tokens", &n, &err), 0);
-    ck_assert_uint_eq(n, 512);
+    ck_assert_int_eq(gguf_strings(g, "tokenizer.ggml.tokens", &tokens, &err), 0);
+    ck_assert_uint_eq(tokens.n, 512);
     ck_assert_uint_eq(gguf_n_tensors(g), 2 + 4 * 11);
     /* The bytes of the file, from the last tensor's end backwards. */
     uint64_t end = 0, size = gguf_file_bytes(g), tail = 0;

@@ -54,6 +54,7 @@ static void build(const struct segment_source *src, struct segment *seg, bool sh
     for (size_t i = 0; i < BYTES; i += 4096)
         seg->payload[i] = (uint8_t)(i >> 12);
     ck_assert_msg(segment_seal(seg, &err) == 0, "%s", err.text);
+    ck_assert_msg(segment_publish(seg, &err) == 0, "%s", err.text);
 }
 
 static void check_payload(const struct segment *seg)
@@ -223,6 +224,48 @@ START_TEST(closing_unfinished_removes_it)
 }
 END_TEST
 
+/* Sealed, but its builder has not said that it is of use: nobody gets it, and it goes with him. */
+START_TEST(unpublished_is_never_attached)
+{
+    struct segment_source src = identify();
+    struct segment a, b;
+    struct segment_info info, *list;
+    size_t n;
+    atomic_bool stop = true;
+    ck_assert_int_eq(segment_create(&src, BYTES, true, &a, &err), 0);
+    ck_assert_msg(segment_seal(&a, &err) == 0, "%s", err.text);
+    only_segment(&info);
+    ck_assert(info.building && !info.stale);
+    ck_assert_int_eq(segment_attach(&src, &stop, &b, &err), -TRIT_ECANCELLED);
+    ck_assert_uint_eq(segment_clean(), 0);
+    ck_assert_int_lt((int)pwrite(a.fd, "x", 1, 0), 0);
+    segment_close(&a);
+    ck_assert_int_eq(segment_list(&list, &n, &err), 0);
+    ck_assert_uint_eq(n, 0);
+    mem_free(list);
+}
+END_TEST
+
+/* Private ones lie in tmpfs, where their pages are huge if the kernel can. */
+START_TEST(begins_zeroed)
+{
+    struct segment_source src = identify();
+    for (int shared = 0; shared < 2; shared++) {
+        struct segment a;
+        ck_assert_msg(segment_create(&src, BYTES, shared, &a, &err) == 0, "%s", err.text);
+        for (size_t i = 0; i < BYTES; i++)
+            if (a.payload[i] != 0)
+                ck_abort_msg("byte %zu", i);
+        memset(a.payload, 0xa5, BYTES);
+        ck_assert_msg(segment_seal(&a, &err) == 0, "%s", err.text);
+        for (size_t i = 0; i < BYTES; i++)
+            if (a.payload[i] != 0xa5)
+                ck_abort_msg("byte %zu after sealing", i);
+        segment_close(&a);
+    }
+}
+END_TEST
+
 START_TEST(no_room_is_an_error)
 {
     struct segment_source src = identify();
@@ -258,6 +301,8 @@ int main(void)
     tcase_add_test(c, damage_is_detected);
     tcase_add_test(c, half_built_is_never_attached);
     tcase_add_test(c, closing_unfinished_removes_it);
+    tcase_add_test(c, unpublished_is_never_attached);
+    tcase_add_test(c, begins_zeroed);
     tcase_add_test(c, no_room_is_an_error);
     tcase_add_test(c, names_are_not_paths);
     suite_add_tcase(s, c);
