@@ -41,8 +41,8 @@ void team_close(struct team **team);
 unsigned team_size(const struct team *team);
 
 /*
- * Between runs, by the thread that starts them: n workers from now on, at most team_room().  When fewer threads can be had there are fewer; returns how many.
- * Pinned workers are bound anew, to the processors that the process may use now.
+ * Between runs, by the thread that starts them: n workers from now on, at most team_room().  When
+ * fewer threads can be had there are fewer; returns how many.  Pinned workers are bound anew, to the processors that the process may use now.
  */
 unsigned team_resize(struct team *team, unsigned n);
 unsigned team_room(const struct team *team);

@@ -64,7 +64,7 @@ struct sched_item {
 struct sched_plan {
     const struct sched_item *item; /* those who talk first */
     uint32_t n_items, n_talking;
-    uint32_t n_rows, n_talking_rows;
+    uint32_t n_rows;
     double positions; /* that all rows look at, for pace.h */
 };
 
@@ -97,10 +97,9 @@ void sched_leave(struct sched *sc, struct seq *s, bool trusted);
 void sched_each(struct sched *sc, void (*fn)(struct seq *s, void *arg), void *arg);
 
 struct sched_counts {
-    uint32_t running, waiting;
-    uint64_t waiting_tokens; /* positions that those who wait still need computed */
-    uint64_t prompt_tokens;  /* and those who run, before they talk */
-    uint64_t preempted;      /* since the beginning */
+    uint32_t running;
+    uint64_t prompt_tokens; /* that those who run still read before they talk */
+    uint64_t preempted;     /* since the beginning */
 };
 void sched_count(const struct sched *sc, struct sched_counts *c);
 

@@ -5,23 +5,16 @@
 #include "config.h"
 #include "base/rapl.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-/* The first line of a file; false when it cannot be read. */
+#include "base/file.h"
+
 static bool read_line(const char *path, char *dst, size_t cap)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (!file_read(path, dst, cap))
         return false;
-    ssize_t n = read(fd, dst, cap - 1);
-    close(fd);
-    if (n <= 0)
-        return false;
-    dst[n] = '\0';
     dst[strcspn(dst, "\n")] = '\0';
     return true;
 }

@@ -6,7 +6,7 @@
  * singly linked and searched.
  */
 #include "config.h"
-#include "queue.h"
+#include "engine/queue.h"
 
 #include "base/base.h"
 
@@ -34,7 +34,7 @@ static struct queue_tenant *find_tenant(struct queue *q, uint64_t id)
 
 /* Where a tenant begins who was idle: level with the least served of those who are not.  When all
  * are idle the past is forgotten: who had the machine to himself owes nobody for that. */
-static uint64_t level_to_join(const struct queue *q)
+static uint64_t served_to_join(const struct queue *q)
 {
     uint64_t least = UINT64_MAX, most = 0;
     for (unsigned i = 0; i < SCHED_TENANTS; i++) {
@@ -49,7 +49,7 @@ void queue_join(struct queue *q, struct seq *s)
 {
     struct queue_tenant *t = find_tenant(q, s->wish.tenant);
     if (!is_active(t))
-        t->served = MAX(t->served, level_to_join(q));
+        t->served = MAX(t->served, served_to_join(q));
     s->tenant = t;
 }
 

@@ -9,7 +9,7 @@
 
 #include "base/base.h"
 #include "base/mem.h"
-#include "queue.h"
+#include "engine/queue.h"
 
 enum {
     LEAST_ROWS = 4, /* of prompts in a step, so that they get on whatever it costs */
@@ -268,7 +268,6 @@ static void plan_talking(struct sched *sc)
             add_item(sc, s, 1, guess(sc, s));
     }
     sc->plan.n_talking = sc->plan.n_items;
-    sc->plan.n_talking_rows = sc->plan.n_rows;
 }
 
 /* Who of two has the better right to rows for its prompt. */
@@ -365,17 +364,9 @@ void sched_learn(struct sched *sc, double seconds)
 
 /* ------------------------------------------------------------------ looking */
 
-static void count_waiting(struct seq *s, void *arg)
-{
-    struct sched_counts *c = arg;
-    c->waiting_tokens += remaining(s);
-}
-
 void sched_count(const struct sched *sc, struct sched_counts *c)
 {
-    *c = (struct sched_counts){
-        .running = sc->n_running, .waiting = sc->queue.n_waiting, .preempted = sc->n_preempted};
-    queue_each(&sc->queue, count_waiting, c);
+    *c = (struct sched_counts){.running = sc->n_running, .preempted = sc->n_preempted};
     for (uint32_t i = 0; i < sc->n_running; i++)
         if (remaining(sc->running[i]) > 1)
             c->prompt_tokens += remaining(sc->running[i]);

@@ -148,31 +148,4 @@ static void divide(float *y, const float *x, float s, size_t n)
         neon_store(y + i, n - i, vdivq_f32(vld1q_f32(x + i), vdupq_n_f32(s)));
 }
 
-static const struct attend_isa isa = {
-    .widen = widen,
-    .score = score,
-    .max_of = max_of,
-    .exp_shift = neon_exp_shift,
-    .weigh = weigh,
-    .mix = mix,
-    .most = QUERIES,
-    .blend = blend,
-    .divide = divide,
-};
-
-void neon_attend(const struct attend_part *part, const struct attend_tile *t,
-                 const struct kv_span *kv, size_t n, float *scratch)
-{
-    attend_walk(&isa, part, t, kv, n, scratch);
-}
-
-void neon_attend_merge(const struct attend_part *to, const struct attend_part *from, size_t n,
-                       size_t head_dim)
-{
-    attend_merge_with(&isa, to, from, n, head_dim);
-}
-
-void neon_attend_finish(float *out, const struct attend_part *part, size_t n, size_t head_dim)
-{
-    attend_finish_with(&isa, out, part, n, head_dim);
-}
+ATTEND_ENTRIES(neon, QUERIES)

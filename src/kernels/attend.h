@@ -196,4 +196,34 @@ INLINE void attend_finish_with(const struct attend_isa *isa, float *out,
                     head_dim);
 }
 
+/* The three entries of an instruction set whose functions stand above, named as in struct attend_isa;
+ * its exp_shift is isa_exp_shift, and `most` the queries that its `mix` takes. */
+#define ATTEND_ENTRIES(isa, most_queries)                                                          \
+    static const struct attend_isa isa##_isa = {                                                   \
+        .widen = widen,                                                                            \
+        .score = score,                                                                            \
+        .max_of = max_of,                                                                          \
+        .exp_shift = isa##_exp_shift,                                                              \
+        .weigh = weigh,                                                                            \
+        .mix = mix,                                                                                \
+        .most = most_queries,                                                                      \
+        .blend = blend,                                                                            \
+        .divide = divide,                                                                          \
+    };                                                                                             \
+    void isa##_attend(const struct attend_part *part, const struct attend_tile *t,                 \
+                      const struct kv_span *kv, size_t n, float *scratch)                          \
+    {                                                                                              \
+        attend_walk(&isa##_isa, part, t, kv, n, scratch);                                          \
+    }                                                                                              \
+    void isa##_attend_merge(const struct attend_part *to, const struct attend_part *from,          \
+                            size_t n, size_t head_dim)                                             \
+    {                                                                                              \
+        attend_merge_with(&isa##_isa, to, from, n, head_dim);                                      \
+    }                                                                                              \
+    void isa##_attend_finish(float *out, const struct attend_part *part, size_t n,                 \
+                             size_t head_dim)                                                      \
+    {                                                                                              \
+        attend_finish_with(&isa##_isa, out, part, n, head_dim);                                    \
+    }
+
 #endif

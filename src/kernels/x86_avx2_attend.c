@@ -155,31 +155,4 @@ static void divide(float *y, const float *x, float s, size_t n)
         avx2_store(y + i, n - i, _mm256_div_ps(_mm256_loadu_ps(x + i), all));
 }
 
-static const struct attend_isa isa = {
-    .widen = widen,
-    .score = score,
-    .max_of = max_of,
-    .exp_shift = avx2_exp_shift,
-    .weigh = weigh,
-    .mix = mix,
-    .most = QUERIES,
-    .blend = blend,
-    .divide = divide,
-};
-
-void avx2_attend(const struct attend_part *part, const struct attend_tile *t,
-                 const struct kv_span *kv, size_t n, float *scratch)
-{
-    attend_walk(&isa, part, t, kv, n, scratch);
-}
-
-void avx2_attend_merge(const struct attend_part *to, const struct attend_part *from, size_t n,
-                       size_t head_dim)
-{
-    attend_merge_with(&isa, to, from, n, head_dim);
-}
-
-void avx2_attend_finish(float *out, const struct attend_part *part, size_t n, size_t head_dim)
-{
-    attend_finish_with(&isa, out, part, n, head_dim);
-}
+ATTEND_ENTRIES(avx2, QUERIES)

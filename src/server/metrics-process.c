@@ -6,7 +6,6 @@
 #include "server/metrics.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -14,20 +13,7 @@
 
 #include "base/buf.h"
 #include "base/cgroup.h"
-
-/* A small file of /proc as a string; false when it cannot be read, as under some sandboxes. */
-static bool read_file(const char *path, char *dst, size_t cap)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t n = read(fd, dst, cap - 1);
-    close(fd);
-    if (n <= 0)
-        return false;
-    dst[n] = '\0';
-    return true;
-}
+#include "base/file.h"
 
 static void gauge(struct buf *out, const char *name, const char *type, const char *help,
                   double value)
@@ -40,7 +26,7 @@ static bool boot_time(double *when)
 {
     char text[16384];
     unsigned long long seconds;
-    if (!read_file("/proc/stat", text, sizeof text))
+    if (!file_read("/proc/stat", text, sizeof text))
         return false;
     const char *line = strstr(text, "\nbtime ");
     if (!line || sscanf(line, "\nbtime %llu", &seconds) != 1)
@@ -71,7 +57,7 @@ void metrics_write_process(struct buf *out)
     unsigned fds;
     struct rlimit limit;
     /* The second field is the program's name, which may hold anything but is in parentheses. */
-    const char *rest = read_file("/proc/self/stat", text, sizeof text) ? strrchr(text, ')') : NULL;
+    const char *rest = file_read("/proc/self/stat", text, sizeof text) ? strrchr(text, ')') : NULL;
     if (rest && sscanf(rest,
                        ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d "
                        "%llu %*d %llu %llu %llu",

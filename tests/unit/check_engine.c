@@ -22,13 +22,7 @@ static struct trit_error err;
 
 static void load(void)
 {
-    const char *srcdir = getenv("srcdir");
-    char path[2048];
-    log_open(LOG_WARN, 0);
-    k = kernels_pick(kernels_cpu_detect());
-    snprintf(path, sizeof path, "%s/tests/golden/models/b158.tq1_0.gguf", srcdir ? srcdir : ".");
-    struct model_options o = {.layout = k->layout, .tables = TABLE_Q8};
-    ck_assert_msg(model_load(path, &o, &model, &err) == 0, "%s", err.text);
+    model = run_load(&k);
 }
 
 static void unload(void)

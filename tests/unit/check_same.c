@@ -32,14 +32,7 @@ static uint32_t pick(uint32_t n)
 
 static void load(void)
 {
-    const char *srcdir = getenv("srcdir");
-    char path[2048];
-    struct trit_error err;
-    log_open(LOG_WARN, 0);
-    k = kernels_pick(kernels_cpu_detect());
-    snprintf(path, sizeof path, "%s/tests/golden/models/b158.tq1_0.gguf", srcdir ? srcdir : ".");
-    struct model_options o = {.layout = k->layout, .tables = TABLE_Q8};
-    ck_assert_msg(model_load(path, &o, &model, &err) == 0, "%s", err.text);
+    model = run_load(&k);
 }
 
 static void unload(void)

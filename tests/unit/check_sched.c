@@ -181,6 +181,13 @@ static uint32_t drive_step(struct drive *d)
     return n;
 }
 
+/* Until there is nothing left to do. */
+static void drive_out(struct drive *d)
+{
+    while (drive_step(d))
+        ;
+}
+
 static struct seq *seq_of(const int32_t *prompt, uint32_t n, uint32_t max_new)
 {
     struct seq_wish w = {.n_prompt = n, .max_new = max_new, .priority = SEQ_NORMAL};
@@ -224,8 +231,7 @@ START_TEST(beginning_is_reused)
     drive_open(&d, 64, plain, true);
     struct seq *a = seq_of(text, 200, 3);
     add(&d, a);
-    while (drive_step(&d))
-        ;
+    drive_out(&d);
     ck_assert_uint_eq(a->n_cached, 0);
     ck_assert_uint_eq(d.kv.n_kept, 200 / KV_PAGE_TOKENS);
 
@@ -238,8 +244,7 @@ START_TEST(beginning_is_reused)
     add(&d, c);
     add(&d, e);
     add(&d, f);
-    while (drive_step(&d))
-        ;
+    drive_out(&d);
     ck_assert_uint_eq(b->n_cached, 192);
     ck_assert_uint_eq(c->n_cached, 96);
     ck_assert_uint_eq(e->n_cached, 64);
@@ -264,8 +269,7 @@ START_TEST(salts_are_apart)
         s[i] = seq_of(text, 100, 2);
         s[i]->wish.salt = i == 2;
         add(&d, s[i]);
-        while (drive_step(&d))
-            ;
+        drive_out(&d);
     }
     ck_assert_uint_eq(s[1]->n_cached, 96);
     ck_assert_uint_eq(s[2]->n_cached, 0);
@@ -284,14 +288,12 @@ START_TEST(answers_are_reused)
     drive_open(&d, 64, plain, true);
     struct seq *a = seq_of(text, 100, 60);
     add(&d, a);
-    while (drive_step(&d))
-        ;
+    drive_out(&d);
     memcpy(text + 100, a->token, 60 * sizeof *text);
     fill(text + 160, 20, 5);
     struct seq *b = seq_of(text, 180, 5);
     add(&d, b);
-    while (drive_step(&d))
-        ;
+    drive_out(&d);
     ck_assert_uint_eq(b->n_cached, 128); /* of 159 that were computed */
     check_answer(b);
     seq_free(a);
@@ -312,8 +314,7 @@ START_TEST(oldest_are_given_up)
                         seq_of(old, 96, 2)};
     for (int i = 0; i < 4; i++) {
         add(&d, s[i]);
-        while (drive_step(&d))
-            ;
+        drive_out(&d);
         check_answer(s[i]);
     }
     ck_assert_uint_eq(s[2]->n_cached, 64);
@@ -340,8 +341,7 @@ static void group_shares(uint32_t n_prompt, bool keep)
         s[i]->wish.sampler.seed = (uint64_t)i;
         add(&d, s[i]);
     }
-    while (drive_step(&d))
-        ;
+    drive_out(&d);
     ck_assert_uint_eq(d.n_computed, n_prompt + 3 + 4 * 19);
     for (int i = 0; i < 4; i++) {
         ck_assert_uint_eq(s[i]->n_generated, 20);
@@ -375,8 +375,7 @@ START_TEST(faults_are_not_kept)
     ck_assert_uint_eq(d.kv.n_kept, 0);
     d.faulty = NULL;
     add(&d, b);
-    while (drive_step(&d))
-        ;
+    drive_out(&d);
     ck_assert_uint_eq(b->n_cached, 0);
     check_answer(b);
     seq_free(a);
@@ -426,8 +425,7 @@ START_TEST(priorities_and_ageing)
     while (aged->end == SEQ_RUNNING && drive_step(&d))
         ;
     ck_assert_int_eq(late->end, SEQ_RUNNING);
-    while (drive_step(&d))
-        ;
+    drive_out(&d);
     struct seq *all[] = {low, normal, high, aged, late};
     for (int i = 0; i < 5; i++) {
         ck_assert_int_eq(all[i]->end, SEQ_LENGTH);
@@ -460,8 +458,7 @@ START_TEST(tenants_share_places)
     for (; one->n_generated == 0 && steps < 100; steps++)
         drive_step(&d);
     ck_assert_uint_le(steps, 4);
-    while (drive_step(&d))
-        ;
+    drive_out(&d);
     for (int i = 0; i < 32; i++) {
         check_answer(many[i]);
         seq_free(many[i]);
@@ -482,8 +479,7 @@ START_TEST(time_alone_is_no_debt)
     struct seq *alone = seq_of(text, 3000, 5), *many[32], *one = seq_of(text, 40, 5);
     alone->wish.tenant = one->wish.tenant = 2;
     add(&d, alone);
-    while (drive_step(&d))
-        ;
+    drive_out(&d);
     for (int i = 0; i < 32; i++) {
         many[i] = seq_of(text, 40, 30);
         many[i]->wish.tenant = 1;
@@ -495,8 +491,7 @@ START_TEST(time_alone_is_no_debt)
     for (; one->n_generated == 0 && steps < 100; steps++)
         drive_step(&d);
     ck_assert_uint_le(steps, 5);
-    while (drive_step(&d))
-        ;
+    drive_out(&d);
     for (int i = 0; i < 32; i++)
         seq_free(many[i]);
     seq_free(alone);
@@ -526,8 +521,7 @@ START_TEST(tenants_share_tokens)
         served[i % 2] += all[i]->n_done;
     ck_assert_double_gt((double)served[0] / (double)served[1], 0.8);
     ck_assert_double_lt((double)served[0] / (double)served[1], 1.25);
-    while (drive_step(&d))
-        ;
+    drive_out(&d);
     for (int i = 0; i < 400; i++)
         seq_free(all[i]);
     drive_close(&d);
@@ -563,8 +557,7 @@ START_TEST(long_prompt_is_in_nobodys_way)
     while (brief->end == SEQ_RUNNING)
         drive_step(&d);
     ck_assert_uint_eq(deep->n_generated, 0);
-    while (drive_step(&d))
-        ;
+    drive_out(&d);
     ck_assert_uint_eq(deep->n_generated, 2);
     seq_free(talker);
     seq_free(deep);

@@ -11,10 +11,13 @@
 #include <stdlib.h>
 
 #include "base/base.h"
+#include "base/log.h"
 #include "base/mailbox.h"
 #include "engine/engine.h"
 #include "engine/kv.h"
 #include "engine/seq.h"
+#include "kernels/kernels.h"
+#include "model/model.h"
 
 struct run {
     struct engine *engine;
@@ -33,6 +36,25 @@ static inline void run_event(struct seq *s, void *arg)
     struct run *r = arg;
     if (s->end != SEQ_RUNNING)
         r->open--;
+}
+
+/* The small model of the golden tests, for the best kernels there are; exits when it cannot be had.
+ */
+static inline struct model *run_load(const struct kernels **k)
+{
+    const char *srcdir = getenv("srcdir");
+    char path[2048];
+    struct model *m;
+    struct trit_error err;
+    log_open(LOG_WARN, 0);
+    *k = kernels_pick(kernels_cpu_detect());
+    snprintf(path, sizeof path, "%s/tests/golden/models/b158.tq1_0.gguf", srcdir ? srcdir : ".");
+    struct model_options o = {.layout = (*k)->layout, .tables = TABLE_Q8};
+    if (model_load(path, &o, &m, &err) != 0) {
+        printf("cannot load the model: %s\n", err.text);
+        exit(99);
+    }
+    return m;
 }
 
 /* Small and generous; tests change what they are about. */
