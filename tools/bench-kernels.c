@@ -15,9 +15,11 @@
 #include "kernels/kernels.h"
 
 enum {
-    ROWS = 512 * 1024, /* 280 MB of codes */
-    COLS = 2560,       /* hidden size of the 2B model */
-    GROUP = 128,       /* inputs that share a scale in the Bonsai models */
+    LAYER_ROWS = 6912,      /* of the 2B model's widest layer: outputs lie as far apart as there */
+    ROWS = 76 * LAYER_ROWS, /* 280 MB of codes */
+    CALL_TILES = 16,        /* tiles of a call, as the forward pass deals them */
+    COLS = 2560,            /* hidden size of the 2B model */
+    GROUP = 128,            /* inputs that share a scale in the Bonsai models */
     HEAD_ROWS = 128256,
     MAX_TOKENS = 128,
     MAX_SUBJECTS = 2,
@@ -31,8 +33,7 @@ struct stage {
     const struct acts *acts;
     struct table t;
     struct planes planes;
-    float *out;
-    size_t out_stride;
+    float *out; /* [MAX_TOKENS][HEAD_ROWS], or as many of LAYER_ROWS */
     size_t n_tokens;
     const uint64_t *words;
     size_t n_words;
@@ -86,13 +87,31 @@ double bench_memory(unsigned threads, unsigned repeat)
     return bench_median(&samples);
 }
 
+/* Layer i of the matrix, as a matrix of its own. */
+static struct linear layer_of(const struct linear *all, size_t i)
+{
+    struct linear w = *all;
+    size_t first = i * LAYER_ROWS / LAYOUT_TILE, scales = first * w.n_groups * LAYOUT_TILE;
+    w.rows = LAYER_ROWS;
+    w.codes += first * w.tile_bytes;
+    if (w.n_groups == 1)
+        w.scales += scales;
+    else
+        w.group_scales += scales;
+    return w;
+}
+
 static void ternary_run(void *ctx, unsigned worker)
 {
     (void)worker;
     struct stage *s = ctx;
-    size_t tiles = layout_tiles(s->w);
-    for (size_t i; (i = team_take(s->team, 8)) < tiles;)
-        s->k->ternary(s->out, s->out_stride, s->w, i, MIN(i + 8, tiles), s->acts, s->n_tokens);
+    const size_t tiles = layout_tiles(s->w), of_layer = LAYER_ROWS / LAYOUT_TILE;
+    _Static_assert(LAYER_ROWS % (CALL_TILES * LAYOUT_TILE) == 0, "a call belongs to one layer");
+    for (size_t i; (i = team_take(s->team, CALL_TILES)) < tiles;) {
+        struct linear w = layer_of(s->w, i / of_layer);
+        size_t tile = i % of_layer;
+        s->k->ternary(s->out, LAYER_ROWS, &w, tile, tile + CALL_TILES, s->acts, s->n_tokens);
+    }
 }
 
 static void head_run(void *ctx, unsigned worker)
@@ -100,7 +119,7 @@ static void head_run(void *ctx, unsigned worker)
     (void)worker;
     struct stage *s = ctx;
     for (size_t i; (i = team_take(s->team, 128)) < s->t.rows;)
-        s->k->head_q8(s->out, s->out_stride, &s->t, i, MIN(i + 128, s->t.rows), &s->planes,
+        s->k->head_q8(s->out, HEAD_ROWS, &s->t, i, MIN(i + 128, s->t.rows), &s->planes,
                       s->n_tokens);
 }
 
@@ -109,7 +128,7 @@ static void coarse_run(void *ctx, unsigned worker)
     (void)worker;
     struct stage *s = ctx;
     for (size_t i; (i = team_take(s->team, 128)) < s->t.rows;)
-        s->k->head_coarse(s->out, s->out_stride, &s->t, i, MIN(i + 128, s->t.rows), &s->planes,
+        s->k->head_coarse(s->out, HEAD_ROWS, &s->t, i, MIN(i + 128, s->t.rows), &s->planes,
                           s->n_tokens);
 }
 
@@ -294,8 +313,8 @@ static int measure_heads(const struct bench_options *o, struct stage *s,
 static int measure_variant(const struct bench_options *o, struct team *team,
                            const struct kernels *k, const struct limits *limits)
 {
-    struct stage s = {.team = team, .k = k, .out_stride = MAX(ROWS, HEAD_ROWS)};
-    size_t out_bytes = s.out_stride * MAX_TOKENS * sizeof(float);
+    struct stage s = {.team = team, .k = k};
+    const size_t out_bytes = (size_t)HEAD_ROWS * MAX_TOKENS * sizeof(float);
     s.out = mem_map(out_bytes);
     int rc = s.out ? measure_products(o, &s, limits) : -TRIT_ENOMEM;
     if (rc == 0)

@@ -2,8 +2,9 @@
 /*
  * bench-model.c - a whole model through the daemon's engine: prefill, and decode by streams.
  *
- * Decode is read from the engine's own clock: the mean time of its decode-only steps, all streams
- * talking, so that neither prefill nor start-up is in the figure.
+ * Decode is read from the engine's own clock: the mean time of its decode-only steps between the
+ * first token of the last stream and its last wanted one, so that all of them talk: those that
+ * began before it generate on until then.
  */
 #include "config.h"
 #include "bench.h"
@@ -48,13 +49,17 @@ static void on_event(struct seq *s, void *arg)
         ((struct session *)arg)->open--;
 }
 
+static void wait_event(struct session *b)
+{
+    while (sem_wait(&b->bell) != 0 && errno == EINTR)
+        ;
+    engine_events(&b->events, on_event, b);
+}
+
 static void wait_all(struct session *b)
 {
-    while (b->open) {
-        while (sem_wait(&b->bell) != 0 && errno == EINTR)
-            ;
-        engine_events(&b->events, on_event, b);
-    }
+    while (b->open)
+        wait_event(b);
 }
 
 /* Random prompt tokens; no stop tokens, so every stream runs its full length. */
@@ -106,6 +111,22 @@ static double decode_seconds(const struct engine_stats *st, uint64_t *steps)
     return st->step_decode.sum;
 }
 
+/* The fewest tokens that one of n streams has by now. */
+static uint32_t fewest(struct seq *const *s, unsigned n)
+{
+    uint32_t least = UINT32_MAX;
+    for (unsigned i = 0; i < n; i++)
+        least = MIN(least, atomic_load_explicit(&s[i]->published, memory_order_acquire));
+    return least;
+}
+
+/* Tokens that a stream generates beyond those that are wanted, while later ones still read their
+ * prompts.  How long that takes is the scheduler's affair: a few steps each, at worst. */
+static uint32_t spare_tokens(unsigned streams)
+{
+    return 4 * streams;
+}
+
 /* Bytes of weights that a step reads: all linear layers, of a q8 head the upper half
  * (engine/head.h), and of an embedding next to nothing. */
 static double step_bytes(const struct model *m)
@@ -123,17 +144,27 @@ static int measure_decode(struct session *b, unsigned streams, double memory)
     struct seq *s[BENCH_MAX_STREAMS];
     for (unsigned i = 0; i <= b->o->repeat; i++) {
         for (unsigned k = 0; k < streams; k++)
-            if (!(s[k] = start(b, DECODE_PROMPT, b->o->new_tokens)))
+            if (!(s[k] = start(b, DECODE_PROMPT, b->o->new_tokens + spare_tokens(streams))))
                 return 1;
-        /* Count from the first step in which everybody decodes: all prompts fit into one or two. */
         uint64_t before, after;
-        double start_sum = decode_seconds(engine_stats(b->engine), &before);
+        while (fewest(s, streams) == 0 && b->open == streams)
+            wait_event(b);
+        double sum = -decode_seconds(engine_stats(b->engine), &before);
+        while (fewest(s, streams) < b->o->new_tokens && b->open == streams)
+            wait_event(b);
+        sum += decode_seconds(engine_stats(b->engine), &after);
+        for (unsigned k = 0; k < streams; k++)
+            engine_cancel(b->engine, s[k]);
         wait_all(b);
-        double sum = decode_seconds(engine_stats(b->engine), &after) - start_sum;
         if (i > 0 && after > before)
             bench_sample(&rate, streams * (double)(after - before) / sum);
         for (unsigned k = 0; k < streams; k++)
             seq_free(s[k]);
+    }
+    if (rate.n == 0) {
+        fprintf(stderr, "trit-bench: %u streams never talked all at once; more --new is needed\n",
+                streams);
+        return 1;
     }
     const struct model *m = b->model;
     double step = streams / bench_median(&rate);
@@ -163,9 +194,9 @@ static int open_session(struct session *b, const struct kernels *k, unsigned max
     b->model = bench_open_model(o, k);
     if (!b->model)
         return 1;
-    uint32_t longest = MAX(o->prompt + 1, DECODE_PROMPT + o->new_tokens);
-    size_t pages = MAX(kv_pages_for(longest),
-                       max_streams * (size_t)kv_pages_for(DECODE_PROMPT + o->new_tokens));
+    uint32_t talk = DECODE_PROMPT + o->new_tokens + spare_tokens(max_streams);
+    uint32_t longest = MAX(o->prompt + 1, talk);
+    size_t pages = MAX(kv_pages_for(longest), max_streams * (size_t)kv_pages_for(talk));
     struct engine_options eo = {.model = b->model,
                                 .kernels = k,
                                 .threads = o->threads,

@@ -44,6 +44,9 @@ enum kernels_cpu {
     CPU_NEON_DOTPROD = 1 << 5, /* with FP16 conversions */
 };
 
+/* Tiles that `ternary` takes at a time, at most; a call for a multiple of it wastes nothing. */
+enum { KERNELS_TILES = 4 };
+
 /*
  * Activations quantised to int8, W1.58A8: for each token and each group of the layer they feed
  * (one group over all inputs for per-tensor weights),

@@ -81,14 +81,15 @@ static struct acts acts_for(const struct forward *f, const struct linear *w)
 
 /*
  * Run several products over all rows.  Tiles of all of them form one sequence that is dealt in
- * chunks: small enough that a slow worker delays little, large enough to stream.
+ * chunks: small enough that a slow worker delays little, large enough to stream, and of as many
+ * tiles as kernels take at a time or a multiple of that: what they lack is computed for nothing.
  */
 static void multiply(struct forward *f, const struct product *p, unsigned n)
 {
     size_t total = 0;
     for (unsigned i = 0; i < n; i++)
         total += layout_tiles(p[i].w);
-    size_t grain = MIN(MAX(total / (16 * (size_t)team_size(f->team)), 1u), 16u);
+    size_t grain = round_up(MIN(total / (16 * (size_t)team_size(f->team)) + 1, 16u), KERNELS_TILES);
     struct acts a = acts_for(f, p[0].w);
     for (size_t first; (first = team_take(f->team, grain)) < total;) {
         size_t last = MIN(first + grain, total), base = 0;

@@ -21,7 +21,7 @@
 #include "kernels/x86_avx512_t5.h"
 
 enum {
-    LEAST_TOKENS = 7,  /* for which tiles pay */
+    LEAST_TOKENS = 4,  /* for which tiles pay */
     LEAST_GROUPED = 9, /* with several scales a row */
     BLOCK_TOKENS = 32,
     BLOCKS = 8, /* of tokens, that pass over a stretch */
@@ -234,7 +234,7 @@ INLINE void unpack_part(const struct unit *unit, unsigned i, unsigned part)
             memset(unit->to + i * UNIT_TRITS + end * T5_VECTORS * 64, 0, zero);
     }
     for (size_t b = first; b < end; b++, from += T5_BYTES, to += T5_VECTORS * 64) {
-        _mm_prefetch((const char *)from + unit->ahead, _MM_HINT_T0);
+        _mm_prefetch((const char *)from + unit->ahead, _MM_HINT_T1);
         unpack_t5_trits(from, to);
     }
 }
