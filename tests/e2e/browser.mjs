@@ -85,10 +85,14 @@ export async function openBrowser(program) {
       return result.value;
     },
 
+    // Between two documents an expression may throw; then it does not hold yet.
     async until(expression, seconds = 20) {
       const end = Date.now() + seconds * 1000;
-      while (!(await page.js(expression))) {
-        if (Date.now() > end) throw new Error(`not within ${seconds} s: ${expression}`);
+      for (;;) {
+        const found = await page.js(expression).catch((error) => ({ error }));
+        if (found && !found.error) return;
+        if (Date.now() > end)
+          throw new Error(`not within ${seconds} s: ${expression}`, { cause: found?.error });
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
     },
@@ -117,6 +121,12 @@ export async function openBrowser(program) {
                                             modifiers });
     },
 
+    // Files that the page gives go to this folder.
+    downloads: (downloadPath) => send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath }),
+
+    // listener(message) for every event of the protocol.
+    listen: (listener) => listeners.add(listener),
+
     type: (text) => cdp('Input.insertText', { text }),
 
     async point(selector, click = false) {
@@ -135,11 +145,14 @@ export async function openBrowser(program) {
       writeFileSync(file, Buffer.from(data, 'base64'));
     },
 
+    // In order, so that its other processes go as well; and if it does not, not.
     async close() {
       const over = gone || new Promise((resolve) => child.on('exit', resolve));
-      child.kill('SIGKILL');
+      const late = setTimeout(() => child.kill('SIGKILL'), 5000);
+      send('Browser.close').catch(() => {});
       await over;
-      rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+      clearTimeout(late);
+      rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
     },
   };
   listeners.add(({ method, params }) => {

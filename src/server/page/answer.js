@@ -40,8 +40,6 @@ export async function ask(path, body, onChoice) {
   return figures;
 }
 
-const endings = { stop: 'came to its end', length: 'most tokens reached' };
-
 // The line below an answer.
 export function figuresLine(f) {
   const parts = [];
@@ -59,7 +57,8 @@ export function figuresLine(f) {
     const joules = f.usage.tritd?.energy_joules;
     if (joules !== undefined) put('energy', `${joules.toFixed(joules < 10 ? 2 : 0)} J`, 'An estimate: its share of what the processors used');
   }
-  put('end', f.stopped ? 'stopped' : f.error ? 'error' : endings[f.finish] ?? f.finish ?? '–');
+  put('finish', f.stopped ? 'stopped by you' : f.error ? 'error' : f.finish ?? '–',
+      'stop: it came to its end or a stop string; length: Max tokens were reached');
   return el('dl', { class: 'figures' }, ...parts);
 }
 

@@ -2,7 +2,7 @@
 //
 // charts.js - small drawings: a line of the last minute, a histogram, a bar of parts.
 //
-import { bytes, count, el, seconds, svg } from './dom.js';
+import { bound, bytes, count, el, seconds, svg } from './dom.js';
 import { quantile } from './metrics.js';
 
 // The last `size` values, newest at the right.
@@ -36,19 +36,19 @@ export function histogramChart(h, name) {
   const edge = (i) => (i < 0 ? 0 : h.bounds[i]);
   for (let i = from; i <= to; i++) {
     const tall = h.counts[i] ? Math.max(1.5, (h.counts[i] / most) * (floor - 14)) : 0;
-    const upper = h.bounds[i] === Infinity ? 'more' : seconds(h.bounds[i]);
+    const upper = h.bounds[i] === Infinity ? 'more' : bound(h.bounds[i]);
     parts.push(svg('rect', { class: 'bucket', x: (i - from) * step + 0.75, y: floor - tall,
                              width: step - 1.5, height: tall, rx: 1.5 },
-                   svg('title', {}, `${seconds(edge(i - 1))} to ${upper}: ${count(h.counts[i])}`)));
+                   svg('title', {}, `${bound(edge(i - 1))} to ${upper}: ${count(h.counts[i])}`)));
   }
   const every = Math.max(1, Math.ceil((to - from + 1) / 5));
   for (let i = from; i < to; i += every)
     if (h.bounds[i] !== Infinity && (i - from + 1) * step < width - 14)
       parts.push(svg('text', { class: 'tick', x: (i - from + 1) * step, y: floor + 13,
-                               'text-anchor': 'middle' }, seconds(h.bounds[i])));
+                               'text-anchor': 'middle' }, bound(h.bounds[i])));
   const found = marked.map(([q, label]) => [label, quantile(h, q)]);
   for (const [label, value] of found) {
-    const i = h.bounds.findIndex((bound) => value <= bound);
+    const i = h.bounds.findIndex((upper) => value <= upper);
     const share = h.bounds[i] === Infinity ? 0 : (value - edge(i - 1)) / (h.bounds[i] - edge(i - 1));
     const x = (i - from + share) * step;
     parts.push(svg('line', { class: `mark ${label}`, x1: x, x2: x, y1: 8, y2: floor }));

@@ -106,7 +106,7 @@ function finishItem(item, message, index) {
   if (message.error) item.append(errorBox(message.error, last ? regenerate : null));
   const actions = el('div', { class: 'actions' });
   if (message.text) actions.append(action('Copy', (button) => copy(message.text, button), 'Copy this answer'));
-  if (last && !message.error) actions.append(action('Another', regenerate, 'Another answer to the same message'));
+  if (last && !message.error) actions.append(action('Regenerate', regenerate, 'Regenerate this answer'));
   item.append(actions);
 }
 

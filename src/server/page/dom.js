@@ -45,6 +45,9 @@ export function seconds(s) {
   return s < 172800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} d`;
 }
 
+// The same for round numbers: "5 ms", not "5.00 ms".
+export const bound = (s) => seconds(s).replace(/\.0+ |(\.\d*?)0+ /, '$1 ');
+
 export function bytes(n) {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let i = 0;

@@ -9,7 +9,7 @@ import * as completion from './completion.js';
 import * as settings from './settings.js';
 import * as stats from './stats.js';
 import { isRunning, stop } from './answer.js';
-import { hide } from './tokens.js';
+import { hide, place } from './tokens.js';
 import { parse } from './metrics.js';
 
 const views = ['chat', 'completion', 'server'];
@@ -53,6 +53,8 @@ function openViews() {
 
 // ------------------------------------------------------------------ the key
 
+let keyWanted = false; // by this server
+
 function askKey(error = '') {
   $('key-error').textContent = error;
   $('key-input').value = '';
@@ -61,8 +63,10 @@ function askKey(error = '') {
 }
 
 function showKey() {
-  $('key-button').classList.toggle('set', api.key.get() !== '');
-  $('key-button').setAttribute('aria-label', api.key.get() ? 'API key, set' : 'API key, not set');
+  const set = api.key.get() !== '';
+  $('key-button').hidden = !set && !keyWanted;
+  $('key-button').classList.toggle('set', set);
+  $('key-button').setAttribute('aria-label', set ? 'API key, set' : 'API key, not set');
 }
 
 async function useKey() {
@@ -91,8 +95,11 @@ function openKey() {
     event.preventDefault();
     useKey();
   });
-  api.events.addEventListener('key-wanted', (event) =>
-    askKey(event.detail.refused ? 'The server refused this key.' : ''));
+  api.events.addEventListener('key-wanted', (event) => {
+    keyWanted = true;
+    showKey();
+    askKey(event.detail.refused ? 'The server refused this key.' : '');
+  });
   showKey();
 }
 
@@ -151,7 +158,7 @@ document.addEventListener('keydown', (event) => {
   hide();
   if (isRunning()) stop();
 });
-addEventListener('scroll', hide, { passive: true });
+addEventListener('scroll', place, { passive: true });
 addEventListener('resize', () => grow($('chat-input')));
 grow($('chat-input'));
 meet();

@@ -12,14 +12,14 @@ const fields = [
   { name: 'temperature', label: 'Temperature', min: 0, max: 2, step: 0.05, usual: 1,
     help: '0: always the likeliest token' },
   { name: 'top_p', label: 'Top-p', min: 0.01, max: 1, step: 0.01, usual: 1,
-    help: 'of the likeliest tokens that together have this share' },
+    help: 'only the likeliest, with this share in all' },
   { name: 'top_k', label: 'Top-k', min: 0, max: 200, step: 1, usual: 0, open: true,
-    help: 'of so many likeliest tokens; 0: all' },
+    help: 'only so many of the likeliest; 0: all' },
   { name: 'min_p', label: 'Min-p', min: 0, max: 1, step: 0.01, usual: 0,
-    help: 'of tokens at least this likely, beside the likeliest' },
+    help: 'only this likely, next to the likeliest' },
   { name: 'repetition_penalty', label: 'Repetition penalty', min: 0.5, max: 2, step: 0.05, usual: 1,
-    help: 'above 1: against words that were there' },
-  { name: 'max_tokens', label: 'Most tokens', min: 1, step: 1, help: 'of an answer' },
+    help: 'above 1: fewer words again' },
+  { name: 'max_tokens', label: 'Max tokens', min: 1, step: 1, help: 'of an answer' },
   { name: 'seed', label: 'Seed', step: 1, usual: 'random', help: 'the same seed, the same answer' },
 ];
 
@@ -86,8 +86,8 @@ function stopField() {
     set('stop', list.length ? list : '');
   });
   inputs.stop = { input: area, follow: () => {} };
-  return el('div', { class: 'field' }, el('label', { for: 'set-stop' }, 'Stop at'), area,
-            el('p', { id: 'set-stop-help', class: 'help' }, 'texts that end an answer, one a line'));
+  return el('div', { class: 'field' }, el('label', { for: 'set-stop' }, 'Stop strings'), area,
+            el('p', { id: 'set-stop-help', class: 'help' }, 'end the answer; one a line'));
 }
 
 function tokensField() {
@@ -98,7 +98,7 @@ function tokensField() {
   inputs.tokens = { input: box, follow: () => {} };
   return el('div', { class: 'field switch' }, el('label', { for: 'set-tokens' }, 'Probabilities'), box,
             el('p', { id: 'set-tokens-help', class: 'help' },
-               'of each token, and what else it might have been'));
+               'of each token and its alternatives'));
 }
 
 function reset() {
@@ -155,7 +155,12 @@ export function open() {
        'Back to the defaults'));
   // Beside the conversation where there is room, folded above it where there is not.
   const wide = matchMedia('(min-width: 60rem)');
-  const fold = () => ($('settings-box').open = wide.matches);
+  const fold = () => {
+    $('settings-box').open = wide.matches;
+    // The order of Tab is that of the eye.
+    if (wide.matches) $('main').append($('settings'));
+    else $('main').prepend($('settings'));
+  };
   wide.addEventListener('change', fold);
   fold();
   digest();

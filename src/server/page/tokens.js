@@ -75,8 +75,19 @@ export function show(node) {
               el('code', {}, named(text)), el('span', { class: 'bar-box' }, bar),
               el('span', { class: 'p' }, percent(p)));
   }));
+  place();
+}
+
+// Below the token, or above it where there is no room; gone when the token is out of sight.
+export function place() {
+  const box = $('alternatives');
+  if (!shown) return;
   box.hidden = false;
-  const at = node.getClientRects()[0] ?? node.getBoundingClientRect();
+  const at = shown.getClientRects()[0] ?? shown.getBoundingClientRect();
+  if (at.bottom < 0 || at.top > innerHeight) {
+    hide();
+    return;
+  }
   const width = box.offsetWidth;
   const height = box.offsetHeight;
   const left = Math.min(Math.max(8, at.left - 12), innerWidth - width - 8);
