@@ -111,6 +111,7 @@ function finishItem(item, message, index) {
 }
 
 function render() {
+  tokens.hide();
   $('log').replaceChildren(...messages.map((message, index) =>
     message.role === 'user' ? userItem(message, index) : answerItem(message, index)));
   $('chat-hint').hidden = messages.length > 0;

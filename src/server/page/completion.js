@@ -17,7 +17,17 @@ let before = ''; // the text as it was when it was continued last
 
 // ------------------------------------------------------------------ the marks
 
+let drawing = null;
+
+// At most once a frame: a long text has thousands of marks.
+function drawSoon() {
+  drawing ??= requestAnimationFrame(drawMarks);
+}
+
 function drawMarks() {
+  cancelAnimationFrame(drawing);
+  drawing = null;
+  tokens.hide();
   const text = area.value;
   const nodes = [];
   let at = 0;
@@ -49,16 +59,14 @@ function edited(old, text) {
 
 function append(piece, list) {
   const from = area.value.length;
-  const own = document.activeElement === area ? [area.selectionStart, area.selectionEnd] : null;
   area.value += piece;
-  if (own) area.setSelectionRange(...own);
   let at = from;
   for (const token of list) {
     marks.push({ from: at, to: at + token.text.length, token });
     at += token.text.length;
   }
   if (at < area.value.length) marks.push({ from: at, to: area.value.length, token: null });
-  drawMarks();
+  drawSoon();
 }
 
 // The alternatives of the token under the pointer, or at the caret.
@@ -100,6 +108,7 @@ async function go() {
   });
   showRunning(false);
   drawMarks();
+  area.setSelectionRange(area.value.length, area.value.length);
   $('text-result').replaceChildren(figuresLine(figures));
   if (figures.error) {
     $('text-result').replaceChildren(errorBox(figures.error, go));
@@ -135,7 +144,6 @@ export function open() {
   area.addEventListener('beforeinput', () => (old = area.value));
   area.addEventListener('input', () => {
     edited(old, area.value);
-    tokens.hide();
     drawMarks();
     save();
   });

@@ -18,7 +18,7 @@ const fields = [
   { name: 'min_p', label: 'Min-p', min: 0, max: 1, step: 0.01, usual: 0,
     help: 'only this likely, next to the likeliest' },
   { name: 'repetition_penalty', label: 'Repetition penalty', min: 0.5, max: 2, step: 0.05, usual: 1,
-    help: 'above 1: fewer words again' },
+    help: 'above 1: repeats less' },
   { name: 'max_tokens', label: 'Max tokens', min: 1, step: 1, help: 'of an answer' },
   { name: 'seed', label: 'Seed', step: 1, usual: 'random', help: 'the same seed, the same answer' },
 ];

@@ -83,8 +83,10 @@ export function place() {
   const box = $('alternatives');
   if (!shown) return;
   box.hidden = false;
-  const at = shown.getClientRects()[0] ?? shown.getBoundingClientRect();
-  if (at.bottom < 0 || at.top > innerHeight) {
+  // A token whose space ends a line has two boxes; its word is in the wider.
+  const at = [...shown.getClientRects()].toSorted((a, b) => b.width - a.width)[0] ??
+    shown.getBoundingClientRect();
+  if (!shown.isConnected || at.bottom < 0 || at.top > innerHeight) {
     hide();
     return;
   }
