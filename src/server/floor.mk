@@ -25,7 +25,7 @@ libserver_a_SOURCES = \
 nodist_libserver_a_SOURCES = src/server/page-files.c
 src/server/page-files.c: src/server/page-embed.sh $(PAGE_FILES)
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
-	  $(SHELL) $(srcdir)/src/server/page-embed.sh $(srcdir) $(PAGE_FILES) >$@.new && mv $@.new $@
+	  $(SHELL) $(srcdir)/src/server/page-embed.sh $(srcdir) $(PAGE_FILES) >$@.$$$$ && mv $@.$$$$ $@
 CLEANFILES += src/server/page-files.c
 endif
 PAGE_FILES = \
