@@ -60,6 +60,7 @@ struct conf {
     bool allow_remote;
     const char *metrics_key;    /* "auto", "yes", "no" */
     const char *metrics_compat; /* "none", "vllm" */
+    bool page;
     uint64_t max_body;
     uint32_t max_connections;
     double ping_seconds, header_seconds, body_seconds, idle_seconds, stall_seconds;

@@ -32,6 +32,8 @@ enum metrics_route {
     ROUTE_HEALTHZ,
     ROUTE_READYZ,
     ROUTE_METRICS,
+    ROUTE_PAGE,
+    ROUTE_PAGE_FILE,
     ROUTE_OTHER,
     N_ROUTES,
 };

@@ -35,6 +35,7 @@ struct server_limits {
     bool half_close_aborts;      /* a client that shuts down its sending side has left */
     bool metrics_need_key;       /* /metrics too, where there are keys */
     bool metrics_vllm;           /* vLLM's names on that page as well */
+    bool page;                   /* the page for people, at / */
 };
 
 struct server_options {
@@ -59,7 +60,7 @@ void server_serve(struct server *s, const struct model *m, struct engine *e);
 void server_set_limits(struct server *s, const struct server_limits *limits);
 
 /*
- * From now on every route but /healthz, /readyz and, as limits have it, /metrics needs one of these
+ * From now on every route but /healthz, /readyz, the page and, as limits have it, /metrics needs one of these
  * keys; none: nobody needs one.  Takes their memory, also on failure: -TRIT_ENOMEM, and the old
  * keys hold.  Requests that are being served are not asked again.
  */

@@ -112,6 +112,8 @@ const struct conf_key conf_keys[] = {
      .help = "Whether /metrics needs an API key too. auto: where other machines can reach it."},
     {WORD("metrics-compat", metrics_compat, "none", "none|vllm"), .reloadable = true,
      .help = "Have another server's names on /metrics as well, for its dashboards and routers."},
+    {SWITCH("page", page, "yes"), .reloadable = true,
+     .help = "Serve the page for people at /: chat, completion and a live view of the server."},
     {SIZE("max-body", max_body, "4M", 1024, 1 << 30, "SIZE"),
      .help = "Largest request body. More gets 413."},
     {COUNT("max-connections", max_connections, "1024", 1, 65536),

@@ -129,6 +129,7 @@ static struct server_limits limits_of(const struct conf *c, const struct listene
         .half_close_aborts = c->half_close_aborts,
         .metrics_need_key = asks,
         .metrics_vllm = strcmp(c->metrics_compat, "vllm") == 0,
+        .page = c->page,
     };
 }
 

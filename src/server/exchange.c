@@ -225,6 +225,20 @@ static void put_limit(struct MHD_Response *r, const char *what, struct admit_buc
     put(r, name, "%s", wait);
 }
 
+/* The page runs what came with it, asks this server alone and is shown in no other page. */
+static void put_page(struct MHD_Response *r, const char *etag)
+{
+    put(r, "ETag", "%s", etag);
+    put(r, "Cache-Control", "no-cache"); /* ask whether it is still the same */
+    put(r, "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'");
+    put(r, "X-Content-Type-Options", "nosniff");
+    put(r, "Referrer-Policy", "no-referrer");
+    put(r, "Cross-Origin-Resource-Policy", "same-origin");
+}
+
 static bool put_headers(struct exchange *x, struct MHD_Response *r)
 {
     double queued;
@@ -241,6 +255,8 @@ static bool put_headers(struct exchange *x, struct MHD_Response *r)
         put(r, "Cache-Control", "no-cache");
         put(r, "X-Accel-Buffering", "no");
     }
+    if (x->etag[0])
+        put_page(r, x->etag);
     if (x->allow)
         put(r, "Allow", "%s", x->allow);
     if (x->retry_after > 0) {

@@ -18,5 +18,20 @@ libserver_a_SOURCES = \
 	src/server/names.h src/server/names.c \
 	src/server/http.c src/server/exchange.c src/server/watch.c src/server/routes.c src/server/requests.c \
 	src/server/job.h src/server/job.c src/server/energy.c \
-	src/server/job-admit.c src/server/job-start.c src/server/job-out.c
+	src/server/job-admit.c src/server/job-start.c src/server/job-out.c \
+	src/server/page.h src/server/page.c
+
+# The page for people, put into the binary as it is.
+nodist_libserver_a_SOURCES = src/server/page-files.c
+src/server/page-files.c: src/server/page-embed.sh $(PAGE_FILES)
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
+	  $(SHELL) $(srcdir)/src/server/page-embed.sh $(srcdir) $(PAGE_FILES) >$@.$$$$ && mv $@.$$$$ $@
+CLEANFILES += src/server/page-files.c
 endif
+PAGE_FILES = \
+	src/server/page/index.html src/server/page/page.css src/server/page/icon.svg \
+	src/server/page/theme.js src/server/page/main.js src/server/page/dom.js src/server/page/api.js \
+	src/server/page/settings.js src/server/page/answer.js src/server/page/tokens.js \
+	src/server/page/markdown.js src/server/page/chat.js src/server/page/completion.js \
+	src/server/page/metrics.js src/server/page/charts.js src/server/page/stats.js
+EXTRA_DIST += src/server/page-embed.sh $(PAGE_FILES)

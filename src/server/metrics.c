@@ -35,6 +35,8 @@ static const char *const routes[N_ROUTES] = {
     [ROUTE_HEALTHZ] = "/healthz",
     [ROUTE_READYZ] = "/readyz",
     [ROUTE_METRICS] = "/metrics",
+    [ROUTE_PAGE] = "/",
+    [ROUTE_PAGE_FILE] = "/page/{file}",
     [ROUTE_OTHER] = "other",
 };
 static const char *const finishes[N_FINISHES] = {"stop",     "length", "cancelled",

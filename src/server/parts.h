@@ -8,6 +8,7 @@
  *     watch.c    noticing that a client has left
  *     routes.c   which request means what; the small answers
  *     requests.c what is being worked on, and ending it
+ *     page.c     the page for people
  *     job.c      the life of a generation; job-admit.c its way in, job-out.c its answer
  *
  * Everything in here belongs to the loop thread.
@@ -72,6 +73,7 @@ struct exchange {
     enum metrics_cancelled why; /* if it is aborted */
     int status;
     const char *content_type;
+    char etag[24];            /* of a file of the page; "": this is not one */
     const char *allow;        /* for 405 */
     double retry_after;       /* seconds, for 429 and 503; 0: not said */
     const char *should_retry; /* "true", "false", or NULL: the client's own rule */

@@ -20,6 +20,7 @@
 #include "server/format.h"
 #include "server/job.h"
 #include "server/json.h"
+#include "server/page.h"
 #include "server/params.h"
 #include "server/problem.h"
 
@@ -250,6 +251,9 @@ static const struct route routes[] = {
      .handle = handle_healthz},
     {"/readyz", .method = GET, .open = true, .id = ROUTE_READYZ, .handle = handle_readyz},
     {"/metrics", .method = GET, .always = true, .id = ROUTE_METRICS, .handle = handle_metrics},
+    {"/", .method = GET, .always = true, .open = true, .id = ROUTE_PAGE, .handle = page_handle},
+    {"/page/", .prefix = true, .method = GET, .always = true, .open = true, .id = ROUTE_PAGE_FILE,
+     .handle = page_handle},
 };
 
 static const struct route *find(const char *path)
@@ -266,6 +270,11 @@ static const struct route *find(const char *path)
 static bool generates(const struct route *r)
 {
     return r->id == ROUTE_COMPLETIONS || r->id == ROUTE_CHAT;
+}
+
+static bool is_page(const struct route *r)
+{
+    return r->id == ROUTE_PAGE || r->id == ROUTE_PAGE_FILE;
 }
 
 /* Not now: there is no model yet, or no future. */
@@ -318,6 +327,8 @@ void routes_find(struct exchange *x, const char *method, const char *path)
 {
     const struct route *r = find(path);
     struct problem p;
+    if (r && is_page(r) && !x->s->opt.limits.page)
+        r = NULL;
     if (r)
         x->route = r->id;
     if (needs_key(x->s, r) && !authorize(x))

@@ -30,7 +30,7 @@ const routes = [
   ['POST', '/v1/completions', completion], ['POST', '/v1/chat/completions', {}],
   ['GET', '/v1/models'], ['GET', '/v1/models/x'], ['POST', '/tokenize', { content: 'x' }],
   ['POST', '/detokenize', { tokens: [1] }], ['POST', '/apply-template', { messages: [] }],
-  ['GET', '/nothing'], ['GET', '/'], ['DELETE', '/v1/models'], ['OPTIONS', '/v1/models'],
+  ['GET', '/nothing'], ['GET', '/index.html'], ['DELETE', '/v1/models'], ['OPTIONS', '/v1/models'],
   ['PUT', '/metrics/../v1/models'],
 ];
 const wrong = {
