@@ -14,7 +14,7 @@ libmodel_a_SOURCES = \
 	include/model/gguf.h src/model/gguf.c \
 	src/model/gguf-cursor.c src/model/gguf-get.c src/model/gguf-private.h src/model/gguf-widths.c \
 	include/model/model.h src/model/load.c src/model/load-parts.h \
-	src/model/hparams.c src/model/sampling.c src/model/weights.c src/model/pack.c \
+	src/model/hparams.c src/model/rope.c src/model/sampling.c src/model/weights.c src/model/pack.c \
 	include/model/segment.h src/model/segment.c src/model/segment-file.h src/model/segment-list.c \
 	src/model/segment-pages.c \
 	include/model/tokenizer.h src/model/tokenizer.c src/model/tokenizer-parts.h \

@@ -5,8 +5,8 @@
  * One has a scale for 64 values, 18 bytes, the other (PQ2_0) one for 128, 34 bytes; nothing in the
  * file says which.  Taking one for the other gives numbers that look like weights and mean nothing.
  * But tensors follow each other with no more between them than alignment asks for, so the room that
- * each has tells its length.  All of a file are of one kind: it is the one that agrees with the room
- * of every such tensor, and a file that agrees with none, or with both, is refused.
+ * each has tells its length.  All of a file are of one kind: it is the one that agrees with the
+ * room of every such tensor, and a file that agrees with none, or with both, is refused.
  */
 #include "config.h"
 #include "model/gguf-private.h"
@@ -67,12 +67,11 @@ int gguf_settle_widths(struct cursor *c, uint32_t alignment)
         uint64_t room = room_of(g, offsets, t), rows = t->ne[1] * t->ne[2] * t->ne[3];
         is_narrow = is_narrow && fills(narrow, t, rows, room, alignment);
         is_wide = is_wide && fills(wide, t, rows, room, alignment);
-        first = i;
+        first = first == SIZE_MAX ? i : first;
     }
     mem_free(offsets);
     if (first == SIZE_MAX)
         return 0;
-    c->index = first;
     c->name = g->tensors[first].name;
     if (is_narrow == is_wide)
         return cursor_bad(c, TRIT_EFORMAT,
