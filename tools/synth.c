@@ -24,6 +24,12 @@
 #include "model/quant.h"
 #include "tool.h"
 
+enum {
+    PRISM_GROUP = 128,       /* values that share a scale in the encodings of Bonsai models */
+    UNNUMBERED = UINT32_MAX, /* general.file_type is left out */
+    SAME = UINT32_MAX,       /* embedding and head in the encoding of the linears */
+};
+
 struct shape {
     const char *name, *arch;
     uint32_t layers, dim, ffn, heads, kv_heads, vocab, context;
@@ -47,22 +53,33 @@ static const struct shape shapes[] = {
     {"bonsai-8b",   "qwen3",  36, 4096, 12288, 32,  8, 151936, 32768,   1e6, 1e-6f, false, true},
 };
 
-/* What --type and --head may say, and the number llama.cpp's general.file_type has for it. */
+/* What --type and --head may say; the id that is written for it, and the number llama.cpp's
+ * general.file_type has. */
 static const struct {
     const char *name;
-    uint32_t type, file_type;
+    uint32_t type, id, file_type;
 } types[] = {
-    {"tq1_0", QUANT_TQ1_0, 36}, {"tq2_0", QUANT_TQ2_0, 37}, {"i2_s", QUANT_I2_S, 40},
-    {"f16",   QUANT_F16,    1},
+    {"tq1_0",     QUANT_TQ1_0,  QUANT_TQ1_0,  36},
+    {"tq2_0",     QUANT_TQ2_0,  QUANT_TQ2_0,  37},
+    {"i2_s",      QUANT_I2_S,   QUANT_I2_S,   40},
+    {"f16",       QUANT_F16,    QUANT_F16,     1},
+    {"q2_0",      QUANT_Q2_0,   QUANT_Q2_0,   UNNUMBERED},
+    {"q2_0_g128", QUANT_PQ2_0,  QUANT_Q2_0,   UNNUMBERED}, /* as PrismML had it at first */
+    {"pq2_0",     QUANT_PQ2_0,  QUANT_PQ2_0,  UNNUMBERED},
+    {"ptq1_0",    QUANT_PTQ1_0, QUANT_PTQ1_0, UNNUMBERED},
+    {"q1_0",      QUANT_Q1_0,   QUANT_Q1_0,   UNNUMBERED},
 }, heads[] = {
-    {"f16",   QUANT_F16,    1}, {"q8_0",  QUANT_Q8_0,   7}, {"f32",  QUANT_F32,   0},
+    {"f16",   QUANT_F16,  QUANT_F16,  1},
+    {"q8_0",  QUANT_Q8_0, QUANT_Q8_0, 7},
+    {"f32",   QUANT_F32,  QUANT_F32,  0},
+    {"same",  SAME,       SAME,       0},
 };
 // clang-format on
 
 struct synth {
     struct shape shape;
     const struct arch *arch;
-    uint32_t type, file_type, head;
+    uint32_t type, id, file_type, head;
     uint64_t seed;
     const char *path;
     struct gguf_writer *w;
@@ -112,31 +129,57 @@ static void progress(struct synth *s, size_t n)
     log_progress("writing %s  %.0f %%", s->path, 100.0 * (double)s->done / (double)s->total);
 }
 
-/* n trits as blocks of TQ1_0 or TQ2_0; with groups the scale of each varies by a quarter. */
+/* The values that share a scale in a shape with groups. */
+static uint32_t group_of(const struct quant_info *q)
+{
+    return MAX(q->block_values, (uint32_t)PRISM_GROUP);
+}
+
+static void write_trits(const struct quant_info *q, int8_t *trits, float scale, unsigned char *to,
+                        size_t n)
+{
+    switch (q->type) {
+    case QUANT_TQ1_0:
+        quant_write_tq1(trits, scale, to, n);
+        break;
+    case QUANT_TQ2_0:
+        quant_write_tq2(trits, scale, to, n);
+        break;
+    case QUANT_PTQ1_0:
+        quant_write_ptq1(trits, scale, to, n);
+        break;
+    case QUANT_Q1_0: /* What is zero in the other encodings is half of it +1, half -1. */
+        for (size_t i = 0; i < n; i++)
+            trits[i] = trits[i] != 0 ? trits[i] : i % 2 ? 1 : -1;
+        quant_write_q1(trits, scale, to, n);
+        break;
+    default:
+        quant_write_q2(q, trits, scale, to, n);
+    }
+}
+
+/* n trits by blocks; with groups the scale of each varies by a quarter. */
 static void write_blocks(struct synth *s, float scale, size_t n, uint64_t *state)
 {
     const struct quant_info *q = quant_find(s->type);
-    size_t run = s->shape.grouped ? q->block_values : n;
+    size_t run = s->shape.grouped ? group_of(q) : n;
     for (size_t at = 0; at < n; at += run) {
         float own = scale;
         if (s->shape.grouped)
             own = to_f16(scale * (0.75f + 0.5f * (float)(next(state) >> 40) * 0x1p-24f));
         unsigned char *to = s->bytes + at / q->block_values * q->block_bytes;
-        if (s->type == QUANT_TQ1_0)
-            quant_write_tq1(s->trits + at, own, to, run);
-        else
-            quant_write_tq2(s->trits + at, own, to, run);
+        write_trits(q, s->trits + at, own, to, run);
     }
 }
 
-/* 42 of 100 weights are zero, as in trained models. */
-static int write_linear(struct synth *s, const char *name, uint32_t rows, uint32_t cols)
+/* 42 of 100 weights are zero, as in trained models.  Products of a normed input keep about its size,
+ * times gain. */
+static int write_linear(struct synth *s, const char *name, uint32_t rows, uint32_t cols, float gain)
 {
     const struct quant_info *q = quant_find(s->type);
     uint64_t state = stream(s, name), total = (uint64_t)rows * cols;
     float spread = 0.9f + 0.2f * (float)(next(&state) >> 40) * 0x1p-24f;
-    /* Products of a normed input keep about its size; binary16 holds the scale exactly. */
-    float scale = to_f16(spread / sqrtf(0.578f * (float)cols));
+    float scale = to_f16(gain * spread / sqrtf(0.578f * (float)cols)); /* binary16 holds it */
     const uint16_t f16[3] = {quant_f32_to_f16(-scale), 0, quant_f32_to_f16(scale)};
     for (uint64_t at = 0; at < total; at += TENSOR_PIECE) {
         size_t n = MIN(total - at, (uint64_t)TENSOR_PIECE), len = 0;
@@ -145,18 +188,12 @@ static int write_linear(struct synth *s, const char *name, uint32_t rows, uint32
             for (size_t k = 0; k < 8; k++)
                 s->trits[i + k] = s->byte_to_trit[z >> (8 * k) & 255];
         }
-        switch (s->type) {
-        case QUANT_TQ1_0:
-        case QUANT_TQ2_0:
-            write_blocks(s, scale, n, &state);
-            break;
-        case QUANT_I2_S:
+        if (s->type == QUANT_I2_S)
             quant_write_i2s(s->trits, scale, s->bytes, n);
-            break;
-        default:
-            for (size_t i = 0; i < n; i++)
-                memcpy(s->bytes + 2 * i, &f16[s->trits[i] + 1], 2);
-        }
+        else if (q->ternary)
+            write_blocks(s, scale, n, &state);
+        for (size_t i = 0; i < n && !q->ternary; i++)
+            memcpy(s->bytes + 2 * i, &f16[s->trits[i] + 1], 2);
         if (q->block_bytes)
             len = n / q->block_values * q->block_bytes;
         else /* The writer puts the tensor's scale behind every piece; only the last may have it. */
@@ -205,19 +242,20 @@ static int tensor(struct synth *s, bool write, enum kind kind, const char *name,
                   uint32_t cols)
 {
     uint64_t ne[2] = {cols, rows}, bytes = 0;
-    uint32_t type = kind == LINEAR ? s->type : kind == TABLE ? s->head : QUANT_F32;
+    bool linear = kind == LINEAR || (kind == TABLE && s->head == SAME);
+    uint32_t type = linear ? s->type : kind == TABLE ? s->head : QUANT_F32;
     if (!write) {
         int rc = quant_tensor_bytes(quant_find(type), rows, cols, &bytes);
         trit_assert(rc == 0);
-        gguf_write_tensor(s->w, name, kind == NORM ? 1 : 2, ne, type, bytes);
+        gguf_write_tensor(s->w, name, kind == NORM ? 1 : 2, ne, linear ? s->id : type, bytes);
         s->total += (uint64_t)rows * cols;
         return 0;
     }
-    if (kind == LINEAR)
-        return write_linear(s, name, rows, cols);
     if (kind == NORM)
         return write_floats(s, name, type, cols, 1.0f, 0.1f);
     /* Such that logits spread by about three: neither flat nor a foregone conclusion. */
+    if (linear)
+        return write_linear(s, name, rows, cols, kind == TABLE ? 3 : 1);
     return write_floats(s, name, type, (uint64_t)rows * cols, 0.0f, 3.0f / sqrtf((float)cols));
 }
 
@@ -291,7 +329,8 @@ static int metadata(struct synth *s)
     gguf_write_string(s->w, "general.name", text);
     gguf_write_string(s->w, "general.description",
                       "Random weights made by trit-model synth; it has nothing to say.");
-    gguf_write_u32(s->w, "general.file_type", s->file_type);
+    if (s->file_type != UNNUMBERED)
+        gguf_write_u32(s->w, "general.file_type", s->file_type);
     gguf_write_u32(s->w, "general.quantization_version", 2);
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
         snprintf(text, sizeof text, "%s.%s", p->arch, sizes[i].key);
@@ -334,21 +373,22 @@ static int write_model(struct synth *s)
     return rc;
 }
 
-/* Rows of every linear must be whole blocks; say which is not, and what would do instead. */
+/* Rows of every linear must be whole blocks, or groups; say which is not, and what would do instead. */
 static int check_type(struct synth *s, bool asked)
 {
     const struct quant_info *q = quant_find(s->type);
-    uint32_t odd = s->shape.dim % q->block_values   ? s->shape.dim
-                   : s->shape.ffn % q->block_values ? s->shape.ffn
-                                                    : 0;
+    uint32_t whole = q->ternary && q->block_bytes ? group_of(q) : q->block_values;
+    uint32_t odd = s->shape.dim % whole ? s->shape.dim : s->shape.ffn % whole ? s->shape.ffn : 0;
+    if (s->head == SAME && s->type == QUANT_I2_S)
+        return tool_usage(&tool_synth, "--head same: expected another --type than i2_s with it");
     if (!odd)
         return TOOL_OK;
     if (asked)
         return tool_usage(&tool_synth,
                           "%s wants rows that are a multiple of %u, shape %s has rows of %u; "
                           "use --type i2_s or f16",
-                          q->name, q->block_values, s->shape.name, odd);
-    s->type = QUANT_I2_S;
+                          q->name, whole, s->shape.name, odd);
+    s->type = s->id = QUANT_I2_S;
     s->file_type = 40;
     return TOOL_OK;
 }
@@ -376,6 +416,7 @@ static bool choose_type(struct synth *s, const char *name)
     for (size_t i = 0; i < ARRAY_LEN(types); i++)
         if (strcmp(types[i].name, name) == 0) {
             s->type = types[i].type;
+            s->id = types[i].id;
             s->file_type = types[i].file_type;
             return true;
         }
@@ -404,7 +445,11 @@ static int run(int argc, char **argv)
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     struct trit_error err = {0};
-    struct synth s = {.type = QUANT_TQ2_0, .file_type = 37, .head = QUANT_F16, .err = &err};
+    struct synth s = {.type = QUANT_TQ2_0,
+                      .id = QUANT_TQ2_0,
+                      .file_type = 37,
+                      .head = QUANT_F16,
+                      .err = &err};
     const char *arch = NULL;
     uint64_t vocab = 0;
     bool typed = false;
@@ -421,7 +466,9 @@ static int run(int argc, char **argv)
         case 't':
             typed = true;
             if (!choose_type(&s, optarg))
-                return tool_usage(&tool_synth, "--type %s: expected tq1_0, tq2_0, i2_s or f16",
+                return tool_usage(&tool_synth,
+                                  "--type %s: expected tq1_0, tq2_0, i2_s, f16, q2_0, q2_0_g128, "
+                                  "pq2_0, ptq1_0 or q1_0",
                                   optarg);
             break;
         case 'a':
@@ -432,7 +479,7 @@ static int run(int argc, char **argv)
             break;
         case 'H':
             if (!choose_head(&s, optarg))
-                return tool_usage(&tool_synth, "--head %s: expected f16, q8_0 or f32", optarg);
+                return tool_usage(&tool_synth, "--head %s: expected f16, q8_0, f32 or same", optarg);
             break;
         case 'v':
             if (!number(optarg, SYNTH_VOCAB_MAX, &vocab) || vocab < SYNTH_VOCAB_MIN)
@@ -470,18 +517,18 @@ const struct tool_command tool_synth = {
     "  -s, --shape SHAPE   tiny (1 MB), small (8 MB), 700m, 2b, 3b or 8b; the large ones have the\n"
     "                      shapes of bitnet_b1_58-large, BitNet b1.58 2B-4T, bitnet_b1_58-3B and\n"
     "                      Llama3-8B-1.58.  bonsai-tiny, bonsai-1.7b or bonsai-8b: a qwen3 graph\n"
-    "                      whose blocks of 256 weights have scales of their own, the last two "
-    "with\n"
-    "                      the shapes of Ternary Bonsai.  (Its own files have a scale for 128\n"
-    "                      weights, in Q2_0, and a ternary head; these have an ordinary one.  "
-    "With\n"
-    "                      --type i2_s or f16 a tensor has one scale, to compare speeds.)\n"
+    "                      in which 128 weights (256 in tq1_0 and tq2_0) share a scale, the last\n"
+    "                      two with the shapes of Ternary Bonsai.  (With --type i2_s or f16 a\n"
+    "                      tensor has one scale, to compare speeds.)\n"
     "  -t, --type TYPE     of the linear layers: tq1_0, tq2_0, i2_s or f16 (default tq2_0, or "
     "i2_s\n"
-    "                      where the shape's rows are not a multiple of 256)\n"
+    "                      where the shape's rows are not a multiple of 256); or those in which\n"
+    "                      Bonsai models come: q2_0, q2_0_g128, pq2_0, ptq1_0, and q1_0, whose\n"
+    "                      weights are all -1 or +1\n"
     "      --arch ARCH     bitnet-b1.58, bitnet-25, bitnet, llama or qwen3 (default: the\n"
     "                      shape's)\n"
-    "      --head TYPE     of the embedding and the head: f16, q8_0 or f32 (default f16)\n"
+    "      --head TYPE     of the embedding and the head: f16, q8_0, f32 or same, which is the\n"
+    "                      encoding of the linears, as Bonsai models have it (default f16)\n"
     "      --vocab N       tokens (default: the shape's)\n"
     "      --seed N        other weights (default 1)\n"
     "  -o, --output FILE   where it goes; written beside it first and renamed when whole\n"
@@ -492,5 +539,6 @@ const struct tool_command tool_synth = {
     "\n"
     "Examples:\n"
     "  trit-model synth --shape tiny -o tiny.gguf\n"
-    "  trit-model synth --shape 2b --type tq1_0 --head q8_0 -o 2b.gguf\n",
+    "  trit-model synth --shape 2b --type tq1_0 --head q8_0 -o 2b.gguf\n"
+    "  trit-model synth --shape bonsai-1.7b --type q2_0_g128 --head same -o bonsai.gguf\n",
     run};

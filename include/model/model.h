@@ -22,6 +22,16 @@ struct chat;
 struct tok;
 struct trit_error;
 
+/* YaRN (arXiv 2309.00071): frequencies that turn more than beta_fast times within the context that
+ * the model was trained for stay, those that turn less than beta_slow times are scaled, those
+ * between are mixed. */
+struct rope_yarn {
+    bool on;
+    uint32_t n_ctx; /* that the model was trained for */
+    double beta_fast, beta_slow;
+    double size; /* of the rotated heads: their scores are to grow with the context */
+};
+
 struct hparams {
     uint32_t n_layers;
     uint32_t dim;        /* width of the residual stream */
@@ -34,7 +44,8 @@ struct hparams {
     uint32_t n_ctx;     /* context length the model was trained for */
     float norm_eps;
     double rope_base;
-    double rope_scale; /* positions are divided by this (linear scaling); 1 = none */
+    double rope_scale;     /* positions are divided by this; 1: not */
+    struct rope_yarn yarn; /* .on: but not for all frequencies */
 };
 
 struct layer {
@@ -101,5 +112,9 @@ int model_load(const char *path, const struct model_options *opt, struct model *
  * and we have packed them.  Without this they go with the model. */
 int model_publish(struct model *m, struct trit_error *err);
 void model_close(struct model **m);
+
+/* Of the rotary embedding: freq[rope_dims / 2] receives radians a position.  Returns what cosines
+ * and sines are multiplied by. */
+double model_rope(const struct model *m, double *freq);
 
 #endif

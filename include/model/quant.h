@@ -4,8 +4,13 @@
  *
  * Two families: value encodings (floats, and the block quantisations used for embeddings and heads)
  * decode to float; ternary encodings decode to trits in {-1, 0, +1} and scales.  Sources: the GGUF
- * sources of llama.cpp (ggml-common.h, ggml-quants.c) and, for I2_S, bitnet.cpp
- * (ggml-bitnet-mad.cpp). All little-endian.
+ * sources of llama.cpp (ggml-common.h, ggml-quants.c), for I2_S those of bitnet.cpp
+ * (ggml-bitnet-mad.cpp), for Q1_0, PQ2_0 and PTQ1_0 those of PrismML's llama.cpp, in which the Bonsai
+ * models are published.  All little-endian.
+ *
+ * Q2_0 and PQ2_0 differ in nothing but the values that share a scale, 64 and 128.  Before PQ2_0 had an
+ * id of its own it was written under that of Q2_0, so files with this id are of one kind or the other;
+ * gguf_open tells them apart by the length of their tensors.
  *
  * Not here: files, shapes, where a tensor lies.
  */
@@ -31,7 +36,10 @@ enum quant_type {
     QUANT_TQ1_0 = 34,
     QUANT_TQ2_0 = 35,
     QUANT_I2_S = 36,
+    QUANT_Q1_0 = 41,
     QUANT_Q2_0 = 42,
+    QUANT_PQ2_0 = 142,
+    QUANT_PTQ1_0 = 143,
 };
 
 struct quant_info {
@@ -55,13 +63,14 @@ int quant_tensor_bytes(const struct quant_info *q, uint64_t rows, uint64_t cols,
 void quant_floats(const struct quant_info *q, const void *src, float *dst, size_t n);
 
 /*
- * Decode n trits (a multiple of block_values) of a block-wise ternary encoding: TQ1_0, TQ2_0.
- * scales receives one float for each block.  -TRIT_EFORMAT on a code that stands for no trit.
+ * Decode n trits (a multiple of block_values) of a block-wise ternary encoding, all but I2_S.  scales
+ * receives one float for each block.  -TRIT_EFORMAT on a code that stands for no trit.  Q1_0 has no
+ * zeros.
  */
 int quant_trits(const struct quant_info *q, const void *src, int8_t *trits, float *scales,
                 size_t n);
 
-/* The scale alone of a block of TQ1_0 or TQ2_0. */
+/* The scale alone of such a block. */
 float quant_block_scale(const struct quant_info *q, const void *block);
 
 /*
@@ -97,6 +106,10 @@ void quant_absmean_trits(float scale, const float *w, int8_t *trits, size_t n);
 /* The writers, for trit-model: the exact inverses of the decoders above.  n as there. */
 void quant_write_tq1(const int8_t *trits, float scale, void *dst, size_t n);
 void quant_write_tq2(const int8_t *trits, float scale, void *dst, size_t n);
+void quant_write_ptq1(const int8_t *trits, float scale, void *dst, size_t n);
+void quant_write_q1(const int8_t *trits, float scale, void *dst, size_t n); /* no trit is 0 */
+void quant_write_q2(const struct quant_info *q, const int8_t *trits, float scale, void *dst,
+                    size_t n); /* q: Q2_0 or PQ2_0 */
 void quant_write_i2s(const int8_t *trits, float scale, void *dst, size_t total);
 
 /*

@@ -43,6 +43,7 @@ struct forward {
     float *x, *q, *k_rows, *v, *att, *gate, *up, *y;
     float *angles;       /* [max_rows][rope_dims]: cosines, then sines */
     double *freq;        /* [rope_dims / 2] radians a position */
+    double rope_size;    /* what cosines and sines are multiplied by */
     struct acts acts;    /* room for the widest layer */
     size_t acts_cap;     /* its bytes a row */
     uint32_t groups_cap; /* its groups */
@@ -114,8 +115,8 @@ static void phase_embed(struct forward *f)
         float *cs = row_of(f->angles, r, hp->rope_dims);
         for (size_t i = 0; i < half; i++) {
             double angle = (double)f->rows[r].pos * f->freq[i];
-            cs[i] = (float)cos(angle);
-            cs[half + i] = (float)sin(angle);
+            cs[i] = (float)(f->rope_size * cos(angle));
+            cs[half + i] = (float)(f->rope_size * sin(angle));
         }
     }
     team_barrier(f->team);
@@ -361,11 +362,7 @@ int forward_open(const struct model *m, const struct kernels *k, struct team *te
         return trit_fail(err, TRIT_ENOMEM, "no memory for %zu bytes of scratch", bytes);
     }
     lay_out(f, f->memory);
-    for (uint32_t i = 0; i < hp->rope_dims / 2; i++) {
-        f->freq[i] = pow(hp->rope_base, -2.0 * i / hp->rope_dims) / hp->rope_scale;
-        if (m->rope_freqs)
-            f->freq[i] /= (double)m->rope_freqs[i];
-    }
+    f->rope_size = model_rope(m, f->freq);
     *out = f;
     return 0;
 }

@@ -3,7 +3,7 @@ noinst_LIBRARIES += libformats.a
 libformats_a_SOURCES = \
 	include/model/arch.h src/model/arch.c \
 	include/model/layout.h src/model/layout.c \
-	include/model/quant.h src/model/quant.c \
+	include/model/quant.h src/model/quant.c src/model/quant-write.c src/model/quant-private.h \
 	include/model/table.h src/model/table.c
 
 if FULL
@@ -12,9 +12,9 @@ libmodel_a_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 libmodel_a_SOURCES = \
 	include/model/chat.h src/model/chat.c src/model/chat-choose.c src/model/chat-family.h \
 	include/model/gguf.h src/model/gguf.c \
-	src/model/gguf-cursor.c src/model/gguf-get.c src/model/gguf-private.h \
+	src/model/gguf-cursor.c src/model/gguf-get.c src/model/gguf-private.h src/model/gguf-widths.c \
 	include/model/model.h src/model/load.c src/model/load-parts.h \
-	src/model/hparams.c src/model/sampling.c src/model/weights.c src/model/pack.c \
+	src/model/hparams.c src/model/rope.c src/model/sampling.c src/model/weights.c src/model/pack.c \
 	include/model/segment.h src/model/segment.c src/model/segment-file.h src/model/segment-list.c \
 	src/model/segment-pages.c \
 	include/model/tokenizer.h src/model/tokenizer.c src/model/tokenizer-parts.h \

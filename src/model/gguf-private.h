@@ -90,4 +90,8 @@ int cursor_length(struct cursor *c, uint64_t max, uint64_t *len);
 /* A string with a NUL behind it, for the caller to free. */
 int cursor_string(struct cursor *c, uint64_t max, char **s, uint64_t *len);
 
+/* Once all tensors are known, and where the data begins: which of the two encodings with the id of
+ * Q2_0 this file has. */
+int gguf_settle_widths(struct cursor *c, uint32_t alignment);
+
 #endif

@@ -488,7 +488,9 @@ static int read_head(struct cursor *c)
     if (rc)
         return rc;
     g->data_start = round_up(c->pos, alignment);
-    rc = check_ranges(c, alignment);
+    rc = gguf_settle_widths(c, alignment);
+    if (rc == 0)
+        rc = check_ranges(c, alignment);
     return rc ? rc : check_overlap(c);
 }
 

@@ -78,7 +78,23 @@ static int read_float(const struct reader *r, const char *name, double min, doub
     return 0;
 }
 
-/* Only what the forward pass does: none, or linear by a factor. */
+/* Keys as llama.cpp has them; the size of heads is that of the paper and of both implementations. */
+static int read_yarn(const struct reader *r, struct hparams *hp)
+{
+    struct rope_yarn *y = &hp->yarn;
+    double factor = 1;
+    *y = (struct rope_yarn){.on = true, .n_ctx = hp->n_ctx, .beta_fast = 32, .beta_slow = 1};
+    int rc = read_uint(r, "rope.scaling.original_context_length", REQUIRED, 1, MAX_CTX, &y->n_ctx);
+    if (rc || (rc = read_float(r, "rope.scaling.factor", 1, 1e6, true, &hp->rope_scale)) ||
+        (rc = read_float(r, "rope.scaling.attn_factor", 1e-3, 1e3, false, &factor)) ||
+        (rc = read_float(r, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, false, &y->beta_fast)) ||
+        (rc = read_float(r, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, false, &y->beta_slow)))
+        return rc;
+    y->size = factor * (1 + 0.1 * log(hp->rope_scale));
+    return 0;
+}
+
+/* Only what the forward pass does. */
 static int read_rope_scaling(const struct reader *r, struct hparams *hp)
 {
     char key[160];
@@ -92,8 +108,11 @@ static int read_rope_scaling(const struct reader *r, struct hparams *hp)
         return 0;
     if (type.len == 6 && memcmp(type.data, "linear", 6) == 0)
         return read_float(r, "rope.scaling.factor", 1e-3, 1e6, false, &hp->rope_scale);
-    return gguf_fail(r->g, r->err, TRIT_EUNSUPP, "%s is \"%.*s\", supported are none and linear",
-                     key, (int)MIN(type.len, 40), type.data);
+    if (type.len == 4 && memcmp(type.data, "yarn", 4) == 0)
+        return read_yarn(r, hp);
+    return gguf_fail(r->g, r->err, TRIT_EUNSUPP,
+                     "%s is \"%.*s\", supported are none, linear and yarn", key,
+                     (int)MIN(type.len, 40), type.data);
 }
 
 static int read_arch(const struct gguf *g, struct model *m, struct trit_error *err)

@@ -58,37 +58,40 @@ static void complain(struct packer *p, int rc, const struct trit_error *why, uin
     }
 }
 
-/* Of row `row`, number r of its tile: the scale that its blocks share into scales[r], or the scale
- * of each into that of its group.  A block of zeros has scale 0, and its codes mean nothing. */
+/* Of row `row`, number r of its tile: the scale that the blocks of each group share into that of the
+ * group, of which a row has one in `scales` or several in `group_scales`.  A block of zeros has scale
+ * 0, and its codes mean nothing. */
 static bool take_scales(struct packer *p, struct bench *b, uint64_t row, size_t r, float *scales,
                         uint16_t *group_scales)
 {
     const struct linear *w = p->item->linear;
     const size_t block = p->item->t->quant->block_values;
-    scales[r] = 0;
+    float shared = 0;
     for (size_t k = 0; k < w->cols / block; k++) {
         float s = b->scales[k];
+        shared = k * block % w->group ? shared : 0;
         if (!isfinite(s)) {
             complain(p, -TRIT_EUNSUPP, NULL, row, "a scale that is not finite");
             return false;
         }
-        if (s == 0.0f)
-            memset(b->trits + r * w->cols + k * block, 0, block);
-        if (w->n_groups > 1) {
-            group_scales[k * LAYOUT_TILE + r] = quant_f32_to_f16(s); /* exact: it was one */
-        } else if (s != 0.0f && scales[r] != 0.0f && s != scales[r]) {
+        if (s != 0.0f && shared != 0.0f && s != shared) {
             complain(p, -TRIT_EUNSUPP, NULL, row,
-                     "scales differ between blocks of this row, but not in the rows that were "
+                     "scales differ between blocks of this row that share one in the rows that were "
                      "looked at first");
             return false;
-        } else if (s != 0.0f) {
-            scales[r] = s;
         }
+        shared = s != 0.0f ? s : shared;
+        if (s == 0.0f)
+            memset(b->trits + r * w->cols + k * block, 0, block);
+        if (w->n_groups > 1) /* exact: it was a binary16 */
+            group_scales[k * block / w->group * LAYOUT_TILE + r] = quant_f32_to_f16(shared);
+        else
+            scales[r] = shared;
     }
     return true;
 }
 
-/* Rows [row, row + n) of the item as trits.  TQ encodings have a scale in every block. */
+/* Rows [row, row + n) of the item as trits, of an encoding with a scale in every block. */
 static bool read_blocks(struct packer *p, struct bench *b, uint64_t row, uint32_t n, float *scales,
                         uint16_t *group_scales)
 {
@@ -134,7 +137,20 @@ static bool read_i2s(struct packer *p, struct bench *b, uint64_t row, uint32_t n
     return true;
 }
 
-/* One row of a value encoding as floats, all finite. */
+/* Trits and scales of a row that is no linear's: the ternary embedding of a Bonsai model. */
+static bool row_of_trits(struct packer *p, struct bench *b, uint64_t row)
+{
+    const struct gguf_tensor *t = p->item->t;
+    if (quant_trits(t->quant, b->raw, b->trits, b->scales, t->ne[0]) != 0) {
+        complain(p, -TRIT_EFORMAT, NULL, row, "a code that is no trit (3)");
+        return false;
+    }
+    for (size_t i = 0; i < t->ne[0]; i++)
+        b->floats[i] = (float)b->trits[i] * b->scales[i / t->quant->block_values];
+    return true;
+}
+
+/* One row as floats, all finite. */
 static bool read_floats(struct packer *p, struct bench *b, uint64_t row)
 {
     const struct gguf_tensor *t = p->item->t;
@@ -146,7 +162,10 @@ static bool read_floats(struct packer *p, struct bench *b, uint64_t row)
         complain(p, rc, &err, row, NULL);
         return false;
     }
-    quant_floats(t->quant, b->raw, b->floats, cols);
+    if (!t->quant->ternary)
+        quant_floats(t->quant, b->raw, b->floats, cols);
+    else if (!row_of_trits(p, b, row))
+        return false;
     for (size_t i = 0; i < cols; i++) {
         if (!isfinite(b->floats[i])) {
             complain(p, -TRIT_EFORMAT, NULL, row, "a value that is not finite");

@@ -15,19 +15,7 @@
 #include <string.h>
 
 #include "base/base.h"
-
-enum {
-    QK = 256,             /* values in a block of the K and T families */
-    Q8_VALUES = 32,       /* and of Q8_0 and Q4_0 */
-    TQ1_BYTES = 54,       /* qs[48], qh[4], f16 scale */
-    TQ2_BYTES = 66,       /* qs[64], f16 scale */
-    Q6_K_BYTES = 210,     /* ql[128], qh[64], i8 scales[16], f16 scale */
-    Q4_K_BYTES = 144,     /* f16 scale, f16 min scale, packed scales[12], qs[128] */
-    Q8_0_BYTES = 34,      /* f16 scale, qs[32] */
-    Q4_0_BYTES = 18,      /* f16 scale, qs[16] */
-    I2S_VALUES = 128,     /* an I2_S block: 32 bytes, four planes of 32 values */
-    I2S_BLOCK_BYTES = 32, /* so many code bytes a block, and so many behind the last one */
-};
+#include "model/quant-private.h"
 
 // clang-format off
 static const struct quant_info infos[] = {
@@ -41,6 +29,10 @@ static const struct quant_info infos[] = {
     {"TQ1_0", QUANT_TQ1_0, QK,        TQ1_BYTES,  true},
     {"TQ2_0", QUANT_TQ2_0, QK,        TQ2_BYTES,  true},
     {"I2_S",  QUANT_I2_S,  1,         0,          true},
+    {"Q1_0",  QUANT_Q1_0,  PRISM_VALUES, Q1_BYTES,   true},
+    {"Q2_0",  QUANT_Q2_0,  Q2_VALUES,    Q2_BYTES,   true},
+    {"PQ2_0", QUANT_PQ2_0, PRISM_VALUES, PQ2_BYTES,  true},
+    {"PTQ1_0", QUANT_PTQ1_0, PRISM_VALUES, PTQ1_BYTES, true},
 };
 // clang-format on
 
@@ -74,12 +66,6 @@ int quant_tensor_bytes(const struct quant_info *q, uint64_t rows, uint64_t cols,
 static uint16_t load16(const uint8_t *p)
 {
     return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static void store16(uint8_t *p, uint16_t v)
-{
-    p[0] = (uint8_t)v;
-    p[1] = (uint8_t)(v >> 8);
 }
 
 static float bits_to_f32(uint32_t bits)
@@ -276,25 +262,72 @@ static inline unsigned planes2(const uint8_t *restrict src, int8_t *restrict dst
     return bad;
 }
 
+/* TQ1_0 with half as many values: of the bytes 16 and 8 and 2 spread their digits. */
+static void ptq1_block(const uint8_t *b, int8_t *dst)
+{
+    tq1_planes(b, dst, 16, 5);
+    tq1_planes(b + 16, dst + 80, 8, 5);
+    tq1_planes(b + 24, dst + 120, 2, 4);
+}
+
+/* Four values a byte, the first in the lowest bits.  Non-zero when a field held 3. */
+static inline unsigned neighbours2(const uint8_t *restrict src, int8_t *restrict dst, int bytes)
+{
+    uint8_t bad = 0;
+    for (int m = 0; m < bytes; m++)
+        bad |= (uint8_t)(src[m] & src[m] >> 1 & 0x55);
+    for (int i = 0; i < 4 * bytes; i++)
+        dst[i] = (int8_t)((src[i / 4] >> (2 * (i % 4)) & 3) - 1);
+    return bad;
+}
+
+/* Eight values a byte, the first in the lowest bit, which is set for +1. */
+static void signs(const uint8_t *restrict src, int8_t *restrict dst, int bytes)
+{
+    for (int i = 0; i < 8 * bytes; i++)
+        dst[i] = (int8_t)((src[i / 8] >> (i % 8) & 1) * 2 - 1);
+}
+
+/* The T family has its scale last, as PTQ1_0 has; the others have it first. */
 float quant_block_scale(const struct quant_info *q, const void *block)
 {
-    trit_assert(q->type == QUANT_TQ1_0 || q->type == QUANT_TQ2_0);
-    return load_f16((const uint8_t *)block + q->block_bytes - 2);
+    bool last = q->type == QUANT_TQ1_0 || q->type == QUANT_TQ2_0 || q->type == QUANT_PTQ1_0;
+    trit_assert(q->ternary && q->block_bytes);
+    return load_f16((const uint8_t *)block + (last ? q->block_bytes - 2 : 0));
 }
 
 int quant_trits(const struct quant_info *q, const void *src, int8_t *trits, float *scales, size_t n)
 {
     const uint8_t *p = src;
     unsigned bad = 0;
-    trit_assert(n % QK == 0 && (q->type == QUANT_TQ1_0 || q->type == QUANT_TQ2_0));
-    for (size_t i = 0; i < n / QK; i++, p += q->block_bytes, trits += QK) {
-        if (q->type == QUANT_TQ1_0) {
+    trit_assert(q->ternary && q->block_bytes && n % q->block_values == 0);
+    for (size_t i = 0; i < n / q->block_values; i++) {
+        switch (q->type) {
+        case QUANT_TQ1_0:
             tq1_block(p, trits);
-        } else {
+            break;
+        case QUANT_TQ2_0:
             bad |= planes2(p, trits, 0, 2);
             bad |= planes2(p + 32, trits + 128, 0, 2);
+            break;
+        case QUANT_PTQ1_0:
+            ptq1_block(p, trits);
+            break;
+        case QUANT_Q1_0:
+            signs(p + 2, trits, PRISM_VALUES / 8);
+            break;
+        case QUANT_Q2_0:
+            bad |= neighbours2(p + 2, trits, Q2_VALUES / 4);
+            break;
+        case QUANT_PQ2_0:
+            bad |= neighbours2(p + 2, trits, PRISM_VALUES / 4);
+            break;
+        default:
+            trit_unreachable("a ternary encoding without a decoder");
         }
         scales[i] = quant_block_scale(q, p);
+        p += q->block_bytes;
+        trits += q->block_values;
     }
     return bad ? -TRIT_EFORMAT : 0;
 }
@@ -360,94 +393,5 @@ void quant_absmean_trits(float scale, const float *w, int8_t *trits, size_t n)
         float x = w[i] * inverse;
         /* Half-even rounding to {-1, 0, 1}: one half goes to zero, more goes outward. */
         trits[i] = (int8_t)((x > 0.5f) - (x < -0.5f));
-    }
-}
-
-/* The inverse of tq1_planes: digits to a number below 3^5, scaled up to 256 and rounded up. */
-static void tq1_write_planes(const int8_t *src, uint8_t *dst, int width, int planes)
-{
-    for (int m = 0; m < width; m++) {
-        unsigned v = 0;
-        for (int k = 0; k < 5; k++)
-            v = 3 * v + (k < planes ? (unsigned)(src[k * width + m] + 1) : 0);
-        dst[m] = (uint8_t)((v * 256 + 242) / 243);
-    }
-}
-
-void quant_write_tq1(const int8_t *trits, float scale, void *dst, size_t n)
-{
-    uint8_t *p = dst;
-    trit_assert(n % QK == 0);
-    for (size_t i = 0; i < n; i += QK, trits += QK, p += TQ1_BYTES) {
-        tq1_write_planes(trits, p, 32, 5);
-        tq1_write_planes(trits + 160, p + 32, 16, 5);
-        tq1_write_planes(trits + 240, p + 48, 4, 4);
-        store16(p + 52, quant_f32_to_f16(scale));
-    }
-}
-
-/* The inverse of planes2. */
-static inline void write_planes2(const int8_t *src, uint8_t *dst, int first, int step)
-{
-    for (int m = 0; m < 32; m++) {
-        unsigned byte = 0;
-        for (int k = 0; k < 4; k++)
-            byte |= (unsigned)(src[32 * k + m] + 1) << (first + k * step);
-        dst[m] = (uint8_t)byte;
-    }
-}
-
-void quant_write_tq2(const int8_t *trits, float scale, void *dst, size_t n)
-{
-    uint8_t *p = dst;
-    trit_assert(n % QK == 0);
-    for (size_t i = 0; i < n; i += QK, trits += QK, p += TQ2_BYTES) {
-        write_planes2(trits, p, 0, 2);
-        write_planes2(trits + 128, p + 32, 0, 2);
-        store16(p + 64, quant_f32_to_f16(scale));
-    }
-}
-
-void quant_write_i2s(const int8_t *trits, float scale, void *dst, size_t total)
-{
-    uint8_t *p = dst;
-    trit_assert(total % I2S_VALUES == 0);
-    for (size_t i = 0; i < total; i += I2S_VALUES, p += I2S_BLOCK_BYTES)
-        write_planes2(trits + i, p, 6, -2);
-    memset(p, 0, I2S_BLOCK_BYTES);
-    store16(p, (uint16_t)f32_to_bits(scale));
-    store16(p + 2, (uint16_t)(f32_to_bits(scale) >> 16));
-}
-
-void quant_write_f32(const float *x, void *dst, size_t n)
-{
-    uint8_t *p = dst;
-    for (size_t i = 0; i < n; i++, p += 4) {
-        store16(p, (uint16_t)f32_to_bits(x[i]));
-        store16(p + 2, (uint16_t)(f32_to_bits(x[i]) >> 16));
-    }
-}
-
-void quant_write_f16(const float *x, void *dst, size_t n)
-{
-    uint8_t *p = dst;
-    for (size_t i = 0; i < n; i++, p += 2)
-        store16(p, quant_f32_to_f16(x[i]));
-}
-
-/* The bytes of ggml's reference: the reciprocal of the step before that is rounded to binary16, and
- * ties away from zero.  The clamp is for steps so small that their reciprocal is infinite. */
-void quant_write_q8_0(const float *x, void *dst, size_t n)
-{
-    uint8_t *p = dst;
-    trit_assert(n % Q8_VALUES == 0);
-    for (size_t i = 0; i < n; i += Q8_VALUES, x += Q8_VALUES, p += Q8_0_BYTES) {
-        float max = 0;
-        for (int j = 0; j < Q8_VALUES; j++)
-            max = fmaxf(max, fabsf(x[j]));
-        float d = max / 127.0f, inverse = d > 0 ? 1.0f / d : 0.0f;
-        store16(p, quant_f32_to_f16(d));
-        for (int j = 0; j < Q8_VALUES; j++)
-            p[2 + j] = (uint8_t)(int8_t)roundf(fmaxf(-127.0f, fminf(127.0f, x[j] * inverse)));
     }
 }

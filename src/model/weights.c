@@ -168,10 +168,9 @@ static int add_table(struct planner *p, const char *name, bool required, struct 
         *found = t != NULL;
     if (rc || !t)
         return rc;
-    if (t->quant->ternary)
+    if (t->quant->type == QUANT_I2_S)
         return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
-                         "tensor %s is %s; ternary embeddings are not supported yet", name,
-                         t->quant->name);
+                         "tensor %s is I2_S, expected floats or an encoding by blocks", name);
     table_shape(table, p->opt->tables, hp->vocab, hp->dim);
     return add(p, (struct weights_item){.t = t,
                                         .table = table,
@@ -179,10 +178,24 @@ static int add_table(struct planner *p, const char *name, bool required, struct 
                                         .scale_bytes = table_scale_bytes(table)});
 }
 
+/* Whether of every `run` blocks of a row all have the same scale.  Blocks of zeros agree with any. */
+static bool share_scales(const struct quant_info *q, const uint8_t *row, size_t blocks, size_t run)
+{
+    float shared = 0;
+    for (size_t k = 0; k < blocks; k++) {
+        float scale = quant_block_scale(q, row + k * q->block_bytes);
+        shared = k % run ? shared : 0;
+        if (scale != 0 && shared != 0 && scale != shared)
+            return false;
+        shared = scale != 0 ? scale : shared;
+    }
+    return true;
+}
+
 /*
  * How many inputs share a scale: all of a row, or a block where a row's blocks differ, as they do
- * in what is repacked from group-scaled models.  A few rows tell; when others contradict them,
- * packing refuses the tensor.
+ * in the Bonsai models, or two blocks, since files in Q2_0 repeat each of their scales.  A few rows
+ * tell; when others contradict them, packing refuses the tensor.
  */
 static int find_group(struct planner *p, const struct gguf_tensor *t, uint32_t rows, uint32_t cols,
                       uint32_t *group)
@@ -191,21 +204,17 @@ static int find_group(struct planner *p, const struct gguf_tensor *t, uint32_t r
     *group = cols;
     if (!q->ternary || q->type == QUANT_I2_S || cols == q->block_values)
         return 0;
-    size_t blocks = cols / q->block_values, row_bytes = blocks * q->block_bytes;
+    size_t blocks = cols / q->block_values, row_bytes = blocks * q->block_bytes, shared = blocks;
     uint8_t *raw = mem_zalloc(row_bytes, 1);
     if (!raw)
         return trit_fail(p->err, TRIT_ENOMEM, "no memory to look at %s", t->name);
     int rc = 0;
-    for (uint64_t i = 0; rc == 0 && *group == cols && i < ROWS_SEEN; i++) {
-        float first = 0;
+    for (uint64_t i = 0; rc == 0 && i < ROWS_SEEN; i++) {
         rc = gguf_read(p->g, t, i * rows / ROWS_SEEN * row_bytes, raw, row_bytes, p->err);
-        for (size_t k = 0; rc == 0 && k < blocks; k++) {
-            float scale = quant_block_scale(q, raw + k * q->block_bytes);
-            if (first != 0 && scale != 0 && scale != first)
-                *group = q->block_values;
-            first = first != 0 ? first : scale;
-        }
+        while (rc == 0 && !share_scales(q, raw, blocks, shared))
+            shared = shared > 2 && blocks % 2 == 0 ? 2 : 1;
     }
+    *group = (uint32_t)shared * q->block_values;
     mem_free(raw);
     return rc;
 }
@@ -221,8 +230,8 @@ static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32
         return rc;
     if (!t->quant->ternary && !is_float(t->quant))
         return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
-                         "tensor %s is %s, expected a ternary encoding (TQ1_0, TQ2_0, I2_S) or "
-                         "floats that hold ternary values",
+                         "tensor %s is %s, expected a ternary encoding (TQ1_0, TQ2_0, I2_S, Q2_0, "
+                         "PQ2_0, PTQ1_0, Q1_0) or floats that hold ternary values",
                          name, t->quant->name);
     snprintf(name, sizeof name, "%s.scale", stem);
     rc = find(p, name, 1, 1, false, &multiplier);

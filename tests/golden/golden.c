@@ -9,7 +9,7 @@
  * There are three sets of prompts, and doc/exactness.md says why: on those of exact.json (float
  * keys and values) and exact-f16.json (binary16), float32 has to agree with the reference to a
  * thousandth; on those of expected.json, which are arbitrary, the noise of 8-bit activations may
- * part them.
+ * part them.  The reference of the Bonsai models has float activations.
  *
  * Usage: golden [DIRECTORY]   of models; default: the project's shared oracle where there is one,
  * else what stands beside this file.
@@ -40,6 +40,7 @@ static const struct {
 } models[] = {
     {"b158.tq2_0.gguf", "b158"}, {"b158.tq1_0.gguf", "b158"},     {"b158.i2_s.gguf", "b158"},
     {"b158.f16.gguf", "b158"},   {"bitnet.tq1_0.gguf", "bitnet"}, {"llama.i2_s.gguf", "llama"},
+    {"bonsai.q2_0.gguf", "bonsai"}, {"bonsai.q2_0_g128.gguf", "bonsai"},
 };
 
 static unsigned passed, failed, skipped;
@@ -100,7 +101,7 @@ static const struct seq_logprob *logprob_of(const struct answer *a, uint32_t i)
 }
 
 static void check_right(const char *name, const cJSON *item, const struct answer *a,
-                        double tolerance)
+                        double tolerance, double margin)
 {
     const cJSON *pair, *want = cJSON_GetObjectItemCaseSensitive(item, "top_logprobs");
     const struct seq_logprob *lp = logprob_of(a, 0);
@@ -126,7 +127,7 @@ static void check_right(const char *name, const cJSON *item, const struct answer
     const cJSON *margins = cJSON_GetObjectItemCaseSensitive(item, "margins");
     uint32_t want_same = 0, same = 0;
     while (want_same < (uint32_t)cJSON_GetArraySize(greedy) &&
-           cJSON_GetArrayItem(margins, (int)want_same)->valuedouble >= 0.1)
+           cJSON_GetArrayItem(margins, (int)want_same)->valuedouble >= margin)
         want_same++;
     while (same < want_same && same < a->n &&
            cJSON_GetArrayItem(greedy, (int)same)->valueint == a->token[same])
@@ -187,6 +188,12 @@ static const struct demand exact = {"exact.json", KV_F32, 0.001, 2};
 static const struct demand exact_f16 = {"exact-f16.json", KV_F16, 0.001, 1};
 static const struct demand oracle = {"expected.json", KV_F16, 0.4, 4};
 
+/* Ours have eight bits, so greedy tokens may part at any margin that is not large. */
+static bool has_float_activations(const char *file)
+{
+    return strncmp(file, "bonsai", 6) == 0;
+}
+
 static void check_model(const char *dir, const char *file, const struct demand *demand,
                         const cJSON *cases)
 {
@@ -196,7 +203,10 @@ static void check_model(const char *dir, const char *file, const struct demand *
         bool together;
     } ways[] = {{1, 256, false}, {2, 9, true}, {2, 256, true}, {3, 8, false}};
     char path[4096], name[300];
+    const bool floats = has_float_activations(file);
     int n = cJSON_GetArraySize(cases);
+    if (n == 0)
+        return;
     snprintf(path, sizeof path, "%s/%s", dir, file);
     if (access(path, R_OK) != 0 || n > MAX_CASES) {
         printf("skipped: %s is not there\n", path);
@@ -222,7 +232,8 @@ static void check_model(const char *dir, const char *file, const struct demand *
                        ways[w].together, cases, a);
             for (int i = 0; !have_base && i < n; i++) {
                 snprintf(name, sizeof name, "%s, %s %d", file, demand->answers, i);
-                check_right(name, cJSON_GetArrayItem(cases, i), &base[2 * i], demand->tolerance);
+                check_right(name, cJSON_GetArrayItem(cases, i), &base[2 * i],
+                            floats ? 0.15 : demand->tolerance, floats ? 0.5 : 0.1);
             }
             if (have_base)
                 REPORT(memcmp(base, other, sizeof base[0] * 2 * (size_t)n) == 0,

@@ -189,6 +189,48 @@ START_TEST(printing)
 }
 END_TEST
 
+/* Two tensors with the id of Q2_0 of so many rows of 256 values, then a vector; each of the two has
+ * `bytes` of data, padded. */
+static void file_of_q2(struct buf *b, uint64_t rows, size_t bytes)
+{
+    size_t padded = round_up(bytes, 32);
+    gguf_put_head(b, 3, 3, 0);
+    gguf_put_tensor(b, "a", 2, NE(256, rows), QUANT_Q2_0, 0);
+    gguf_put_tensor(b, "b", 2, NE(256, rows), QUANT_Q2_0, padded);
+    gguf_put_tensor(b, "v", 1, one_row, QUANT_F32, 2 * padded);
+    pad_to(b, 32);
+    for (size_t i = 0; i < 2 * padded + 32; i++)
+        buf_addc(b, '\0');
+}
+
+START_TEST(blocks_of_q2_are_told_apart_by_length)
+{
+    struct trit_error err;
+    for (uint64_t rows = 1; rows < 40; rows++)
+        for (int kind = 0; kind < 3; kind++) {
+            struct buf b = {0};
+            struct gguf *g = NULL;
+            size_t n = 256 * rows, bytes[] = {n / 64 * 18, n / 128 * 34, n / 64 * 18 + 64};
+            bool alike = round_up(bytes[0], 32) == round_up(bytes[1], 32);
+            file_of_q2(&b, rows, bytes[kind]);
+            put_file(&b);
+            int rc = open_it(&g, &err);
+            if (kind == 2 || alike) {
+                ck_assert_int_eq(rc, -TRIT_EFORMAT);
+                ck_assert_ptr_nonnull(strstr(err.text, kind == 2 ? "neither" : "both"));
+                ck_assert_msg(strstr(err.text, "tensor a: ") != NULL, "%s", err.text);
+            } else {
+                ck_assert_msg(rc == 0, "%s", err.text);
+                const struct gguf_tensor *t = gguf_tensor(g, "b");
+                ck_assert_str_eq(t->quant->name, kind ? "PQ2_0" : "Q2_0");
+                ck_assert_uint_eq(t->bytes, bytes[kind]);
+            }
+            gguf_close(&g);
+            buf_free(&b);
+        }
+}
+END_TEST
+
 /* What is unusual but right stays accepted: the neighbours of the cases above. */
 START_TEST(odd_files_are_accepted)
 {
@@ -356,6 +398,7 @@ static void add(TCase *c)
     tcase_add_loop_test(c, valid_file_opens, 0, 2);
     tcase_add_test(c, getters);
     tcase_add_test(c, printing);
+    tcase_add_test(c, blocks_of_q2_are_told_apart_by_length);
     tcase_add_test(c, odd_files_are_accepted);
     tcase_add_test(c, ints_of_u32_beyond_int32);
     tcase_add_test(c, large_values);

@@ -2,9 +2,9 @@
 /*
  * check_groups.c - weights with a scale for each group of inputs, from the file to the layout.
  *
- * The models are those of `trit-model synth --shape bonsai-tiny`, whose blocks all have scales of
- * their own; what the loader made of them is held against the file, block by block.  Runs where the
- * tool was built.
+ * The models are those of `trit-model synth --shape bonsai-tiny`, whose groups all have scales of
+ * their own; what the loader made of them is held against the file, block by block, and against the
+ * same model in other encodings.  Runs where the tool was built.
  */
 #include "config.h"
 
@@ -26,11 +26,11 @@
 
 static char path[] = "/tmp/check_groups.XXXXXX";
 
-static void synth(const char *shape, const char *type)
+static void synth(const char *shape, const char *type, const char *head)
 {
     char command[200];
-    snprintf(command, sizeof command, "./trit-model synth --shape %s --type %s -o %s", shape, type,
-             path);
+    snprintf(command, sizeof command, "./trit-model synth --shape %s --type %s --head %s -o %s",
+             shape, type, head, path);
     ck_assert_int_eq(system(command), 0);
 }
 
@@ -49,16 +49,17 @@ static const struct gguf_tensor *find(const struct gguf *g, const char *name)
 }
 
 /* Every trit and every scale of the layer is that of the file. */
-static void compare(const struct gguf *g, const char *name, const struct linear *w)
+static void compare(const struct gguf *g, const char *name, const struct linear *w, uint32_t group)
 {
     const struct gguf_tensor *t = find(g, name);
     struct trit_error err;
-    size_t blocks = w->cols / 256, row_bytes = blocks * t->quant->block_bytes;
+    size_t values = t->quant->block_values, blocks = w->cols / values;
+    size_t row_bytes = blocks * t->quant->block_bytes;
     uint8_t *raw = mem_zalloc(row_bytes, 1);
     int8_t *trits = mem_zalloc(w->cols, 1), *tile = mem_zalloc(LAYOUT_TILE * (size_t)w->cols, 1);
     float *scales = mem_zalloc(blocks, sizeof *scales);
     ck_assert(raw && trits && tile && scales);
-    ck_assert_uint_eq(w->group, blocks == 1 ? w->cols : 256);
+    ck_assert_uint_eq(w->group, group);
     for (uint32_t row = 0; row < w->rows; row++) {
         size_t n = row / LAYOUT_TILE, r = row % LAYOUT_TILE;
         if (r == 0)
@@ -67,8 +68,8 @@ static void compare(const struct gguf *g, const char *name, const struct linear 
         ck_assert_int_eq(quant_trits(t->quant, raw, trits, scales, w->cols), 0);
         ck_assert_mem_eq(tile + r * w->cols, trits, w->cols);
         for (size_t k = 0; k < blocks; k++) {
-            size_t at = (n * blocks + k) * LAYOUT_TILE + r;
-            float got = blocks == 1 ? w->scales[at] : quant_f16_to_f32(w->group_scales[at]);
+            size_t at = (n * w->n_groups + k * values / group) * LAYOUT_TILE + r;
+            float got = w->scales ? w->scales[at] : quant_f16_to_f32(w->group_scales[at]);
             ck_assert_float_eq(got, scales[k]);
         }
     }
@@ -78,26 +79,71 @@ static void compare(const struct gguf *g, const char *name, const struct linear 
     mem_free(scales);
 }
 
-/* Widths of 256 are one block a row, with scales of the rows; those of 768 are three groups. */
+/* A group is a block where blocks are large enough, and 128 values where two blocks share a scale. */
 START_TEST(blocks_with_scales_of_their_own_are_groups)
 {
-    static const char *const types[] = {"tq1_0", "tq2_0"};
+    static const struct {
+        const char *type, *encoding;
+        uint32_t group;
+    } cases[] = {
+        {"tq1_0", "TQ1_0", 256}, {"tq2_0", "TQ2_0", 256},     {"q2_0", "Q2_0", 128},
+        {"pq2_0", "PQ2_0", 128}, {"q2_0_g128", "PQ2_0", 128}, {"ptq1_0", "PTQ1_0", 128},
+        {"q1_0", "Q1_0", 128},
+    };
     static const enum layout_id layouts[] = {LAYOUT_T2, LAYOUT_T5};
     struct trit_error err;
-    for (size_t i = 0; i < 4; i++) {
-        synth("bonsai-tiny", types[i / 2]);
+    for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+        uint32_t group = cases[i / 2].group;
+        synth("bonsai-tiny", cases[i / 2].type, "f16");
         struct model *m = load(layouts[i % 2], &err);
         struct gguf *g;
         ck_assert_msg(m != NULL, "%s", err.text);
         ck_assert_str_eq(m->arch->name, "qwen3");
+        ck_assert_str_eq(m->encoding, cases[i / 2].encoding);
         ck_assert_int_eq(gguf_open(path, &g, &err), 0);
-        ck_assert_uint_eq(m->layers[0].down.n_groups, 3);
-        compare(g, "blk.0.attn_q.weight", &m->layers[0].q);
-        compare(g, "blk.0.ffn_down.weight", &m->layers[0].down);
-        compare(g, "blk.3.ffn_down.weight", &m->layers[3].down);
+        compare(g, "blk.0.attn_q.weight", &m->layers[0].q, group);
+        compare(g, "blk.0.ffn_down.weight", &m->layers[0].down, group);
+        compare(g, "blk.3.ffn_down.weight", &m->layers[3].down, group);
         gguf_close(&g);
         model_close(&m);
     }
+}
+END_TEST
+
+/* One model in the four encodings that Bonsai models come in, embedding and all, is packed into the
+ * same bytes. */
+START_TEST(encodings_of_one_model_are_one_model)
+{
+    static const char *const types[] = {"q2_0", "q2_0_g128", "pq2_0", "ptq1_0"};
+    struct trit_error err;
+    struct model *first = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        synth("bonsai-tiny", types[i], "same");
+        struct model *m = load(LAYOUT_T2, &err);
+        ck_assert_msg(m != NULL, "%s", err.text);
+        if (first) {
+            ck_assert_uint_eq(m->weight_bytes, first->weight_bytes);
+            ck_assert_mem_eq(m->segment.payload, first->segment.payload, m->weight_bytes);
+            model_close(&m);
+        } else {
+            first = m;
+        }
+    }
+    /* And the embedding is what the file says: row 5, by hand. */
+    struct gguf *g;
+    ck_assert_int_eq(gguf_open(path, &g, &err), 0);
+    const struct gguf_tensor *t = find(g, "token_embd.weight");
+    uint8_t raw[2 * 28];
+    int8_t trits[256];
+    float scales[2], row[256];
+    ck_assert_int_eq(gguf_read(g, t, 5 * sizeof raw, raw, sizeof raw, &err), 0);
+    ck_assert_int_eq(quant_trits(t->quant, raw, trits, scales, 256), 0);
+    table_row(&first->embedding, 5, row);
+    float step = first->embedding.scales[5];
+    for (int i = 0; i < 256; i++)
+        ck_assert_float_eq_tol(row[i], (float)trits[i] * scales[i / 128], step * 0.501f);
+    gguf_close(&g);
+    model_close(&first);
 }
 END_TEST
 
@@ -106,7 +152,7 @@ START_TEST(a_lone_scale_is_refused)
 {
     struct trit_error err;
     struct gguf *g;
-    synth("tiny", "tq2_0");
+    synth("tiny", "tq2_0", "f16");
     ck_assert_int_eq(gguf_open(path, &g, &err), 0);
     const struct gguf_tensor *t = find(g, "blk.1.ffn_down.weight");
     const struct gguf_tensor *last = gguf_tensor_at(g, gguf_n_tensors(g) - 1);
@@ -134,6 +180,7 @@ int main(void)
     TCase *c = tcase_create("groups");
     tcase_set_timeout(c, 60);
     tcase_add_test(c, blocks_with_scales_of_their_own_are_groups);
+    tcase_add_test(c, encodings_of_one_model_are_one_model);
     tcase_add_test(c, a_lone_scale_is_refused);
     suite_add_tcase(s, c);
     int rc = unit_run(s);

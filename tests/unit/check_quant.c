@@ -58,6 +58,8 @@ START_TEST(table_of_types)
         {QUANT_Q8_0, "Q8_0", 32, 34, false},   {QUANT_Q4_K, "Q4_K", 256, 144, false},
         {QUANT_Q6_K, "Q6_K", 256, 210, false}, {QUANT_TQ1_0, "TQ1_0", 256, 54, true},
         {QUANT_TQ2_0, "TQ2_0", 256, 66, true}, {QUANT_I2_S, "I2_S", 1, 0, true},
+        {QUANT_Q1_0, "Q1_0", 128, 18, true},   {QUANT_Q2_0, "Q2_0", 64, 18, true},
+        {QUANT_PQ2_0, "PQ2_0", 128, 34, true}, {QUANT_PTQ1_0, "PTQ1_0", 128, 28, true},
     };
     for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
         const struct quant_info *q = info(expected[i].type);
@@ -67,7 +69,7 @@ START_TEST(table_of_types)
         ck_assert(q->ternary == expected[i].ternary);
     }
     ck_assert_ptr_null(quant_find(3));
-    ck_assert_ptr_null(quant_find(QUANT_Q2_0));
+    ck_assert_ptr_null(quant_find(40));
     ck_assert_ptr_null(quant_find(UINT32_MAX));
 }
 END_TEST
@@ -387,6 +389,82 @@ START_TEST(tq_round_trips)
 }
 END_TEST
 
+/* Value by value as the formats' descriptions read, over random bytes; codes of 3 are refused. */
+START_TEST(bonsai_blocks)
+{
+    unsigned char b[34];
+    int8_t t[128], want[128];
+    float scale;
+    for (int round = 0; round < 300; round++) {
+        bool bad[2] = {false, false};
+        for (size_t i = 0; i < sizeof b; i++)
+            b[i] = (unsigned char)rnd();
+        ck_assert_int_eq(quant_trits(info(QUANT_Q1_0), b, t, &scale, 128), 0);
+        for (int i = 0; i < 128; i++)
+            ck_assert_int_eq(t[i], b[2 + i / 8] >> i % 8 & 1 ? 1 : -1);
+        for (int i = 0; i < 128; i++) {
+            int code = b[2 + i / 4] >> 2 * (i % 4) & 3;
+            if (code == 3 && round % 3) { /* Random bytes hardly ever lack one. */
+                b[2 + i / 4] ^= (unsigned char)(1 << 2 * (i % 4));
+                code = 2;
+            }
+            want[i] = (int8_t)(code - 1);
+            bad[0] = bad[0] || (i < 64 && code == 3);
+            bad[1] = bad[1] || code == 3;
+        }
+        ck_assert_int_eq(quant_trits(info(QUANT_Q2_0), b, t, &scale, 64),
+                         bad[0] ? -TRIT_EFORMAT : 0);
+        ck_assert(bad[0] || memcmp(t, want, 64) == 0);
+        ck_assert_int_eq(quant_trits(info(QUANT_PQ2_0), b, t, &scale, 128),
+                         bad[1] ? -TRIT_EFORMAT : 0);
+        ck_assert(bad[1] || memcmp(t, want, 128) == 0);
+        ck_assert_uint_eq(bits_of(scale), bits_of(quant_f16_to_f32((uint16_t)(b[0] | b[1] << 8))));
+    }
+    for (int v = 0; v < 243; v++) {
+        memset(b, (v * 256 + 242) / 243, 24);
+        memset(b + 24, (v / 3 * 3 * 256 + 242) / 243, 2);
+        b[26] = 0x00, b[27] = 0x3e; /* 1.5 */
+        ck_assert_int_eq(quant_trits(info(QUANT_PTQ1_0), b, t, &scale, 128), 0);
+        ck_assert(scale == 1.5f);
+        for (int i = 0; i < 128; i++) {
+            int digit = i < 80 ? i / 16 : i < 120 ? (i - 80) / 8 : (i - 120) / 2, rest = v;
+            for (int k = 4; k > digit; k--)
+                rest /= 3;
+            ck_assert_msg(t[i] == rest % 3 - 1, "value %d of number %d", i, v);
+        }
+    }
+}
+END_TEST
+
+START_TEST(bonsai_round_trips)
+{
+    enum { N = 128 * 40 };
+    static int8_t t[N], back[N];
+    static unsigned char b[36 * 40];
+    float scales[80];
+    for (int round = 0; round < 20; round++) {
+        float scale = quant_f16_to_f32((uint16_t)(rnd() % 0x7c00));
+        for (size_t i = 0; i < 4; i++) {
+            const struct quant_info *q =
+                info((enum quant_type[]){QUANT_Q2_0, QUANT_PQ2_0, QUANT_PTQ1_0, QUANT_Q1_0}[i]);
+            random_trits(t, N);
+            for (size_t k = 0; q->type == QUANT_Q1_0 && k < N; k++)
+                t[k] = t[k] ? t[k] : 1;
+            if (q->type == QUANT_PTQ1_0)
+                quant_write_ptq1(t, scale, b, N);
+            else if (q->type == QUANT_Q1_0)
+                quant_write_q1(t, scale, b, N);
+            else
+                quant_write_q2(q, t, scale, b, N);
+            memset(back, 9, N);
+            ck_assert_int_eq(quant_trits(q, b, back, scales, N), 0);
+            ck_assert_mem_eq(t, back, N);
+            ck_assert(scales[0] == scale && scales[N / q->block_values - 1] == scale);
+        }
+    }
+}
+END_TEST
+
 START_TEST(i2s_by_hand)
 {
     unsigned char codes[64];
@@ -568,6 +646,8 @@ int main(void)
     tcase_add_test(trits, tq2_by_hand);
     tcase_add_test(trits, tq2_code_3_is_refused_everywhere);
     tcase_add_test(trits, tq_round_trips);
+    tcase_add_test(trits, bonsai_blocks);
+    tcase_add_test(trits, bonsai_round_trips);
     tcase_add_test(trits, i2s_by_hand);
     tcase_add_test(trits, i2s_every_phase);
     tcase_add_test(trits, i2s_code_3_is_refused_where_it_counts);

@@ -66,8 +66,8 @@ endif
 # formats
 if HAVE_CHECK
 if FULL
-check_PROGRAMS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups
-TESTS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups
+check_PROGRAMS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups check_rope
+TESTS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups check_rope
 check_groups_SOURCES = tests/unit/check_groups.c
 check_groups_CFLAGS = $(TEST_CFLAGS)
 check_groups_LDADD = $(TEST_LIBS)
@@ -84,6 +84,9 @@ check_gguf_bad_SOURCES = tests/unit/check_gguf_bad.c tests/unit/gguf-files.h too
 check_gguf_bad_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_gguf_bad_CFLAGS = $(TEST_CFLAGS)
 check_gguf_bad_LDADD = $(TEST_LIBS)
+check_rope_SOURCES = tests/unit/check_rope.c
+check_rope_CFLAGS = $(TEST_CFLAGS)
+check_rope_LDADD = $(TEST_LIBS)
 check_sampling_SOURCES = tests/unit/check_sampling.c tests/unit/gguf-files.h tools/gguf-write.h \
 	tools/gguf-write.c
 check_sampling_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
