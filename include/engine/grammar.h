@@ -11,22 +11,20 @@
  *
  *   rules      name ::= alternatives; names are of letters, digits, '-' and '_'.  A rule ends where
  *              the next "name ::=" begins; line breaks mean nothing else.
- *   literals   "..." with \n \t \r \" \\ \' \] \[ \- \^ \/ \xHH \uHHHH \UHHHHHHHH; all of them are code
- *              points, written as UTF-8: "\xE9" is the two bytes of U+00E9
- *   classes    [a-z_], [^"\\]: of code points; [^...] and . never match surrogates, which are none;
- *              . is any code point, a line feed too
- *   repeats    x* x+ x? x{m} x{m,} x{m,n} after a literal, class, rule or group; a literal repeats as
- *              a whole
- *   groups     ( ... | ... ), an alternative may be empty: ("a" | )
+ *   literals   "..." with \n \t \r \" \\ \' \] \[ \- \^ \/ \xHH \uHHHH \UHHHHHHHH; all of them are
+ * code points, written as UTF-8: "\xE9" is the two bytes of U+00E9 classes    [a-z_], [^"\\]: of
+ * code points; [^...] and . never match surrogates, which are none; . is any code point, a line
+ * feed too repeats    x* x+ x? x{m} x{m,} x{m,n} after a literal, class, rule or group; a literal
+ * repeats as a whole groups     ( ... | ... ), an alternative may be empty: ("a" | )
  *
  * The text begins with any rule, the start is `root`.  Refused, with line and column of the place:
- * what does not parse, rules that are missing, defined twice, never used by root, left-recursive
- * (also through what may be empty) or without any finite text, repetition of what may be empty
- * without an upper bound inside of another such, and whatever is over a limit.
+ * what does not parse, rules that are missing, defined twice, left-recursive (also through what may
+ * be empty) or without any finite text, and whatever is over a limit.  Rules that root does not use
+ * are checked and left out.
  *
  * The automaton has a frame for each rule that is open, so its stack is as deep as the text is
- * nested.  Several stacks live at a time where the text so far can be read in several ways; they end
- * as soon as only one reading is left.
+ * nested.  Several stacks live at a time where the text so far can be read in several ways; they
+ * end as soon as only one reading is left.
  */
 #ifndef TRIT_GRAMMAR_H
 #define TRIT_GRAMMAR_H
@@ -60,7 +58,7 @@ extern const struct grammar_limits grammar_limits; /* the usual ones */
 int grammar_compile(const char *text, size_t len, const struct grammar_limits *limits,
                     struct grammar **g, struct trit_error *err);
 struct grammar *grammar_ref(struct grammar *g);
-void grammar_unref(struct grammar *g); /* NULL is allowed */
+void grammar_unref(struct grammar *g);         /* NULL is allowed */
 size_t grammar_bytes(const struct grammar *g); /* memory held */
 
 /* ------------------------------------------------------------------ where an answer stands */
@@ -79,11 +77,12 @@ void grammar_state_copy(struct grammar_state *to, const struct grammar_state *fr
 
 /*
  * Read further bytes.  0; -TRIT_EINVAL: no text of the grammar goes on like this; -TRIT_ETOOBIG:
- * more readings or a deeper nesting than there is room for.  After a failure the state is as it was.
+ * more readings or a deeper nesting than there is room for.  After a failure the state is as it
+ * was.
  */
 int grammar_accept(struct grammar_state *st, const char *bytes, size_t len);
 
-bool grammar_may_end(const struct grammar_state *st); /* what was read is a whole text */
+bool grammar_may_end(const struct grammar_state *st);   /* what was read is a whole text */
 bool grammar_may_go_on(const struct grammar_state *st); /* and the beginning of a longer one */
 
 /* ------------------------------------------------------------------ masks */
@@ -112,8 +111,8 @@ void grammar_masks_close(struct grammar_masks **m);
 
 /*
  * Fill mask[GRAMMAR_MASK_WORDS(n)]: token i may follow exactly if grammar_accept would take its
- * bytes.  Says nothing of stop tokens, which have no text: see grammar_may_end.  Gives how many may.
- * -TRIT_ETOOBIG: more readings or a deeper nesting within one token than there is room for.
+ * bytes.  Says nothing of stop tokens, which have no text: see grammar_may_end.  Gives how many
+ * may. -TRIT_ETOOBIG: more readings or a deeper nesting within one token than there is room for.
  * Allocates nothing but what the cache grows by.
  */
 int grammar_mask(struct grammar_masks *m, const struct grammar_state *st, uint64_t *mask,
