@@ -97,6 +97,7 @@ struct metrics_page {
     double oldest_seconds;     /* the longest that a request waits for its first token */
     const struct admit *admit; /* tenants */
     const struct rapl *rapl;   /* energy, as it was last read */
+    uint64_t grammars_compiled, grammars_known;
 };
 void metrics_write(const struct metrics_page *page, struct buf *out);
 

@@ -39,6 +39,7 @@ enum {
     PARAMS_TOP = 20,        /* top_logprobs, logprobs */
     PARAMS_TIMEOUT = 86400, /* seconds */
     PARAMS_SALT = 256,      /* bytes of cache_salt */
+    PARAMS_GRAMMAR = 256 << 10, /* bytes of a grammar */
 };
 
 /* A prompt: a text, or ids. */
@@ -74,6 +75,9 @@ struct params {
     size_t n_bias;
     int32_t *stop_ids;
     size_t n_stop_ids;
+    char *grammar; /* GBNF that the answer follows; NULL: any text */
+    size_t grammar_len;
+    const char *grammar_field; /* that it came from, for errors */
 
     /* Completions and tokenize: texts and how to read them. */
     struct params_prompt *prompt;

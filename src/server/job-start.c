@@ -15,6 +15,7 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "engine/grammar.h"
 #include "engine/seq.h"
 #include "engine/stats.h"
 #include "model/chat.h"
@@ -124,6 +125,7 @@ static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint
     }
     if (p->n_bias)
         memcpy(w.bias, p->bias, p->n_bias * sizeof *w.bias);
+    w.grammar = j->grammar ? grammar_ref(j->grammar) : NULL;
     return seq_new(&w);
 }
 
@@ -240,12 +242,40 @@ static void encode_all(struct job *j)
     }
 }
 
+/* Any thread.  With it goes what the engine needs for the first grammar of all. */
+static void compile(struct job *j)
+{
+    const struct params *p = &j->params;
+    if (!p->grammar || j->grammar)
+        return;
+    j->grammar_rc = engine_prepare_grammars(j->s->engine, &j->grammar_err);
+    if (j->grammar_rc == 0)
+        j->grammar_rc =
+            grammar_compile(p->grammar, p->grammar_len, NULL, &j->grammar, &j->grammar_err);
+    j->compiled = j->grammar_rc == 0;
+}
+
+/* Negative with *p: the grammar is none, or too large. */
+static int take_grammar(struct job *j, struct problem *p)
+{
+    const char *field = j->params.grammar_field;
+    if (j->compiled)
+        grammars_add(&j->s->grammars, j->params.grammar, j->params.grammar_len, j->grammar);
+    if (j->grammar_rc == 0 || j->grammar_rc == -TRIT_ENOMEM)
+        return j->grammar_rc ? problem_from(p, j->grammar_rc, NULL, &j->grammar_err) : 0;
+    return problem_set(p, TRIT_EINVAL, field, "%s: %s", field, j->grammar_err.text);
+}
+
 static void on_encoded(struct job *j)
 {
     struct problem p;
     const char *field = j->params.endpoint == FOR_CHAT ? "messages" : "prompt";
     if (j->state == JOB_FINISHED) /* The client has left meanwhile. */
         return;
+    if (take_grammar(j, &p)) {
+        job_fail(j, &p);
+        return;
+    }
     for (size_t i = 0; i < j->n_prompts; i++) {
         int rc = j->prompt[i].rc;
         if (rc == -TRIT_ETOOBIG) {
@@ -276,6 +306,7 @@ static void in_pool(uv_work_t *work)
 {
     struct job *j = CONTAINER_OF(work, struct job, work);
     encode_all(j);
+    compile(j);
     uv_sem_post(&j->worked);
 }
 
@@ -296,8 +327,12 @@ static void job_encode(struct job *j)
     size_t bytes = j->params.words.len;
     for (size_t i = 0; i < j->n_prompts; i++)
         bytes += j->prompt[i].len;
-    if (bytes <= POOL_BYTES || uv_sem_init(&j->worked, 0) != 0) {
+    if (j->params.grammar)
+        j->grammar = grammars_find(&j->s->grammars, j->params.grammar, j->params.grammar_len);
+    bool long_work = bytes > POOL_BYTES || (j->params.grammar && !j->grammar);
+    if (!long_work || uv_sem_init(&j->worked, 0) != 0) {
         encode_all(j);
+        compile(j);
         on_encoded(j);
         return;
     }

@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "engine/grammar.h"
 #include "engine/seq.h"
 #include "model/model.h"
 
@@ -62,6 +63,7 @@ static void job_free(struct job *j)
     mem_free(j->choice);
     mem_free(j->prompt);
     params_fini(&j->params);
+    grammar_unref(j->grammar);
     if (j->prev)
         j->prev->next = j->next;
     else
@@ -203,7 +205,14 @@ static void take_end(struct choice *c)
         return;
     if (end == SEQ_FAULT)
         job_fail_code(j, TRIT_EFAULT);
-    else if (end == SEQ_CANCELLED)
+    else if (end == SEQ_STUCK) {
+        struct problem p;
+        problem_set(&p, TRIT_EFAULT, j->params.grammar_field,
+                    "after %u tokens no token of the model's vocabulary goes on with the grammar, or "
+                    "the answer is nested too deep in it",
+                    c->taken);
+        job_fail(j, &p);
+    } else if (end == SEQ_CANCELLED)
         job_fail_code(j, TRIT_EDRAINING); /* Not by us: the engine is being closed. */
     else if (text_end(&c->text, &j->params.stops, &c->out) || end == SEQ_STOP)
         c->reason = "stop";

@@ -77,6 +77,10 @@ struct job {
     uint32_t limit; /* ids of one prompt at most; 0: any number */
     unsigned flags; /* of tok_encode */
     struct trit_error encode_err;
+    struct grammar *grammar; /* a reference; NULL: none is asked for, or it is not compiled yet */
+    bool compiled;           /* by this job, in the pool */
+    int grammar_rc;
+    struct trit_error grammar_err;
 
     uv_work_t work;
     uv_sem_t worked; /* posted when the pool is done with the job */

@@ -275,6 +275,22 @@ static void write_engine(const struct metrics_page *page, struct buf *out)
              (double)atomic_load(&st->guessed));
     of_model(out, page, "tritd_draft_accepted_tokens_total", "counter",
              "Guessed tokens that were right.", (double)atomic_load(&st->guessed_right));
+    of_model(out, page, "tritd_grammar_compiled_total", "counter", "Grammars compiled.",
+             (double)page->grammars_compiled);
+    of_model(out, page, "tritd_grammar_compile_hits_total", "counter",
+             "Requests whose grammar was compiled already.", (double)page->grammars_known);
+    of_model(out, page, "tritd_grammar_mask_hits_total", "counter",
+             "Parts of token masks that were known.", (double)atomic_load(&st->grammar_hits));
+    of_model(out, page, "tritd_grammar_mask_misses_total", "counter",
+             "Parts of token masks that had to be found out.",
+             (double)atomic_load(&st->grammar_misses));
+    of_model(out, page, "tritd_grammar_mask_evictions_total", "counter",
+             "Parts of token masks given up for others.",
+             (double)atomic_load(&st->grammar_evicted));
+    of_model(out, page, "tritd_grammar_mask_bytes", "gauge", "Memory of known parts of masks.",
+             (double)atomic_load(&st->grammar_bytes));
+    of_model(out, page, "tritd_grammar_mask_seconds_total", "counter",
+             "Time the engine has spent on token masks.", atomic_load(&st->grammar_seconds));
     of_model(out, page, "tritd_prompt_tokens_total", "counter", "Prompt tokens processed.",
              (double)atomic_load(&st->prompt_tokens));
     of_model(out, page, "tritd_generated_tokens_total", "counter", "Tokens generated.",

@@ -356,6 +356,20 @@ int params_read_salt(const struct field_input *in)
     return p->cache_salt ? 0 : no_memory(in);
 }
 
+/* Whether it is a grammar is found out when it is compiled, in the pool. */
+int params_read_grammar(const struct field_input *in)
+{
+    struct params *p = in->dst;
+    size_t len = strlen(in->value->valuestring);
+    if (len == 0 || len > PARAMS_GRAMMAR)
+        return fields_refuse(in->problem, in->name, in->value, "a string of 1 to %d bytes",
+                             PARAMS_GRAMMAR);
+    p->grammar = mem_strdup(in->value->valuestring);
+    p->grammar_len = len;
+    p->grammar_field = "grammar";
+    return p->grammar ? 0 : no_memory(in);
+}
+
 int params_read_stream_options(const struct field_input *in)
 {
     struct params *p = in->dst;

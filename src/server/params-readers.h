@@ -19,6 +19,7 @@ int params_read_top_k(const struct field_input *in);
 int params_read_logit_bias(const struct field_input *in);
 int params_read_priority(const struct field_input *in);
 int params_read_tier(const struct field_input *in);
+int params_read_grammar(const struct field_input *in);
 int params_read_salt(const struct field_input *in);
 int params_read_stream_options(const struct field_input *in);
 

@@ -91,6 +91,7 @@ static const struct field rows[] = {
     {"repetition_penalty", TC, FIELD_NUMBER, .above = true, .max = 2, .at = AT(repetition_penalty)},
     {"seed", TC, FIELD_SEED, .at = AT(seed)},
     {"logit_bias", TC, FIELD_OBJECT, .read = params_read_logit_bias},
+    {"grammar", TC, FIELD_STRING, .read = params_read_grammar},
 
     /* What to tell. */
     BOOL("stream", TC, stream),
@@ -115,7 +116,6 @@ static const struct field rows[] = {
     REFUSED("moderation", C, "moderation is not supported"),
 
     /* Of other servers, refused because an answer that ignores them is a wrong one. */
-    REFUSED("grammar", TC, no_schema),
     REFUSED("json_schema", TC, no_schema),
     REFUSED("structured_outputs", TC, no_schema),
     REFUSED("guided_json", TC, no_schema),
@@ -240,6 +240,7 @@ void params_fini(struct params *p)
     mem_free(p->cache_salt);
     mem_free(p->bias);
     mem_free(p->stop_ids);
+    mem_free(p->grammar);
     mem_free(p->tokens);
     text_stops_fini(&p->stops);
     *p = (struct params){0};

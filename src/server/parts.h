@@ -25,6 +25,7 @@
 #include "base/mailbox.h"
 #include "base/rapl.h"
 #include "server/admit.h"
+#include "server/grammars.h"
 #include "server/keys.h"
 #include "server/metrics.h"
 #include "server/server.h"
@@ -116,6 +117,7 @@ struct server {
     void (*drained)(void *arg);
     void *drained_arg;
 
+    struct grammars grammars; /* compiled lately */
     struct keys keys; /* none: nobody is asked for one */
     struct admit admit;
     uint8_t secret[32]; /* of this process, for salts */

@@ -211,6 +211,8 @@ static void handle_metrics(struct exchange *x)
         .oldest_seconds = job_oldest(s, trit_now()),
         .admit = &s->admit,
         .rapl = &s->rapl,
+        .grammars_compiled = s->grammars.compiled,
+        .grammars_known = s->grammars.hits,
     };
     metrics_write(&page, &x->out);
     if (s->opt.limits.metrics_vllm)

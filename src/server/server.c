@@ -43,6 +43,7 @@ void server_release(struct server *s)
     if (--s->holds)
         return;
     admit_fini(&s->admit);
+    grammars_fini(&s->grammars);
     keys_free(&s->keys);
     mem_free(s->alias);
     mem_free(s);

@@ -214,7 +214,7 @@ static const struct {
     {FOR_CHAT, "\"user\":1", "user"},
     {FOR_COMPLETIONS, "\"suffix\":\"x\"", "suffix"},
     {FOR_COMPLETIONS, "\"suffix\":1", "suffix"},
-    {FOR_COMPLETIONS, "\"grammar\":\"root ::= x\"", "grammar"},
+    {FOR_COMPLETIONS, "\"grammar\":\"\"", "grammar"},
     {FOR_COMPLETIONS, "\"guided_regex\":\"x\"", "guided_regex"},
     {FOR_COMPLETIONS, "\"stop\":\"\"", "stop"},
     {FOR_COMPLETIONS, "\"stop\":1", "stop"},

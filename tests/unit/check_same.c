@@ -13,9 +13,11 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/grammar.h"
 #include "engine/stats.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
+#include "model/tokenizer.h"
 #include "unit/unit.h"
 #include "unit/engine-run.h"
 
@@ -42,6 +44,18 @@ static void unload(void)
 
 /* ------------------------------------------------------------------ requests and answers */
 
+static const char grammar_text[] = "root ::= [a-z]{2,5} (\" \" (root | [0-9] {1,3} | \"ab\"+))?";
+
+/* One in four follows a grammar; every time it is compiled anew. */
+static struct grammar *grammar_for(uint32_t i)
+{
+    struct grammar *g = NULL;
+    struct trit_error err;
+    if (i % 4 == 3)
+        ck_assert_int_eq(grammar_compile(grammar_text, strlen(grammar_text), NULL, &g, &err), 0);
+    return g;
+}
+
 /* Prompts of 1 to 150 tokens, of which pairs begin alike; every kind of sampling. */
 static struct seq_wish request(uint32_t i)
 {
@@ -57,6 +71,7 @@ static struct seq_wish request(uint32_t i)
                                         .repetition_penalty = i % 5 == 4 ? 1.2f : 1,
                                         .seed = 1000 + i};
     w.prompt = mem_zalloc(n, sizeof *w.prompt);
+    w.grammar = grammar_for(i);
     for (uint32_t p = 0; p < n; p++)
         w.prompt[p] = (int32_t)((p < 70 ? p * (7 + i / 2) : p * (9 + i)) % 256);
     return w;
@@ -70,6 +85,7 @@ static struct seq_wish other(void)
                          .priority = (enum seq_priority)pick(SEQ_PRIORITIES)};
     w.sampler = (struct sampler_params){
         .temperature = 1, .top_p = 0.9f, .repetition_penalty = 1, .seed = pick(1000)};
+    w.grammar = grammar_for(pick(8));
     w.prompt = mem_zalloc(w.n_prompt, sizeof *w.prompt);
     for (uint32_t i = 0; i < w.n_prompt; i++)
         w.prompt[i] = (int32_t)pick(256);
@@ -164,6 +180,23 @@ static void answer_all(const struct way *w, struct answer *out, uint64_t *preemp
     run_close(&r);
 }
 
+/* The answer is a text of the grammar if it ended by itself, and in any case the beginning of one. */
+static void ck_follows(const struct answer *a)
+{
+    struct grammar *g = grammar_for(3);
+    struct grammar_state *st = grammar_state_new(g);
+    for (uint32_t i = 0; i < a->n; i++) {
+        size_t len;
+        const char *piece = tok_piece(model->tok, a->token[i], &len);
+        ck_assert(tok_is_text(model->tok, a->token[i]));
+        ck_assert_int_eq(grammar_accept(st, piece, len), 0);
+    }
+    ck_assert(a->end == SEQ_LENGTH ? a->n == MAX_NEW : a->end == SEQ_STOP);
+    ck_assert(a->end == SEQ_LENGTH || grammar_may_end(st));
+    grammar_state_free(st);
+    grammar_unref(g);
+}
+
 START_TEST(same_bytes)
 {
     static struct answer base[REQUESTS], now[REQUESTS];
@@ -171,7 +204,10 @@ START_TEST(same_bytes)
     uint64_t preempted, hits, right;
     answer_all(&alone, base, &preempted, &hits, &right);
     for (uint32_t i = 0; i < REQUESTS; i++)
-        ck_assert_int_eq(base[i].end, SEQ_LENGTH);
+        if (i % 4 == 3)
+            ck_follows(&base[i]);
+        else
+            ck_assert_int_eq(base[i].end, SEQ_LENGTH);
     ck_assert_int_ne(memcmp(&base[1], &base[2], sizeof base[1]), 0);
 
     answer_all(w, now, &preempted, &hits, &right);
