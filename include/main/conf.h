@@ -18,7 +18,7 @@
 
 struct trit_error;
 
-enum { CONF_KEYS_MAX = 48 };
+enum { CONF_KEYS_MAX = 64 };
 
 /* Where a value came from, weakest first. */
 enum conf_origin { CONF_DEFAULT, CONF_FILE, CONF_COMMAND };
@@ -33,6 +33,7 @@ struct conf {
     uint32_t ctx;      /* 0: the model's, at most PLAN_CTX_MAX */
     const char *head_type, *kv_type;
     const char *chat_template; /* "": the file's own */
+    const char *pooling;       /* "auto", "mean", "last" */
     bool shared, mlock;
     const char *shm_dir;
 

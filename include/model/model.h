@@ -22,6 +22,15 @@ struct chat;
 struct tok;
 struct trit_error;
 
+/* How the file says that embeddings are made of hidden states, by GGUF's numbers. */
+enum model_pooling {
+    MODEL_POOLING_NONE, /* it does not say */
+    MODEL_POOLING_MEAN,
+    MODEL_POOLING_CLS, /* of the first position */
+    MODEL_POOLING_LAST,
+    MODEL_POOLING_RANK, /* a classifier's */
+};
+
 struct hparams {
     uint32_t n_layers;
     uint32_t dim;        /* width of the residual stream */
@@ -35,6 +44,7 @@ struct hparams {
     float norm_eps;
     double rope_base;
     double rope_scale; /* positions are divided by this (linear scaling); 1 = none */
+    uint32_t pooling;  /* enum model_pooling, or a number that is none of them */
 };
 
 struct layer {

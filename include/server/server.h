@@ -17,6 +17,8 @@
 
 #include <uv.h>
 
+#include "engine/seq.h"
+
 struct engine;
 struct keys;
 struct mailbox;
@@ -43,6 +45,7 @@ struct server_options {
     const char *alias;        /* the model's name in the API; NULL: the model's own */
     const char *powercap_dir; /* where the machine tells of its energy; "": nowhere */
     const char *kernels;      /* name of the variant in use, for system_fingerprint */
+    enum seq_pool pooling;    /* of embeddings; SEQ_POOL_NONE: as the model's file says, else mean */
     size_t max_body;          /* bytes */
     uint32_t max_connections;
     struct server_limits limits;

@@ -58,6 +58,9 @@ const struct conf_key conf_keys[] = {
              "half the memory and 8 bits."},
     {TEXT("chat-template", chat_template, "", "FAMILY"),
      .help = "Chat format to use instead of the one in the file. Empty: the file's."},
+    {WORD("pooling", pooling, "auto", "auto|mean|last"),
+     .help = "What an embedding is made of: the mean of all positions or the last one. auto: as the "
+             "model's file says, else the mean."},
     {SWITCH("shared", shared, "yes"),
      .help = "Keep packed weights in shared memory, for the next process and the next start."},
     {SWITCH("mlock", mlock, "no"),

@@ -352,6 +352,13 @@ static int open_loop(struct app *app, struct trit_error *err)
     return 0;
 }
 
+static enum seq_pool pooling_of(const struct conf *c)
+{
+    return strcmp(c->pooling, "mean") == 0   ? SEQ_POOL_MEAN
+           : strcmp(c->pooling, "last") == 0 ? SEQ_POOL_LAST
+                                             : SEQ_POOL_NONE;
+}
+
 /* Everything between a good configuration and the end.  Only what fails at once returns an error;
  * a model that cannot be loaded has logged its reason. */
 static int serve(struct app *app, struct trit_error *err)
@@ -384,6 +391,7 @@ static int serve(struct app *app, struct trit_error *err)
         .alias = *c->alias ? c->alias : NULL,
         .kernels = app->kernels->name,
         .powercap_dir = c->powercap_dir,
+        .pooling = pooling_of(c),
         .max_body = (size_t)c->max_body,
         .max_connections = plan_connections(c->max_connections),
         .limits = limits_of(c, &app->listener),

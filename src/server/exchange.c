@@ -309,6 +309,13 @@ static void log_request(const struct exchange *x, const struct job_sum *sum, int
                  metrics_finish_name(sum->finish), joules_text(sum->joules, energy, sizeof energy));
 }
 
+static enum metrics_endpoint endpoint_of(const struct exchange *x)
+{
+    return x->route == ROUTE_CHAT         ? ENDPOINT_CHAT
+           : x->route == ROUTE_EMBEDDINGS ? ENDPOINT_EMBEDDINGS
+                                          : ENDPOINT_COMPLETIONS;
+}
+
 void exchange_done(struct exchange *x, bool delivered)
 {
     struct server *s = x->s;
@@ -321,7 +328,7 @@ void exchange_done(struct exchange *x, bool delivered)
             job_abandon(x->job, x->why);
         job_sum(x->job, &sum);
         if (x->route != ROUTE_TOKENIZE)
-            s->metrics.finished[x->route == ROUTE_CHAT][sum.finish]++;
+            s->metrics.finished[endpoint_of(x)][sum.finish]++;
     }
     log_request(x, &sum, status);
     if (status >= 0 && status < METRICS_STATUSES)

@@ -18,5 +18,5 @@ libserver_a_SOURCES = \
 	src/server/names.h src/server/names.c \
 	src/server/http.c src/server/exchange.c src/server/watch.c src/server/routes.c src/server/requests.c \
 	src/server/job.h src/server/job.c src/server/energy.c \
-	src/server/job-admit.c src/server/job-start.c src/server/job-out.c
+	src/server/job-admit.c src/server/job-start.c src/server/job-out.c src/server/job-embed.c
 endif
