@@ -56,8 +56,12 @@ struct conf {
     /* Network. */
     const char *host;
     uint32_t port;
-    const char *port_file; /* "": none */
-    const char *api_keys;  /* "": none */
+    const char *port_file;          /* "": none */
+    const char *socket;             /* path of a unix socket beside host; "": none */
+    const char *socket_mode;        /* octal */
+    const char *socket_owner;       /* "": who runs tritd */
+    const char *tls_cert, *tls_key; /* both or none */
+    const char *api_keys;           /* "": none */
     bool allow_remote;
     const char *metrics_key;    /* "auto", "yes", "no" */
     const char *metrics_compat; /* "none", "vllm" */

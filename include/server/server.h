@@ -21,6 +21,7 @@
 
 struct engine;
 struct keys;
+struct tls_cert;
 struct mailbox;
 struct model;
 struct server;
@@ -39,18 +40,29 @@ struct server_limits {
     bool metrics_vllm;           /* vLLM's names on that page as well */
 };
 
+enum { SERVER_SOCKETS = 4 };
+
+/* Where clients come in. */
+struct server_socket {
+    int fd;    /* bound and listening, non-blocking; borrowed */
+    bool tls;  /* needs a certificate */
+};
+
 struct server_options {
     uv_loop_t *loop;
-    int listen_fd;            /* bound and listening, non-blocking; borrowed */
+    struct server_socket socket[SERVER_SOCKETS];
+    size_t n_sockets;
+    struct tls_cert *cert;    /* NULL: no socket has TLS */
     const char *alias;        /* the model's name in the API; NULL: the model's own */
     const char *powercap_dir; /* where the machine tells of its energy; "": nowhere */
     const char *kernels;      /* name of the variant in use, for system_fingerprint */
     enum seq_pool pooling;    /* of embeddings; SEQ_POOL_NONE: as the model's file says, else mean */
     size_t max_body;          /* bytes */
-    uint32_t max_connections;
+    uint32_t max_connections; /* on each socket */
     struct server_limits limits;
 };
 
+/* Holds the certificate. */
 int server_open(const struct server_options *opt, struct server **s, struct trit_error *err);
 
 /* The mailbox for engine_options.events. */
@@ -67,6 +79,9 @@ void server_set_limits(struct server *s, const struct server_limits *limits);
  * keys hold.  Requests that are being served are not asked again.
  */
 int server_set_keys(struct server *s, struct keys *keys, struct trit_error *err);
+
+/* Connections that are accepted from now on have this certificate; only where TLS is in use. */
+void server_set_cert(struct server *s, struct tls_cert *cert);
 
 /*
  * Stop accepting; /readyz says 503; new requests on open connections get 503 "draining".  done(arg)

@@ -298,15 +298,17 @@ static void log_request(const struct exchange *x, const struct job_sum *sum, int
     if (!*key)
         key = "-";
     if (!x->job || x->route == ROUTE_TOKENIZE)
-        log_info("request id=%s key=%s route=%s status=%d total_ms=%.1f", x->id, key, route, status,
-                 total);
+        log_info("request id=%s key=%s route=%s status=%d total_ms=%.1f peer=%s", x->id, key, route,
+                 status, total, x->conn->peer);
     else
-        log_info("request id=%s key=%s route=%s status=%d prompt_tokens=%llu cached_tokens=%llu "
-                 "completion_tokens=%llu queue_ms=%.1f ttft_ms=%.1f total_ms=%.1f finish=%s%s",
-                 x->id, key, route, status, (unsigned long long)sum->prompt,
-                 (unsigned long long)sum->cached, (unsigned long long)sum->completion,
-                 sum->queue_seconds * 1e3, sum->first_seconds * 1e3, total,
-                 metrics_finish_name(sum->finish), joules_text(sum->joules, energy, sizeof energy));
+        log_info(
+            "request id=%s key=%s route=%s status=%d prompt_tokens=%llu cached_tokens=%llu "
+            "completion_tokens=%llu queue_ms=%.1f ttft_ms=%.1f total_ms=%.1f finish=%s%s peer=%s",
+            x->id, key, route, status, (unsigned long long)sum->prompt,
+            (unsigned long long)sum->cached, (unsigned long long)sum->completion,
+            sum->queue_seconds * 1e3, sum->first_seconds * 1e3, total,
+            metrics_finish_name(sum->finish), joules_text(sum->joules, energy, sizeof energy),
+            x->conn->peer);
 }
 
 static enum metrics_endpoint endpoint_of(const struct exchange *x)

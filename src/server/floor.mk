@@ -10,7 +10,8 @@ libserver_a_SOURCES = \
 	src/server/params-readers.h src/server/params-readers.c \
 	include/server/text.h src/server/text.c \
 	include/server/admit.h src/server/admit.c \
-	include/server/keys.h src/server/keys.c \
+	include/server/keys.h src/server/keys.c src/server/credential.h src/server/credential.c \
+	include/server/tls.h src/server/tls.c \
 	include/server/format.h src/server/format.c \
 	include/server/metrics.h src/server/metrics.c src/server/metrics-process.c \
 	src/server/metrics-text.h src/server/metrics-text.c src/server/metrics-vllm.c \

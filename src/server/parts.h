@@ -28,13 +28,24 @@
 #include "server/keys.h"
 #include "server/metrics.h"
 #include "server/server.h"
+#include "server/tls.h"
 
 struct job;
 struct problem;
 
+/* A listening socket: libmicrohttpd has one daemon for each. */
+struct door {
+    struct server *s;
+    struct MHD_Daemon *mhd;
+    uv_poll_t poll; /* of its epoll descriptor */
+    bool tls;
+};
+
 /* One TCP or UNIX connection, from accept to close. */
 struct conn {
     struct server *s;
+    struct tls_cert *cert; /* held; NULL without TLS */
+    char peer[64];         /* "127.0.0.1", or "uid:1000" of a unix socket */
     struct conn *prev, *next;
     int fd;
     double deadline;    /* trit_now() at which it is cut; INFINITY: never */
@@ -95,13 +106,15 @@ struct server {
 
     /* The loop's handles; the structure lives until the last one and the last work is gone. */
     uv_async_t bell;
-    uv_poll_t http_poll, watch_poll;
+    uv_poll_t watch_poll;
     uv_timer_t http_again, clock;
     unsigned holds;
     double clock_at; /* when the clock rings next; INFINITY: it does not run */
 
     struct mailbox events;
-    struct MHD_Daemon *mhd;
+    struct door door[SERVER_SOCKETS];
+    size_t n_doors;
+    struct tls_cert *cert; /* held; for connections to come */
     bool in_mhd;
     bool conn_closed; /* since MHD_run was called last */
     bool body_closes; /* a request with a body ends its connection */

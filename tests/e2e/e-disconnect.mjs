@@ -4,8 +4,7 @@
 // as a stream; by closing, by resetting, by half-closing, by not reading.  The daemon was started
 // with --max-batch 2 --queue-requests 8 and short deadlines.
 //
-import net from 'node:net';
-import { equal, ok, request, metrics, total, until, host, port, raw, report } from './lib.mjs';
+import { equal, ok, request, metrics, total, until, host, dial, raw, report } from './lib.mjs';
 
 const endless = (stream, extra = {}) => ({
   prompt: 'a', max_tokens: 2000, ignore_eos: true, n: 1, stream, ...extra });
@@ -19,7 +18,7 @@ function http(path, body) {
 // A connection that has sent `text`; `got` grows.
 function connect(text) {
   return new Promise((resolve, reject) => {
-    const socket = net.connect({ host, port }, () => {
+    const socket = dial(() => {
       socket.write(text);
       resolve(connection);
     });
@@ -49,7 +48,7 @@ await idle('at the start');
 // ---- running, answered as a stream or whole, left by FIN, RST or half-close
 const ways = {
   close: (c) => c.socket.destroy(),
-  reset: (c) => c.socket.resetAndDestroy(),
+  reset: (c) => (c.socket.tcp ?? c.socket).resetAndDestroy(),
   'half-close': (c) => c.socket.end(),
 };
 for (const stream of [true, false]) {

@@ -21,7 +21,9 @@ E2E_TESTS = \
 	tests/e2e/n-requests.sh \
 	tests/e2e/o-energy.sh \
 	tests/e2e/p-bench.sh \
-	tests/e2e/q-embeddings.sh
+	tests/e2e/q-embeddings.sh \
+	tests/e2e/r-tls.sh \
+	tests/e2e/s-sockets.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -49,6 +51,7 @@ EXTRA_DIST += \
 	tests/e2e/m-limits.sh tests/e2e/m-limits.mjs \
 	tests/e2e/n-requests.sh tests/e2e/n-requests.mjs tests/e2e/o-energy.sh \
 	tests/e2e/p-bench.sh tests/e2e/p-bench.mjs \
-	tests/e2e/q-embeddings.sh tests/e2e/q-embeddings.mjs
+	tests/e2e/q-embeddings.sh tests/e2e/q-embeddings.mjs \
+	tests/e2e/r-tls.sh tests/e2e/s-sockets.sh
 .PHONY: clean-e2e
 .PHONY: check-e2e
