@@ -56,10 +56,11 @@ struct conf {
     /* Network. */
     const char *host;
     uint32_t port;
-    const char *port_file;          /* "": none */
-    const char *socket;             /* path of a unix socket beside host; "": none */
-    const char *socket_mode;        /* octal */
-    const char *socket_owner;       /* "": who runs tritd */
+    const char *port_file;    /* "": none */
+    const char *socket;       /* path of a unix socket beside host; "": none */
+    const char *socket_mode;  /* octal */
+    const char *socket_owner; /* "": who runs tritd */
+    const char *cors_origins, *allowed_hosts;
     const char *tls_cert, *tls_key; /* both or none */
     const char *api_keys;           /* "": none */
     bool allow_remote;

@@ -38,14 +38,17 @@ struct server_limits {
     bool half_close_aborts;      /* a client that shuts down its sending side has left */
     bool metrics_need_key;       /* /metrics too, where there are keys */
     bool metrics_vllm;           /* vLLM's names on that page as well */
+    const char *cors_origins;    /* lists, see origin.h; borrowed as long as they are in force */
+    const char *allowed_hosts;
 };
 
 enum { SERVER_SOCKETS = 4 };
 
 /* Where clients come in. */
 struct server_socket {
-    int fd;    /* bound and listening, non-blocking; borrowed */
-    bool tls;  /* needs a certificate */
+    int fd;        /* bound and listening, non-blocking; borrowed */
+    bool tls;      /* needs a certificate */
+    bool loopback; /* an IP address that only this machine reaches, and every browser on it */
 };
 
 struct server_options {

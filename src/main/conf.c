@@ -20,6 +20,7 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "engine/seq.h"
+#include "server/origin.h"
 #include "main/conf-key.h"
 #include "main/listen.h"
 
@@ -118,6 +119,12 @@ const struct conf_key conf_keys[] = {
              "sockets stay without. SIGHUP reads it again. Empty: HTTP."},
     {TEXT("tls-key", tls_key, "", "FILE"), .reloadable = true,
      .help = "Its private key, in PEM, without a password."},
+    {TEXT("cors-origins", cors_origins, "", "ORIGINS"), .reloadable = true,
+     .help = "Pages of these origins may use the API from a browser: https://a.example, several "
+             "with blanks between them, or *. Empty: only pages of the server itself."},
+    {TEXT("allowed-hosts", allowed_hosts, "", "NAMES"), .reloadable = true,
+     .help = "On a loopback address without API keys, names besides localhost by which requests "
+             "may call this server; * for any."},
     {TEXT("api-keys", api_keys, "", "FILE"), .reloadable = true,
      .help = "Serve only who has a key in this file; \"trit keys new NAME\" makes a line. "
              "credential:NAME is one of systemd's. Empty: serve everybody."},
@@ -393,6 +400,14 @@ static int check_together(const struct conf *c, struct trit_error *err)
         rc = trit_fail(err, TRIT_EINVAL,
                        "tls-%s: found nothing, expected a file, because tls-%s has one",
                        *c->tls_cert ? "key" : "cert", *c->tls_cert ? "cert" : "key");
+    int len;
+    const char *bad = origin_bad_word(c->cors_origins, &len);
+    if (rc == 0 && bad)
+        rc =
+            trit_fail(err, TRIT_EINVAL,
+                      "cors-origins: found \"%.*s\", expected origins like https://a.example:8443, "
+                      "or *",
+                      MIN(len, 64), bad);
     return rc ? rc : listen_check_host(c->host, conf_allows_remote(c), err);
 }
 

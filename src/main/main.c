@@ -129,6 +129,8 @@ static struct server_limits limits_of(const struct conf *c, const struct listene
         .stall_seconds = c->stall_seconds,
         .half_close_aborts = c->half_close_aborts,
         .metrics_need_key = asks,
+        .cors_origins = c->cors_origins,
+        .allowed_hosts = c->allowed_hosts,
         .metrics_vllm = strcmp(c->metrics_compat, "vllm") == 0,
     };
 }
@@ -441,7 +443,9 @@ static int serve(struct app *app, struct trit_error *err)
     };
     for (size_t i = 0; i < app->sockets.n; i++)
         so.socket[i] = (struct server_socket){.fd = app->sockets.at[i].fd,
-                                              .tls = cert && !app->sockets.at[i].local};
+                                              .tls = cert && !app->sockets.at[i].local,
+                                              .loopback = !app->sockets.at[i].remote &&
+                                                          !app->sockets.at[i].local};
     rc = server_open(&so, &app->server, err);
     if (rc == 0)
         rc = server_set_keys(app->server, &keys, err);

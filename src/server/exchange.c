@@ -228,7 +228,9 @@ static void put_limit(struct MHD_Response *r, const char *what, struct admit_buc
 static bool put_headers(struct exchange *x, struct MHD_Response *r)
 {
     double queued;
-    put(r, "Content-Type", "%s", x->content_type);
+    if (x->content_type)
+        put(r, "Content-Type", "%s", x->content_type);
+    origin_put_headers(x, r);
     put(r, "x-request-id", "%s", x->id);
     put(r, "openai-processing-ms", "%.0f", (trit_now() - x->t_start) * 1e3);
     if (x->job && job_queue_seconds(x->job, &queued))

@@ -11,7 +11,7 @@ libserver_a_SOURCES = \
 	include/server/text.h src/server/text.c \
 	include/server/admit.h src/server/admit.c \
 	include/server/keys.h src/server/keys.c src/server/credential.h src/server/credential.c \
-	include/server/tls.h src/server/tls.c \
+	include/server/tls.h src/server/tls.c include/server/origin.h src/server/origin.c src/server/origin-check.c \
 	include/server/format.h src/server/format.c \
 	include/server/metrics.h src/server/metrics.c src/server/metrics-process.c \
 	src/server/metrics-text.h src/server/metrics-text.c src/server/metrics-vllm.c \

@@ -87,6 +87,7 @@ static struct conn *conn_new(struct door *d, struct MHD_Connection *mhd)
     }
     c->s = s;
     c->fd = info->connect_fd;
+    c->loopback = d->loopback;
     c->cert = session ? tls_hold(s->cert) : NULL;
     name_peer(c);
     int send_buffer = SEND_BUFFER, low_water = SEND_LOW_WATER;
@@ -393,6 +394,7 @@ static int open_door(struct door *d, const struct server_socket *socket, struct 
     };
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     d->tls = socket->tls;
+    d->loopback = socket->loopback;
     if (d->tls && MHD_is_feature_supported(MHD_FEATURE_HTTPS_CERT_CALLBACK) != MHD_YES)
         return trit_fail(err, TRIT_EUNSUPP, "tls-cert: this libmicrohttpd was built without TLS");
     d->mhd = MHD_start_daemon(

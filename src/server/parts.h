@@ -6,6 +6,7 @@
  *     http.c     libmicrohttpd: connections, request bodies, deadlines
  *     exchange.c one request's answer: what is decided, how it is sent, what is logged
  *     watch.c    noticing that a client has left
+ *     origin-check.c  what pages of other origins may do
  *     routes.c   which request means what; the small answers
  *     requests.c what is being worked on, and ending it
  *     job.c      the life of a generation; job-admit.c its way in, job-out.c its answer,
@@ -38,7 +39,7 @@ struct door {
     struct server *s;
     struct MHD_Daemon *mhd;
     uv_poll_t poll; /* of its epoll descriptor */
-    bool tls;
+    bool tls, loopback;
 };
 
 /* One TCP or UNIX connection, from accept to close. */
@@ -50,6 +51,7 @@ struct conn {
     int fd;
     double deadline;    /* trit_now() at which it is cut; INFINITY: never */
     struct exchange *x; /* the request in progress, or NULL */
+    bool loopback;      /* as its door */
     bool served;        /* this is not its first request */
     bool half_closed;   /* the client sends no more */
     bool broken;        /* the client receives no more either */
@@ -87,6 +89,7 @@ struct exchange {
     const char *allow;        /* for 405 */
     double retry_after;       /* seconds, for 429 and 503; 0: not said */
     const char *should_retry; /* "true", "false", or NULL: the client's own rule */
+    bool preflight;           /* of CORS */
     bool challenge, close;    /* WWW-Authenticate; Connection: close */
     struct buf out;           /* what is to be sent; out_at of it has been */
     size_t out_at;
@@ -188,6 +191,11 @@ void watch_close(struct server *s);
 void watch_add(struct conn *c);
 void watch_remove(struct conn *c);
 bool watch_has_left(const struct conn *c); /* as far as limits.half_close_aborts says */
+
+/* origin-check.c: before anything else is decided; true: the request has its answer */
+bool origin_preflight(struct exchange *x, const char *method);
+bool origin_refuse(struct exchange *x, const char *method);
+void origin_put_headers(const struct exchange *x, struct MHD_Response *r);
 
 /* requests.c */
 void requests_list(struct exchange *x);

@@ -329,6 +329,8 @@ void routes_find(struct exchange *x, const char *method, const char *path)
     struct problem p;
     if (r)
         x->route = r->id;
+    if (origin_preflight(x, method) || (!(r && r->open) && origin_refuse(x, method)))
+        return;
     if (needs_key(x->s, r) && !authorize(x))
         return;
     if (!r) {

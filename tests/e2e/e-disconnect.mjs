@@ -114,10 +114,10 @@ for (const stream of [true, false]) {
 // ---- requests that never end, and connections that only sit there, are closed
 {
   const slow = {
-    'half a header': 'GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ',
+    'half a header': 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ',
     'nothing at all': '',
-    'half a body': 'POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"prompt',
-    'an answered request': 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n',
+    'half a body': 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{"prompt',
+    'an answered request': 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n',
   };
   const clients = await Promise.all(Object.values(slow).map((t) => connect(t)));
   // A header that trickles is late all the same: the deadline is for the whole of it.
@@ -148,6 +148,6 @@ for (const stream of [true, false]) {
 
 equal('and it still serves', (await request('/v1/completions', {
   body: { prompt: 'c', max_tokens: 2, ignore_eos: true } })).status, 200);
-const closed = await raw('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+const closed = await raw('GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
 ok('a client that asks for it is closed', closed.closed);
 report();

@@ -134,7 +134,8 @@ endif
 # server
 if HAVE_CHECK
 if FULL
-SERVER_TESTS = check_json check_params check_text check_format check_framing check_admit check_keys
+SERVER_TESTS = check_json check_params check_text check_format check_framing check_admit check_keys \
+	check_origin
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 check_admit_SOURCES = tests/unit/check_admit.c
@@ -143,6 +144,9 @@ check_admit_LDADD = $(TEST_LIBS)
 check_keys_SOURCES = tests/unit/check_keys.c
 check_keys_CFLAGS = $(TEST_CFLAGS)
 check_keys_LDADD = $(TEST_LIBS)
+check_origin_SOURCES = tests/unit/check_origin.c
+check_origin_CFLAGS = $(TEST_CFLAGS)
+check_origin_LDADD = $(TEST_LIBS)
 check_json_SOURCES = tests/unit/check_json.c
 check_json_CFLAGS = $(TEST_CFLAGS)
 check_json_LDADD = $(TEST_LIBS)
