@@ -9,6 +9,7 @@
 #ifndef TRIT_FORWARD_H
 #define TRIT_FORWARD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,7 @@ struct forward_row {
     int32_t logits;               /* slot for this row's logits, or -1; see forward_step */
     uint8_t use;                  /* of the slot: enum head_use */
     const uint64_t *allowed;      /* of the slot: see head_allow */
+    bool keep;                    /* the final hidden state, for forward_hidden */
 };
 
 /*
@@ -49,6 +51,9 @@ typedef void (*forward_after_fn)(void *ctx, uint32_t slot, enum head_use use, co
                                  unsigned worker);
 void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
                   forward_after_fn after, void *ctx);
+
+/* The normed hidden state [dim] of row r of the last step, which was marked `keep`. */
+const float *forward_hidden(const struct forward *f, uint32_t r);
 
 size_t forward_bytes(const struct forward *f); /* scratch held */
 

@@ -30,16 +30,23 @@ enum {
     SEQ_DRAFT_MAX = 15, /* tokens guessed ahead in one step */
 };
 
+/* What becomes of the final hidden states of a prompt: nothing, or one vector for the whole. */
+enum seq_pool {
+    SEQ_POOL_NONE,
+    SEQ_POOL_MEAN, /* of all positions */
+    SEQ_POOL_LAST, /* that of the last position */
+};
+
 /* Who goes first when not all can. */
 enum seq_priority { SEQ_HIGH, SEQ_NORMAL, SEQ_LOW, SEQ_PRIORITIES };
 
 /* Why a sequence ended. */
 enum seq_end {
     SEQ_RUNNING = 0,
-    SEQ_STOP,      /* a stop token */
+    SEQ_STOP,      /* a stop token, or an embedding is complete */
     SEQ_LENGTH,    /* max_new, or the context is full */
     SEQ_CANCELLED, /* engine_cancel */
-    SEQ_FAULT,     /* logits were not finite */
+    SEQ_FAULT,     /* logits or hidden states were not finite */
     SEQ_STUCK,     /* no token of the vocabulary goes on with the grammar, or it is too deep in it */
 };
 
@@ -63,6 +70,8 @@ struct seq_wish {
     bool ignore_stop;   /* "ignore_eos": stop_ids are banned instead */
     bool want_logprobs; /* of generated tokens */
     bool want_prompt_logprobs;
+    enum seq_pool pool; /* with max_new 0: an embedding is wanted, and no logits */
+    uint32_t n_hidden;  /* with it: the model's dim */
     uint32_t n_top; /* <= SEQ_TOP_MAX */
     struct sampler_params sampler;
     struct sampler_bias *bias; /* owned; what sampler.bias points to */
@@ -98,6 +107,7 @@ struct seq {
     uint8_t *logprob;        /* [max_new] struct seq_logprob, logprob_stride bytes each */
     uint8_t *prompt_logprob; /* [n_prompt], the first entry unused */
     size_t logprob_stride;
+    float *hidden;                /* [n_hidden] pooled; to be read after the end */
     atomic_uint published;        /* tokens the loop may read */
     atomic_uint prompt_published; /* prompt logprobs likewise */
     atomic_bool started;          /* it has begun to run; n_cached is valid */

@@ -18,7 +18,7 @@
 
 struct trit_error;
 
-enum { CONF_KEYS_MAX = 48 };
+enum { CONF_KEYS_MAX = 64 };
 
 /* Where a value came from, weakest first. */
 enum conf_origin { CONF_DEFAULT, CONF_FILE, CONF_COMMAND };
@@ -33,6 +33,7 @@ struct conf {
     uint32_t ctx;      /* 0: the model's, at most PLAN_CTX_MAX */
     const char *head_type, *kv_type;
     const char *chat_template; /* "": the file's own */
+    const char *pooling;       /* "auto", "mean", "last" */
     bool shared, mlock;
     const char *shm_dir;
 
@@ -55,8 +56,13 @@ struct conf {
     /* Network. */
     const char *host;
     uint32_t port;
-    const char *port_file; /* "": none */
-    const char *api_keys;  /* "": none */
+    const char *port_file;    /* "": none */
+    const char *socket;       /* path of a unix socket beside host; "": none */
+    const char *socket_mode;  /* octal */
+    const char *socket_owner; /* "": who runs tritd */
+    const char *cors_origins, *allowed_hosts;
+    const char *tls_cert, *tls_key; /* both or none */
+    const char *api_keys;           /* "": none */
     bool allow_remote;
     const char *metrics_key;    /* "auto", "yes", "no" */
     const char *metrics_compat; /* "none", "vllm" */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * listen.h - the listening socket: opened by us, or handed over by systemd.
+ * listen.h - the listening sockets: opened by us, or handed over by systemd.
  *
  * A host is an IP address, "localhost" (127.0.0.1) or "unix:PATH".  Names are not looked up: what a
  * daemon listens on should not depend on somebody else's answer.
@@ -9,22 +9,47 @@
 #define TRIT_LISTEN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
 struct trit_error;
 
+enum { LISTEN_MAX = 4 }; /* sockets */
+
+/* What the configuration says. */
+struct listen_wish {
+    const char *host;
+    uint16_t port;
+    const char *socket; /* path of a unix socket beside it; "": none */
+    mode_t mode;        /* of unix sockets; connecting needs the right to write */
+    const char *owner;  /* of them: "USER", "USER:GROUP" or ":GROUP", names or numbers; "": ours */
+    bool allow_remote;
+    bool tls; /* on all but unix sockets; only the url changes */
+};
+
 struct listener {
     int fd;            /* -1: none; non-blocking, close-on-exec */
     bool activated;    /* from systemd */
     bool remote;       /* other machines can reach it */
+    bool local;        /* a unix socket */
     uint16_t port;     /* 0 for a unix socket */
-    char url[160];     /* "http://127.0.0.1:8080" or "unix:PATH", for logs */
+    char url[160];     /* "http://127.0.0.1:8080", "https://..." or "unix:PATH", for logs */
     char path[108];    /* of a unix socket that we made, else "" */
     struct stat inode; /* of that, so that only our own is removed */
 };
 
+/* A zeroed struct holds none. */
+struct listeners {
+    struct listener at[LISTEN_MAX]; /* at least one when open; the first is the host's */
+    size_t n;
+};
+
 bool listen_is_unix(const char *host);
+
+/* Permissions in octal, "0660"; who owns, without looking the names up.  false: they are not. */
+bool listen_read_mode(const char *text, mode_t *mode);
+bool listen_is_owner(const char *text);
 
 /*
  * Whether `host` can be listened on: well-formed, and not reachable from other machines unless
@@ -34,17 +59,20 @@ bool listen_is_unix(const char *host);
 int listen_check_host(const char *host, bool allow_remote, struct trit_error *err);
 
 /*
- * Take the socket of LISTEN_FDS if systemd's activation handed one to this process, checking that
- * it is one listening stream socket and obeys allow_remote; otherwise open host:port.  The
- * variables are unset.  Gives *l.  A stale unix socket, one that nobody listens on, is replaced.
+ * Take the sockets of LISTEN_FDS if systemd's activation handed any to this process, checking that
+ * they are listening stream sockets and obey allow_remote; otherwise open host:port and the socket
+ * beside it.  The variables are unset.  Gives *l.  A stale unix socket, one that nobody listens on,
+ * is replaced.
  */
-int listen_open(const char *host, uint16_t port, bool allow_remote, struct listener *l,
-                struct trit_error *err);
+int listen_open(const struct listen_wish *w, struct listeners *l, struct trit_error *err);
+
+/* Whether any of them can be reached by other machines. */
+bool listen_is_remote(const struct listeners *l);
 
 /* Write the port and a newline to `path`, at once and whole, for scripts that wait for it. */
 int listen_write_port(const struct listener *l, const char *path, struct trit_error *err);
 
-/* Close the socket, remove a unix socket that is still ours. */
-void listen_close(struct listener *l);
+/* Close the sockets, remove unix sockets that are still ours. */
+void listen_close(struct listeners *l);
 
 #endif

@@ -32,6 +32,15 @@ struct rope_yarn {
     double size; /* of the rotated heads: their scores are to grow with the context */
 };
 
+/* How the file says that embeddings are made of hidden states, by GGUF's numbers. */
+enum model_pooling {
+    MODEL_POOLING_NONE, /* it does not say */
+    MODEL_POOLING_MEAN,
+    MODEL_POOLING_CLS, /* of the first position */
+    MODEL_POOLING_LAST,
+    MODEL_POOLING_RANK, /* a classifier's */
+};
+
 struct hparams {
     uint32_t n_layers;
     uint32_t dim;        /* width of the residual stream */
@@ -46,6 +55,7 @@ struct hparams {
     double rope_base;
     double rope_scale;     /* positions are divided by this; 1: not */
     struct rope_yarn yarn; /* .on: but not for all frequencies */
+    uint32_t pooling;      /* enum model_pooling, or a number that is none of them */
 };
 
 struct layer {

@@ -22,6 +22,7 @@ struct rapl;
 enum metrics_route {
     ROUTE_COMPLETIONS,
     ROUTE_CHAT,
+    ROUTE_EMBEDDINGS,
     ROUTE_MODELS,
     ROUTE_MODEL,
     ROUTE_TOKENIZE,
@@ -39,7 +40,10 @@ enum metrics_route {
 };
 const char *metrics_route_name(enum metrics_route r);
 
-/* How a generating request ended. */
+/* Endpoints that need the engine, as the label `endpoint` names them. */
+enum metrics_endpoint { ENDPOINT_COMPLETIONS, ENDPOINT_CHAT, ENDPOINT_EMBEDDINGS, N_ENDPOINTS };
+
+/* How a request to one of them ended. */
 enum metrics_finish {
     FINISH_STOP,
     FINISH_LENGTH,
@@ -77,7 +81,7 @@ enum { METRICS_STATUSES = 600 };
 
 struct metrics {
     uint64_t http[N_ROUTES][METRICS_STATUSES];
-    uint64_t finished[2][N_FINISHES]; /* completions, chat */
+    uint64_t finished[N_ENDPOINTS][N_FINISHES];
     uint64_t rejected[N_REJECTIONS];
     uint64_t cancelled[N_CANCELS];
     uint64_t unauthorized; /* no valid key */

@@ -28,11 +28,13 @@ enum params_endpoint {
     FOR_TOKENIZE = 4,
     FOR_DETOKENIZE = 8,
     FOR_TEMPLATE = 16,
+    FOR_EMBEDDINGS = 32,
 };
 
 enum {
     PARAMS_CHOICES = 8,     /* n */
     PARAMS_PROMPTS = 64,    /* prompts in one request */
+    PARAMS_INPUTS = 2048,   /* texts to embed in one, as OpenAI has it */
     PARAMS_SEQUENCES = 128, /* n * prompts */
     PARAMS_BIASES = 300,    /* logit_bias */
     PARAMS_STOP_IDS = 64,   /* stop_token_ids */
@@ -79,10 +81,15 @@ struct params {
     size_t grammar_len;
     const char *grammar_field; /* that it came from, for errors */
 
-    /* Completions and tokenize: texts and how to read them. */
+    /* Completions, tokenize and embeddings: texts and how to read them. */
     struct params_prompt *prompt;
     size_t n_prompts;
+    bool one_prompt; /* it was not in an array */
     bool add_special, parse_special, with_pieces;
+
+    /* Embeddings. */
+    bool base64;        /* else numbers */
+    int64_t dimensions; /* 0: all */
 
     /* Chat and apply-template. */
     struct chat_message *message; /* role and content lie in words */
@@ -97,7 +104,8 @@ struct params {
 
 /* What the model allows, and what it recommends. */
 struct params_model {
-    int32_t vocab; /* ids are below this */
+    int32_t vocab;    /* ids are below this */
+    int32_t n_hidden; /* dimensions of an embedding */
     struct model_sampling sampling;
 };
 

@@ -17,8 +17,11 @@
 
 #include <uv.h>
 
+#include "engine/seq.h"
+
 struct engine;
 struct keys;
+struct tls_cert;
 struct mailbox;
 struct model;
 struct server;
@@ -36,19 +39,34 @@ struct server_limits {
     bool metrics_need_key;       /* /metrics too, where there are keys */
     bool metrics_vllm;           /* vLLM's names on that page as well */
     bool page;                   /* the page for people, at / */
+    const char *cors_origins;    /* lists, see origin.h; borrowed as long as they are in force */
+    const char *allowed_hosts;
+};
+
+enum { SERVER_SOCKETS = 4 };
+
+/* Where clients come in. */
+struct server_socket {
+    int fd;        /* bound and listening, non-blocking; borrowed */
+    bool tls;      /* needs a certificate */
+    bool loopback; /* an IP address that only this machine reaches, and every browser on it */
 };
 
 struct server_options {
     uv_loop_t *loop;
-    int listen_fd;            /* bound and listening, non-blocking; borrowed */
+    struct server_socket socket[SERVER_SOCKETS];
+    size_t n_sockets;
+    struct tls_cert *cert;    /* NULL: no socket has TLS */
     const char *alias;        /* the model's name in the API; NULL: the model's own */
     const char *powercap_dir; /* where the machine tells of its energy; "": nowhere */
     const char *kernels;      /* name of the variant in use, for system_fingerprint */
+    enum seq_pool pooling;    /* of embeddings; SEQ_POOL_NONE: as the model's file says, else mean */
     size_t max_body;          /* bytes */
-    uint32_t max_connections;
+    uint32_t max_connections; /* on each socket */
     struct server_limits limits;
 };
 
+/* Holds the certificate. */
 int server_open(const struct server_options *opt, struct server **s, struct trit_error *err);
 
 /* The mailbox for engine_options.events. */
@@ -65,6 +83,9 @@ void server_set_limits(struct server *s, const struct server_limits *limits);
  * keys hold.  Requests that are being served are not asked again.
  */
 int server_set_keys(struct server *s, struct keys *keys, struct trit_error *err);
+
+/* Connections that are accepted from now on have this certificate; only where TLS is in use. */
+void server_set_cert(struct server *s, struct tls_cert *cert);
 
 /*
  * Stop accepting; /readyz says 503; new requests on open connections get 503 "draining".  done(arg)

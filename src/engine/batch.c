@@ -8,6 +8,9 @@
 #include "config.h"
 #include "engine/batch.h"
 
+#include <math.h>
+#include <string.h>
+
 #include "base/base.h"
 #include "base/mem.h"
 #include "base/team.h"
@@ -50,6 +53,7 @@ static void fill_text(struct batch *b, struct seq *s, uint32_t n)
     for (uint32_t pos = s->n_done; pos < s->n_done + n; pos++) {
         struct forward_row *row = add_row(b, s, seq_token_at(s, pos), pos);
         uint32_t next = pos + 1;
+        row->keep = w->pool == SEQ_POOL_MEAN || (w->pool == SEQ_POOL_LAST && next == w->n_prompt);
         if (next == seq_len(s) && w->max_new)
             want_logits(b, row, s, 0)->index = s->n_generated;
         else if (w->want_prompt_logprobs && next < w->n_prompt && next >= told)
@@ -173,10 +177,45 @@ static void sample(void *ctx, uint32_t i, enum head_use use, const float *logits
         tell(b, slot, logits, scratch);
 }
 
-void batch_run(struct batch *b)
+/*
+ * Take hidden states into the pools of their sequences, in the order of their positions whatever
+ * steps they came in, so that the sums are always the same.  Position 0 begins a pool, also when a
+ * sequence that was pushed aside has to begin anew.  `first` is the row of the item's first.
+ */
+static void pool_item(struct batch *b, const struct sched_item *item, uint32_t first)
+{
+    struct seq *s = item->s;
+    const struct seq_wish *w = &s->wish;
+    for (uint32_t r = first; r < first + item->n_rows; r++) {
+        if (!b->rows[r].keep)
+            continue;
+        const float *x = forward_hidden(b->forward, r);
+        if (b->rows[r].pos == 0 || w->pool == SEQ_POOL_LAST)
+            memcpy(s->hidden, x, w->n_hidden * sizeof *x);
+        else
+            b->kernels->add(s->hidden, x, w->n_hidden);
+    }
+    if (s->n_done + item->n_rows < w->n_prompt)
+        return;
+    for (uint32_t i = 0; i < w->n_hidden; i++) {
+        if (w->pool == SEQ_POOL_MEAN)
+            s->hidden[i] /= (float)w->n_prompt;
+        if (!isfinite(s->hidden[i]))
+            s->ending = SEQ_FAULT;
+    }
+}
+
+void batch_run(struct batch *b, const struct sched_plan *plan)
 {
     trit_assert(b->n_rows > 0);
     forward_step(b->forward, b->rows, b->n_rows, sample, b);
+    uint32_t row = 0;
+    for (uint32_t i = 0; i < plan->n_items; i++) {
+        const struct sched_item *item = &plan->item[i];
+        if (item->s->wish.pool)
+            pool_item(b, item, row);
+        row += item->n_rows + item->n_guesses;
+    }
 }
 
 int batch_open(struct batch *b, const struct engine_options *o, struct team *team, struct kv *kv,

@@ -63,8 +63,10 @@ size_t batch_bytes(const struct batch *b);
 /* Fill the batch with what was planned.  The slots of a sequence stand in the order of its text. */
 void batch_fill(struct batch *b, const struct sched_plan *plan);
 
-/* One forward pass; afterwards slots[] hold the chosen tokens, and logprobs stand in the sequences.
+/*
+ * One forward pass; afterwards slots[] hold the chosen tokens, logprobs and pooled hidden states
+ * stand in the sequences, and those whose pool is not finite are ending as SEQ_FAULT.
  */
-void batch_run(struct batch *b);
+void batch_run(struct batch *b, const struct sched_plan *plan);
 
 #endif

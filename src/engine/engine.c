@@ -270,12 +270,14 @@ static void finish(struct engine *e, struct seq *s, enum seq_end end)
     s->total_seconds = now - s->t_submit;
     s->ending = end;
     stats_observe(&e->stats, &e->stats.e2e, s->total_seconds);
-    stats_observe(&e->stats, &e->stats.generated_length, s->n_generated);
+    if (!s->wish.pool)
+        stats_observe(&e->stats, &e->stats.generated_length, s->n_generated);
     if (s->n_generated)
         stats_observe(&e->stats, &e->stats.decode, now - s->t_submit - s->first_seconds);
     if (end == SEQ_STOP || end == SEQ_LENGTH) {
         smooth(&e->seq_seconds, now - s->t_start);
-        smooth(&e->seq_tokens, s->n_generated);
+        if (!s->wish.pool)
+            smooth(&e->seq_tokens, s->n_generated);
     }
     atomic_fetch_add(&e->stats.ended[end], 1);
     atomic_fetch_sub(&e->in_flight, 1);
@@ -385,7 +387,7 @@ static void publish(struct engine *e, const struct sched_plan *plan, double now)
             atomic_store_explicit(&s->prompt_published, MIN(s->n_done, s->wish.n_prompt),
                                   memory_order_release);
         if (s->wish.max_new == 0 && s->n_done == s->wish.n_prompt)
-            s->ending = SEQ_LENGTH;
+            s->ending = s->wish.pool ? SEQ_STOP : SEQ_LENGTH;
         if (s->ending != SEQ_RUNNING)
             finish(e, s, s->ending);
         else if (s->n_done + 1 == seq_len(s))
@@ -456,7 +458,7 @@ static bool step(struct engine *e)
     }
     double start = trit_now();
     batch_fill(&e->batch, p);
-    batch_run(&e->batch);
+    batch_run(&e->batch, p);
     double now = trit_now();
     sched_learn(e->sched, now - start);
     observe_step(e, p, now - start);
@@ -498,8 +500,9 @@ static int warm_up(struct engine *e, struct trit_error *err)
                         .token = text + 1};
     probe.wish.sampler = (struct sampler_params){.top_p = 1, .repetition_penalty = 1};
     sched_add(e->sched, &probe);
-    batch_fill(&e->batch, sched_plan(e->sched, trit_now(), ignore, NULL));
-    batch_run(&e->batch);
+    const struct sched_plan *p = sched_plan(e->sched, trit_now(), ignore, NULL);
+    batch_fill(&e->batch, p);
+    batch_run(&e->batch, p);
     sched_leave(e->sched, &probe, true);
     if (e->batch.slots[0].rc)
         return trit_fail(err, TRIT_EFORMAT,

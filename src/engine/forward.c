@@ -53,6 +53,7 @@ struct forward {
     /* The step under way. */
     const struct forward_row *rows;
     uint32_t n_rows, n_logits;
+    bool any_kept;   /* hidden states */
     uint8_t *use;    /* [max_logits] of the slots */
     uint8_t any_use; /* of all slots together */
     forward_after_fn after;
@@ -221,18 +222,19 @@ static void run_layer(struct forward *f, uint32_t i, float *temp, unsigned worke
     multiply(f, &(const struct product){&l->down, f->y, dim}, 1);
 }
 
-/* The rows whose logits are wanted: last residual, final norm. */
-static void phase_head_input(struct forward *f, float *temp)
+/* The rows whose logits or hidden states are wanted: last residual, final norm. */
+static void phase_final(struct forward *f, float *temp)
 {
     const struct model *m = f->m;
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
-        int32_t slot = f->rows[r].logits;
-        if (slot < 0)
+        const struct forward_row *row = &f->rows[r];
+        if (row->logits < 0 && !row->keep)
             continue;
-        float *x = row_of(f->x, r, m->hp.dim);
+        float *x = row_of(f->x, r, m->hp.dim), *normed = row->keep ? x : temp;
         f->k->add(x, row_of(f->y, r, m->hp.dim), m->hp.dim);
-        f->k->rmsnorm(temp, x, m->output_norm, m->hp.norm_eps, m->hp.dim);
-        head_set(f->head, (uint32_t)slot, temp);
+        f->k->rmsnorm(normed, x, m->output_norm, m->hp.norm_eps, m->hp.dim);
+        if (row->logits >= 0)
+            head_set(f->head, (uint32_t)row->logits, normed);
     }
     team_barrier(f->team);
 }
@@ -254,9 +256,9 @@ static void run_step(void *ctx, unsigned worker)
     phase_embed(f);
     for (uint32_t i = 0; i < f->m->hp.n_layers; i++)
         run_layer(f, i, temp, worker);
-    if (f->n_logits == 0)
+    if (f->n_logits == 0 && !f->any_kept)
         return;
-    phase_head_input(f, temp);
+    phase_final(f, temp);
     bool exact = false;
     if (f->any_use & HEAD_CHOOSE) {
         head_choose(f->head, f->use, f->n_logits, worker);
@@ -278,9 +280,11 @@ void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
     f->n_rows = n;
     f->n_logits = 0;
     f->any_use = 0;
+    f->any_kept = false;
     for (uint32_t r = 0; r < n; r++) {
         trit_assert(rows[r].token >= 0 && (uint32_t)rows[r].token < f->m->hp.vocab);
         trit_assert(rows[r].pos < f->n_ctx && kv_pages_for(rows[r].pos + 1ull) <= rows[r].lease->n);
+        f->any_kept = f->any_kept || rows[r].keep;
         if (rows[r].logits < 0)
             continue;
         trit_assert((uint32_t)rows[r].logits == f->n_logits && f->n_logits < f->max_logits);
@@ -292,6 +296,12 @@ void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
     f->after_ctx = ctx;
     attention_plan(f->attention, rows, n);
     team_run(f->team, run_step, f);
+}
+
+const float *forward_hidden(const struct forward *f, uint32_t r)
+{
+    trit_assert(r < f->n_rows && f->rows[r].keep);
+    return f->x + (size_t)r * f->m->hp.dim;
 }
 
 /* Lay all scratch out behind `base`; called once to measure and once in earnest. */

@@ -196,7 +196,7 @@ static bool begin(struct sched *sc, struct seq *s)
         return true;
     const struct seq *twin = find_twin(sc, s);
     uint32_t n = seq_len(s) - 1, done;
-    if (s->wish.want_prompt_logprobs)
+    if (s->wish.want_prompt_logprobs || s->wish.pool == SEQ_POOL_MEAN)
         n = 0; /* Every position has to be computed. */
     else if (twin)
         n = s->wish.n_prompt - 1;

@@ -20,6 +20,7 @@ static void wish_free(struct seq_wish *w)
 struct seq *seq_new(const struct seq_wish *wish)
 {
     trit_assert(wish->n_prompt >= 1 && wish->n_top <= SEQ_TOP_MAX);
+    trit_assert(wish->pool == SEQ_POOL_NONE || (wish->max_new == 0 && wish->n_hidden > 0));
     struct seq *s = mem_zalloc(1, sizeof *s);
     if (!s) {
         struct seq_wish w = *wish;
@@ -46,6 +47,8 @@ struct seq *seq_new(const struct seq_wish *wish)
         whole = whole && (s->logprob = mem_zalloc(wish->max_new, s->logprob_stride));
     if (wish->want_prompt_logprobs)
         whole = whole && (s->prompt_logprob = mem_zalloc(wish->n_prompt, s->logprob_stride));
+    if (wish->pool)
+        whole = whole && (s->hidden = mem_zalloc(wish->n_hidden, sizeof *s->hidden));
     if (!whole) {
         seq_free(s);
         return NULL;
@@ -67,6 +70,7 @@ void seq_free(struct seq *s)
     mem_free(s->lease.page);
     mem_free(s->logprob);
     mem_free(s->prompt_logprob);
+    mem_free(s->hidden);
     mem_free(s);
 }
 

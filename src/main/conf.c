@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "engine/seq.h"
+#include "server/origin.h"
 #include "main/conf-key.h"
 #include "main/listen.h"
 
@@ -58,6 +60,9 @@ const struct conf_key conf_keys[] = {
              "half the memory and 8 bits."},
     {TEXT("chat-template", chat_template, "", "FAMILY"),
      .help = "Chat format to use instead of the one in the file. Empty: the file's."},
+    {WORD("pooling", pooling, "auto", "auto|mean|last"),
+     .help = "What an embedding is made of: the mean of all positions or the last one. auto: as the "
+             "model's file says, else the mean."},
     {SWITCH("shared", shared, "yes"),
      .help = "Keep packed weights in shared memory, for the next process and the next start."},
     {SWITCH("mlock", mlock, "no"),
@@ -103,6 +108,23 @@ const struct conf_key conf_keys[] = {
      .help = "TCP port. 0: a free one, named in the log and in port-file."},
     {TEXT("port-file", port_file, "", "PATH"),
      .help = "Write the port there once the socket is open. Empty: do not."},
+    {TEXT("socket", socket, "", "PATH"),
+     .help = "Listen on this unix socket as well. Empty: do not."},
+    {TEXT("socket-mode", socket_mode, "0660", "MODE"),
+     .help = "Permissions of unix sockets, in octal: who may write may connect."},
+    {TEXT("socket-owner", socket_owner, "", "USER:GROUP"),
+     .help = "Whom unix sockets belong to; either may be left out. Empty: who runs tritd."},
+    {TEXT("tls-cert", tls_cert, "", "FILE"), .reloadable = true,
+     .help = "Serve HTTPS with this certificate and those that lead to its authority, in PEM. Unix "
+             "sockets stay without. SIGHUP reads it again. Empty: HTTP."},
+    {TEXT("tls-key", tls_key, "", "FILE"), .reloadable = true,
+     .help = "Its private key, in PEM, without a password."},
+    {TEXT("cors-origins", cors_origins, "", "ORIGINS"), .reloadable = true,
+     .help = "Pages of these origins may use the API from a browser: https://a.example, several "
+             "with blanks between them, or *. Empty: only pages of the server itself."},
+    {TEXT("allowed-hosts", allowed_hosts, "", "NAMES"), .reloadable = true,
+     .help = "On a loopback address without API keys, names besides localhost by which requests "
+             "may call this server; * for any."},
     {TEXT("api-keys", api_keys, "", "FILE"), .reloadable = true,
      .help = "Serve only who has a key in this file; \"trit keys new NAME\" makes a line. "
              "credential:NAME is one of systemd's. Empty: serve everybody."},
@@ -336,6 +358,29 @@ int conf_set(struct conf *c, const struct conf_key *key, const char *value, enum
     return 0;
 }
 
+static int check_socket(const struct conf *c, struct trit_error *err)
+{
+    mode_t mode;
+    char host[200];
+    if (!listen_read_mode(c->socket_mode, &mode))
+        return trit_fail(err, TRIT_EINVAL,
+                         "socket-mode: found \"%.32s\", expected octal digits like 0660",
+                         c->socket_mode);
+    if (!listen_is_owner(c->socket_owner))
+        return trit_fail(err, TRIT_EINVAL,
+                         "socket-owner: found \"%.64s\", expected USER, USER:GROUP or :GROUP",
+                         c->socket_owner);
+    if (!*c->socket)
+        return 0;
+    snprintf(host, sizeof host, "unix:%.190s", c->socket);
+    if (strcmp(host, c->host) == 0 || listen_check_host(host, true, err) != 0)
+        return trit_fail(err, TRIT_EINVAL,
+                         "socket: found \"%.110s\", expected a path from / on of at most 107 bytes "
+                         "that is not the host's",
+                         c->socket);
+    return 0;
+}
+
 /* What no single key can tell. */
 static int check_together(const struct conf *c, struct trit_error *err)
 {
@@ -352,7 +397,20 @@ static int check_together(const struct conf *c, struct trit_error *err)
         return trit_fail(err, TRIT_EINVAL,
                          "port-file: found \"%.64s\", but host is a unix socket, which has no port",
                          c->port_file);
-    return listen_check_host(c->host, conf_allows_remote(c), err);
+    int rc = check_socket(c, err);
+    if (rc == 0 && !*c->tls_cert != !*c->tls_key)
+        rc = trit_fail(err, TRIT_EINVAL,
+                       "tls-%s: found nothing, expected a file, because tls-%s has one",
+                       *c->tls_cert ? "key" : "cert", *c->tls_cert ? "cert" : "key");
+    int len;
+    const char *bad = origin_bad_word(c->cors_origins, &len);
+    if (rc == 0 && bad)
+        rc =
+            trit_fail(err, TRIT_EINVAL,
+                      "cors-origins: found \"%.*s\", expected origins like https://a.example:8443, "
+                      "or *",
+                      MIN(len, 64), bad);
+    return rc ? rc : listen_check_host(c->host, conf_allows_remote(c), err);
 }
 
 bool conf_allows_remote(const struct conf *c)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * listen.c - opening, taking over and closing the listening socket.
+ * listen.c - opening, taking over and closing the listening sockets.
  */
 #include "config.h"
 #include "main/listen.h"
@@ -8,7 +8,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
+#include <pwd.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,8 +109,10 @@ int listen_check_host(const char *host, bool allow_remote, struct trit_error *er
 }
 
 /* Fill in port and url from what the kernel says the socket is bound to. */
-static int describe(struct listener *l, union address *a, struct trit_error *err)
+static int describe(struct listener *l, const struct listen_wish *w, union address *a,
+                    struct trit_error *err)
 {
+    const char *scheme = w->tls ? "https" : "http";
     socklen_t len = sizeof *a;
     char text[INET6_ADDRSTRLEN];
     memset(a, 0, sizeof *a);
@@ -119,15 +123,15 @@ static int describe(struct listener *l, union address *a, struct trit_error *err
     case AF_INET:
         l->port = ntohs(a->v4.sin_port);
         inet_ntop(AF_INET, &a->v4.sin_addr, text, sizeof text);
-        snprintf(l->url, sizeof l->url, "http://%s:%u", text, l->port);
+        snprintf(l->url, sizeof l->url, "%s://%s:%u", scheme, text, l->port);
         return 0;
     case AF_INET6:
         l->port = ntohs(a->v6.sin6_port);
         inet_ntop(AF_INET6, &a->v6.sin6_addr, text, sizeof text);
-        snprintf(l->url, sizeof l->url, "http://[%s]:%u", text, l->port);
+        snprintf(l->url, sizeof l->url, "%s://[%s]:%u", scheme, text, l->port);
         return 0;
     case AF_UNIX:
-        l->port = 0;
+        l->local = true;
         snprintf(l->url, sizeof l->url, "unix:%s%.107s", a->local.sun_path[0] ? "" : "@",
                  a->local.sun_path + !a->local.sun_path[0]);
         return 0;
@@ -150,15 +154,10 @@ static long activated_sockets(void)
     return n;
 }
 
-static int take(long n, bool allow_remote, struct listener *l, struct trit_error *err)
+/* The i-th of systemd's. */
+static int take(int i, const struct listen_wish *w, struct listener *l, struct trit_error *err)
 {
-    if (n != 1)
-        return trit_fail(err, TRIT_EINVAL,
-                         "socket activation: found %ld sockets, expected one ListenStream= in the "
-                         "socket unit",
-                         n);
-    l->fd = FIRST_FD;
-    l->activated = true;
+    *l = (struct listener){.fd = FIRST_FD + i, .activated = true};
     int type = 0, listening = 0, flags;
     socklen_t len = sizeof type;
     if (getsockopt(l->fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_STREAM)
@@ -176,8 +175,73 @@ static int take(long n, bool allow_remote, struct listener *l, struct trit_error
         fcntl(l->fd, F_SETFD, FD_CLOEXEC) != 0)
         return trit_fail(err, TRIT_EIO, "socket activation: fcntl: %s", strerror(errno));
     union address a;
-    int rc = describe(l, &a, err);
-    return rc == 0 && !allow_remote && l->remote ? refuse_remote(l->url, err) : rc;
+    int rc = describe(l, w, &a, err);
+    return rc == 0 && !w->allow_remote && l->remote ? refuse_remote(l->url, err) : rc;
+}
+
+/* ------------------------------------------------------------------ unix sockets */
+
+bool listen_read_mode(const char *text, mode_t *mode)
+{
+    size_t len = strlen(text);
+    if (len < 3 || len > 4 || strspn(text, "01234567") != len)
+        return false;
+    *mode = (mode_t)strtoul(text, NULL, 8);
+    return *mode <= 0777;
+}
+
+/* "USER", "USER:GROUP" or ":GROUP", each cut into its own array; "" for what is not said. */
+static bool split_owner(const char *text, char user[64], char group[64])
+{
+    size_t len = strcspn(text, ":");
+    const char *rest = text[len] ? text + len + 1 : "";
+    if (len >= 64 || strlen(rest) >= 64 || strchr(rest, ':') || (text[len] && !*rest))
+        return false;
+    memcpy(user, text, len);
+    user[len] = '\0';
+    memcpy(group, rest, strlen(rest) + 1);
+    return true;
+}
+
+bool listen_is_owner(const char *text)
+{
+    char user[64], group[64];
+    return split_owner(text, user, group);
+}
+
+/* The number of a user or group; (uid_t)-1 means "leave it" to chown(2). */
+static bool find_id(const char *name, bool is_group, unsigned *id)
+{
+    *id = (unsigned)-1;
+    if (!*name)
+        return true;
+    if (strspn(name, "0123456789") == strlen(name)) {
+        *id = (unsigned)strtoul(name, NULL, 10);
+        return true;
+    }
+    const struct passwd *user = is_group ? NULL : getpwnam(name);
+    const struct group *group = is_group ? getgrnam(name) : NULL;
+    if (user)
+        *id = user->pw_uid;
+    else if (group)
+        *id = group->gr_gid;
+    return user || group;
+}
+
+/* Nobody can connect before it is given to its owner, and to its mode after that. */
+static int give_away(const char *path, const struct listen_wish *w, struct trit_error *err)
+{
+    char user[64], group[64];
+    unsigned uid, gid;
+    trit_assert(split_owner(w->owner, user, group)); /* The configuration has seen it. */
+    if (!find_id(user, false, &uid))
+        return trit_fail(err, TRIT_EINVAL, "socket-owner: there is no user %s", user);
+    if (!find_id(group, true, &gid))
+        return trit_fail(err, TRIT_EINVAL, "socket-owner: there is no group %s", group);
+    if ((*w->owner && lchown(path, uid, gid) != 0) || chmod(path, w->mode) != 0)
+        return trit_fail(err, TRIT_EIO, "socket-owner: %s: cannot be given to \"%s\": %s", path,
+                         w->owner, strerror(errno));
+    return 0;
 }
 
 /* Whether *a is a unix socket on which nobody listens: a leftover of a daemon that was killed.  A
@@ -197,8 +261,7 @@ static bool is_stale(const union address *a, socklen_t len)
 
 static int bind_unix(int fd, const union address *a, socklen_t len)
 {
-    /* The socket file is born with its permissions: owner and group may connect. */
-    mode_t before = umask(0117);
+    mode_t before = umask(0777); /* until give_away */
     int rc = bind(fd, &a->any, len);
     if (rc != 0 && errno == EADDRINUSE && is_stale(a, len)) {
         unlink(a->local.sun_path);
@@ -229,41 +292,79 @@ static int bind_failed(const char *host, uint16_t port, int why, struct trit_err
     return trit_fail(err, TRIT_EIO, "host: %s port %u: %s", host, port, strerror(why));
 }
 
-static int open_own(const char *host, uint16_t port, struct listener *l, struct trit_error *err)
+static int open_own(const char *host, const struct listen_wish *w, struct listener *l,
+                    struct trit_error *err)
 {
     union address a;
-    socklen_t len = read_host(host, port, &a);
+    socklen_t len = read_host(host, w->port, &a);
     trit_assert(len > 0); /* listen_check_host has seen it. */
+    *l = (struct listener){.fd = -1};
     l->fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l->fd < 0)
         return trit_fail(err, TRIT_EIO, "host: %s: no socket: %s", host, strerror(errno));
     int rc, one = 1;
     if (a.any.sa_family == AF_UNIX) {
         rc = bind_unix(l->fd, &a, len);
-        if (rc == 0 && lstat(a.local.sun_path, &l->inode) == 0)
-            memcpy(l->path, a.local.sun_path, sizeof l->path);
+        if (rc != 0)
+            return bind_failed(host, 0, errno, err);
+        memcpy(l->path, a.local.sun_path, sizeof l->path);
+        (void)lstat(l->path, &l->inode); /* So that it goes, whatever happens next. */
+        rc = give_away(l->path, w, err);
+        (void)lstat(l->path, &l->inode);
+        if (rc)
+            return rc;
     } else {
         /* Connections of the predecessor that linger in TIME_WAIT must not keep us out. */
         (void)setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
         rc = bind(l->fd, &a.any, len);
     }
     if (rc != 0 || listen(l->fd, BACKLOG) != 0)
-        return bind_failed(host, port, errno, err);
-    return describe(l, &a, err);
+        return bind_failed(host, w->port, errno, err);
+    return describe(l, w, &a, err);
 }
 
-int listen_open(const char *host, uint16_t port, bool allow_remote, struct listener *l,
-                struct trit_error *err)
+static int take_all(long n, const struct listen_wish *w, struct listeners *l,
+                    struct trit_error *err)
+{
+    if (n > LISTEN_MAX)
+        return trit_fail(err, TRIT_EINVAL,
+                         "socket activation: found %ld sockets, expected at most %d ListenStream= "
+                         "in the socket unit",
+                         n, LISTEN_MAX);
+    for (int i = 0, rc; i < n; i++)
+        if ((rc = take(i, w, &l->at[l->n++], err)))
+            return rc;
+    return 0;
+}
+
+static int open_all(const struct listen_wish *w, struct listeners *l, struct trit_error *err)
+{
+    char host[sizeof l->at[0].path + 8];
+    int rc = open_own(w->host, w, &l->at[l->n++], err);
+    if (rc || !*w->socket)
+        return rc;
+    snprintf(host, sizeof host, "unix:%s", w->socket);
+    return open_own(host, w, &l->at[l->n++], err);
+}
+
+int listen_open(const struct listen_wish *w, struct listeners *l, struct trit_error *err)
 {
     memset(l, 0, sizeof *l);
-    l->fd = -1;
     long n = activated_sockets();
-    int rc = listen_check_host(host, allow_remote, err);
+    int rc = listen_check_host(w->host, w->allow_remote, err);
     if (rc == 0)
-        rc = n > 0 ? take(n, allow_remote, l, err) : open_own(host, port, l, err);
+        rc = n > 0 ? take_all(n, w, l, err) : open_all(w, l, err);
     if (rc != 0)
         listen_close(l);
     return rc;
+}
+
+bool listen_is_remote(const struct listeners *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->at[i].remote)
+            return true;
+    return false;
 }
 
 int listen_write_port(const struct listener *l, const char *path, struct trit_error *err)
@@ -295,12 +396,14 @@ static bool is_still_ours(const struct listener *l)
            now.st_ctim.tv_nsec == l->inode.st_ctim.tv_nsec;
 }
 
-void listen_close(struct listener *l)
+void listen_close(struct listeners *l)
 {
-    if (l->fd < 0)
-        return;
-    if (is_still_ours(l))
-        unlink(l->path);
-    close(l->fd);
-    l->fd = -1;
+    for (; l->n > 0; l->n--) {
+        struct listener *last = &l->at[l->n - 1];
+        if (last->fd < 0)
+            continue;
+        if (is_still_ours(last))
+            unlink(last->path);
+        close(last->fd);
+    }
 }

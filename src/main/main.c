@@ -30,6 +30,7 @@
 #include "engine/stats.h"
 #include "server/keys.h"
 #include "server/server.h"
+#include "server/tls.h"
 #include "main/conf.h"
 #include "main/listen.h"
 #include "main/notify.h"
@@ -49,7 +50,7 @@ struct app {
     int argc;
     char **argv;
     struct conf conf;
-    struct listener listener;
+    struct listeners sockets;
     struct notify notify;
     const struct kernels *kernels;
     uv_loop_t loop;
@@ -115,10 +116,10 @@ static void load(uv_work_t *work)
 
 /* ------------------------------------------------------------------ the loop */
 
-static struct server_limits limits_of(const struct conf *c, const struct listener *l)
+static struct server_limits limits_of(const struct conf *c, const struct listeners *l)
 {
-    bool asks =
-        strcmp(c->metrics_key, "auto") == 0 ? l->remote : strcmp(c->metrics_key, "yes") == 0;
+    bool asks = strcmp(c->metrics_key, "auto") == 0 ? listen_is_remote(l)
+                                                    : strcmp(c->metrics_key, "yes") == 0;
     return (struct server_limits){
         .default_max_tokens = c->default_max_tokens,
         .ping_seconds = c->ping_seconds,
@@ -128,6 +129,8 @@ static struct server_limits limits_of(const struct conf *c, const struct listene
         .stall_seconds = c->stall_seconds,
         .half_close_aborts = c->half_close_aborts,
         .metrics_need_key = asks,
+        .cors_origins = c->cors_origins,
+        .allowed_hosts = c->allowed_hosts,
         .metrics_vllm = strcmp(c->metrics_compat, "vllm") == 0,
         .page = c->page,
     };
@@ -154,7 +157,7 @@ static void loaded(uv_work_t *work, int status)
     server_serve(app->server, app->model, app->engine);
     log_notice("ready url=%s model=\"%s\" encoding=%s chat=%s kernels=%s threads=%u ctx=%u "
                "kv_bytes=%zu",
-               app->listener.url, app->model->name, app->model->encoding,
+               app->sockets.at[0].url, app->model->name, app->model->encoding,
                chat_family(app->model->chat), app->kernels->name, app->plan.threads,
                app->plan.n_ctx, app->plan.kv_bytes);
     notify_send(&app->notify, "READY=1");
@@ -217,7 +220,7 @@ static void stop(struct app *app, int signo)
     server_drain(app->server, app->conf.drain_seconds, drained, app);
     /* Nobody accepts any more, so nobody shall wait in vain: connections are refused from now on,
      * or wait in systemd's copy of the socket for the next start. */
-    listen_close(&app->listener);
+    listen_close(&app->sockets);
 }
 
 /* What the process may use may have changed: its affinity mask or its group's quota. */
@@ -250,31 +253,49 @@ static int load_keys(const struct conf *c, struct keys *keys, struct trit_error 
 /* The socket may be systemd's and not the one that the file names. */
 static int check_remote(const struct app *app, const struct conf *c, struct trit_error *err)
 {
-    if (!app->listener.remote || conf_allows_remote(c))
+    if (!listen_is_remote(&app->sockets) || conf_allows_remote(c))
         return 0;
     return trit_fail(err, TRIT_EINVAL,
                      "api-keys: found nothing, but %s can be reached from other machines",
-                     app->listener.url);
+                     app->sockets.at[0].url);
+}
+
+/* *cert stays NULL without TLS, which cannot be switched while sockets are open. */
+static int load_cert(const struct conf *c, struct tls_cert **cert, struct trit_error *err)
+{
+    *cert = NULL;
+    return *c->tls_cert ? tls_load(c->tls_cert, c->tls_key, cert, err) : 0;
 }
 
 static int adopt(struct app *app, struct conf *fresh, struct trit_error *err)
 {
-    struct keys keys;
+    struct keys keys = {0};
+    struct tls_cert *cert = NULL;
     int rc = check_remote(app, fresh, err);
+    if (rc == 0 && !*app->conf.tls_cert != !*fresh->tls_cert)
+        rc = trit_fail(err, TRIT_EINVAL, "tls-cert: to switch TLS on or off needs a restart");
+    if (rc == 0)
+        rc = load_cert(fresh, &cert, err);
     if (rc == 0)
         rc = load_keys(fresh, &keys, err);
-    if (rc)
-        return rc;
     size_t n = keys.n;
-    rc = server_set_keys(app->server, &keys, err);
-    if (rc)
+    if (rc == 0)
+        rc = server_set_keys(app->server, &keys, err);
+    if (rc) {
+        tls_let_go(&cert);
         return rc;
+    }
+    if (cert) {
+        log_notice("tls loaded cert=\"%s\" expires=%s", fresh->tls_cert, tls_expires(cert));
+        server_set_cert(app->server, cert);
+        tls_let_go(&cert);
+    }
     conf_changes(&app->conf, fresh, log_change, NULL);
     if (conf_adopt(&app->conf, fresh) != 0)
         return trit_fail(err, TRIT_ENOMEM, "no memory for the configuration");
     if (n)
         log_notice("api-keys loaded=%zu file=\"%s\"", n, app->conf.api_keys);
-    struct server_limits limits = limits_of(&app->conf, &app->listener);
+    struct server_limits limits = limits_of(&app->conf, &app->sockets);
     server_set_limits(app->server, &limits);
     log_set_level((enum log_level)log_level_parse(app->conf.log_level));
     if (app->state == SERVING)
@@ -353,6 +374,32 @@ static int open_loop(struct app *app, struct trit_error *err)
     return 0;
 }
 
+static enum seq_pool pooling_of(const struct conf *c)
+{
+    return strcmp(c->pooling, "mean") == 0   ? SEQ_POOL_MEAN
+           : strcmp(c->pooling, "last") == 0 ? SEQ_POOL_LAST
+                                             : SEQ_POOL_NONE;
+}
+
+static int open_sockets(struct app *app, struct trit_error *err)
+{
+    const struct conf *c = &app->conf;
+    struct listen_wish w = {
+        .host = c->host,
+        .port = (uint16_t)c->port,
+        .socket = c->socket,
+        .owner = c->socket_owner,
+        .allow_remote = conf_allows_remote(c),
+        .tls = *c->tls_cert,
+    };
+    trit_assert(listen_read_mode(c->socket_mode, &w.mode));
+    int rc = listen_open(&w, &app->sockets, err);
+    for (size_t i = 0; i < app->sockets.n; i++)
+        log_notice("listening url=%s from=%s", app->sockets.at[i].url,
+                   app->sockets.at[i].activated ? "systemd" : "configuration");
+    return rc;
+}
+
 /* Everything between a good configuration and the end.  Only what fails at once returns an error;
  * a model that cannot be loaded has logged its reason. */
 static int serve(struct app *app, struct trit_error *err)
@@ -360,35 +407,46 @@ static int serve(struct app *app, struct trit_error *err)
     const struct conf *c = &app->conf;
     uint32_t mask;
     struct keys keys = {0};
+    struct tls_cert *cert = NULL;
     int rc = kernels_mask_parse(c->cpu, &mask, err);
     if (rc == 0)
         rc = conf_check_model(c, err);
     if (rc == 0)
+        rc = load_cert(c, &cert, err);
+    if (rc == 0)
         rc = load_keys(c, &keys, err);
-    if (rc != 0)
+    if (rc != 0) {
+        tls_let_go(&cert);
         return rc;
+    }
     app->kernels = kernels_pick(mask);
-    rc = listen_open(c->host, (uint16_t)c->port, conf_allows_remote(c), &app->listener, err);
+    rc = open_sockets(app, err);
     if (rc == 0 && *c->port_file)
-        rc = listen_write_port(&app->listener, c->port_file, err);
+        rc = listen_write_port(&app->sockets.at[0], c->port_file, err);
     if (rc != 0)
         goto no_socket;
-    log_notice("listening url=%s from=%s", app->listener.url,
-               app->listener.activated ? "systemd" : "configuration");
     rc = open_loop(app, err);
     if (rc != 0)
         goto no_loop;
 
+    uint32_t n_sockets = (uint32_t)app->sockets.n;
     struct server_options so = {
         .loop = &app->loop,
-        .listen_fd = app->listener.fd,
+        .n_sockets = app->sockets.n,
+        .cert = cert,
         .alias = *c->alias ? c->alias : NULL,
         .kernels = app->kernels->name,
         .powercap_dir = c->powercap_dir,
+        .pooling = pooling_of(c),
         .max_body = (size_t)c->max_body,
-        .max_connections = plan_connections(c->max_connections),
-        .limits = limits_of(c, &app->listener),
+        .max_connections = plan_connections(c->max_connections * n_sockets) / n_sockets,
+        .limits = limits_of(c, &app->sockets),
     };
+    for (size_t i = 0; i < app->sockets.n; i++)
+        so.socket[i] = (struct server_socket){.fd = app->sockets.at[i].fd,
+                                              .tls = cert && !app->sockets.at[i].local,
+                                              .loopback = !app->sockets.at[i].remote &&
+                                                          !app->sockets.at[i].local};
     rc = server_open(&so, &app->server, err);
     if (rc == 0)
         rc = server_set_keys(app->server, &keys, err);
@@ -411,16 +469,18 @@ no_loop:
     if (*c->port_file)
         unlink(c->port_file);
 no_socket:
-    listen_close(&app->listener);
+    listen_close(&app->sockets);
+    tls_let_go(&cert);
     keys_free(&keys);
     return rc;
 }
 
 int main(int argc, char **argv)
 {
-    struct app app = {.argc = argc, .argv = argv, .listener.fd = -1};
+    struct app app = {.argc = argc, .argv = argv};
     struct trit_error err;
     struct keys keys;
+    struct tls_cert *cert;
     enum conf_action action;
     if (conf_load(argc, argv, &app.conf, &action, &err) != 0) {
         fprintf(stderr, "tritd: %s\n", err.text);
@@ -434,11 +494,12 @@ int main(int argc, char **argv)
         version_print(stdout);
         break;
     case CONF_CHECK:
-        if (load_keys(&app.conf, &keys, &err) != 0) {
+        if (load_cert(&app.conf, &cert, &err) != 0 || load_keys(&app.conf, &keys, &err) != 0) {
             fprintf(stderr, "tritd: %s\n", err.text);
             app.exit_code = EXIT_FAILURE;
             break;
         }
+        tls_let_go(&cert);
         keys_free(&keys);
         conf_print(&app.conf, stdout);
         break;

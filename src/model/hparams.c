@@ -183,6 +183,7 @@ int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
         (rc = read_heads(&r, hp)) ||
         (rc = read_float(&r, "attention.layer_norm_rms_epsilon", 1e-12, 1, REQUIRED, &eps)) ||
         (rc = read_float(&r, "rope.freq_base", 1, 1e12, !REQUIRED, &hp->rope_base)) ||
+        (rc = read_uint(&r, "pooling_type", !REQUIRED, 0, INT32_MAX, &hp->pooling)) ||
         (rc = read_rope_scaling(&r, hp)))
         return rc;
     hp->norm_eps = (float)eps;

@@ -242,7 +242,9 @@ static void put_page(struct MHD_Response *r, const char *etag)
 static bool put_headers(struct exchange *x, struct MHD_Response *r)
 {
     double queued;
-    put(r, "Content-Type", "%s", x->content_type);
+    if (x->content_type)
+        put(r, "Content-Type", "%s", x->content_type);
+    origin_put_headers(x, r);
     put(r, "x-request-id", "%s", x->id);
     put(r, "openai-processing-ms", "%.0f", (trit_now() - x->t_start) * 1e3);
     if (x->job && job_queue_seconds(x->job, &queued))
@@ -314,15 +316,24 @@ static void log_request(const struct exchange *x, const struct job_sum *sum, int
     if (!*key)
         key = "-";
     if (!x->job || x->route == ROUTE_TOKENIZE)
-        log_info("request id=%s key=%s route=%s status=%d total_ms=%.1f", x->id, key, route, status,
-                 total);
+        log_info("request id=%s key=%s route=%s status=%d total_ms=%.1f peer=%s", x->id, key, route,
+                 status, total, x->conn->peer);
     else
-        log_info("request id=%s key=%s route=%s status=%d prompt_tokens=%llu cached_tokens=%llu "
-                 "completion_tokens=%llu queue_ms=%.1f ttft_ms=%.1f total_ms=%.1f finish=%s%s",
-                 x->id, key, route, status, (unsigned long long)sum->prompt,
-                 (unsigned long long)sum->cached, (unsigned long long)sum->completion,
-                 sum->queue_seconds * 1e3, sum->first_seconds * 1e3, total,
-                 metrics_finish_name(sum->finish), joules_text(sum->joules, energy, sizeof energy));
+        log_info(
+            "request id=%s key=%s route=%s status=%d prompt_tokens=%llu cached_tokens=%llu "
+            "completion_tokens=%llu queue_ms=%.1f ttft_ms=%.1f total_ms=%.1f finish=%s%s peer=%s",
+            x->id, key, route, status, (unsigned long long)sum->prompt,
+            (unsigned long long)sum->cached, (unsigned long long)sum->completion,
+            sum->queue_seconds * 1e3, sum->first_seconds * 1e3, total,
+            metrics_finish_name(sum->finish), joules_text(sum->joules, energy, sizeof energy),
+            x->conn->peer);
+}
+
+static enum metrics_endpoint endpoint_of(const struct exchange *x)
+{
+    return x->route == ROUTE_CHAT         ? ENDPOINT_CHAT
+           : x->route == ROUTE_EMBEDDINGS ? ENDPOINT_EMBEDDINGS
+                                          : ENDPOINT_COMPLETIONS;
 }
 
 void exchange_done(struct exchange *x, bool delivered)
@@ -337,7 +348,7 @@ void exchange_done(struct exchange *x, bool delivered)
             job_abandon(x->job, x->why);
         job_sum(x->job, &sum);
         if (x->route != ROUTE_TOKENIZE)
-            s->metrics.finished[x->route == ROUTE_CHAT][sum.finish]++;
+            s->metrics.finished[endpoint_of(x)][sum.finish]++;
     }
     log_request(x, &sum, status);
     if (status >= 0 && status < METRICS_STATUSES)

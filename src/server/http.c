@@ -2,10 +2,10 @@
 /*
  * http.c - libmicrohttpd on the loop: connections, request bodies, deadlines.
  *
- * libmicrohttpd has no thread here.  Its epoll descriptor hangs in the loop; an event there means
- * MHD_run.  Its own time-out is one of inactivity, which a client that sends a byte a second never
- * meets, so every connection has an absolute deadline for what it is doing, and the clock shuts the
- * sockets down that are late.
+ * libmicrohttpd has no thread here.  It has a daemon for each listening socket, whose epoll
+ * descriptor hangs in the loop; an event there means MHD_run.  Its own time-out is one of
+ * inactivity, which a client that sends a byte a second never meets, so every connection has an
+ * absolute deadline for what it is doing, and the clock shuts the sockets down that are late.
  *
  * MHD_run is never called from inside a callback: what is resumed there is looked at when the loop
  * comes round.  Without a thread of its own libmicrohttpd has no eventfd to tell itself, so a timer
@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -50,19 +51,45 @@ static void set_deadline(struct conn *c, double seconds)
     server_ring_by(c->s, c->deadline);
 }
 
-static struct conn *conn_new(struct server *s, struct MHD_Connection *mhd)
+/* Who it is, for the log. */
+static void name_peer(struct conn *c)
 {
+    struct sockaddr_storage from;
+    struct ucred who;
+    socklen_t len = sizeof from, who_len = sizeof who;
+    if (getpeername(c->fd, (struct sockaddr *)&from, &len) != 0)
+        from.ss_family = AF_UNSPEC;
+    if (from.ss_family == AF_UNIX &&
+        getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &who, &who_len) == 0)
+        snprintf(c->peer, sizeof c->peer, "uid:%u", (unsigned)who.uid);
+    else if (getnameinfo((struct sockaddr *)&from, len, c->peer, sizeof c->peer, NULL, 0,
+                         NI_NUMERICHOST) != 0)
+        snprintf(c->peer, sizeof c->peer, "-");
+}
+
+static struct conn *conn_new(struct door *d, struct MHD_Connection *mhd)
+{
+    struct server *s = d->s;
+    const union MHD_ConnectionInfo *session =
+        d->tls ? MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION) : NULL;
+    if (session)
+        tls_choose(session->tls_session, s->cert);
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     trit_assert(info);
     struct conn *c = mem_zalloc(1, sizeof *c);
     if (!c) {
         /* Nothing would watch over it. */
+        if (session)
+            tls_choose(session->tls_session, NULL);
         (void)shutdown(info->connect_fd, SHUT_RDWR);
         return NULL;
     }
     c->s = s;
     c->fd = info->connect_fd;
+    c->loopback = d->loopback;
+    c->cert = session ? tls_hold(s->cert) : NULL;
+    name_peer(c);
     int send_buffer = SEND_BUFFER, low_water = SEND_LOW_WATER;
     (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
     (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &low_water, sizeof low_water);
@@ -89,6 +116,7 @@ static void conn_free(struct conn *c)
         c->next->prev = c->prev;
     s->n_conns--;
     s->conn_closed = true;
+    tls_let_go(&c->cert);
     mem_free(c);
 }
 
@@ -259,17 +287,26 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
 
 static void on_again(uv_timer_t *timer);
 
-static void http_run(struct server *s)
+/* One daemon's turn; true: it wants another at once. */
+static bool run_door(struct door *d)
 {
     MHD_UNSIGNED_LONG_LONG wait;
+    (void)MHD_run(d->mhd);
+    return MHD_get_timeout(d->mhd, &wait) == MHD_YES && wait == 0;
+}
+
+static void http_run(struct server *s)
+{
+    bool more = false;
     trit_assert(!s->in_mhd);
     s->in_mhd = true;
-    (void)MHD_run(s->mhd);
+    for (size_t i = 0; i < s->n_doors; i++)
+        more = run_door(&s->door[i]) || more;
     s->in_mhd = false;
     /* The only time-outs are ours, so "0" means that it has more to do at once.  And if it had
      * stopped accepting, at the limit of connections or descriptors, it begins again only when it
      * runs the next time after one was closed. */
-    if (s->conn_closed || (MHD_get_timeout(s->mhd, &wait) == MHD_YES && wait == 0))
+    if (s->conn_closed || more)
         http_run_soon(s);
     s->conn_closed = false;
 }
@@ -289,7 +326,7 @@ static void on_event(uv_poll_t *handle, int status, int events)
 {
     (void)status;
     (void)events;
-    http_run(CONTAINER_OF(handle, struct server, http_poll));
+    http_run(CONTAINER_OF(handle, struct door, poll)->s);
 }
 
 size_t http_bytes(const struct server *s)
@@ -346,44 +383,85 @@ static bool mhd_is_fixed(void)
     return major > 1 || (major == 1 && (minor > 0 || patch >= 10));
 }
 
-int http_open(struct server *s, struct trit_error *err)
+static int open_door(struct door *d, const struct server_socket *socket, struct trit_error *err)
 {
-    s->body_closes = !mhd_is_fixed();
-    s->mhd = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, s,
+    struct server *s = d->s;
+    char priorities[] = TLS_PRIORITIES;
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, priorities},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, tls_callback()},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    d->tls = socket->tls;
+    d->loopback = socket->loopback;
+    if (d->tls && MHD_is_feature_supported(MHD_FEATURE_HTTPS_CERT_CALLBACK) != MHD_YES)
+        return trit_fail(err, TRIT_EUNSUPP, "tls-cert: this libmicrohttpd was built without TLS");
+    d->mhd = MHD_start_daemon(
+        flags | (d->tls ? MHD_USE_TLS : 0), 0, NULL, NULL, on_request, s,
         MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, /* first, so that it hears of the others */
-        MHD_OPTION_LISTEN_SOCKET, s->opt.listen_fd, MHD_OPTION_CONNECTION_LIMIT,
+        MHD_OPTION_LISTEN_SOCKET, socket->fd, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)s->opt.max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, d, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
         s, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, s,
-        MHD_OPTION_END);
-    if (!s->mhd)
+        MHD_OPTION_ARRAY, d->tls ? tls : &tls[ARRAY_LEN(tls) - 1], MHD_OPTION_END);
+    if (!d->mhd)
         return trit_fail(err, TRIT_EIO, "libmicrohttpd does not start: %s", strerror(errno));
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD);
-    int rc = info ? uv_poll_init(s->opt.loop, &s->http_poll, info->epoll_fd) : UV_ENOTSUP;
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(d->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+    int rc = info ? uv_poll_init(s->opt.loop, &d->poll, info->epoll_fd) : UV_ENOTSUP;
     if (rc) {
-        (void)MHD_quiesce_daemon(s->mhd);
-        MHD_stop_daemon(s->mhd);
-        s->mhd = NULL;
+        (void)MHD_quiesce_daemon(d->mhd);
+        MHD_stop_daemon(d->mhd);
+        d->mhd = NULL;
         return trit_fail(err, TRIT_EIO, "libmicrohttpd does not fit the loop: %s", uv_strerror(rc));
     }
     server_hold(s);
-    trit_assert(uv_timer_init(s->opt.loop, &s->http_again) == 0);
-    server_hold(s);
-    trit_assert(uv_poll_start(&s->http_poll, UV_READABLE, on_event) == 0);
-    http_run(s); /* Only now the listening socket enters its epoll set. */
+    trit_assert(uv_poll_start(&d->poll, UV_READABLE, on_event) == 0);
     return 0;
-}
-
-/* The listening socket is borrowed: libmicrohttpd gives it back instead of closing it. */
-void http_quiesce(struct server *s)
-{
-    (void)MHD_quiesce_daemon(s->mhd);
 }
 
 static void on_poll_closed(uv_handle_t *handle)
 {
-    server_release(CONTAINER_OF((uv_poll_t *)(void *)handle, struct server, http_poll));
+    server_release(CONTAINER_OF((uv_poll_t *)(void *)handle, struct door, poll)->s);
+}
+
+static void close_doors(struct server *s)
+{
+    s->in_mhd = true;
+    for (size_t i = 0; i < s->n_doors; i++) {
+        struct door *d = &s->door[i];
+        uv_close((uv_handle_t *)&d->poll, on_poll_closed);
+        (void)MHD_quiesce_daemon(d->mhd);
+        MHD_stop_daemon(d->mhd);
+        d->mhd = NULL;
+    }
+    s->n_doors = 0;
+}
+
+int http_open(struct server *s, struct trit_error *err)
+{
+    s->body_closes = !mhd_is_fixed();
+    trit_assert(s->opt.n_sockets >= 1 && s->opt.n_sockets <= SERVER_SOCKETS);
+    for (size_t i = 0; i < s->opt.n_sockets; i++) {
+        s->door[i].s = s;
+        int rc = open_door(&s->door[i], &s->opt.socket[i], err);
+        if (rc) {
+            close_doors(s);
+            return rc;
+        }
+        s->n_doors++;
+    }
+    trit_assert(uv_timer_init(s->opt.loop, &s->http_again) == 0);
+    server_hold(s);
+    http_run(s); /* Only now the listening sockets enter their epoll sets. */
+    return 0;
+}
+
+/* The listening sockets are borrowed: libmicrohttpd gives them back instead of closing them. */
+void http_quiesce(struct server *s)
+{
+    for (size_t i = 0; i < s->n_doors; i++)
+        (void)MHD_quiesce_daemon(s->door[i].mhd);
 }
 
 static void on_again_closed(uv_handle_t *handle)
@@ -393,7 +471,6 @@ static void on_again_closed(uv_handle_t *handle)
 
 void http_close(struct server *s)
 {
-    uv_close((uv_handle_t *)&s->http_poll, on_poll_closed);
     uv_close((uv_handle_t *)&s->http_again, on_again_closed);
     /* MHD_stop_daemon refuses to go while a connection is suspended. */
     for (struct conn *c = s->conns; c; c = c->next)
@@ -401,9 +478,6 @@ void http_close(struct server *s)
             c->x->why = CANCELLED_SHUTDOWN;
             exchange_abort(c->x);
         }
-    http_quiesce(s);
-    s->in_mhd = true;
-    MHD_stop_daemon(s->mhd);
-    s->mhd = NULL;
+    close_doors(s);
     trit_assert(!s->conns);
 }

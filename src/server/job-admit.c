@@ -203,9 +203,14 @@ int job_charge(struct job *j, const uint32_t *max_new, struct problem *p)
     double wait, now = trit_now();
     for (size_t i = 0; i < j->n_prompts; i++) {
         prompt += (uint64_t)j->params.n * j->prompt[i].ids.n;
-        cost += j->prompt[i].ids.n + (uint64_t)j->params.n * max_new[i];
-        longest = MAX(longest, max_new[i]);
+        cost += j->prompt[i].ids.n;
+        if (max_new) {
+            cost += (uint64_t)j->params.n * max_new[i];
+            longest = MAX(longest, max_new[i]);
+        }
     }
+    if (j->params.endpoint == FOR_EMBEDDINGS)
+        prompt = job_embed_waiting(j, prompt);
     struct engine_claim own = admit_claim(&s->admit, &j->ticket);
     struct engine_estimate e =
         engine_estimate(s->engine, &own, (uint32_t)MIN(j->prompt_tokens, UINT32_MAX), longest);

@@ -269,7 +269,9 @@ static int take_grammar(struct job *j, struct problem *p)
 static void on_encoded(struct job *j)
 {
     struct problem p;
+    char name[32];
     const char *field = j->params.endpoint == FOR_CHAT ? "messages" : "prompt";
+    const char *what = "the prompt";
     if (j->state == JOB_FINISHED) /* The client has left meanwhile. */
         return;
     if (take_grammar(j, &p)) {
@@ -278,9 +280,13 @@ static void on_encoded(struct job *j)
     }
     for (size_t i = 0; i < j->n_prompts; i++) {
         int rc = j->prompt[i].rc;
+        if (rc && j->params.endpoint == FOR_EMBEDDINGS) {
+            job_embed_name(j, i, name);
+            field = what = name;
+        }
         if (rc == -TRIT_ETOOBIG) {
             problem_set(&p, TRIT_ECONTEXT, field,
-                        "the prompt has more than %u tokens, which is the context's length",
+                        "%s has more than %u tokens, which is the context's length", what,
                         j->limit);
             p.n_prompt = (uint64_t)j->limit + 1; /* counting stopped there */
             p.n_ctx = j->limit;
@@ -294,7 +300,10 @@ static void on_encoded(struct job *j)
         }
     }
     if (j->params.endpoint != FOR_TOKENIZE) {
-        job_run(j);
+        if (j->params.endpoint == FOR_EMBEDDINGS)
+            job_embed_run(j);
+        else
+            job_run(j);
         return;
     }
     j->state = JOB_FINISHED;
@@ -394,6 +403,23 @@ void job_generate(struct exchange *x, struct params *params)
 
     uint64_t prompts = chat ? 1 : j->params.n_prompts;
     if (job_ask(j, prompts * (uint64_t)j->params.n, &p))
+        job_fail(j, &p);
+    else if (take_prompts(j))
+        job_fail_code(j, TRIT_ENOMEM);
+    else
+        job_encode(j);
+}
+
+void job_embed(struct exchange *x, struct params *params)
+{
+    struct problem p;
+    struct job *j = job_new(x, params);
+    if (!j)
+        return;
+    names_random(j->id, sizeof j->id, "embd-");
+    j->head = (struct format_head){.id = j->id, .created = time(NULL), .model = j->s->name};
+    j->limit = engine_options(j->s->engine)->n_ctx;
+    if (job_ask(j, job_embed_window(j, j->params.n_prompts), &p))
         job_fail(j, &p);
     else if (take_prompts(j))
         job_fail_code(j, TRIT_ENOMEM);

@@ -60,6 +60,7 @@ static void job_free(struct job *j)
     }
     for (size_t i = 0; i < j->n_prompts; i++)
         tok_ids_free(&j->prompt[i].ids);
+    buf_free(&j->embed.answer);
     mem_free(j->choice);
     mem_free(j->prompt);
     params_fini(&j->params);
@@ -161,7 +162,9 @@ static void finish_if_complete(struct job *j)
     j->state = JOB_FINISHED;
     energy_end(j);
     j->deadline = j->ping_at = INFINITY;
-    if (j->x && !j->params.stream) {
+    if (j->params.endpoint == FOR_EMBEDDINGS) {
+        job_embed_answer(j);
+    } else if (j->x && !j->params.stream) {
         job_write_whole(j, &j->x->out);
         exchange_whole(j->x, 200, "application/json");
     }
@@ -200,7 +203,10 @@ static void take_end(struct choice *c)
     enum seq_end end = c->seq->end;
     c->live = false;
     j->n_live--;
-    admit_sequence_over(&j->s->admit, &j->ticket);
+    if (j->params.endpoint == FOR_EMBEDDINGS)
+        j->embed.tokens -= c->prompt->ids.n; /* Its place is for the next text. */
+    else
+        admit_sequence_over(&j->s->admit, &j->ticket);
     if (c->reason || j->state == JOB_FINISHED)
         return;
     if (end == SEQ_FAULT)
@@ -233,6 +239,8 @@ static void on_seq(struct seq *s, void *arg)
     }
     if (s->end != SEQ_RUNNING)
         take_end(c);
+    if (j->params.endpoint == FOR_EMBEDDINGS)
+        job_embed_go_on(j);
     if (j->state == JOB_RUNNING) {
         if (c->out.failed || c->text.held.failed)
             job_fail_code(j, TRIT_ENOMEM);

@@ -92,6 +92,12 @@ struct job {
     struct format_head head;
     uint64_t prompt_tokens;
 
+    struct {
+        uint32_t next;   /* text to submit */
+        uint64_t tokens; /* of those that the engine has */
+        struct buf answer;
+    } embed;
+
     struct tenant *tenant; /* held */
     struct admit_ticket ticket;
     enum seq_priority priority;
@@ -115,6 +121,7 @@ struct job {
  */
 void job_generate(struct exchange *x, struct params *params);
 void job_tokenize(struct exchange *x, struct params *params);
+void job_embed(struct exchange *x, struct params *params);
 
 /* Nobody wants the answer: end the work soon.  The job stays until job_leave. */
 void job_abandon(struct job *j, enum metrics_cancelled why);
@@ -150,9 +157,18 @@ void job_wait_pool(struct server *s);
  */
 bool job_refuse_early(struct exchange *x);
 
+/* job-embed.c, for the others: texts that are encoded; one of them ended; all have; for its place
+ * in the queue, sequences and tokens that it holds there at a time; what it calls a text. */
+void job_embed_run(struct job *j);
+void job_embed_go_on(struct job *j);
+void job_embed_answer(struct job *j);
+uint64_t job_embed_window(const struct job *j, uint64_t texts);
+uint64_t job_embed_waiting(const struct job *j, uint64_t tokens);
+void job_embed_name(const struct job *j, size_t i, char name[32]);
+
 /* Between job.c, job-admit.c, job-start.c and job-out.c. */
 int job_ask(struct job *j, uint64_t sequences, struct problem *p); /* to be let in */
-int job_charge(struct job *j, const uint32_t *max_new, struct problem *p);
+int job_charge(struct job *j, const uint32_t *max_new, struct problem *p); /* NULL: nothing new */
 void job_settle(struct job *j); /* once nothing of it is with the engine any more */
 void job_usage(const struct job *j, struct format_usage *u);
 void energy_begin(struct job *j);

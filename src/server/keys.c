@@ -16,13 +16,13 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "server/credential.h"
 #include "server/names.h"
 
 #define BLANKS      " \t\r"
 #define HASH_PREFIX "sha256:"
-#define CREDENTIAL  "credential:"
 
-enum { LINE_BYTES = 512, PATH_BYTES = 4096 };
+enum { LINE_BYTES = 512 };
 
 static const char *const priorities[SEQ_PRIORITIES] = {
     [SEQ_HIGH] = "high", [SEQ_NORMAL] = "normal", [SEQ_LOW] = "low"};
@@ -241,31 +241,11 @@ static int check_mode(FILE *f, const char *path, struct trit_error *err)
     return 0;
 }
 
-/* Where the file is: as it is named, or among systemd's credentials. */
-static int find_file(const char *path, char found[PATH_BYTES], struct trit_error *err)
-{
-    size_t skip = strlen(CREDENTIAL);
-    const char *dir = "", *slash = "", *name = path;
-    if (strncmp(path, CREDENTIAL, skip) == 0) {
-        name = path + skip;
-        dir = getenv("CREDENTIALS_DIRECTORY");
-        slash = "/";
-        if (!dir || strchr(name, '/') || !*name)
-            return trit_fail(err, TRIT_EINVAL,
-                             "%.64s: expected the name of a LoadCredential= of the service, and "
-                             "to be started by systemd",
-                             path);
-    }
-    if (snprintf(found, PATH_BYTES, "%s%s%s", dir, slash, name) >= PATH_BYTES)
-        return trit_fail(err, TRIT_EINVAL, "%.64s...: the path is too long", path);
-    return 0;
-}
-
 int keys_load(const char *path, struct keys *k, struct trit_error *err)
 {
-    char found[PATH_BYTES];
+    char found[CREDENTIAL_PATH];
     *k = (struct keys){0};
-    int rc = find_file(path, found, err);
+    int rc = credential_find(path, found, err);
     if (rc)
         return rc;
     FILE *f = fopen(found, "re");

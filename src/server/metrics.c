@@ -25,6 +25,7 @@
 static const char *const routes[N_ROUTES] = {
     [ROUTE_COMPLETIONS] = "/v1/completions",
     [ROUTE_CHAT] = "/v1/chat/completions",
+    [ROUTE_EMBEDDINGS] = "/v1/embeddings",
     [ROUTE_MODELS] = "/v1/models",
     [ROUTE_MODEL] = "/v1/models/{id}",
     [ROUTE_TOKENIZE] = "/tokenize",
@@ -61,7 +62,7 @@ const char *metrics_finish_name(enum metrics_finish f)
 
 static void write_requests(const struct metrics_page *page, struct buf *out)
 {
-    static const char *const endpoints[] = {"completions", "chat"};
+    static const char *const endpoints[N_ENDPOINTS] = {"completions", "chat", "embeddings"};
     const struct metrics *m = page->counted;
     text_head(out, "tritd_http_requests_total", "counter", "HTTP requests by route and status.");
     for (size_t r = 0; r < N_ROUTES; r++)

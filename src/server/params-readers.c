@@ -77,8 +77,10 @@ int params_read_prompt(const struct field_input *in)
     const cJSON *first = cJSON_IsArray(v) ? v->child : NULL;
     bool single = cJSON_IsString(v) || cJSON_IsNumber(first);
     size_t n = single ? 1 : cJSON_IsArray(v) ? (size_t)cJSON_GetArraySize(v) : 0;
-    if (n == 0 || n > PARAMS_PROMPTS)
-        return fields_refuse(in->problem, in->name, v, expected, PARAMS_PROMPTS, PARAMS_PROMPTS);
+    int most = p->endpoint == FOR_EMBEDDINGS ? PARAMS_INPUTS : PARAMS_PROMPTS;
+    if (n == 0 || n > (size_t)most)
+        return fields_refuse(in->problem, in->name, v, expected, most, most);
+    p->one_prompt = single;
     p->prompt = mem_zalloc(n, sizeof *p->prompt);
     if (!p->prompt)
         return no_memory(in);
@@ -342,6 +344,26 @@ int params_read_tier(const struct field_input *in)
                              "\"auto\", \"default\", \"flex\" or \"priority\"");
     if (!p->has_priority)
         p->priority = tiers[i].priority;
+    return 0;
+}
+
+int params_read_encoding(const struct field_input *in)
+{
+    struct params *p = in->dst;
+    p->base64 = strcmp(in->value->valuestring, "base64") == 0;
+    if (!p->base64 && strcmp(in->value->valuestring, "float") != 0)
+        return fields_refuse(in->problem, in->name, in->value, "\"float\" or \"base64\"");
+    return 0;
+}
+
+int params_read_dimensions(const struct field_input *in)
+{
+    struct params *p = in->dst;
+    const struct params_model *model = in->arg;
+    if (!fields_is_int(in->value, 1, model->n_hidden))
+        return fields_refuse(in->problem, in->name, in->value, "an integer from 1 to %d",
+                             (int)model->n_hidden);
+    p->dimensions = in->value->valueint;
     return 0;
 }
 

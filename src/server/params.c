@@ -19,7 +19,7 @@
 #include "server/params-readers.h"
 #include "server/problem.h"
 
-enum { T = FOR_COMPLETIONS, C = FOR_CHAT, TC = T | C, ALL = 31 };
+enum { T = FOR_COMPLETIONS, C = FOR_CHAT, E = FOR_EMBEDDINGS, TC = T | C, ALL = 63 };
 
 #define AT(member) FIELD_AT(struct params, member)
 #define INTEGER(name, on, lo, hi, to)                                                              \
@@ -66,6 +66,17 @@ static const struct field rows[] = {
     BOOL("parse_special", FOR_TOKENIZE, parse_special),
     BOOL("with_pieces", FOR_TOKENIZE, with_pieces),
     BOOL("add_generation_prompt", FOR_TEMPLATE, add_generation_prompt),
+
+    /* Embeddings, with what else makes sense for them. */
+    {"input", E, FIELD_MIXED, .required = true, .read = params_read_prompt},
+    {"encoding_format", E, FIELD_STRING, .read = params_read_encoding},
+    MIXED("dimensions", E, params_read_dimensions),
+    BOOL("add_special_tokens", E, add_special),
+    {"timeout", E, FIELD_NUMBER, .above = true, .max = PARAMS_TIMEOUT, .at = AT(timeout)},
+    {"priority", E, FIELD_INT, .min = INT32_MIN, .max = INT32_MAX, .read = params_read_priority},
+    {"service_tier", E, FIELD_STRING, .read = params_read_tier},
+    {"cache_salt", E, FIELD_STRING, .read = params_read_salt},
+    HARMLESS("user", E, FIELD_STRING),
 
     /* How long. */
     INTEGER("max_tokens", TC, 0, INT32_MAX, max_tokens),
@@ -213,7 +224,7 @@ int params_read(struct params *p, enum params_endpoint endpoint, const char *tex
         .min_p = model->sampling.min_p,
         .repetition_penalty = model->sampling.repetition_penalty,
         .top_logprobs = -1,
-        .add_special = endpoint == FOR_COMPLETIONS,
+        .add_special = endpoint == FOR_COMPLETIONS || endpoint == FOR_EMBEDDINGS,
         .parse_special = true,
         .add_generation_prompt = true,
     };

@@ -6,10 +6,12 @@
  *     http.c     libmicrohttpd: connections, request bodies, deadlines
  *     exchange.c one request's answer: what is decided, how it is sent, what is logged
  *     watch.c    noticing that a client has left
+ *     origin-check.c  what pages of other origins may do
  *     routes.c   which request means what; the small answers
  *     requests.c what is being worked on, and ending it
  *     page.c     the page for people
- *     job.c      the life of a generation; job-admit.c its way in, job-out.c its answer
+ *     job.c      the life of a generation; job-admit.c its way in, job-out.c its answer,
+ *                job-embed.c what is different for embeddings
  *
  * Everything in here belongs to the loop thread.
  */
@@ -29,17 +31,29 @@
 #include "server/keys.h"
 #include "server/metrics.h"
 #include "server/server.h"
+#include "server/tls.h"
 
 struct job;
 struct problem;
 
+/* A listening socket: libmicrohttpd has one daemon for each. */
+struct door {
+    struct server *s;
+    struct MHD_Daemon *mhd;
+    uv_poll_t poll; /* of its epoll descriptor */
+    bool tls, loopback;
+};
+
 /* One TCP or UNIX connection, from accept to close. */
 struct conn {
     struct server *s;
+    struct tls_cert *cert; /* held; NULL without TLS */
+    char peer[64];         /* "127.0.0.1", or "uid:1000" of a unix socket */
     struct conn *prev, *next;
     int fd;
     double deadline;    /* trit_now() at which it is cut; INFINITY: never */
     struct exchange *x; /* the request in progress, or NULL */
+    bool loopback;      /* as its door */
     bool served;        /* this is not its first request */
     bool half_closed;   /* the client sends no more */
     bool broken;        /* the client receives no more either */
@@ -78,6 +92,7 @@ struct exchange {
     const char *allow;        /* for 405 */
     double retry_after;       /* seconds, for 429 and 503; 0: not said */
     const char *should_retry; /* "true", "false", or NULL: the client's own rule */
+    bool preflight;           /* of CORS */
     bool challenge, close;    /* WWW-Authenticate; Connection: close */
     struct buf out;           /* what is to be sent; out_at of it has been */
     size_t out_at;
@@ -97,13 +112,15 @@ struct server {
 
     /* The loop's handles; the structure lives until the last one and the last work is gone. */
     uv_async_t bell;
-    uv_poll_t http_poll, watch_poll;
+    uv_poll_t watch_poll;
     uv_timer_t http_again, clock;
     unsigned holds;
     double clock_at; /* when the clock rings next; INFINITY: it does not run */
 
     struct mailbox events;
-    struct MHD_Daemon *mhd;
+    struct door door[SERVER_SOCKETS];
+    size_t n_doors;
+    struct tls_cert *cert; /* held; for connections to come */
     bool in_mhd;
     bool conn_closed; /* since MHD_run was called last */
     bool body_closes; /* a request with a body ends its connection */
@@ -178,6 +195,11 @@ void watch_close(struct server *s);
 void watch_add(struct conn *c);
 void watch_remove(struct conn *c);
 bool watch_has_left(const struct conn *c); /* as far as limits.half_close_aborts says */
+
+/* origin-check.c: before anything else is decided; true: the request has its answer */
+bool origin_preflight(struct exchange *x, const char *method);
+bool origin_refuse(struct exchange *x, const char *method);
+void origin_put_headers(const struct exchange *x, struct MHD_Response *r);
 
 /* requests.c */
 void requests_list(struct exchange *x);

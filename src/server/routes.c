@@ -46,6 +46,7 @@ static bool read_params(struct exchange *x, enum params_endpoint endpoint, struc
 {
     const struct model *m = x->s->model;
     struct params_model allowed = {.vocab = (int32_t)MIN(tok_size(m->tok), (size_t)m->hp.vocab),
+                                   .n_hidden = (int32_t)m->hp.dim,
                                    .sampling = m->sampling};
     struct problem problem;
     const char *body = x->body.data ? x->body.data : "";
@@ -71,6 +72,13 @@ static void handle_chat(struct exchange *x)
     struct params p;
     if (read_params(x, FOR_CHAT, &p))
         job_generate(x, &p);
+}
+
+static void handle_embeddings(struct exchange *x)
+{
+    struct params p;
+    if (read_params(x, FOR_EMBEDDINGS, &p))
+        job_embed(x, &p);
 }
 
 static void handle_tokenize(struct exchange *x)
@@ -240,6 +248,7 @@ struct route {
 static const struct route routes[] = {
     {"/v1/completions", .method = POST, .id = ROUTE_COMPLETIONS, .handle = handle_completions},
     {"/v1/chat/completions", .method = POST, .id = ROUTE_CHAT, .handle = handle_chat},
+    {"/v1/embeddings", .method = POST, .id = ROUTE_EMBEDDINGS, .handle = handle_embeddings},
     {"/v1/models", .method = GET, .id = ROUTE_MODELS, .handle = handle_models},
     {"/v1/models/", .prefix = true, .method = GET, .id = ROUTE_MODEL, .handle = handle_model},
     {"/tokenize", .method = POST, .id = ROUTE_TOKENIZE, .handle = handle_tokenize},
@@ -271,7 +280,7 @@ static const struct route *find(const char *path)
 
 static bool generates(const struct route *r)
 {
-    return r->id == ROUTE_COMPLETIONS || r->id == ROUTE_CHAT;
+    return r->id == ROUTE_COMPLETIONS || r->id == ROUTE_CHAT || r->id == ROUTE_EMBEDDINGS;
 }
 
 static bool is_page(const struct route *r)
@@ -333,6 +342,8 @@ void routes_find(struct exchange *x, const char *method, const char *path)
         r = NULL;
     if (r)
         x->route = r->id;
+    if (origin_preflight(x, method) || (!(r && r->open) && origin_refuse(x, method)))
+        return;
     if (needs_key(x->s, r) && !authorize(x))
         return;
     if (!r) {

@@ -45,6 +45,7 @@ void server_release(struct server *s)
     admit_fini(&s->admit);
     grammars_fini(&s->grammars);
     keys_free(&s->keys);
+    tls_let_go(&s->cert);
     mem_free(s->alias);
     mem_free(s);
 }
@@ -144,6 +145,7 @@ int server_open(const struct server_options *opt, struct server **out, struct tr
     }
     s->opt = *opt;
     s->alias = alias;
+    s->cert = tls_hold(opt->cert);
     s->name = "";
     s->thread = uv_thread_self();
     s->clock_at = s->drain_at = INFINITY;
@@ -153,6 +155,7 @@ int server_open(const struct server_options *opt, struct server **out, struct tr
     int rc = uv_async_init(opt->loop, &s->bell, on_bell);
     if (rc) {
         mailbox_fini(&s->events);
+        tls_let_go(&s->cert);
         mem_free(alias);
         mem_free(s);
         return trit_fail(err, TRIT_EIO, "cannot open the server's wake-up: %s", uv_strerror(rc));
@@ -220,6 +223,13 @@ int server_set_keys(struct server *s, struct keys *keys, struct trit_error *err)
     s->keys = *keys;
     *keys = (struct keys){0};
     return 0;
+}
+
+void server_set_cert(struct server *s, struct tls_cert *cert)
+{
+    server_assert_thread(s);
+    tls_let_go(&s->cert);
+    s->cert = tls_hold(cert);
 }
 
 /* ------------------------------------------------------------------ closing */

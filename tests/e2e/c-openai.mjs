@@ -69,7 +69,7 @@ await rejects('too long', client.chat.completions.create({ ...ask, max_tokens: 1
 await rejects('bad range in a stream',
               client.chat.completions.create({ ...ask, stream: true, top_p: 2 }),
               OpenAI.BadRequestError, { status: 400, param: 'top_p' });
-await rejects('no such endpoint', client.embeddings.create({ model, input: 'x' }),
+await rejects('no such endpoint', client.images.generate({ model, prompt: 'x' }),
               OpenAI.NotFoundError, { status: 404 });
 
 // ---- leaving: break out of a loop, abort a stream, abort a whole answer

@@ -4,8 +4,7 @@
 // as a stream; by closing, by resetting, by half-closing, by not reading.  The daemon was started
 // with --max-batch 2 --queue-requests 8 and short deadlines.
 //
-import net from 'node:net';
-import { equal, ok, request, metrics, total, until, host, port, raw, report } from './lib.mjs';
+import { equal, ok, request, metrics, total, until, host, dial, raw, report } from './lib.mjs';
 
 const endless = (stream, extra = {}) => ({
   prompt: 'a', max_tokens: 2000, ignore_eos: true, n: 1, stream, ...extra });
@@ -19,7 +18,7 @@ function http(path, body) {
 // A connection that has sent `text`; `got` grows.
 function connect(text) {
   return new Promise((resolve, reject) => {
-    const socket = net.connect({ host, port }, () => {
+    const socket = dial(() => {
       socket.write(text);
       resolve(connection);
     });
@@ -49,7 +48,7 @@ await idle('at the start');
 // ---- running, answered as a stream or whole, left by FIN, RST or half-close
 const ways = {
   close: (c) => c.socket.destroy(),
-  reset: (c) => c.socket.resetAndDestroy(),
+  reset: (c) => (c.socket.tcp ?? c.socket).resetAndDestroy(),
   'half-close': (c) => c.socket.end(),
 };
 for (const stream of [true, false]) {
@@ -115,10 +114,10 @@ for (const stream of [true, false]) {
 // ---- requests that never end, and connections that only sit there, are closed
 {
   const slow = {
-    'half a header': 'GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ',
+    'half a header': 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ',
     'nothing at all': '',
-    'half a body': 'POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"prompt',
-    'an answered request': 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n',
+    'half a body': 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{"prompt',
+    'an answered request': 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n',
   };
   const clients = await Promise.all(Object.values(slow).map((t) => connect(t)));
   // A header that trickles is late all the same: the deadline is for the whole of it.
@@ -149,6 +148,6 @@ for (const stream of [true, false]) {
 
 equal('and it still serves', (await request('/v1/completions', {
   body: { prompt: 'c', max_tokens: 2, ignore_eos: true } })).status, 200);
-const closed = await raw('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+const closed = await raw('GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
 ok('a client that asks for it is closed', closed.closed);
 report();

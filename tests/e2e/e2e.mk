@@ -23,7 +23,11 @@ E2E_TESTS = \
 	tests/e2e/p-bench.sh \
 	tests/e2e/q-prometheus.sh \
 	tests/e2e/u-page.sh \
-	tests/e2e/v-browser.sh
+	tests/e2e/v-browser.sh \
+	tests/e2e/w-embeddings.sh \
+	tests/e2e/r-tls.sh \
+	tests/e2e/s-sockets.sh \
+	tests/e2e/t-browser.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -52,6 +56,8 @@ EXTRA_DIST += \
 	tests/e2e/n-requests.sh tests/e2e/n-requests.mjs tests/e2e/o-energy.sh \
 	tests/e2e/p-bench.sh tests/e2e/p-bench.mjs \
 	tests/e2e/q-prometheus.sh \
-	tests/e2e/u-page.sh tests/e2e/v-browser.sh tests/e2e/v-browser.mjs tests/e2e/browser.mjs
+	tests/e2e/u-page.sh tests/e2e/v-browser.sh tests/e2e/v-browser.mjs tests/e2e/browser.mjs \
+	tests/e2e/w-embeddings.sh tests/e2e/w-embeddings.mjs \
+	tests/e2e/r-tls.sh tests/e2e/s-sockets.sh tests/e2e/t-browser.sh
 .PHONY: clean-e2e
 .PHONY: check-e2e

@@ -173,7 +173,7 @@ const small = [
   ['/detokenize', { tokens: [1, -1] }, 400, 'tokens[1]'],
   ['/detokenize', { tokens: [99999999] }, 400, 'tokens[0]'],
   ['/apply-template', {}, 400, 'messages'],
-  ['/v1/embeddings', { input: 'x' }, 404],
+  ['/v1/images/generations', { prompt: 'x' }, 404],
   ['/v1/nothing', {}, 404],
   ['//v1/completions', completion, 404],
   ['/v1/completions/', completion, 404],

@@ -5,9 +5,18 @@
 //
 import assert from 'node:assert/strict';
 import net from 'node:net';
+import tls from 'node:tls';
 
 export const url = process.env.TRITD_URL;
 export const { hostname: host, port } = new URL(url);
+
+// A connection as the url has it; the certificate's authority is in NODE_EXTRA_CA_CERTS.
+export const dial = (then) => {
+  const address = { host: host.replace(/[[\]]/g, ''), port };
+  if (!url.startsWith('https:')) return net.connect(address, then);
+  const tcp = net.connect(address);
+  return Object.assign(tls.connect({ ...address, socket: tcp }, then), { tcp });
+};
 
 let checks = 0;
 
@@ -97,7 +106,7 @@ export async function until(name, condition, seconds = 30) {
 // `quiet` milliseconds after an answer.
 export function raw(bytes, { end = false, quiet = 300, limit = 20_000 } = {}) {
   return new Promise((resolve, reject) => {
-    const socket = net.connect({ host: host.replace(/[[\]]/g, ''), port });
+    const socket = dial();
     let received = '';
     let timer;
     const done = (closed) => {
@@ -108,7 +117,7 @@ export function raw(bytes, { end = false, quiet = 300, limit = 20_000 } = {}) {
     };
     const hard = setTimeout(() => done(false), limit);
     socket.setEncoding('latin1');
-    socket.on('connect', () => (end ? socket.end(bytes, 'latin1') : socket.write(bytes, 'latin1')));
+    socket.on(url.startsWith('https:') ? 'secureConnect' : 'connect', () => (end ? socket.end(bytes, 'latin1') : socket.write(bytes, 'latin1')));
     socket.on('data', (text) => {
       received += text;
       clearTimeout(timer);

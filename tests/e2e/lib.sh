@@ -128,7 +128,7 @@ is_ready()
         kill -0 "$pid" 2>/dev/null || broken "tritd ended before it was ready"
         return 1
     }
-    url=http://127.0.0.1:$(cat "$work/port")
+    url=${scheme:-http}://127.0.0.1:$(cat "$work/port")
     curl -fs -o "$work/readyz" "$url/readyz" || {
         kill -0 "$pid" 2>/dev/null || broken "tritd ended before it was ready"
         return 1

@@ -22,6 +22,29 @@
 static struct listener listener;
 static struct trit_error err;
 
+/* With one socket, which is all that most of these need. */
+static int open_one(const char *host, uint16_t port, bool allow_remote, struct listener *l,
+                    struct trit_error *e)
+{
+    struct listeners all;
+    struct listen_wish w = {.host = host,
+                            .port = port,
+                            .socket = "",
+                            .mode = 0660,
+                            .owner = "",
+                            .allow_remote = allow_remote};
+    int rc = listen_open(&w, &all, e);
+    *l = rc == 0 ? all.at[0] : (struct listener){.fd = -1};
+    return rc;
+}
+
+static void close_one(struct listener *l)
+{
+    struct listeners all = {.at = {*l}, .n = 1};
+    listen_close(&all);
+    l->fd = -1;
+}
+
 static bool connects(uint16_t port)
 {
     struct sockaddr_in a = {
@@ -34,7 +57,7 @@ static bool connects(uint16_t port)
 
 START_TEST(ephemeral_port_is_told)
 {
-    ck_assert_int_eq(listen_open("localhost", 0, false, &listener, &err), 0);
+    ck_assert_int_eq(open_one("localhost", 0, false, &listener, &err), 0);
     ck_assert_uint_gt(listener.port, 0);
     char url[64];
     snprintf(url, sizeof url, "http://127.0.0.1:%u", listener.port);
@@ -43,7 +66,7 @@ START_TEST(ephemeral_port_is_told)
     ck_assert(connects(listener.port));
     ck_assert_int_ne(fcntl(listener.fd, F_GETFL) & O_NONBLOCK, 0);
     ck_assert_int_ne(fcntl(listener.fd, F_GETFD) & FD_CLOEXEC, 0);
-    listen_close(&listener);
+    close_one(&listener);
     ck_assert(!connects((uint16_t)atoi(strrchr(url, ':') + 1)));
 }
 END_TEST
@@ -51,17 +74,17 @@ END_TEST
 START_TEST(port_in_use_says_what_to_do)
 {
     struct listener second;
-    ck_assert_int_eq(listen_open("127.0.0.1", 0, false, &listener, &err), 0);
-    ck_assert_int_eq(listen_open("127.0.0.1", listener.port, false, &second, &err), -TRIT_EIO);
+    ck_assert_int_eq(open_one("127.0.0.1", 0, false, &listener, &err), 0);
+    ck_assert_int_eq(open_one("127.0.0.1", listener.port, false, &second, &err), -TRIT_EIO);
     ck_assert_ptr_nonnull(strstr(err.text, "in use"));
     ck_assert_ptr_nonnull(strstr(err.text, "--port N"));
     ck_assert_int_eq(second.fd, -1);
     uint16_t port = listener.port;
-    listen_close(&listener);
+    close_one(&listener);
     /* And at once again, although connections of before may linger. */
-    ck_assert_int_eq(listen_open("127.0.0.1", port, false, &listener, &err), 0);
-    listen_close(&listener);
-    ck_assert_int_eq(listen_open("192.0.2.1", 0, true, &listener, &err), -TRIT_EIO);
+    ck_assert_int_eq(open_one("127.0.0.1", port, false, &listener, &err), 0);
+    close_one(&listener);
+    ck_assert_int_eq(open_one("192.0.2.1", 0, true, &listener, &err), -TRIT_EIO);
     ck_assert_ptr_nonnull(strstr(err.text, "not an address of this machine"));
 }
 END_TEST
@@ -72,7 +95,7 @@ START_TEST(unix_socket_lives_and_dies_with_its_owner)
     ck_assert_ptr_nonnull(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/tritd.sock", dir);
     snprintf(host, sizeof host, "unix:%s", path);
-    ck_assert_int_eq(listen_open(host, 8080, false, &listener, &err), 0);
+    ck_assert_int_eq(open_one(host, 8080, false, &listener, &err), 0);
     ck_assert_str_eq(listener.url, host);
     ck_assert_uint_eq(listener.port, 0);
     struct stat st;
@@ -81,24 +104,24 @@ START_TEST(unix_socket_lives_and_dies_with_its_owner)
 
     /* A second daemon must not steal it while somebody listens. */
     struct listener second;
-    ck_assert_int_eq(listen_open(host, 0, false, &second, &err), -TRIT_EIO);
+    ck_assert_int_eq(open_one(host, 0, false, &second, &err), -TRIT_EIO);
     ck_assert_ptr_nonnull(strstr(err.text, "another process listens"));
     ck_assert_int_eq(access(path, F_OK), 0);
 
     /* kill -9 leaves the file behind; the next start replaces it. */
     close(listener.fd);
     ck_assert_int_eq(access(path, F_OK), 0);
-    ck_assert_int_eq(listen_open(host, 0, false, &second, &err), 0);
+    ck_assert_int_eq(open_one(host, 0, false, &second, &err), 0);
     listener.fd = dup(second.fd); /* The dead one must not remove what is no longer its own. */
-    listen_close(&listener);
+    close_one(&listener);
     ck_assert_int_eq(access(path, F_OK), 0);
-    listen_close(&second);
+    close_one(&second);
     ck_assert_int_ne(access(path, F_OK), 0);
 
     /* What is no socket is not touched. */
     FILE *f = fopen(path, "w");
     fclose(f);
-    ck_assert_int_eq(listen_open(host, 0, false, &listener, &err), -TRIT_EIO);
+    ck_assert_int_eq(open_one(host, 0, false, &listener, &err), -TRIT_EIO);
     ck_assert_int_eq(access(path, F_OK), 0);
     unlink(path);
     rmdir(dir);
@@ -123,12 +146,12 @@ static struct activation activate(int fd, const char *n_fds, long pid, bool allo
     setenv("LISTEN_FDS", n_fds, 1);
     int saved = fcntl(3, F_DUPFD_CLOEXEC, 100);
     dup2(fd, 3);
-    r.rc = listen_open("127.0.0.1", 0, allow_remote, &listener, &err);
+    r.rc = open_one("127.0.0.1", 0, allow_remote, &listener, &err);
     if (r.rc == 0) {
         r.connected = connects(listener.port);
         r.status_flags = fcntl(listener.fd, F_GETFL);
         r.fd_flags = fcntl(listener.fd, F_GETFD);
-        listen_close(&listener);
+        close_one(&listener);
     }
     r.said = getenv("LISTEN_FDS") != NULL;
     close(3);
@@ -163,7 +186,7 @@ START_TEST(activation_takes_one_listening_stream_socket)
         {INADDR_ANY, SOCK_STREAM, true, false, "1", "allow-remote"},
         {INADDR_LOOPBACK, SOCK_STREAM, false, false, "1", "not listening"},
         {INADDR_LOOPBACK, SOCK_DGRAM, false, false, "1", "no stream socket"},
-        {INADDR_LOOPBACK, SOCK_STREAM, true, false, "2", "found 2 sockets"},
+        {INADDR_LOOPBACK, SOCK_STREAM, true, false, "5", "found 5 sockets"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         int fd = bound(cases[i].address, cases[i].type, cases[i].listening);
@@ -199,7 +222,7 @@ START_TEST(port_file_holds_the_port)
 {
     char path[] = "/tmp/check_listen.XXXXXX", text[32] = "";
     close(mkstemp(path));
-    ck_assert_int_eq(listen_open("::1", 0, false, &listener, &err), 0);
+    ck_assert_int_eq(open_one("::1", 0, false, &listener, &err), 0);
     ck_assert_int_eq(listen_write_port(&listener, path, &err), 0);
     FILE *f = fopen(path, "r");
     ck_assert_ptr_nonnull(fgets(text, sizeof text, f));
@@ -210,7 +233,53 @@ START_TEST(port_file_holds_the_port)
     ck_assert_str_eq(text, expected);
     ck_assert_int_eq(listen_write_port(&listener, "/nonexistent/p", &err), -TRIT_EIO);
     ck_assert_ptr_nonnull(strstr(err.text, "port-file: /nonexistent/p"));
-    listen_close(&listener);
+    close_one(&listener);
+}
+END_TEST
+
+START_TEST(unix_socket_beside_the_host)
+{
+    char dir[] = "/tmp/check_listen.XXXXXX", path[100], owner[64];
+    struct listeners all;
+    struct stat st;
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/s", dir);
+    snprintf(owner, sizeof owner, "%u:%u", (unsigned)getuid(), (unsigned)getgid());
+    struct listen_wish w = {
+        .host = "127.0.0.1", .socket = path, .mode = 0600, .owner = owner, .tls = true};
+    ck_assert_msg(listen_open(&w, &all, &err) == 0, "%s", err.text);
+    ck_assert_uint_eq(all.n, 2);
+    ck_assert(!all.at[0].local && all.at[1].local);
+    ck_assert_int_eq(strncmp(all.at[0].url, "https://127.0.0.1:", 18), 0);
+    ck_assert_int_eq(strncmp(all.at[1].url, "unix:/", 6), 0);
+    ck_assert(connects(all.at[0].port));
+    ck_assert(!listen_is_remote(&all));
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0600);
+    listen_close(&all);
+    ck_assert_int_ne(access(path, F_OK), 0);
+
+    /* What cannot be had leaves nothing behind. */
+    w.owner = "no-such-user";
+    ck_assert_int_lt(listen_open(&w, &all, &err), 0);
+    ck_assert_ptr_nonnull(strstr(err.text, "no user no-such-user"));
+    w.owner = ":no-such-group";
+    ck_assert_int_lt(listen_open(&w, &all, &err), 0);
+    ck_assert_ptr_nonnull(strstr(err.text, "no group no-such-group"));
+    ck_assert_int_ne(access(path, F_OK), 0);
+    rmdir(dir);
+}
+END_TEST
+
+START_TEST(modes_and_owners)
+{
+    mode_t mode;
+    ck_assert(listen_read_mode("0660", &mode) && mode == 0660);
+    ck_assert(listen_read_mode("777", &mode) && mode == 0777);
+    ck_assert(!listen_read_mode("1777", &mode) && !listen_read_mode("66", &mode));
+    ck_assert(!listen_read_mode("", &mode) && !listen_read_mode("0668", &mode));
+    ck_assert(listen_is_owner("") && listen_is_owner("a") && listen_is_owner("a:b"));
+    ck_assert(listen_is_owner(":b") && !listen_is_owner("a:") && !listen_is_owner("a:b:c"));
 }
 END_TEST
 
@@ -224,6 +293,8 @@ int main(void)
     tcase_add_test(c, activation_takes_one_listening_stream_socket);
     tcase_add_test(c, activation_of_somebody_else_is_not_ours);
     tcase_add_test(c, port_file_holds_the_port);
+    tcase_add_test(c, unix_socket_beside_the_host);
+    tcase_add_test(c, modes_and_owners);
     suite_add_tcase(s, c);
     return unit_run(s);
 }

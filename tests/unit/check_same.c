@@ -4,7 +4,8 @@
  *
  * A dozen requests are answered alone, cold, by one thread, and then in every other way there is:
  * among others, with a warm cache, in small chunks, with guesses ahead, pushed aside by others and
- * resumed, in a pool that is too small for all.  Tokens and logprobs must be the same bits.
+ * resumed, in a pool that is too small for all.  Tokens and logprobs must be the same bits, and so
+ * must embeddings.
  */
 #include "config.h"
 
@@ -21,7 +22,15 @@
 #include "unit/unit.h"
 #include "unit/engine-run.h"
 
-enum { REQUESTS = 12, OTHERS = 31, MAX_NEW = 40, N_TOP = 3 };
+enum {
+    ANSWERS = 12,
+    EMBEDDINGS = 6,
+    REQUESTS = ANSWERS + EMBEDDINGS,
+    OTHERS = 31,
+    MAX_NEW = 40,
+    N_TOP = 3,
+    DIM_MAX = 512
+};
 
 static struct model *model;
 static const struct kernels *k;
@@ -35,6 +44,7 @@ static uint32_t pick(uint32_t n)
 static void load(void)
 {
     model = run_load(&k);
+    ck_assert_uint_le(model->hp.dim, DIM_MAX);
 }
 
 static void unload(void)
@@ -56,22 +66,28 @@ static struct grammar *grammar_for(uint32_t i)
     return g;
 }
 
-/* Prompts of 1 to 150 tokens, of which pairs begin alike; every kind of sampling. */
+/* Prompts of 1 to 150 tokens, of which pairs begin alike; every kind of sampling, then of pool. */
 static struct seq_wish request(uint32_t i)
 {
-    uint32_t n = i == 0 ? 1 : 10 + 37 * i % 140;
+    uint32_t n = i == 0 || i == ANSWERS ? 1 : 10 + 37 * i % 140;
     struct seq_wish w = {.n_prompt = n,
                          .max_new = MAX_NEW,
                          .priority = SEQ_LOW,
                          .tenant = 1,
                          .want_logprobs = true,
                          .n_top = N_TOP};
+    if (i >= ANSWERS) {
+        w.max_new = w.n_top = 0;
+        w.want_logprobs = false;
+        w.pool = i % 2 ? SEQ_POOL_LAST : SEQ_POOL_MEAN;
+        w.n_hidden = model->hp.dim;
+    }
     w.sampler = (struct sampler_params){.temperature = i % 3 ? 0.9f : 0,
                                         .top_p = i % 3 == 2 ? 0.8f : 1,
                                         .repetition_penalty = i % 5 == 4 ? 1.2f : 1,
                                         .seed = 1000 + i};
     w.prompt = mem_zalloc(n, sizeof *w.prompt);
-    w.grammar = grammar_for(i);
+    w.grammar = i < ANSWERS ? grammar_for(i) : NULL;
     for (uint32_t p = 0; p < n; p++)
         w.prompt[p] = (int32_t)((p < 70 ? p * (7 + i / 2) : p * (9 + i)) % 256);
     return w;
@@ -97,6 +113,7 @@ struct answer {
     uint32_t n;
     int32_t token[MAX_NEW];
     uint8_t logprob[MAX_NEW][sizeof(struct seq_logprob) + N_TOP * sizeof(struct sampler_top)];
+    float hidden[DIM_MAX];
 };
 
 static struct seq *start(struct run *r, struct seq_wish w)
@@ -118,6 +135,8 @@ static void take(struct seq *s, struct answer *a)
         a->token[i] = s->token[i];
         memcpy(a->logprob[i], seq_logprob_at(s, i), sizeof a->logprob[i]);
     }
+    if (s->hidden)
+        memcpy(a->hidden, s->hidden, s->wish.n_hidden * sizeof *s->hidden);
     seq_free(s);
 }
 
@@ -204,11 +223,12 @@ START_TEST(same_bytes)
     uint64_t preempted, hits, right;
     answer_all(&alone, base, &preempted, &hits, &right);
     for (uint32_t i = 0; i < REQUESTS; i++)
-        if (i % 4 == 3)
+        if (i < ANSWERS && i % 4 == 3)
             ck_follows(&base[i]);
         else
-            ck_assert_int_eq(base[i].end, SEQ_LENGTH);
+            ck_assert_int_eq(base[i].end, i < ANSWERS ? SEQ_LENGTH : SEQ_STOP);
     ck_assert_int_ne(memcmp(&base[1], &base[2], sizeof base[1]), 0);
+    ck_assert_int_ne(memcmp(&base[ANSWERS], &base[ANSWERS + 2], sizeof base[1]), 0);
 
     answer_all(w, now, &preempted, &hits, &right);
     for (uint32_t i = 0; i < REQUESTS; i++)

@@ -4,7 +4,7 @@
 if HAVE_CHECK
 if FULL
 EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h
-ENGINE_TESTS = check_attention check_base check_engine check_head check_pace check_rapl \
+ENGINE_TESTS = check_attention check_base check_embed check_engine check_head check_pace check_rapl \
 	check_same check_sampler check_sched check_segment
 check_PROGRAMS += $(ENGINE_TESTS)
 TESTS += $(ENGINE_TESTS)
@@ -14,6 +14,9 @@ check_attention_LDADD = $(TEST_LIBS)
 check_head_SOURCES = tests/unit/check_head.c
 check_head_CFLAGS = $(TEST_CFLAGS)
 check_head_LDADD = $(TEST_LIBS)
+check_embed_SOURCES = tests/unit/check_embed.c
+check_embed_CFLAGS = $(TEST_CFLAGS)
+check_embed_LDADD = $(TEST_LIBS)
 check_engine_SOURCES = tests/unit/check_engine.c
 check_engine_CFLAGS = $(TEST_CFLAGS)
 check_engine_LDADD = $(TEST_LIBS)
@@ -138,7 +141,8 @@ endif
 # server
 if HAVE_CHECK
 if FULL
-SERVER_TESTS = check_json check_params check_text check_format check_framing check_admit check_keys
+SERVER_TESTS = check_json check_params check_text check_format check_framing check_admit check_keys \
+	check_origin
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 check_admit_SOURCES = tests/unit/check_admit.c
@@ -147,6 +151,9 @@ check_admit_LDADD = $(TEST_LIBS)
 check_keys_SOURCES = tests/unit/check_keys.c
 check_keys_CFLAGS = $(TEST_CFLAGS)
 check_keys_LDADD = $(TEST_LIBS)
+check_origin_SOURCES = tests/unit/check_origin.c
+check_origin_CFLAGS = $(TEST_CFLAGS)
+check_origin_LDADD = $(TEST_LIBS)
 check_json_SOURCES = tests/unit/check_json.c
 check_json_CFLAGS = $(TEST_CFLAGS)
 check_json_LDADD = $(TEST_LIBS)
