@@ -73,6 +73,12 @@ void format_usage_event(struct buf *out, const struct format_head *h, const stru
 void format_problem_event(struct buf *out, const struct problem *p);
 void format_done_event(struct buf *out);
 
+/* Logprobs as a list of {"token", "logprob", "bytes", "top_logprobs"}; NULL: an empty one. */
+void format_token_list(struct json_out *o, const struct format_logprobs *l);
+
+/* The member "tritd" of a usage object, where the energy is known. */
+void format_energy(struct json_out *o, const struct format_usage *u);
+
 /* How many characters the bytes of one token add to a text, held-back bytes in *s.  A scratch that
  * failed stays so, for the caller to see. */
 size_t format_count_chars(struct tok_stream *s, const char *bytes, size_t len, struct buf *scratch);

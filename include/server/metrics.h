@@ -22,6 +22,9 @@ struct rapl;
 enum metrics_route {
     ROUTE_COMPLETIONS,
     ROUTE_CHAT,
+    ROUTE_RESPONSES, /* up to here they generate */
+    ROUTE_COUNT_CHAT,
+    ROUTE_COUNT_RESPONSES,
     ROUTE_MODELS,
     ROUTE_MODEL,
     ROUTE_TOKENIZE,
@@ -34,6 +37,7 @@ enum metrics_route {
     ROUTE_METRICS,
     ROUTE_OTHER,
     N_ROUTES,
+    N_GENERATING = ROUTE_RESPONSES + 1,
 };
 const char *metrics_route_name(enum metrics_route r);
 
@@ -75,7 +79,7 @@ enum { METRICS_STATUSES = 600 };
 
 struct metrics {
     uint64_t http[N_ROUTES][METRICS_STATUSES];
-    uint64_t finished[2][N_FINISHES]; /* completions, chat */
+    uint64_t finished[N_GENERATING][N_FINISHES];
     uint64_t rejected[N_REJECTIONS];
     uint64_t cancelled[N_CANCELS];
     uint64_t unauthorized; /* no valid key */

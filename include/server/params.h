@@ -18,6 +18,7 @@
 #include "model/chat.h"
 #include "model/model.h"
 #include "server/fields.h"
+#include "server/responses.h"
 #include "server/text.h"
 
 struct problem;
@@ -28,6 +29,9 @@ enum params_endpoint {
     FOR_TOKENIZE = 4,
     FOR_DETOKENIZE = 8,
     FOR_TEMPLATE = 16,
+    FOR_RESPONSES = 32,
+    FOR_GENERATION = FOR_COMPLETIONS | FOR_CHAT | FOR_RESPONSES,
+    FOR_CONVERSATION = FOR_CHAT | FOR_RESPONSES, /* that is answered */
 };
 
 enum {
@@ -53,7 +57,7 @@ struct params {
     enum params_endpoint endpoint;
     char *model; /* NULL: not named */
 
-    /* Completions and chat. */
+    /* Completions, chat and responses. */
     bool stream, include_usage, has_stream_options;
     bool echo, ignore_eos, as_token_ids;
     int64_t n, best_of;
@@ -80,11 +84,15 @@ struct params {
     size_t n_prompts;
     bool add_special, parse_special, with_pieces;
 
-    /* Chat and apply-template. */
+    /* Chat, responses and apply-template. */
     struct chat_message *message; /* role and content lie in words */
     size_t n_messages;
     struct buf words;
     bool add_generation_prompt;
+
+    /* Responses. */
+    char *instructions; /* content of the first message; NULL: none */
+    char *echoes[RESPONSES_ECHOES];
 
     /* Detokenize. */
     int32_t *tokens;
@@ -106,6 +114,10 @@ int params_read(struct params *p, enum params_endpoint endpoint, const char *tex
                 const struct params_model *model, struct buf *ignored, struct problem *problem);
 
 void params_fini(struct params *p);
+
+/* What the client calls the prompt, and the limit of the answer. */
+const char *params_prompt_name(const struct params *p);
+const char *params_max_name(const struct params *p);
 
 /* The seed of choice k: its own, and the same whatever else is asked for. */
 uint64_t params_choice_seed(uint64_t seed, uint32_t k);

@@ -39,6 +39,17 @@ void format_begin(struct json_out *o, const struct format_head *h, bool chunk)
     json_open(o, '[');
 }
 
+void format_energy(struct json_out *o, const struct format_usage *u)
+{
+    if (u->joules < 0)
+        return;
+    json_key(o, "tritd");
+    json_open(o, '{');
+    json_key(o, "energy_joules");
+    json_double(o, round(u->joules * 1e3) / 1e3);
+    json_close(o, '}');
+}
+
 static void put_usage(struct json_out *o, const struct format_usage *u)
 {
     static const char *const details[] = {"reasoning_tokens", "audio_tokens",
@@ -65,13 +76,7 @@ static void put_usage(struct json_out *o, const struct format_usage *u)
         json_int(o, 0);
     }
     json_close(o, '}');
-    if (u->joules >= 0) {
-        json_key(o, "tritd");
-        json_open(o, '{');
-        json_key(o, "energy_joules");
-        json_double(o, round(u->joules * 1e3) / 1e3);
-        json_close(o, '}');
-    }
+    format_energy(o, u);
     json_close(o, '}');
 }
 
@@ -113,12 +118,10 @@ static void put_chat_token(struct json_out *o, const struct format_logprobs *l, 
     json_close(o, ']');
 }
 
-static void put_chat_logprobs(struct json_out *o, const struct format_logprobs *l)
+void format_token_list(struct json_out *o, const struct format_logprobs *l)
 {
-    json_open(o, '{');
-    json_key(o, "content");
     json_open(o, '[');
-    for (size_t i = 0; i < l->n; i++) {
+    for (size_t i = 0; l && i < l->n; i++) {
         const struct seq_logprob *lp = l->token[i].logprob;
         put_chat_token(o, l, l->token[i].id, lp->logprob);
         json_key(o, "top_logprobs");
@@ -131,6 +134,13 @@ static void put_chat_logprobs(struct json_out *o, const struct format_logprobs *
         json_close(o, '}');
     }
     json_close(o, ']');
+}
+
+static void put_chat_logprobs(struct json_out *o, const struct format_logprobs *l)
+{
+    json_open(o, '{');
+    json_key(o, "content");
+    format_token_list(o, l);
     json_key(o, "refusal");
     json_null(o);
     json_close(o, '}');

@@ -182,7 +182,7 @@ int job_ask(struct job *j, uint64_t sequences, struct problem *p)
     /* The highest is the smallest. */
     j->priority = MAX(j->params.priority, j->tenant->grant.highest);
     j->salt = salt_of(j);
-    j->head.service_tier = j->head.chat ? tier_of(j->priority) : NULL;
+    j->head.service_tier = j->params.endpoint & FOR_CONVERSATION ? tier_of(j->priority) : NULL;
     enum admit_verdict v = admit_ask(&s->admit, j->tenant, (uint32_t)sequences, waiting_tokens(s),
                                      now, &j->ticket, &wait);
     if (v != ADMIT_YES)
