@@ -28,6 +28,7 @@ struct format_head {
     const char *model;
     const char *fingerprint;
     bool include_usage;       /* a stream whose chunks carry "usage" */
+    bool obfuscate;           /* a stream whose chunks are filled up with noise */
     const char *service_tier; /* NULL: not said */
 };
 
@@ -75,6 +76,14 @@ void format_done_event(struct buf *out);
 
 /* Logprobs as a list of {"token", "logprob", "bytes", "top_logprobs"}; NULL: an empty one. */
 void format_token_list(struct json_out *o, const struct format_logprobs *l);
+
+/*
+ * The last member of an object that began with its event at `start` of the buffer: as many random
+ * characters as make the event's length a multiple of FORMAT_PAD bytes, so that who sees only
+ * lengths, on an encrypted connection, learns less about the words.
+ */
+enum { FORMAT_PAD = 64 };
+void format_obfuscation(struct json_out *o, size_t start);
 
 /* The member "tritd" of a usage object, where the energy is known. */
 void format_energy(struct json_out *o, const struct format_usage *u);

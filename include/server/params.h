@@ -37,7 +37,8 @@ enum params_endpoint {
 enum {
     PARAMS_CHOICES = 8,     /* n */
     PARAMS_PROMPTS = 64,    /* prompts in one request */
-    PARAMS_SEQUENCES = 128, /* n * prompts */
+    PARAMS_SEQUENCES = 128, /* tries * prompts */
+    PARAMS_BEST_OF = 20,    /* best_of */
     PARAMS_BIASES = 300,    /* logit_bias */
     PARAMS_STOP_IDS = 64,   /* stop_token_ids */
     PARAMS_TOP = 20,        /* top_logprobs, logprobs */
@@ -58,9 +59,10 @@ struct params {
     char *model; /* NULL: not named */
 
     /* Completions, chat and responses. */
-    bool stream, include_usage, has_stream_options;
+    bool stream, include_usage, has_stream_options, obfuscate;
     bool echo, ignore_eos, as_token_ids;
-    int64_t n, best_of;
+    int64_t n;
+    int64_t best_of;    /* tries, of which the n best are answered; 0: as many as n */
     int64_t max_tokens; /* -1: not said */
     int64_t max_completion_tokens;
     double temperature, top_p, min_p;
@@ -114,6 +116,9 @@ int params_read(struct params *p, enum params_endpoint endpoint, const char *tex
                 const struct params_model *model, struct buf *ignored, struct problem *problem);
 
 void params_fini(struct params *p);
+
+/* Answers to be generated for each prompt: n or more. */
+uint32_t params_tries(const struct params *p);
 
 /* What the client calls the prompt, and the limit of the answer. */
 const char *params_prompt_name(const struct params *p);

@@ -41,6 +41,7 @@ struct responses_head {
     double presence_penalty, frequency_penalty;
     int64_t max_output_tokens; /* -1: not given */
     int64_t top_logprobs;      /* alternatives of each token */
+    bool obfuscate;            /* deltas are filled up, see format_obfuscation */
 };
 
 enum responses_status {

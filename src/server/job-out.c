@@ -9,6 +9,7 @@
 #include "config.h"
 #include "server/job.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -104,7 +105,8 @@ void job_usage(const struct job *j, struct format_usage *u)
         const struct choice *c = &j->choice[i];
         u->completion += c->taken;
         /* The choices of one prompt read it once, so the first tells. */
-        if (i % (uint32_t)j->params.n == 0 && c->begun && (c->taken || c->seq->end != SEQ_RUNNING))
+        if (i % params_tries(&j->params) == 0 && c->begun &&
+            (c->taken || c->seq->end != SEQ_RUNNING))
             u->cached += c->seq->n_cached;
     }
 }
@@ -140,6 +142,35 @@ static void write_choice(struct json_out *o, struct choice *c)
     buf_free(&text);
 }
 
+/* Of its own distribution, per token; an answer without tokens is the last to be chosen. */
+static double mean_logprob(const struct choice *c)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < c->taken; i++)
+        sum += (double)seq_logprob_at(c->seq, i)->logprob;
+    return c->taken ? sum / c->taken : -INFINITY;
+}
+
+/* best_of: the n best of the tries of one prompt, the best first; of equals the earlier. */
+static void write_best(struct json_out *o, struct choice *try, uint32_t n_tries, uint32_t n)
+{
+    double mean[PARAMS_BEST_OF];
+    bool told[PARAMS_BEST_OF] = {false};
+    uint32_t index = try->index / n_tries * n;
+    trit_assert(n <= n_tries && n_tries <= PARAMS_BEST_OF);
+    for (uint32_t i = 0; i < n_tries; i++)
+        mean[i] = mean_logprob(&try[i]);
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t best = n_tries;
+        for (uint32_t i = 0; i < n_tries; i++)
+            if (!told[i] && (best == n_tries || mean[i] > mean[best]))
+                best = i;
+        told[best] = true;
+        try[best].index = index + k;
+        write_choice(o, &try[best]);
+    }
+}
+
 void job_write_whole(struct job *j, struct buf *out)
 {
     struct json_out o = {.buf = out};
@@ -150,8 +181,12 @@ void job_write_whole(struct job *j, struct buf *out)
     }
     job_usage(j, &usage);
     format_begin(&o, &j->head, false);
+    uint32_t n_tries = params_tries(&j->params), n = (uint32_t)j->params.n;
     for (uint32_t i = 0; i < j->n_choices; i++)
-        write_choice(&o, &j->choice[i]);
+        if (n_tries == n)
+            write_choice(&o, &j->choice[i]);
+        else if (i % n_tries == 0)
+            write_best(&o, &j->choice[i], n_tries, n);
     format_end(&o, &usage);
 }
 

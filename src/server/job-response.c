@@ -35,7 +35,8 @@ static struct responses_head head_of(const struct job *j)
                                    .presence_penalty = p->presence_penalty,
                                    .frequency_penalty = p->frequency_penalty,
                                    .max_output_tokens = p->max_tokens,
-                                   .top_logprobs = p->top_logprobs};
+                                   .top_logprobs = p->top_logprobs,
+                                   .obfuscate = p->obfuscate};
 }
 
 /* All that there is of the answer.  *usage and *logprobs are room for what it points to; token is

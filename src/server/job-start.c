@@ -98,7 +98,7 @@ static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint
         .n_prompt = (uint32_t)c->prompt->ids.n,
         .max_new = max_new,
         .ignore_stop = p->ignore_eos,
-        .want_logprobs = p->want_logprobs,
+        .want_logprobs = p->want_logprobs || p->best_of > p->n,
         .want_prompt_logprobs = p->want_logprobs && p->echo,
         .n_top = (uint32_t)p->top_logprobs,
         .owner = c,
@@ -173,9 +173,9 @@ static int check_memory(const struct job *j, const uint32_t *max_new, struct pro
                                 (uint64_t)j->params.top_logprobs * sizeof(struct sampler_top);
     for (size_t i = 0; i < j->n_prompts; i++) {
         uint64_t places = max_new[i] + (j->params.echo ? j->prompt[i].ids.n : 0);
-        bytes += places * entry * (uint64_t)j->params.n;
+        bytes += places * entry * params_tries(&j->params);
     }
-    if (!j->params.want_logprobs || bytes <= LOGPROB_BYTES)
+    if (!(j->params.want_logprobs || j->params.best_of > j->params.n) || bytes <= LOGPROB_BYTES)
         return 0;
     return problem_set(p, TRIT_EINVAL, job_is_response(j) ? "top_logprobs" : "logprobs",
                        "logprobs of this many tokens take %llu MiB, at most %d MiB are allowed in "
@@ -186,7 +186,7 @@ static int check_memory(const struct job *j, const uint32_t *max_new, struct pro
 static void job_run(struct job *j)
 {
     struct server *s = j->s;
-    uint32_t n = (uint32_t)j->params.n, max_new[PARAMS_PROMPTS];
+    uint32_t n = params_tries(&j->params), max_new[PARAMS_PROMPTS];
     struct problem p;
     for (size_t i = 0; i < j->n_prompts; i++) {
         if (choose_max_new(j, j->prompt[i].ids.n, &max_new[i], &p)) {
@@ -358,13 +358,14 @@ void job_generate(struct exchange *x, struct params *params)
                                    .created = time(NULL),
                                    .model = j->s->name,
                                    .fingerprint = j->s->fingerprint,
-                                   .include_usage = j->params.include_usage};
+                                   .include_usage = j->params.include_usage,
+                                   .obfuscate = j->params.obfuscate};
     if (!j->params.seed.given)
         j->params.seed.value = names_random_u64();
     j->limit = engine_options(j->s->engine)->n_ctx;
 
     uint64_t prompts = chat ? 1 : j->params.n_prompts;
-    if (job_ask(j, prompts * (uint64_t)j->params.n, &p))
+    if (job_ask(j, prompts * params_tries(&j->params), &p))
         job_fail(j, &p);
     else if (take_prompts(j))
         job_fail_code(j, TRIT_ENOMEM);

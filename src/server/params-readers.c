@@ -184,6 +184,13 @@ static int read_message(const struct field_input *in, size_t i, const cJSON *m, 
     if (!cJSON_IsString(role) || strlen(role->valuestring) > 32)
         return fields_refuse(in->problem, param, role, "system, developer, user or assistant");
 
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(m, "name");
+    snprintf(param, sizeof param, "%s.name", path);
+    if (name && !cJSON_IsNull(name) && !cJSON_IsString(name))
+        return fields_refuse(in->problem, param, name, "a string");
+    if (cJSON_IsString(name)) /* No chat format has a place for it. */
+        fields_ignore(in, "name");
+
     static const char *const calls[] = {"tool_calls", "function_call", "audio"};
     for (size_t k = 0; k < ARRAY_LEN(calls); k++)
         if (!is_absent(cJSON_GetObjectItemCaseSensitive(m, calls[k]))) {
@@ -370,17 +377,25 @@ int params_read_salt(const struct field_input *in)
     return p->cache_salt ? 0 : no_memory(in);
 }
 
+/* Of a response the last event always tells its usage. */
 int params_read_stream_options(const struct field_input *in)
 {
     struct params *p = in->dst;
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(in->value, "include_usage");
     p->has_stream_options = true;
-    /* Of a response the last event always tells. */
-    if (!v || cJSON_IsNull(v) || p->endpoint == FOR_RESPONSES)
-        return 0;
-    if (!cJSON_IsBool(v))
-        return fields_refuse(in->problem, "stream_options.include_usage", v, "true or false");
-    p->include_usage = cJSON_IsTrue(v);
+    for (const cJSON *v = in->value->child; v; v = v->next) {
+        bool *to = strcmp(v->string, "include_obfuscation") == 0 ? &p->obfuscate
+                   : strcmp(v->string, "include_usage") == 0 && p->endpoint != FOR_RESPONSES
+                       ? &p->include_usage
+                       : NULL;
+        char param[96];
+        snprintf(param, sizeof param, "%s.%s", in->name, to ? v->string : "");
+        if (!to)
+            fields_ignore(in, v->string);
+        else if (!cJSON_IsBool(v) && !cJSON_IsNull(v))
+            return fields_refuse(in->problem, param, v, "true or false");
+        else
+            *to = cJSON_IsTrue(v);
+    }
     return 0;
 }
 

@@ -127,7 +127,7 @@ static const struct field rows[] = {
     MIXED("function_call", C, params_read_tool_choice),
     {"modalities", C, FIELD_LIST, .read = params_read_modalities},
     {"store", CR, FIELD_BOOL, .read = params_read_store},
-    INTEGER("best_of", T, 1, 20, best_of),
+    INTEGER("best_of", T, 1, PARAMS_BEST_OF, best_of),
     {"suffix", T, FIELD_STRING, .read = params_read_suffix},
     REFUSED("audio", C, no_audio),
     REFUSED("web_search_options", C, no_tools),
@@ -224,16 +224,22 @@ static int check_together(struct params *p, struct problem *problem)
     if (p->has_stream_options && !p->stream)
         return problem_set(problem, TRIT_EINVAL, "stream_options",
                            "stream_options: only allowed together with \"stream\": true");
-    if (p->best_of > 1)
-        return problem_set(problem, TRIT_EUNSUPP, "best_of",
-                           "best_of: found %d, only 1 is supported", (int)p->best_of);
+    if (p->best_of && p->best_of < p->n)
+        return problem_set(problem, TRIT_EINVAL, "best_of",
+                           "best_of: found %d, expected at least n, which is %d", (int)p->best_of,
+                           (int)p->n);
+    /* Which are the best is only known at the end. */
+    if (p->best_of > p->n && p->stream)
+        return problem_set(problem, TRIT_EINVAL, "best_of",
+                           "best_of: more than n does not go together with \"stream\": true");
     if (p->ignore_eos && p->n_stop_ids)
         return problem_set(problem, TRIT_EINVAL, "ignore_eos",
                            "ignore_eos does not go together with stop_token_ids");
-    if ((uint64_t)p->n * p->n_prompts > PARAMS_SEQUENCES)
-        return problem_set(problem, TRIT_EINVAL, "n",
-                           "n: %d answers to %zu prompts are more than %d in one request",
-                           (int)p->n, p->n_prompts, PARAMS_SEQUENCES);
+    const char *tries = p->best_of > p->n ? "best_of" : "n";
+    if ((uint64_t)params_tries(p) * p->n_prompts > PARAMS_SEQUENCES)
+        return problem_set(problem, TRIT_EINVAL, tries,
+                           "%s: %u answers to %zu prompts are more than %d in one request", tries,
+                           params_tries(p), p->n_prompts, PARAMS_SEQUENCES);
     return 0;
 }
 
@@ -285,6 +291,11 @@ void params_fini(struct params *p)
     mem_free(p->tokens);
     text_stops_fini(&p->stops);
     *p = (struct params){0};
+}
+
+uint32_t params_tries(const struct params *p)
+{
+    return (uint32_t)MAX(p->n, p->best_of);
 }
 
 const char *params_prompt_name(const struct params *p)

@@ -272,12 +272,15 @@ void responses_delta_event(struct buf *out, const struct responses_head *h, cons
                            size_t len, const struct format_logprobs *logprobs, uint64_t *n)
 {
     struct json_out o = {.buf = out};
+    size_t start = out->len;
     begin_event(&o, "response.output_text.delta", n);
     put_place(&o, h, true);
     json_key(&o, "delta");
     json_strn(&o, text ? text : "", len);
     json_key(&o, "logprobs");
     format_token_list(&o, logprobs);
+    if (h->obfuscate)
+        format_obfuscation(&o, start);
     end_event(&o);
 }
 

@@ -21,7 +21,8 @@ E2E_TESTS = \
 	tests/e2e/n-requests.sh \
 	tests/e2e/o-energy.sh \
 	tests/e2e/p-bench.sh \
-	tests/e2e/q-responses.sh
+	tests/e2e/q-responses.sh \
+	tests/e2e/r-fields.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -49,6 +50,7 @@ EXTRA_DIST += \
 	tests/e2e/m-limits.sh tests/e2e/m-limits.mjs \
 	tests/e2e/n-requests.sh tests/e2e/n-requests.mjs tests/e2e/o-energy.sh \
 	tests/e2e/p-bench.sh tests/e2e/p-bench.mjs \
-	tests/e2e/q-responses.sh tests/e2e/q-responses.mjs
+	tests/e2e/q-responses.sh tests/e2e/q-responses.mjs \
+	tests/e2e/r-fields.sh tests/e2e/r-fields.mjs
 .PHONY: clean-e2e
 .PHONY: check-e2e

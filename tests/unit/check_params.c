@@ -86,7 +86,7 @@ static const struct {
     {"max_completion_tokens", 2, {"1", "2147483647"}, {"0", "-1", "2147483648", "0.5"}},
     {"timeout", 3, {"0.001", "86400"}, {"0", "-1", "86401"}},
     {"logprobs", 1, {"0", "20"}, {"-1", "21", "1.5", "1000000000"}},
-    {"best_of", 1, {"1"}, {"0", "2", "21"}},
+    {"best_of", 1, {"1", "20"}, {"0", "21"}},
     {"priority", 3, {"0", "-1", "1", "-2147483648", "2147483647"}, {"0.5", "2147483648", "-1e10"}},
     {"seed",
      3,
@@ -131,7 +131,8 @@ static const struct {
     {FOR_COMPLETIONS, "\"stream\":false,\"stream_options\":null"},
     {FOR_COMPLETIONS, "\"stream\":true,\"stream_options\":{}"},
     {FOR_COMPLETIONS, "\"stream\":true,\"stream_options\":{\"include_usage\":null}"},
-    {FOR_CHAT, "\"stream\":true,\"stream_options\":{\"include_usage\":true,\"x\":1}"},
+    {FOR_CHAT,
+     "\"stream\":true,\"stream_options\":{\"include_usage\":true,\"include_obfuscation\":true}"},
     {FOR_COMPLETIONS, "\"echo\":true,\"max_tokens\":0"},
     {FOR_CHAT, "\"max_tokens\":5,\"max_completion_tokens\":5"},
     {FOR_CHAT, "\"logprobs\":true"},
@@ -162,6 +163,8 @@ static const struct {
     {FOR_RESPONSES, "\"previous_response_id\":null,\"conversation\":null,\"prompt\":null"},
     {FOR_RESPONSES, "\"service_tier\":\"flex\",\"top_k\":5,\"min_p\":0.1,\"seed\":1,\"n\":1"},
     {FOR_RESPONSES, "\"context_management\":[],\"stop\":[\"a\"],\"logit_bias\":{\"5\":1}"},
+    {FOR_COMPLETIONS, "\"n\":3,\"best_of\":3,\"stream\":true"},
+    {FOR_COMPLETIONS, "\"n\":3,\"best_of\":8"},
     {FOR_COMPLETIONS, "\"stop\":[]"},
     {FOR_COMPLETIONS, "\"stop\":\"a\""},
     {FOR_COMPLETIONS, "\"stop\":[\"a\",\"b\",\"c\",\"d\"]"},
@@ -230,6 +233,10 @@ static const struct {
     {FOR_COMPLETIONS, "\"suffix\":1", "suffix"},
     {FOR_COMPLETIONS, "\"grammar\":\"root ::= x\"", "grammar"},
     {FOR_COMPLETIONS, "\"guided_regex\":\"x\"", "guided_regex"},
+    {FOR_COMPLETIONS, "\"stream\":true,\"stream_options\":{\"include_obfuscation\":1}",
+     "stream_options.include_obfuscation"},
+    {FOR_COMPLETIONS, "\"n\":3,\"best_of\":2", "best_of"},
+    {FOR_COMPLETIONS, "\"best_of\":2,\"stream\":true", "best_of"},
     {FOR_RESPONSES, "\"instructions\":7", "instructions"},
     {FOR_RESPONSES, "\"max_output_tokens\":0", "max_output_tokens"},
     {FOR_RESPONSES, "\"max_tokens\":1", "max_tokens"},
@@ -394,6 +401,7 @@ START_TEST(test_messages)
         {"[{\"role\":1,\"content\":\"x\"}]", "messages[0].role"},
         {"[{\"role\":\"user\"}]", "messages[0].content"},
         {"[{\"role\":\"user\",\"content\":null}]", "messages[0].content"},
+        {"[{\"role\":\"user\",\"content\":\"x\",\"name\":7}]", "messages[0].name"},
         {"[{\"role\":\"user\",\"content\":1}]", "messages[0].content"},
         {"[{\"role\":\"user\",\"content\":[]}]", "messages[0].content"},
         {"[{\"role\":\"user\",\"content\":[\"x\"]}]", "messages[0].content[0]"},
@@ -609,6 +617,20 @@ START_TEST(test_ignored)
     /* null asks for nothing, but the name is still not known. */
     ck_assert_int_eq(read_body(FOR_COMPLETIONS, "{\"prompt\":\"x\",\"bar\":null}"), 0);
     ck_assert_str_eq(ignored.data, "bar");
+    params_fini(&p);
+    /* Inside of fields that are known; each path once. */
+    ck_assert_int_eq(
+        read_body(FOR_CHAT,
+                  "{\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"name\":\"n\"},{\"role\":"
+                  "\"user\",\"content\":\"b\",\"name\":\"m\"},{\"role\":\"user\",\"content\":\"c\","
+                  "\"name\":null}],\"stream\":true,\"stream_options\":{\"new\":1}}"),
+        0);
+    ck_assert_str_eq(ignored.data, "messages.name,stream_options.new");
+    params_fini(&p);
+    ck_assert_int_eq(read_body(FOR_RESPONSES, "{\"input\":\"x\",\"stream\":true,\"stream_options\":"
+                                              "{\"include_usage\":true}}"),
+                     0);
+    ck_assert_str_eq(ignored.data, "stream_options.include_usage");
     params_fini(&p);
 }
 END_TEST
