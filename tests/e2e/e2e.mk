@@ -22,7 +22,8 @@ E2E_TESTS = \
 	tests/e2e/o-energy.sh \
 	tests/e2e/p-bench.sh \
 	tests/e2e/q-responses.sh \
-	tests/e2e/r-fields.sh
+	tests/e2e/r-fields.sh \
+	tests/e2e/s-openapi.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -51,6 +52,8 @@ EXTRA_DIST += \
 	tests/e2e/n-requests.sh tests/e2e/n-requests.mjs tests/e2e/o-energy.sh \
 	tests/e2e/p-bench.sh tests/e2e/p-bench.mjs \
 	tests/e2e/q-responses.sh tests/e2e/q-responses.mjs \
-	tests/e2e/r-fields.sh tests/e2e/r-fields.mjs
+	tests/e2e/r-fields.sh tests/e2e/r-fields.mjs \
+	tests/e2e/s-openapi.sh tests/e2e/s-openapi.mjs
+EXTRA_DIST += doc/openapi.yaml
 .PHONY: clean-e2e
 .PHONY: check-e2e
