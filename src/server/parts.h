@@ -8,7 +8,8 @@
  *     watch.c    noticing that a client has left
  *     routes.c   which request means what; the small answers
  *     requests.c what is being worked on, and ending it
- *     job.c      the life of a generation; job-admit.c its way in, job-out.c its answer
+ *     job.c      the life of a generation; job-admit.c its way in, job-out.c its answer,
+ *                job-response.c the same for the Responses API
  *
  * Everything in here belongs to the loop thread.
  */

@@ -160,6 +160,36 @@ equal('failed', [failed.type, failed.response?.status, failed.response?.error?.c
       ['response.failed', 'failed', 'server_error']);
 equal('failed: the item', failed.response.output[0].status, 'incomplete');
 
+// ---- one that never began: pings keep the stream alive, and the SDK raises what ends it
+{
+  const filling = new AbortController();
+  const busy = request('/v1/chat/completions', { signal: filling.signal, body: {
+    messages: [{ role: 'user', content: 'x' }], n: 8, max_tokens: 1900, ignore_eos: true } })
+    .catch(() => {});
+  await until('it is busy', async () => total(await metrics(), 'tritd_requests_running') > 0);
+  const queued = await client.responses.create({ ...ask, stream: true }).asResponse();
+  const reader = queued.body.pipeThrough(new TextDecoderStream()).getReader();
+  equal('a ping', (await reader.read()).value, ': ping\n\n');
+  const { json: { data } } = await request('/v1/tritd/requests');
+  const { id } = data.find((r) => r.route === '/v1/responses');
+  await request(`/v1/tritd/requests/${id}`, { method: 'DELETE' });
+  let rest = '';
+  for (let piece; !(piece = await reader.read()).done;) rest += piece.value;
+  check('an error event', () => assert.match(rest, /^(: ping\n\n)*event: error\ndata: .*\n\n$/));
+  const event = JSON.parse(/data: (.*)/.exec(rest)[1]);
+  equal('its members', [event.type, event.sequence_number, event.code, event.error.code],
+        ['error', 0, 'cancelled', 'cancelled']);
+
+  const doomed = collect(await client.responses.create({ ...ask, stream: true }));
+  let second;
+  await until('the next one waits', async () => (second = (await request('/v1/tritd/requests')).json
+    .data.find((r) => r.route === '/v1/responses')));
+  await request(`/v1/tritd/requests/${second.id}`, { method: 'DELETE' });
+  await rejects('the SDK raises it', doomed, OpenAI.APIError, { code: 'cancelled' });
+  filling.abort();
+  await busy;
+}
+
 // ---- leaving
 const before = await metrics();
 for await (const event of await client.responses.create(endless))

@@ -4,7 +4,7 @@
 # shellcheck source=tests/e2e/lib.sh
 . "${srcdir:-.}/tests/e2e/lib.sh"
 openai_package
-start
+start --max-batch 2 --ping-seconds 1
 
 # ---- the stream on the wire: an event line, a data line, an empty one, and no [DONE]
 ask='{"input":"Tell me","max_output_tokens":12,"seed":3,"ignore_eos":true,"stream":true}'
