@@ -43,6 +43,7 @@ struct field_input {
     const struct cJSON *value; /* not null */
     void *dst;                 /* the structure of fields_read */
     const void *arg;           /* likewise */
+    struct buf *ignored;       /* likewise */
     struct problem *problem;
 };
 
@@ -76,6 +77,9 @@ int fields_read(const struct field_table *table, unsigned endpoint, const struct
 /* For readers: a refusal that says "<param>: found ..., expected ...".  Returns negative. */
 int fields_refuse(struct problem *p, const char *param, const struct cJSON *found,
                   const char *expected, ...) __attribute__((format(printf, 4, 5)));
+
+/* For readers: the member `name` of in's value, or of something in it, has no effect. */
+void fields_ignore(const struct field_input *in, const char *name);
 
 /* Whether v is a number without fraction in [min, max]. */
 bool fields_is_int(const struct cJSON *v, double min, double max);

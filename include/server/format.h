@@ -28,6 +28,7 @@ struct format_head {
     const char *model;
     const char *fingerprint;
     bool include_usage;       /* a stream whose chunks carry "usage" */
+    bool obfuscate;           /* a stream whose chunks are filled up with noise */
     const char *service_tier; /* NULL: not said */
 };
 
@@ -72,6 +73,20 @@ void format_delta_event(struct buf *out, const struct format_head *h,
 void format_usage_event(struct buf *out, const struct format_head *h, const struct format_usage *u);
 void format_problem_event(struct buf *out, const struct problem *p);
 void format_done_event(struct buf *out);
+
+/* Logprobs as a list of {"token", "logprob", "bytes", "top_logprobs"}; NULL: an empty one. */
+void format_token_list(struct json_out *o, const struct format_logprobs *l);
+
+/*
+ * The last member of an object that began with its event at `start` of the buffer: as many random
+ * characters as make the event's length a multiple of FORMAT_PAD bytes, so that who sees only
+ * lengths, on an encrypted connection, learns less about the words.
+ */
+enum { FORMAT_PAD = 64 };
+void format_obfuscation(struct json_out *o, size_t start);
+
+/* The member "tritd" of a usage object, where the energy is known. */
+void format_energy(struct json_out *o, const struct format_usage *u);
 
 /* How many characters the bytes of one token add to a text, held-back bytes in *s.  A scratch that
  * failed stays so, for the caller to see. */

@@ -50,6 +50,7 @@ void json_strn(struct json_out *o, const char *s, size_t len); /* invalid UTF-8:
 void json_str_or_null(struct json_out *o, const char *s);
 void json_int(struct json_out *o, int64_t v);
 void json_bool(struct json_out *o, bool v);
+void json_raw(struct json_out *o, const char *json); /* a value that is JSON already */
 void json_null(struct json_out *o);
 
 /* The shortest digits that read back as the same float or double; -9999.0 when it is not finite,

@@ -22,7 +22,10 @@ struct rapl;
 enum metrics_route {
     ROUTE_COMPLETIONS,
     ROUTE_CHAT,
-    ROUTE_EMBEDDINGS,
+    ROUTE_RESPONSES,
+    ROUTE_EMBEDDINGS, /* up to here they are work for the engine */
+    ROUTE_COUNT_CHAT,
+    ROUTE_COUNT_RESPONSES,
     ROUTE_MODELS,
     ROUTE_MODEL,
     ROUTE_TOKENIZE,
@@ -37,11 +40,9 @@ enum metrics_route {
     ROUTE_PAGE_FILE,
     ROUTE_OTHER,
     N_ROUTES,
+    N_GENERATING = ROUTE_EMBEDDINGS + 1,
 };
 const char *metrics_route_name(enum metrics_route r);
-
-/* Endpoints that need the engine, as the label `endpoint` names them. */
-enum metrics_endpoint { ENDPOINT_COMPLETIONS, ENDPOINT_CHAT, ENDPOINT_EMBEDDINGS, N_ENDPOINTS };
 
 /* How a request to one of them ended. */
 enum metrics_finish {
@@ -81,7 +82,7 @@ enum { METRICS_STATUSES = 600 };
 
 struct metrics {
     uint64_t http[N_ROUTES][METRICS_STATUSES];
-    uint64_t finished[N_ENDPOINTS][N_FINISHES];
+    uint64_t finished[N_GENERATING][N_FINISHES];
     uint64_t rejected[N_REJECTIONS];
     uint64_t cancelled[N_CANCELS];
     uint64_t unauthorized; /* no valid key */

@@ -18,6 +18,7 @@
 #include "model/chat.h"
 #include "model/model.h"
 #include "server/fields.h"
+#include "server/responses.h"
 #include "server/text.h"
 
 struct problem;
@@ -28,14 +29,18 @@ enum params_endpoint {
     FOR_TOKENIZE = 4,
     FOR_DETOKENIZE = 8,
     FOR_TEMPLATE = 16,
-    FOR_EMBEDDINGS = 32,
+    FOR_RESPONSES = 32,
+    FOR_EMBEDDINGS = 64,
+    FOR_GENERATION = FOR_COMPLETIONS | FOR_CHAT | FOR_RESPONSES,
+    FOR_CONVERSATION = FOR_CHAT | FOR_RESPONSES, /* that is answered */
 };
 
 enum {
     PARAMS_CHOICES = 8,     /* n */
     PARAMS_PROMPTS = 64,    /* prompts in one request */
     PARAMS_INPUTS = 2048,   /* texts to embed in one, as OpenAI has it */
-    PARAMS_SEQUENCES = 128, /* n * prompts */
+    PARAMS_SEQUENCES = 128, /* tries * prompts */
+    PARAMS_BEST_OF = 20,    /* best_of */
     PARAMS_BIASES = 300,    /* logit_bias */
     PARAMS_STOP_IDS = 64,   /* stop_token_ids */
     PARAMS_TOP = 20,        /* top_logprobs, logprobs */
@@ -56,10 +61,11 @@ struct params {
     enum params_endpoint endpoint;
     char *model; /* NULL: not named */
 
-    /* Completions and chat. */
-    bool stream, include_usage, has_stream_options;
+    /* Completions, chat and responses. */
+    bool stream, include_usage, has_stream_options, obfuscate;
     bool echo, ignore_eos, as_token_ids;
-    int64_t n, best_of;
+    int64_t n;
+    int64_t best_of;    /* tries, of which the n best are answered; 0: as many as n */
     int64_t max_tokens; /* -1: not said */
     int64_t max_completion_tokens;
     double temperature, top_p, min_p;
@@ -91,11 +97,15 @@ struct params {
     bool base64;        /* else numbers */
     int64_t dimensions; /* 0: all */
 
-    /* Chat and apply-template. */
+    /* Chat, responses and apply-template. */
     struct chat_message *message; /* role and content lie in words */
     size_t n_messages;
     struct buf words;
     bool add_generation_prompt;
+
+    /* Responses. */
+    char *instructions; /* content of the first message; NULL: none */
+    char *echoes[RESPONSES_ECHOES];
 
     /* Detokenize. */
     int32_t *tokens;
@@ -118,6 +128,13 @@ int params_read(struct params *p, enum params_endpoint endpoint, const char *tex
                 const struct params_model *model, struct buf *ignored, struct problem *problem);
 
 void params_fini(struct params *p);
+
+/* Answers to be generated for each prompt: n or more. */
+uint32_t params_tries(const struct params *p);
+
+/* What the client calls the prompt, and the limit of the answer. */
+const char *params_prompt_name(const struct params *p);
+const char *params_max_name(const struct params *p);
 
 /* The seed of choice k: its own, and the same whatever else is asked for. */
 uint64_t params_choice_seed(uint64_t seed, uint32_t k);

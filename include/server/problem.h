@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct buf;
+struct json_out;
 struct trit_error;
 
 struct problem {
@@ -34,6 +35,9 @@ int problem_set(struct problem *p, int code, const char *param, const char *fmt,
 
 /* The same with a text that some lower floor wrote; rc is its return value, negative. */
 int problem_from(struct problem *p, int rc, const char *param, const struct trit_error *err);
+
+/* The member "error" of an object. */
+void problem_put(const struct problem *p, struct json_out *o);
 
 /* Append the error object. */
 void problem_write(const struct problem *p, struct buf *out);

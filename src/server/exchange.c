@@ -315,7 +315,7 @@ static void log_request(const struct exchange *x, const struct job_sum *sum, int
     const char *route = metrics_route_name(x->route), *key = x->tenant->grant.name;
     if (!*key)
         key = "-";
-    if (!x->job || x->route == ROUTE_TOKENIZE)
+    if (!x->job || x->job->kind != JOB_GENERATES)
         log_info("request id=%s key=%s route=%s status=%d total_ms=%.1f peer=%s", x->id, key, route,
                  status, total, x->conn->peer);
     else
@@ -329,13 +329,6 @@ static void log_request(const struct exchange *x, const struct job_sum *sum, int
             x->conn->peer);
 }
 
-static enum metrics_endpoint endpoint_of(const struct exchange *x)
-{
-    return x->route == ROUTE_CHAT         ? ENDPOINT_CHAT
-           : x->route == ROUTE_EMBEDDINGS ? ENDPOINT_EMBEDDINGS
-                                          : ENDPOINT_COMPLETIONS;
-}
-
 void exchange_done(struct exchange *x, bool delivered)
 {
     struct server *s = x->s;
@@ -347,8 +340,8 @@ void exchange_done(struct exchange *x, bool delivered)
         if (left)
             job_abandon(x->job, x->why);
         job_sum(x->job, &sum);
-        if (x->route != ROUTE_TOKENIZE)
-            s->metrics.finished[endpoint_of(x)][sum.finish]++;
+        if (x->job->kind == JOB_GENERATES)
+            s->metrics.finished[x->route][sum.finish]++;
     }
     log_request(x, &sum, status);
     if (status >= 0 && status < METRICS_STATUSES)

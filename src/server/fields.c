@@ -165,6 +165,17 @@ static void note_ignored(struct buf *out, const char *name)
     }
 }
 
+/* Each path is noted once: messages have many names. */
+void fields_ignore(const struct field_input *in, const char *name)
+{
+    struct buf path = {0};
+    buf_addf(&path, "%s.%s", in->name, name);
+    bool noted = path.failed || (in->ignored->len && strstr(in->ignored->data, path.data));
+    if (!noted)
+        note_ignored(in->ignored, path.data);
+    buf_free(&path);
+}
+
 int fields_read(const struct field_table *table, unsigned endpoint, const cJSON *body,
                 const char *text, size_t len, void *dst, const void *arg, struct buf *ignored,
                 struct problem *problem)
@@ -186,7 +197,7 @@ int fields_read(const struct field_table *table, unsigned endpoint, const cJSON 
         if (cJSON_IsNull(v))
             continue;
         seen[i] = true;
-        struct field_input in = {table->row[i].name, v, dst, arg, problem};
+        struct field_input in = {table->row[i].name, v, dst, arg, ignored, problem};
         int rc = read_field(&table->row[i], text, len, &in);
         if (rc)
             return rc;

@@ -7,12 +7,13 @@ libserver_a_SOURCES = \
 	include/server/problem.h src/server/problem.c \
 	include/server/fields.h src/server/fields.c \
 	include/server/params.h src/server/params.c \
-	src/server/params-readers.h src/server/params-readers.c \
+	src/server/params-readers.h src/server/params-readers.c src/server/params-responses.c \
 	include/server/text.h src/server/text.c \
 	include/server/admit.h src/server/admit.c \
 	include/server/keys.h src/server/keys.c src/server/credential.h src/server/credential.c \
 	include/server/tls.h src/server/tls.c include/server/origin.h src/server/origin.c src/server/origin-check.c \
 	include/server/format.h src/server/format.c \
+	include/server/responses.h src/server/responses.c \
 	include/server/metrics.h src/server/metrics.c src/server/metrics-process.c \
 	src/server/metrics-text.h src/server/metrics-text.c src/server/metrics-vllm.c \
 	src/server/framing.h src/server/framing.c \
@@ -21,6 +22,7 @@ libserver_a_SOURCES = \
 	src/server/http.c src/server/exchange.c src/server/watch.c src/server/routes.c src/server/requests.c \
 	src/server/job.h src/server/job.c src/server/energy.c \
 	src/server/job-admit.c src/server/job-start.c src/server/job-out.c src/server/job-embed.c \
+	src/server/job-response.c \
 	src/server/page.h src/server/page.c
 
 # The page for people, put into the binary as it is.

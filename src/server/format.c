@@ -16,6 +16,7 @@
 #include "model/model.h"
 #include "model/tokenizer.h"
 #include "server/json.h"
+#include "server/names.h"
 #include "server/problem.h"
 
 void format_begin(struct json_out *o, const struct format_head *h, bool chunk)
@@ -37,6 +38,33 @@ void format_begin(struct json_out *o, const struct format_head *h, bool chunk)
     }
     json_key(o, "choices");
     json_open(o, '[');
+}
+
+void format_obfuscation(struct json_out *o, size_t start)
+{
+    static const char member[] = ",\"obfuscation\":\"\"", end[] = "}\n\n";
+    char noise[NAMES_RANDOM + 1];
+    size_t len = o->buf->len - start + strlen(member) + strlen(end);
+    size_t n = FORMAT_PAD - len % FORMAT_PAD;
+    json_key(o, "obfuscation");
+    buf_addc(o->buf, '"');
+    for (size_t at = 0; at < n; at += NAMES_RANDOM) {
+        names_random(noise, sizeof noise, "");
+        buf_add(o->buf, noise, MIN(n - at, (size_t)NAMES_RANDOM));
+    }
+    buf_addc(o->buf, '"');
+    o->comma = true;
+}
+
+void format_energy(struct json_out *o, const struct format_usage *u)
+{
+    if (u->joules < 0)
+        return;
+    json_key(o, "tritd");
+    json_open(o, '{');
+    json_key(o, "energy_joules");
+    json_double(o, round(u->joules * 1e3) / 1e3);
+    json_close(o, '}');
 }
 
 static void put_usage(struct json_out *o, const struct format_usage *u)
@@ -65,13 +93,7 @@ static void put_usage(struct json_out *o, const struct format_usage *u)
         json_int(o, 0);
     }
     json_close(o, '}');
-    if (u->joules >= 0) {
-        json_key(o, "tritd");
-        json_open(o, '{');
-        json_key(o, "energy_joules");
-        json_double(o, round(u->joules * 1e3) / 1e3);
-        json_close(o, '}');
-    }
+    format_energy(o, u);
     json_close(o, '}');
 }
 
@@ -113,12 +135,10 @@ static void put_chat_token(struct json_out *o, const struct format_logprobs *l, 
     json_close(o, ']');
 }
 
-static void put_chat_logprobs(struct json_out *o, const struct format_logprobs *l)
+void format_token_list(struct json_out *o, const struct format_logprobs *l)
 {
-    json_open(o, '{');
-    json_key(o, "content");
     json_open(o, '[');
-    for (size_t i = 0; i < l->n; i++) {
+    for (size_t i = 0; l && i < l->n; i++) {
         const struct seq_logprob *lp = l->token[i].logprob;
         put_chat_token(o, l, l->token[i].id, lp->logprob);
         json_key(o, "top_logprobs");
@@ -131,6 +151,13 @@ static void put_chat_logprobs(struct json_out *o, const struct format_logprobs *
         json_close(o, '}');
     }
     json_close(o, ']');
+}
+
+static void put_chat_logprobs(struct json_out *o, const struct format_logprobs *l)
+{
+    json_open(o, '{');
+    json_key(o, "content");
+    format_token_list(o, l);
     json_key(o, "refusal");
     json_null(o);
     json_close(o, '}');
@@ -268,13 +295,15 @@ static void begin_event(struct json_out *o, const struct format_head *h)
 }
 
 /* Every chunk but the last says "usage": null, where usage was asked for at all. */
-static void end_event(struct json_out *o, const struct format_head *h)
+static void end_event(struct json_out *o, const struct format_head *h, size_t start)
 {
     json_close(o, ']');
     if (h->include_usage) {
         json_key(o, "usage");
         json_null(o);
     }
+    if (h->obfuscate)
+        format_obfuscation(o, start);
     json_close(o, '}');
     buf_adds(o->buf, "\n\n");
 }
@@ -299,6 +328,7 @@ static void choice_event(struct buf *out, const struct format_head *h,
                          const struct format_choice *c, const char *role)
 {
     struct json_out o = {.buf = out};
+    size_t start = out->len;
     begin_event(&o, h);
     json_open(&o, '{');
     json_key(&o, "index");
@@ -312,7 +342,7 @@ static void choice_event(struct buf *out, const struct format_head *h,
     }
     put_logprobs_and_reason(&o, h, c);
     json_close(&o, '}');
-    end_event(&o, h);
+    end_event(&o, h, start);
 }
 
 void format_role_event(struct buf *out, const struct format_head *h, uint32_t index)
@@ -407,6 +437,18 @@ void format_model(struct json_out *o, const struct format_model *m)
     json_str(o, m->model->encoding);
     json_key(o, "kv_bytes_per_token");
     json_int(o, (int64_t)m->kv_bytes_per_token);
+    /* Models without one say -1 in their files; here it is null. */
+    const struct {
+        const char *name;
+        int32_t id;
+    } ends[] = {{"bos_token_id", tok_bos(m->model->tok)}, {"eos_token_id", tok_eos(m->model->tok)}};
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        json_key(o, ends[i].name);
+        if (ends[i].id >= 0)
+            json_int(o, ends[i].id);
+        else
+            json_null(o);
+    }
     const struct model_sampling *c = &m->model->sampling;
     json_key(o, "sampling");
     json_open(o, '{');

@@ -172,7 +172,7 @@ int job_ask(struct job *j, uint64_t sequences, struct problem *p)
     uint64_t room = admit_largest(&s->admit);
     double wait, now = trit_now();
     if (sequences > room)
-        return problem_set(p, TRIT_EINVAL, "n",
+        return problem_set(p, TRIT_EINVAL, j->params.best_of > j->params.n ? "best_of" : "n",
                            "the request asks for %llu answers, this server takes at most %llu at "
                            "a time",
                            (unsigned long long)sequences, (unsigned long long)room);
@@ -182,7 +182,7 @@ int job_ask(struct job *j, uint64_t sequences, struct problem *p)
     /* The highest is the smallest. */
     j->priority = MAX(j->params.priority, j->tenant->grant.highest);
     j->salt = salt_of(j);
-    j->head.service_tier = j->head.chat ? tier_of(j->priority) : NULL;
+    j->head.service_tier = j->params.endpoint & FOR_CONVERSATION ? tier_of(j->priority) : NULL;
     enum admit_verdict v = admit_ask(&s->admit, j->tenant, (uint32_t)sequences, waiting_tokens(s),
                                      now, &j->ticket, &wait);
     if (v != ADMIT_YES)
@@ -199,13 +199,13 @@ int job_charge(struct job *j, const uint32_t *max_new, struct problem *p)
 {
     struct server *s = j->s;
     uint64_t prompt = 0, cost = 0;
-    uint32_t longest = 0;
+    uint32_t longest = 0, tries = params_tries(&j->params);
     double wait, now = trit_now();
     for (size_t i = 0; i < j->n_prompts; i++) {
-        prompt += (uint64_t)j->params.n * j->prompt[i].ids.n;
+        prompt += (uint64_t)tries * j->prompt[i].ids.n;
         cost += j->prompt[i].ids.n;
         if (max_new) {
-            cost += (uint64_t)j->params.n * max_new[i];
+            cost += (uint64_t)tries * max_new[i];
             longest = MAX(longest, max_new[i]);
         }
     }

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "server/job.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -63,8 +64,7 @@ static struct format_token answer_token(struct choice *c, uint32_t i)
     return t;
 }
 
-static struct format_logprobs logprobs_of(const struct choice *c, const struct format_token *t,
-                                          size_t n)
+struct format_logprobs job_logprobs(const struct choice *c, const struct format_token *t, size_t n)
 {
     const struct params *p = &c->job->params;
     return (struct format_logprobs){.tok = tok_of(c),
@@ -72,6 +72,15 @@ static struct format_logprobs logprobs_of(const struct choice *c, const struct f
                                     .n_top = (uint32_t)p->top_logprobs,
                                     .token = t,
                                     .n = n};
+}
+
+struct format_token *job_tokens(struct choice *c, size_t n)
+{
+    struct format_token *token = mem_zalloc(n, sizeof *token);
+    for (uint32_t i = 0; token && i < n; i++)
+        token[i] =
+            (struct format_token){.id = c->seq->token[i], .logprob = seq_logprob_at(c->seq, i)};
+    return token;
 }
 
 /* Append the text of the prompt's tokens [from, to). */
@@ -96,7 +105,8 @@ void job_usage(const struct job *j, struct format_usage *u)
         const struct choice *c = &j->choice[i];
         u->completion += c->taken;
         /* The choices of one prompt read it once, so the first tells. */
-        if (i % (uint32_t)j->params.n == 0 && c->begun && (c->taken || c->seq->end != SEQ_RUNNING))
+        if (i % params_tries(&j->params) == 0 && c->begun &&
+            (c->taken || c->seq->end != SEQ_RUNNING))
             u->cached += c->seq->n_cached;
     }
 }
@@ -117,7 +127,7 @@ static void write_choice(struct json_out *o, struct choice *c)
             token[i] = prompt_token(c, i);
         for (uint32_t i = 0; token && i < c->taken; i++)
             token[n + i] = answer_token(c, i);
-        logprobs = logprobs_of(c, token, n + c->taken);
+        logprobs = job_logprobs(c, token, n + c->taken);
     }
     if (text.failed || c->scratch.failed || (j->params.want_logprobs && !token))
         o->buf->failed = true;
@@ -132,14 +142,51 @@ static void write_choice(struct json_out *o, struct choice *c)
     buf_free(&text);
 }
 
+/* Of its own distribution, per token; an answer without tokens is the last to be chosen. */
+static double mean_logprob(const struct choice *c)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < c->taken; i++)
+        sum += (double)seq_logprob_at(c->seq, i)->logprob;
+    return c->taken ? sum / c->taken : -INFINITY;
+}
+
+/* best_of: the n best of the tries of one prompt, the best first; of equals the earlier. */
+static void write_best(struct json_out *o, struct choice *try, uint32_t n_tries, uint32_t n)
+{
+    double mean[PARAMS_BEST_OF];
+    bool told[PARAMS_BEST_OF] = {false};
+    uint32_t index = try->index / n_tries * n;
+    trit_assert(n <= n_tries && n_tries <= PARAMS_BEST_OF);
+    for (uint32_t i = 0; i < n_tries; i++)
+        mean[i] = mean_logprob(&try[i]);
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t best = n_tries;
+        for (uint32_t i = 0; i < n_tries; i++)
+            if (!told[i] && (best == n_tries || mean[i] > mean[best]))
+                best = i;
+        told[best] = true;
+        try[best].index = index + k;
+        write_choice(o, &try[best]);
+    }
+}
+
 void job_write_whole(struct job *j, struct buf *out)
 {
     struct json_out o = {.buf = out};
     struct format_usage usage;
+    if (job_is_response(j)) {
+        job_write_response(j, out);
+        return;
+    }
     job_usage(j, &usage);
     format_begin(&o, &j->head, false);
+    uint32_t n_tries = params_tries(&j->params), n = (uint32_t)j->params.n;
     for (uint32_t i = 0; i < j->n_choices; i++)
-        write_choice(&o, &j->choice[i]);
+        if (n_tries == n)
+            write_choice(&o, &j->choice[i]);
+        else if (i % n_tries == 0)
+            write_best(&o, &j->choice[i], n_tries, n);
     format_end(&o, &usage);
 }
 
@@ -177,6 +224,18 @@ void job_write_tokens(struct job *j, struct buf *out)
     json_close(&o, '}');
 }
 
+/* OpenAI has it for responses only; for chat it is the same, as llama.cpp has it. */
+void job_write_count(struct job *j, struct buf *out)
+{
+    struct json_out o = {.buf = out};
+    json_open(&o, '{');
+    json_key(&o, "object");
+    json_str(&o, "response.input_tokens");
+    json_key(&o, "input_tokens");
+    json_int(&o, (int64_t)j->prompt[0].ids.n);
+    json_close(&o, '}');
+}
+
 /* ------------------------------------------------------------------ streams */
 
 void job_open_stream(struct job *j)
@@ -207,7 +266,11 @@ bool job_has_news(const struct job *j)
 static void tell(struct choice *c, struct buf *out, const char *text, size_t len,
                  const struct format_token *token, size_t n)
 {
-    struct format_logprobs logprobs = logprobs_of(c, token, n);
+    struct format_logprobs logprobs = job_logprobs(c, token, n);
+    if (job_is_response(c->job)) {
+        job_response_delta(c->job, text, len, n ? &logprobs : NULL, out);
+        return;
+    }
     format_delta_event(
         out, &c->job->head,
         &(struct format_choice){
@@ -246,10 +309,12 @@ static void tell_tokens(struct choice *c, struct buf *out)
 
 static void tell_choice(struct choice *c, struct buf *out)
 {
-    const struct job *j = c->job;
+    struct job *j = c->job;
     if (!choice_has_news(c))
         return;
-    if (!c->opened && j->head.chat)
+    if (!c->opened && job_is_response(j))
+        job_response_open(j, out);
+    else if (!c->opened && j->head.chat)
         format_role_event(out, &j->head, c->index);
     c->opened = true;
     while (c->echoed < n_prompt(c) && out->len < FILL_BYTES)
@@ -262,7 +327,9 @@ static void tell_choice(struct choice *c, struct buf *out)
         tell(c, out, c->out.data + c->sent, c->out.len - c->sent, NULL, 0);
         c->sent = c->out.len;
     }
-    if (c->reason) {
+    if (c->reason && job_is_response(j)) {
+        c->closed = job_response_close(j, out);
+    } else if (c->reason) {
         format_delta_event(
             out, &j->head,
             &(struct format_choice){.index = c->index, .text = "", .finish_reason = c->reason});
@@ -276,7 +343,10 @@ enum job_more job_fill(struct job *j, struct buf *out)
     if (j->told_end)
         return JOB_END;
     if (j->failed) {
-        format_problem_event(out, &j->problem); /* and no [DONE] */
+        if (job_is_response(j))
+            job_response_end(j, out);
+        else
+            format_problem_event(out, &j->problem); /* and no [DONE] */
         j->told_end = true;
         return JOB_END;
     }
@@ -289,6 +359,11 @@ enum job_more job_fill(struct job *j, struct buf *out)
     for (uint32_t i = 0; i < j->n_choices; i++)
         if (!j->choice[i].closed)
             return JOB_WAIT;
+    if (job_is_response(j)) {
+        job_response_end(j, out);
+        j->told_end = true;
+        return JOB_END;
+    }
     if (j->params.include_usage) {
         struct format_usage usage;
         job_usage(j, &usage);

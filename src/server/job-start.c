@@ -34,30 +34,29 @@ enum {
 static int choose_max_new(const struct job *j, size_t n, uint32_t *max_new, struct problem *p)
 {
     uint32_t ctx = engine_options(j->s->engine)->n_ctx;
-    bool chat = j->params.endpoint == FOR_CHAT;
+    const char *prompt = params_prompt_name(&j->params);
     int64_t wanted = j->params.max_tokens;
     int rc = 0;
     if (n == 0)
-        return problem_set(p, TRIT_EINVAL, chat ? "messages" : "prompt",
+        return problem_set(p, TRIT_EINVAL, prompt,
                            "the prompt is empty: it has no token to go on from");
     if (n > ctx || (n == ctx && wanted != 0))
         rc = problem_set(
-            p, TRIT_ECONTEXT, chat ? "messages" : "prompt",
+            p, TRIT_ECONTEXT, prompt,
             "the prompt has %zu tokens, the context of %u leaves no room for an answer", n, ctx);
     else if (wanted >= 0 && (uint64_t)wanted + n > ctx)
-        rc = problem_set(p, TRIT_ECONTEXT,
-                         j->params.max_completion_tokens >= 0 ? "max_completion_tokens"
-                                                              : "max_tokens",
-                         "the prompt has %zu tokens and max_tokens asks for %lld more, together "
-                         "more than the context of %u",
-                         n, (long long)wanted, ctx);
+        rc = problem_set(p, TRIT_ECONTEXT, params_max_name(&j->params),
+                         "the prompt has %zu tokens and %s asks for %lld more, together more than "
+                         "the context of %u",
+                         n, params_max_name(&j->params), (long long)wanted, ctx);
     if (rc) {
         p->n_prompt = n;
         p->n_ctx = ctx;
         return rc;
     }
     if (wanted < 0)
-        wanted = chat ? j->s->opt.limits.default_max_tokens : DEFAULT_COMPLETION;
+        wanted = j->params.endpoint & FOR_CONVERSATION ? j->s->opt.limits.default_max_tokens
+                                                       : DEFAULT_COMPLETION;
     *max_new = (uint32_t)MIN(wanted, (int64_t)(ctx - n));
     return 0;
 }
@@ -100,7 +99,7 @@ static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint
         .n_prompt = (uint32_t)c->prompt->ids.n,
         .max_new = max_new,
         .ignore_stop = p->ignore_eos,
-        .want_logprobs = p->want_logprobs,
+        .want_logprobs = p->want_logprobs || p->best_of > p->n,
         .want_prompt_logprobs = p->want_logprobs && p->echo,
         .n_top = (uint32_t)p->top_logprobs,
         .owner = c,
@@ -156,7 +155,7 @@ static int submit_choice(struct job *j, struct choice *c, uint32_t max_new, uint
     if (rc) {
         if (rc == -TRIT_EBUSY)
             count_busy(j->s, 1);
-        problem_from(&p, rc, rc == -TRIT_ECONTEXT ? "max_tokens" : NULL, &err);
+        problem_from(&p, rc, rc == -TRIT_ECONTEXT ? params_max_name(&j->params) : NULL, &err);
         if (rc == -TRIT_ECONTEXT) {
             p.n_prompt = c->prompt->ids.n;
             p.n_ctx = engine_options(j->s->engine)->n_ctx;
@@ -176,11 +175,11 @@ static int check_memory(const struct job *j, const uint32_t *max_new, struct pro
                                 (uint64_t)j->params.top_logprobs * sizeof(struct sampler_top);
     for (size_t i = 0; i < j->n_prompts; i++) {
         uint64_t places = max_new[i] + (j->params.echo ? j->prompt[i].ids.n : 0);
-        bytes += places * entry * (uint64_t)j->params.n;
+        bytes += places * entry * params_tries(&j->params);
     }
-    if (!j->params.want_logprobs || bytes <= LOGPROB_BYTES)
+    if (!(j->params.want_logprobs || j->params.best_of > j->params.n) || bytes <= LOGPROB_BYTES)
         return 0;
-    return problem_set(p, TRIT_EINVAL, "logprobs",
+    return problem_set(p, TRIT_EINVAL, job_is_response(j) ? "top_logprobs" : "logprobs",
                        "logprobs of this many tokens take %llu MiB, at most %d MiB are allowed in "
                        "one request",
                        (unsigned long long)(bytes >> 20), LOGPROB_BYTES >> 20);
@@ -189,7 +188,7 @@ static int check_memory(const struct job *j, const uint32_t *max_new, struct pro
 static void job_run(struct job *j)
 {
     struct server *s = j->s;
-    uint32_t n = (uint32_t)j->params.n, max_new[PARAMS_PROMPTS];
+    uint32_t n = params_tries(&j->params), max_new[PARAMS_PROMPTS];
     struct problem p;
     for (size_t i = 0; i < j->n_prompts; i++) {
         if (choose_max_new(j, j->prompt[i].ids.n, &max_new[i], &p)) {
@@ -234,7 +233,7 @@ static void encode_all(struct job *j)
     const struct params *p = &j->params;
     for (size_t i = 0; i < j->n_prompts; i++) {
         struct job_prompt *to = &j->prompt[i];
-        if (p->endpoint == FOR_CHAT)
+        if (p->endpoint & FOR_CONVERSATION)
             to->rc = chat_encode(m->chat, m->tok, p->message, p->n_messages, true, j->limit,
                                  &to->ids, &j->encode_err);
         else if (to->text)
@@ -270,8 +269,7 @@ static void on_encoded(struct job *j)
 {
     struct problem p;
     char name[32];
-    const char *field = j->params.endpoint == FOR_CHAT ? "messages" : "prompt";
-    const char *what = "the prompt";
+    const char *field = params_prompt_name(&j->params), *what = "the prompt";
     if (j->state == JOB_FINISHED) /* The client has left meanwhile. */
         return;
     if (take_grammar(j, &p)) {
@@ -299,7 +297,7 @@ static void on_encoded(struct job *j)
             return;
         }
     }
-    if (j->params.endpoint != FOR_TOKENIZE) {
+    if (j->kind == JOB_GENERATES) {
         if (j->params.endpoint == FOR_EMBEDDINGS)
             job_embed_run(j);
         else
@@ -307,7 +305,10 @@ static void on_encoded(struct job *j)
         return;
     }
     j->state = JOB_FINISHED;
-    job_write_tokens(j, &j->x->out);
+    if (j->kind == JOB_COUNTS)
+        job_write_count(j, &j->x->out);
+    else
+        job_write_tokens(j, &j->x->out);
     exchange_whole(j->x, 200, "application/json");
 }
 
@@ -334,6 +335,8 @@ static void after_pool(uv_work_t *work, int status)
 static void job_encode(struct job *j)
 {
     size_t bytes = j->params.words.len;
+    if (j->params.instructions)
+        bytes += strlen(j->params.instructions);
     for (size_t i = 0; i < j->n_prompts; i++)
         bytes += j->prompt[i].len;
     if (j->params.grammar)
@@ -362,7 +365,7 @@ void job_wait_pool(struct server *s)
 /* A conversation becomes one prompt when it is encoded. */
 static int take_prompts(struct job *j)
 {
-    bool chat = j->params.endpoint == FOR_CHAT;
+    bool chat = j->params.endpoint & FOR_CONVERSATION;
     size_t n = chat ? 1 : j->params.n_prompts;
     j->prompt = mem_zalloc(n, sizeof *j->prompt);
     if (!j->prompt)
@@ -386,23 +389,26 @@ static int take_prompts(struct job *j)
 void job_generate(struct exchange *x, struct params *params)
 {
     struct problem p;
-    bool chat = params->endpoint == FOR_CHAT;
+    bool chat = params->endpoint & FOR_CONVERSATION;
     struct job *j = job_new(x, params);
     if (!j)
         return;
-    names_random(j->id, sizeof j->id, chat ? "chatcmpl-" : "cmpl-");
+    names_random(j->id, sizeof j->id, job_is_response(j) ? "resp_" : chat ? "chatcmpl-" : "cmpl-");
+    if (job_is_response(j))
+        names_random(j->response.item_id, sizeof j->response.item_id, "msg_");
     j->head = (struct format_head){.chat = chat,
                                    .id = j->id,
                                    .created = time(NULL),
                                    .model = j->s->name,
                                    .fingerprint = j->s->fingerprint,
-                                   .include_usage = j->params.include_usage};
+                                   .include_usage = j->params.include_usage,
+                                   .obfuscate = j->params.obfuscate};
     if (!j->params.seed.given)
         j->params.seed.value = names_random_u64();
     j->limit = engine_options(j->s->engine)->n_ctx;
 
     uint64_t prompts = chat ? 1 : j->params.n_prompts;
-    if (job_ask(j, prompts * (uint64_t)j->params.n, &p))
+    if (job_ask(j, prompts * params_tries(&j->params), &p))
         job_fail(j, &p);
     else if (take_prompts(j))
         job_fail_code(j, TRIT_ENOMEM);
@@ -427,13 +433,25 @@ void job_embed(struct exchange *x, struct params *params)
         job_encode(j);
 }
 
-void job_tokenize(struct exchange *x, struct params *params)
+/* Nothing is generated, so nothing is asked of the queue. */
+static void encode_only(struct exchange *x, struct params *params, enum job_kind kind)
 {
     struct job *j = job_new(x, params);
     if (!j)
         return;
+    j->kind = kind;
     if (take_prompts(j))
         job_fail_code(j, TRIT_ENOMEM);
     else
         job_encode(j);
+}
+
+void job_tokenize(struct exchange *x, struct params *params)
+{
+    encode_only(x, params, JOB_TOKENIZES);
+}
+
+void job_count(struct exchange *x, struct params *params)
+{
+    encode_only(x, params, JOB_COUNTS);
 }

@@ -111,7 +111,7 @@ void job_abandon(struct job *j, enum metrics_cancelled why)
 {
     if (j->state == JOB_FINISHED)
         return;
-    if (j->params.endpoint != FOR_TOKENIZE)
+    if (j->kind == JOB_GENERATES)
         count_cancel(j, why);
     j->state = JOB_FINISHED;
     j->failed = true;
@@ -287,7 +287,7 @@ double job_oldest(const struct server *s, double now)
 {
     double oldest = 0;
     for (const struct job *j = s->jobs; j; j = j->next)
-        if (j->state != JOB_FINISHED && j->t_first == 0 && j->params.endpoint != FOR_TOKENIZE)
+        if (j->state != JOB_FINISHED && j->t_first == 0 && j->kind == JOB_GENERATES)
             oldest = fmax(oldest, now - j->t_start);
     return oldest;
 }

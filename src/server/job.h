@@ -27,6 +27,7 @@
 
 struct seq;
 
+enum job_kind { JOB_GENERATES, JOB_TOKENIZES, JOB_COUNTS };
 enum job_state { JOB_ENCODING, JOB_RUNNING, JOB_FINISHED };
 
 /* One prompt on its way to ids. */
@@ -67,6 +68,7 @@ struct job {
     struct server *s;
     struct job *prev, *next;
     struct exchange *x; /* NULL: nobody waits for the answer */
+    enum job_kind kind;
     enum job_state state;
     bool failed; /* problem is the answer */
     struct problem problem;
@@ -90,6 +92,11 @@ struct job {
     uint32_t n_choices, n_live;
     char id[40];
     struct format_head head;
+    struct {
+        char item_id[40];
+        unsigned ends;     /* events that end the text, part, item: told */
+        uint64_t n_events; /* of the stream */
+    } response;
     uint64_t prompt_tokens;
 
     struct {
@@ -122,6 +129,7 @@ struct job {
 void job_generate(struct exchange *x, struct params *params);
 void job_tokenize(struct exchange *x, struct params *params);
 void job_embed(struct exchange *x, struct params *params);
+void job_count(struct exchange *x, struct params *params); /* the tokens of a conversation */
 
 /* Nobody wants the answer: end the work soon.  The job stays until job_leave. */
 void job_abandon(struct job *j, enum metrics_cancelled why);
@@ -167,6 +175,7 @@ uint64_t job_embed_waiting(const struct job *j, uint64_t tokens);
 void job_embed_name(const struct job *j, size_t i, char name[32]);
 
 /* Between job.c, job-admit.c, job-start.c and job-out.c. */
+/* Between job.c, job-admit.c, job-start.c, job-out.c and job-response.c. */
 int job_ask(struct job *j, uint64_t sequences, struct problem *p); /* to be let in */
 int job_charge(struct job *j, const uint32_t *max_new, struct problem *p); /* NULL: nothing new */
 void job_settle(struct job *j); /* once nothing of it is with the engine any more */
@@ -177,7 +186,21 @@ struct job *job_new(struct exchange *x, struct params *params); /* NULL: x has i
 void job_free_if_over(struct job *j);
 void job_write_whole(struct job *j, struct buf *out);
 void job_write_tokens(struct job *j, struct buf *out);
+void job_write_count(struct job *j, struct buf *out);
 void job_open_stream(struct job *j);
 bool job_has_news(const struct job *j);
+
+/* The same for the Responses API: the whole, and the events of its stream. */
+bool job_is_response(const struct job *j);
+void job_write_response(struct job *j, struct buf *out);
+void job_response_open(struct job *j, struct buf *out);
+void job_response_delta(struct job *j, const char *text, size_t len,
+                        const struct format_logprobs *logprobs, struct buf *out);
+bool job_response_close(struct job *j, struct buf *out); /* one event; true: that was the last */
+void job_response_end(struct job *j, struct buf *out);   /* also of a job that failed */
+
+/* Logprobs of the tokens [0, n), to be freed with mem_free; NULL: no memory. */
+struct format_token *job_tokens(struct choice *c, size_t n);
+struct format_logprobs job_logprobs(const struct choice *c, const struct format_token *t, size_t n);
 
 #endif

@@ -123,6 +123,12 @@ void json_bool(struct json_out *o, bool v)
     buf_adds(o->buf, v ? "true" : "false");
 }
 
+void json_raw(struct json_out *o, const char *json)
+{
+    separate(o);
+    buf_adds(o->buf, json);
+}
+
 void json_null(struct json_out *o)
 {
     separate(o);

@@ -25,6 +25,9 @@
 static const char *const routes[N_ROUTES] = {
     [ROUTE_COMPLETIONS] = "/v1/completions",
     [ROUTE_CHAT] = "/v1/chat/completions",
+    [ROUTE_RESPONSES] = "/v1/responses",
+    [ROUTE_COUNT_CHAT] = "/v1/chat/completions/input_tokens",
+    [ROUTE_COUNT_RESPONSES] = "/v1/responses/input_tokens",
     [ROUTE_EMBEDDINGS] = "/v1/embeddings",
     [ROUTE_MODELS] = "/v1/models",
     [ROUTE_MODEL] = "/v1/models/{id}",
@@ -62,7 +65,10 @@ const char *metrics_finish_name(enum metrics_finish f)
 
 static void write_requests(const struct metrics_page *page, struct buf *out)
 {
-    static const char *const endpoints[N_ENDPOINTS] = {"completions", "chat", "embeddings"};
+    static const char *const endpoints[N_GENERATING] = {[ROUTE_COMPLETIONS] = "completions",
+                                                        [ROUTE_CHAT] = "chat",
+                                                        [ROUTE_RESPONSES] = "responses",
+                                                        [ROUTE_EMBEDDINGS] = "embeddings"};
     const struct metrics *m = page->counted;
     text_head(out, "tritd_http_requests_total", "counter", "HTTP requests by route and status.");
     for (size_t r = 0; r < N_ROUTES; r++)

@@ -128,9 +128,15 @@ int params_read_tokens(const struct field_input *in)
 
 /* ------------------------------------------------------------------ messages */
 
-/* The text of a message is appended to words: a string, or the texts of an array of parts. */
-static int read_content(const struct field_input *in, const char *path, const cJSON *v,
-                        struct buf *words)
+static bool is_one_of(const char *s, const char *const *list)
+{
+    while (*list && strcmp(s, *list) != 0)
+        list++;
+    return *list;
+}
+
+int params_add_content(const struct field_input *in, const char *path, const cJSON *v,
+                       const char *const *kinds, struct buf *words)
 {
     char param[96];
     if (cJSON_IsString(v)) {
@@ -146,12 +152,14 @@ static int read_content(const struct field_input *in, const char *path, const cJ
         const cJSON *type = cJSON_GetObjectItemCaseSensitive(part, "type");
         const cJSON *text = cJSON_GetObjectItemCaseSensitive(part, "text");
         snprintf(param, sizeof param, "%s.content[%zu]", path, i);
-        if (cJSON_IsString(type) && strcmp(type->valuestring, "text") != 0)
+        if (cJSON_IsString(type) && !is_one_of(type->valuestring, kinds))
             return problem_set(in->problem, TRIT_EUNSUPP, param,
-                               "%s: only parts of type \"text\" are supported", param);
+                               "%s: only parts of type \"%s\"%s%s%s are supported", param, kinds[0],
+                               kinds[1] ? " and \"" : "", kinds[1] ? kinds[1] : "",
+                               kinds[1] ? "\"" : "");
         if (!cJSON_IsString(type) || !cJSON_IsString(text))
-            return fields_refuse(in->problem, param, part,
-                                 "{\"type\": \"text\", \"text\": \"...\"}");
+            return fields_refuse(in->problem, param, part, "{\"type\": \"%s\", \"text\": \"...\"}",
+                                 kinds[0]);
         buf_adds(words, text->valuestring);
     }
     return 0;
@@ -178,6 +186,13 @@ static int read_message(const struct field_input *in, size_t i, const cJSON *m, 
     if (!cJSON_IsString(role) || strlen(role->valuestring) > 32)
         return fields_refuse(in->problem, param, role, "system, developer, user or assistant");
 
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(m, "name");
+    snprintf(param, sizeof param, "%s.name", path);
+    if (name && !cJSON_IsNull(name) && !cJSON_IsString(name))
+        return fields_refuse(in->problem, param, name, "a string");
+    if (cJSON_IsString(name)) /* No chat format has a place for it. */
+        fields_ignore(in, "name");
+
     static const char *const calls[] = {"tool_calls", "function_call", "audio"};
     for (size_t k = 0; k < ARRAY_LEN(calls); k++)
         if (!is_absent(cJSON_GetObjectItemCaseSensitive(m, calls[k]))) {
@@ -191,12 +206,29 @@ static int read_message(const struct field_input *in, size_t i, const cJSON *m, 
         snprintf(param, sizeof param, "%s.content", path);
         if (!content)
             return problem_set(in->problem, TRIT_EINVAL, param, "%s is required", param);
-        int rc = read_content(in, path, content, words);
+        static const char *const text[] = {"text", NULL};
+        int rc = params_add_content(in, path, content, text, words);
         if (rc)
             return rc;
     }
     *content_len = words->len - start;
     buf_addc(words, '\0');
+    return 0;
+}
+
+int params_place_messages(const struct field_input *in, size_t n)
+{
+    struct params *p = in->dst;
+    const char *at = p->words.data;
+    if (p->words.failed)
+        return no_memory(in);
+    for (size_t i = 0; i < n; i++) {
+        p->message[i].role = at;
+        at += strlen(at) + 1;
+        p->message[i].content = at;
+        at += p->message[i].content_len + 1;
+    }
+    p->n_messages = n;
     return 0;
 }
 
@@ -214,18 +246,7 @@ int params_read_messages(const struct field_input *in)
         if (rc)
             return rc;
     }
-    if (p->words.failed)
-        return no_memory(in);
-    /* Only now, when the buffer moves no more. */
-    const char *at = p->words.data;
-    for (i = 0; i < n; i++) {
-        p->message[i].role = at;
-        at += strlen(at) + 1;
-        p->message[i].content = at;
-        at += p->message[i].content_len + 1;
-    }
-    p->n_messages = n;
-    return 0;
+    return params_place_messages(in, n); /* Only now, when the buffer moves no more. */
 }
 
 /* ------------------------------------------------------------------ stopping and choosing */
@@ -392,16 +413,25 @@ int params_read_grammar(const struct field_input *in)
     return p->grammar ? 0 : no_memory(in);
 }
 
+/* Of a response the last event always tells its usage. */
 int params_read_stream_options(const struct field_input *in)
 {
     struct params *p = in->dst;
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(in->value, "include_usage");
     p->has_stream_options = true;
-    if (!v || cJSON_IsNull(v))
-        return 0;
-    if (!cJSON_IsBool(v))
-        return fields_refuse(in->problem, "stream_options.include_usage", v, "true or false");
-    p->include_usage = cJSON_IsTrue(v);
+    for (const cJSON *v = in->value->child; v; v = v->next) {
+        bool *to = strcmp(v->string, "include_obfuscation") == 0 ? &p->obfuscate
+                   : strcmp(v->string, "include_usage") == 0 && p->endpoint != FOR_RESPONSES
+                       ? &p->include_usage
+                       : NULL;
+        char param[96];
+        snprintf(param, sizeof param, "%s.%s", in->name, to ? v->string : "");
+        if (!to)
+            fields_ignore(in, v->string);
+        else if (!cJSON_IsBool(v) && !cJSON_IsNull(v))
+            return fields_refuse(in->problem, param, v, "true or false");
+        else
+            *to = cJSON_IsTrue(v);
+    }
     return 0;
 }
 
@@ -437,7 +467,7 @@ int params_read_tool_choice(const struct field_input *in)
     /* Without tools "auto" comes to the same as "none". */
     if (cJSON_IsString(v) &&
         (strcmp(v->valuestring, "none") == 0 || strcmp(v->valuestring, "auto") == 0))
-        return 0;
+        return params_read_echoed(in);
     return problem_set(in->problem, TRIT_EUNSUPP, in->name,
                        "%s: tools are not supported; only \"none\" and \"auto\" are accepted",
                        in->name);

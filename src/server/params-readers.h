@@ -6,7 +6,12 @@
 #ifndef TRIT_PARAMS_READERS_H
 #define TRIT_PARAMS_READERS_H
 
+#include <stddef.h>
+
+struct buf;
+struct cJSON;
 struct field_input;
+struct params;
 
 int params_read_model(const struct field_input *in);
 int params_read_messages(const struct field_input *in);
@@ -32,5 +37,31 @@ int params_read_tool_choice(const struct field_input *in);
 int params_read_modalities(const struct field_input *in);
 int params_read_store(const struct field_input *in);
 int params_read_suffix(const struct field_input *in);
+
+
+/* Responses. */
+int params_read_input(const struct field_input *in);
+int params_read_instructions(const struct field_input *in);
+int params_read_text(const struct field_input *in);
+int params_read_include(const struct field_input *in);
+int params_read_metadata(const struct field_input *in);
+int params_read_reasoning(const struct field_input *in);
+int params_read_truncation(const struct field_input *in);
+int params_read_background(const struct field_input *in);
+int params_read_context_management(const struct field_input *in);
+int params_read_echoed(const struct field_input *in); /* keep it for the answer */
+
+/* Put the instructions in front of the messages. */
+void params_place_instructions(struct params *p);
+
+/*
+ * Append the text of v, the content of the message at `path`, to words: a string, or the texts of an
+ * array of parts whose types are in the list `kinds`, which ends with NULL.
+ */
+int params_add_content(const struct field_input *in, const char *path, const struct cJSON *v,
+                       const char *const *kinds, struct buf *words);
+
+/* Let n messages point at their words, role and content in turn, which are complete now. */
+int params_place_messages(const struct field_input *in, size_t n);
 
 #endif

@@ -19,7 +19,16 @@
 #include "server/params-readers.h"
 #include "server/problem.h"
 
-enum { T = FOR_COMPLETIONS, C = FOR_CHAT, E = FOR_EMBEDDINGS, TC = T | C, ALL = 63 };
+enum {
+    T = FOR_COMPLETIONS,
+    C = FOR_CHAT,
+    R = FOR_RESPONSES,
+    E = FOR_EMBEDDINGS,
+    TC = T | C,
+    CR = C | R,
+    G = FOR_GENERATION,
+    ALL = 127
+};
 
 #define AT(member) FIELD_AT(struct params, member)
 #define INTEGER(name, on, lo, hi, to)                                                              \
@@ -43,6 +52,11 @@ enum { T = FOR_COMPLETIONS, C = FOR_CHAT, E = FOR_EMBEDDINGS, TC = T | C, ALL = 
     {                                                                                              \
         .name = field, .on = where, .type = kind                                                   \
     }
+/* Likewise, and repeated in the answer where that has a place for it. */
+#define ECHOED(field, where, kind)                                                                 \
+    {                                                                                              \
+        .name = field, .on = where, .type = kind, .read = params_read_echoed                       \
+    }
 #define REFUSED(name, on, reason)                                                                  \
     {                                                                                              \
         name, on, FIELD_REFUSE, .why = reason                                                      \
@@ -50,6 +64,7 @@ enum { T = FOR_COMPLETIONS, C = FOR_CHAT, E = FOR_EMBEDDINGS, TC = T | C, ALL = 
 
 static const char no_schema[] = "answers bound to a grammar or schema are not supported";
 static const char no_tools[] = "tools are not supported; leave the field out";
+static const char not_kept[] = "answers are not kept; send the whole conversation as input";
 static const char no_audio[] = "only text is supported";
 
 static const struct field rows[] = {
@@ -60,6 +75,8 @@ static const struct field rows[] = {
     {"prompt", T, FIELD_MIXED, .required = true, .read = params_read_prompt},
     {"content", FOR_TOKENIZE, FIELD_STRING, .required = true, .read = params_read_content},
     {"tokens", FOR_DETOKENIZE, FIELD_LIST, .required = true, .read = params_read_tokens},
+    {"input", R, FIELD_MIXED, .required = true, .read = params_read_input},
+    {"instructions", R, FIELD_STRING, .read = params_read_instructions},
     BOOL("echo", T, echo),
     BOOL("add_special_tokens", T, add_special),
     BOOL("add_special", FOR_TOKENIZE, add_special),
@@ -81,69 +98,89 @@ static const struct field rows[] = {
     /* How long. */
     INTEGER("max_tokens", TC, 0, INT32_MAX, max_tokens),
     INTEGER("max_completion_tokens", C, 0, INT32_MAX, max_completion_tokens),
-    MIXED("stop", TC, params_read_stop),
-    {"stop_token_ids", TC, FIELD_LIST, .read = params_read_stop_ids},
-    BOOL("ignore_eos", TC, ignore_eos),
-    {"timeout", TC, FIELD_NUMBER, .above = true, .max = PARAMS_TIMEOUT, .at = AT(timeout)},
+    INTEGER("max_output_tokens", R, 1, INT32_MAX, max_tokens),
+    MIXED("stop", G, params_read_stop),
+    {"stop_token_ids", G, FIELD_LIST, .read = params_read_stop_ids},
+    BOOL("ignore_eos", G, ignore_eos),
+    {"timeout", G, FIELD_NUMBER, .above = true, .max = PARAMS_TIMEOUT, .at = AT(timeout)},
 
     /* When, and beside whom. */
-    {"priority", TC, FIELD_INT, .min = INT32_MIN, .max = INT32_MAX, .read = params_read_priority},
-    {"service_tier", TC, FIELD_STRING, .read = params_read_tier},
-    {"cache_salt", TC, FIELD_STRING, .read = params_read_salt},
+    {"priority", G, FIELD_INT, .min = INT32_MIN, .max = INT32_MAX, .read = params_read_priority},
+    {"service_tier", G, FIELD_STRING, .read = params_read_tier},
+    {"cache_salt", G, FIELD_STRING, .read = params_read_salt},
 
     /* How to choose. */
     INTEGER("n", TC, 1, PARAMS_CHOICES, n),
-    NUMBER("temperature", TC, 0, 2, temperature),
-    {"top_p", TC, FIELD_NUMBER, .above = true, .max = 1, .at = AT(top_p)},
-    NUMBER("min_p", TC, 0, 1, min_p),
-    MIXED("top_k", TC, params_read_top_k),
-    NUMBER("presence_penalty", TC, -2, 2, presence_penalty),
-    NUMBER("frequency_penalty", TC, -2, 2, frequency_penalty),
-    {"repetition_penalty", TC, FIELD_NUMBER, .above = true, .max = 2, .at = AT(repetition_penalty)},
-    {"seed", TC, FIELD_SEED, .at = AT(seed)},
-    {"logit_bias", TC, FIELD_OBJECT, .read = params_read_logit_bias},
-    {"grammar", TC, FIELD_STRING, .read = params_read_grammar},
+    INTEGER("n", R, 1, 1, n),
+    NUMBER("temperature", G, 0, 2, temperature),
+    {"top_p", G, FIELD_NUMBER, .above = true, .max = 1, .at = AT(top_p)},
+    NUMBER("min_p", G, 0, 1, min_p),
+    MIXED("top_k", G, params_read_top_k),
+    NUMBER("presence_penalty", G, -2, 2, presence_penalty),
+    NUMBER("frequency_penalty", G, -2, 2, frequency_penalty),
+    {"repetition_penalty", G, FIELD_NUMBER, .above = true, .max = 2, .at = AT(repetition_penalty)},
+    {"seed", G, FIELD_SEED, .at = AT(seed)},
+    {"logit_bias", G, FIELD_OBJECT, .read = params_read_logit_bias},
+    {"grammar", G, FIELD_STRING, .read = params_read_grammar},
 
     /* What to tell. */
-    BOOL("stream", TC, stream),
-    {"stream_options", TC, FIELD_OBJECT, .read = params_read_stream_options},
+    BOOL("stream", G, stream),
+    {"stream_options", G, FIELD_OBJECT, .read = params_read_stream_options},
     BOOL("logprobs", C, want_logprobs),
-    INTEGER("top_logprobs", C, 0, PARAMS_TOP, top_logprobs),
+    INTEGER("top_logprobs", CR, 0, PARAMS_TOP, top_logprobs),
     INTEGER("logprobs", T, 0, PARAMS_TOP, top_logprobs),
-    BOOL("return_tokens_as_token_ids", TC, as_token_ids),
+    {"include", R, FIELD_LIST, .read = params_read_include},
+    BOOL("return_tokens_as_token_ids", G, as_token_ids),
 
     /* Of OpenAI's, with a value that asks for nothing or else refused. */
     {"response_format", TC, FIELD_OBJECT, .read = params_read_response_format},
-    {"tools", C, FIELD_LIST, .read = params_read_empty_list},
+    {"tools", CR, FIELD_LIST, .read = params_read_empty_list},
     {"functions", C, FIELD_LIST, .read = params_read_empty_list},
-    MIXED("tool_choice", C, params_read_tool_choice),
+    MIXED("tool_choice", CR, params_read_tool_choice),
     MIXED("function_call", C, params_read_tool_choice),
     {"modalities", C, FIELD_LIST, .read = params_read_modalities},
-    {"store", C, FIELD_BOOL, .read = params_read_store},
-    INTEGER("best_of", T, 1, 20, best_of),
+    {"store", CR, FIELD_BOOL, .read = params_read_store},
+    INTEGER("best_of", T, 1, PARAMS_BEST_OF, best_of),
     {"suffix", T, FIELD_STRING, .read = params_read_suffix},
     REFUSED("audio", C, no_audio),
     REFUSED("web_search_options", C, no_tools),
-    REFUSED("moderation", C, "moderation is not supported"),
+    REFUSED("moderation", CR, "moderation is not supported"),
 
     /* Of other servers, refused because an answer that ignores them is a wrong one. */
-    REFUSED("json_schema", TC, no_schema),
-    REFUSED("structured_outputs", TC, no_schema),
-    REFUSED("guided_json", TC, no_schema),
-    REFUSED("guided_regex", TC, no_schema),
-    REFUSED("guided_choice", TC, no_schema),
-    REFUSED("guided_grammar", TC, no_schema),
+    REFUSED("json_schema", G, no_schema),
+    REFUSED("structured_outputs", G, no_schema),
+    REFUSED("guided_json", G, no_schema),
+    REFUSED("guided_regex", G, no_schema),
+    REFUSED("guided_choice", G, no_schema),
+    REFUSED("guided_grammar", G, no_schema),
 
-    HARMLESS("user", TC, FIELD_STRING),
+    /* Of the Responses API. */
+    {"text", R, FIELD_OBJECT, .read = params_read_text},
+    {"truncation", R, FIELD_STRING, .read = params_read_truncation},
+    {"background", R, FIELD_BOOL, .read = params_read_background},
+    {"context_management", R, FIELD_LIST, .read = params_read_context_management},
+    {"reasoning", R, FIELD_OBJECT, .read = params_read_reasoning},
+    REFUSED("previous_response_id", R, not_kept),
+    REFUSED("conversation", R, not_kept),
+    REFUSED("prompt", R, "prompts are not kept here; send the text as input and instructions"),
+    REFUSED("messages", R, "its name here is input"),
+    REFUSED("max_tokens", R, "its name here is max_output_tokens"),
+    REFUSED("max_completion_tokens", R, "its name here is max_output_tokens"),
+    REFUSED("response_format", R, "its name here is text.format"),
+    REFUSED("reasoning_effort", R, "its name here is reasoning.effort"),
+
+    /* Without effect; an answer of the Responses API repeats them. */
+    ECHOED("user", G, FIELD_STRING),
+    {"metadata", R, FIELD_OBJECT, .read = params_read_metadata},
     HARMLESS("metadata", TC, FIELD_OBJECT),
-    HARMLESS("safety_identifier", TC, FIELD_STRING),
-    HARMLESS("prompt_cache_key", TC, FIELD_STRING),
-    HARMLESS("prompt_cache_retention", TC, FIELD_STRING),
-    HARMLESS("prompt_cache_options", TC, FIELD_OBJECT),
+    ECHOED("safety_identifier", G, FIELD_STRING),
+    ECHOED("prompt_cache_key", G, FIELD_STRING),
+    ECHOED("prompt_cache_retention", G, FIELD_STRING),
+    HARMLESS("prompt_cache_options", G, FIELD_OBJECT),
     HARMLESS("prediction", C, FIELD_OBJECT),
     HARMLESS("verbosity", C, FIELD_STRING),
     HARMLESS("reasoning_effort", C, FIELD_STRING),
-    HARMLESS("parallel_tool_calls", C, FIELD_BOOL),
+    ECHOED("parallel_tool_calls", CR, FIELD_BOOL),
 };
 
 static const struct field_table table = {rows, ARRAY_LEN(rows)};
@@ -160,8 +197,10 @@ static int check_logprobs(struct params *p, struct problem *problem)
     if (p->endpoint == FOR_COMPLETIONS) {
         p->want_logprobs = p->top_logprobs >= 0;
     } else if (p->top_logprobs > 0 && !p->want_logprobs) {
-        return problem_set(problem, TRIT_EINVAL, "top_logprobs",
-                           "top_logprobs: logprobs must be true for it");
+        return problem_set(problem, TRIT_EINVAL, "top_logprobs", "top_logprobs: %s for it",
+                           p->endpoint == FOR_CHAT
+                               ? "logprobs must be true"
+                               : "include must have \"message.output_text.logprobs\"");
     }
     p->top_logprobs = MAX(p->top_logprobs, 0);
     return 0;
@@ -186,8 +225,9 @@ static int check_max_tokens(struct params *p, struct problem *problem)
 
 static int check_together(struct params *p, struct problem *problem)
 {
-    if (p->endpoint != FOR_COMPLETIONS && p->endpoint != FOR_CHAT)
+    if (!(p->endpoint & FOR_GENERATION))
         return 0;
+    params_place_instructions(p);
     int rc = check_logprobs(p, problem);
     if (rc == 0)
         rc = check_max_tokens(p, problem);
@@ -196,16 +236,22 @@ static int check_together(struct params *p, struct problem *problem)
     if (p->has_stream_options && !p->stream)
         return problem_set(problem, TRIT_EINVAL, "stream_options",
                            "stream_options: only allowed together with \"stream\": true");
-    if (p->best_of > 1)
-        return problem_set(problem, TRIT_EUNSUPP, "best_of",
-                           "best_of: found %d, only 1 is supported", (int)p->best_of);
+    if (p->best_of && p->best_of < p->n)
+        return problem_set(problem, TRIT_EINVAL, "best_of",
+                           "best_of: found %d, expected at least n, which is %d", (int)p->best_of,
+                           (int)p->n);
+    /* Which are the best is only known at the end. */
+    if (p->best_of > p->n && p->stream)
+        return problem_set(problem, TRIT_EINVAL, "best_of",
+                           "best_of: more than n does not go together with \"stream\": true");
     if (p->ignore_eos && p->n_stop_ids)
         return problem_set(problem, TRIT_EINVAL, "ignore_eos",
                            "ignore_eos does not go together with stop_token_ids");
-    if ((uint64_t)p->n * p->n_prompts > PARAMS_SEQUENCES)
-        return problem_set(problem, TRIT_EINVAL, "n",
-                           "n: %d answers to %zu prompts are more than %d in one request",
-                           (int)p->n, p->n_prompts, PARAMS_SEQUENCES);
+    const char *tries = p->best_of > p->n ? "best_of" : "n";
+    if ((uint64_t)params_tries(p) * p->n_prompts > PARAMS_SEQUENCES)
+        return problem_set(problem, TRIT_EINVAL, tries,
+                           "%s: %u answers to %zu prompts are more than %d in one request", tries,
+                           params_tries(p), p->n_prompts, PARAMS_SEQUENCES);
     return 0;
 }
 
@@ -247,6 +293,9 @@ void params_fini(struct params *p)
     mem_free(p->prompt);
     mem_free(p->message);
     buf_free(&p->words);
+    mem_free(p->instructions);
+    for (size_t i = 0; i < RESPONSES_ECHOES; i++)
+        mem_free(p->echoes[i]);
     mem_free(p->model);
     mem_free(p->cache_salt);
     mem_free(p->bias);
@@ -255,6 +304,25 @@ void params_fini(struct params *p)
     mem_free(p->tokens);
     text_stops_fini(&p->stops);
     *p = (struct params){0};
+}
+
+uint32_t params_tries(const struct params *p)
+{
+    return (uint32_t)MAX(p->n, p->best_of);
+}
+
+const char *params_prompt_name(const struct params *p)
+{
+    return p->endpoint == FOR_RESPONSES     ? "input"
+           : p->endpoint & FOR_CONVERSATION ? "messages"
+                                            : "prompt";
+}
+
+const char *params_max_name(const struct params *p)
+{
+    return p->endpoint == FOR_RESPONSES    ? "max_output_tokens"
+           : p->max_completion_tokens >= 0 ? "max_completion_tokens"
+                                           : "max_tokens";
 }
 
 /* A step of splitmix64 for each choice; the first keeps the seed it was given. */

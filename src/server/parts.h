@@ -11,7 +11,8 @@
  *     requests.c what is being worked on, and ending it
  *     page.c     the page for people
  *     job.c      the life of a generation; job-admit.c its way in, job-out.c its answer,
- *                job-embed.c what is different for embeddings
+ *                job-response.c the same for the Responses API, job-embed.c what is different for
+ *                embeddings
  *
  * Everything in here belongs to the loop thread.
  */

@@ -38,26 +38,31 @@ int problem_from(struct problem *p, int rc, const char *param, const struct trit
     return rc;
 }
 
+void problem_put(const struct problem *p, struct json_out *o)
+{
+    json_key(o, "error");
+    json_open(o, '{');
+    json_key(o, "message");
+    json_str(o, p->text);
+    json_key(o, "type");
+    json_str(o, p->type);
+    json_key(o, "param");
+    json_str_or_null(o, p->param[0] ? p->param : NULL);
+    json_key(o, "code");
+    json_str_or_null(o, p->code);
+    if (p->n_ctx) {
+        json_key(o, "n_prompt_tokens");
+        json_int(o, (int64_t)p->n_prompt);
+        json_key(o, "n_ctx");
+        json_int(o, (int64_t)p->n_ctx);
+    }
+    json_close(o, '}');
+}
+
 void problem_write(const struct problem *p, struct buf *out)
 {
     struct json_out o = {.buf = out};
     json_open(&o, '{');
-    json_key(&o, "error");
-    json_open(&o, '{');
-    json_key(&o, "message");
-    json_str(&o, p->text);
-    json_key(&o, "type");
-    json_str(&o, p->type);
-    json_key(&o, "param");
-    json_str_or_null(&o, p->param[0] ? p->param : NULL);
-    json_key(&o, "code");
-    json_str_or_null(&o, p->code);
-    if (p->n_ctx) {
-        json_key(&o, "n_prompt_tokens");
-        json_int(&o, (int64_t)p->n_prompt);
-        json_key(&o, "n_ctx");
-        json_int(&o, (int64_t)p->n_ctx);
-    }
-    json_close(&o, '}');
+    problem_put(p, &o);
     json_close(&o, '}');
 }

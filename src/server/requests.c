@@ -17,7 +17,7 @@
 
 static bool is_visible(const struct exchange *x, const struct job *j)
 {
-    return j->state != JOB_FINISHED && j->x && j->params.endpoint != FOR_TOKENIZE &&
+    return j->state != JOB_FINISHED && j->x && j->kind == JOB_GENERATES &&
            (x->s->keys.n == 0 || x->tenant == j->tenant);
 }
 

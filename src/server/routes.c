@@ -81,6 +81,27 @@ static void handle_embeddings(struct exchange *x)
         job_embed(x, &p);
 }
 
+static void handle_responses(struct exchange *x)
+{
+    struct params p;
+    if (read_params(x, FOR_RESPONSES, &p))
+        job_generate(x, &p);
+}
+
+static void handle_count_chat(struct exchange *x)
+{
+    struct params p;
+    if (read_params(x, FOR_CHAT, &p))
+        job_count(x, &p);
+}
+
+static void handle_count_responses(struct exchange *x)
+{
+    struct params p;
+    if (read_params(x, FOR_RESPONSES, &p))
+        job_count(x, &p);
+}
+
 static void handle_tokenize(struct exchange *x)
 {
     struct params p;
@@ -248,7 +269,12 @@ struct route {
 static const struct route routes[] = {
     {"/v1/completions", .method = POST, .id = ROUTE_COMPLETIONS, .handle = handle_completions},
     {"/v1/chat/completions", .method = POST, .id = ROUTE_CHAT, .handle = handle_chat},
+    {"/v1/responses", .method = POST, .id = ROUTE_RESPONSES, .handle = handle_responses},
     {"/v1/embeddings", .method = POST, .id = ROUTE_EMBEDDINGS, .handle = handle_embeddings},
+    {"/v1/chat/completions/input_tokens", .method = POST, .id = ROUTE_COUNT_CHAT,
+     .handle = handle_count_chat},
+    {"/v1/responses/input_tokens", .method = POST, .id = ROUTE_COUNT_RESPONSES,
+     .handle = handle_count_responses},
     {"/v1/models", .method = GET, .id = ROUTE_MODELS, .handle = handle_models},
     {"/v1/models/", .prefix = true, .method = GET, .id = ROUTE_MODEL, .handle = handle_model},
     {"/tokenize", .method = POST, .id = ROUTE_TOKENIZE, .handle = handle_tokenize},
@@ -280,7 +306,7 @@ static const struct route *find(const char *path)
 
 static bool generates(const struct route *r)
 {
-    return r->id == ROUTE_COMPLETIONS || r->id == ROUTE_CHAT || r->id == ROUTE_EMBEDDINGS;
+    return r->id < N_GENERATING;
 }
 
 static bool is_page(const struct route *r)

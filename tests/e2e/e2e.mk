@@ -27,7 +27,10 @@ E2E_TESTS = \
 	tests/e2e/w-embeddings.sh \
 	tests/e2e/r-tls.sh \
 	tests/e2e/s-sockets.sh \
-	tests/e2e/t-browser.sh
+	tests/e2e/t-browser.sh \
+	tests/e2e/q-responses.sh \
+	tests/e2e/r-fields.sh \
+	tests/e2e/s-openapi.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -58,6 +61,10 @@ EXTRA_DIST += \
 	tests/e2e/q-prometheus.sh \
 	tests/e2e/u-page.sh tests/e2e/v-browser.sh tests/e2e/v-browser.mjs tests/e2e/browser.mjs \
 	tests/e2e/w-embeddings.sh tests/e2e/w-embeddings.mjs \
-	tests/e2e/r-tls.sh tests/e2e/s-sockets.sh tests/e2e/t-browser.sh
+	tests/e2e/r-tls.sh tests/e2e/s-sockets.sh tests/e2e/t-browser.sh \
+	tests/e2e/q-responses.sh tests/e2e/q-responses.mjs \
+	tests/e2e/r-fields.sh tests/e2e/r-fields.mjs \
+	tests/e2e/s-openapi.sh tests/e2e/s-openapi.mjs
+EXTRA_DIST += doc/openapi.yaml
 .PHONY: clean-e2e
 .PHONY: check-e2e

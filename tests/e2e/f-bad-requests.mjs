@@ -29,7 +29,7 @@ const completions = [
   ['n with a fraction', { n: 1.5 }, 'n'],
   ['n as text', { n: '2' }, 'n'],
   ['n of the SGLang report', { n: 5_000_000 }, 'n'],
-  ['best_of', { best_of: 3 }, 'best_of'],
+  ['best_of', { best_of: 21 }, 'best_of'],
   ['max_tokens below', { max_tokens: -1 }, 'max_tokens'],
   ['max_tokens with a fraction', { max_tokens: 1.5 }, 'max_tokens'],
   ['max_tokens as text', { max_tokens: '5' }, 'max_tokens'],

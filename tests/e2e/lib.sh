@@ -212,22 +212,35 @@ post()
     curl -sS --max-time 120 -H 'Content-Type: application/json' -d "$body" "$@" "$url$path"
 }
 
-# openai_package: the official package for Node, in the version that the tests were written with;
-# fetched once for each build directory.  Sets $packages, beside which programs find it.
-openai_package()
+# npm_packages FOLDER PACKAGE@VERSION...: packages for Node in the versions that the tests were written
+# with; fetched once for each build directory.  Sets $packages, beside which programs find them.
+npm_packages()
 {
     need node npm
-    packages=$state/node
+    packages=$state/$1
+    shift
     mkdir -p "$packages"
     (
         flock 9
-        [ -d "$packages/node_modules/openai" ] || {
+        [ "$(cat "$packages/have" 2>/dev/null)" = "$*" ] || {
             echo '{"private":true,"type":"module"}' >"$packages/package.json"
             cd "$packages" && npm install --no-audit --no-fund --no-update-notifier \
-                --fetch-retries=1 --fetch-timeout=60000 openai@6.49.0
+                --fetch-retries=1 --fetch-timeout=60000 "$@" && echo "$*" >have
         }
     ) 9>"$packages/lock" >"$work/npm" 2>&1 ||
-        skip "npm cannot fetch the openai package: $(grep -m1 -i 'err' "$work/npm")"
+        skip "npm cannot fetch $*: $(grep -m1 -i 'err' "$work/npm")"
+}
+
+# The official package.
+openai_package()
+{
+    npm_packages node openai@6.49.0
+}
+
+# What reads OpenAPI documents, and JSON schemas.
+openapi_packages()
+{
+    npm_packages node-openapi ajv@8.20.0 yaml@2.9.1 @apidevtools/swagger-parser@13.0.0
 }
 
 # run_node FILE [arguments]: a program beside this file, with the daemon in its environment.

@@ -106,6 +106,25 @@ START_TEST(test_whole)
 }
 END_TEST
 
+/* Whatever the text, an event's length is a multiple; the whole is JSON with one more member. */
+START_TEST(test_obfuscation)
+{
+    struct format_head h = chat;
+    char text[200];
+    memset(text, '"', sizeof text);
+    h.obfuscate = true;
+    buf_adds(&out, ": ping\n\n"); /* what is there already does not count */
+    for (size_t len = 0; len < sizeof text; len++) {
+        size_t start = out.len;
+        format_delta_event(&out, &h, &(struct format_choice){.text = text, .len = len});
+        size_t n = out.len - start;
+        ck_assert_uint_eq(n % FORMAT_PAD, 0);
+        ck_assert_int_eq(json_check(out.data + start + 6, n - 8, NULL), 0);
+        ck_assert_ptr_nonnull(strstr(out.data + start, "],\"obfuscation\":\""));
+    }
+}
+END_TEST
+
 START_TEST(test_chat_stream)
 {
     struct format_head h = chat;
@@ -317,6 +336,7 @@ int main(void)
     TCase *tc = tcase_create("format");
     tcase_add_test(tc, test_whole);
     tcase_add_test(tc, test_chat_stream);
+    tcase_add_test(tc, test_obfuscation);
     tcase_add_test(tc, test_completion_stream);
     tcase_add_test(tc, test_chat_logprobs);
     tcase_add_test(tc, test_completion_logprobs);

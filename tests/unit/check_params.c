@@ -40,6 +40,7 @@ static const char *with(enum params_endpoint endpoint, const char *field)
     static const char messages[] = "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]";
     const char *base = endpoint == FOR_CHAT          ? messages
                        : endpoint == FOR_TEMPLATE    ? messages
+                       : endpoint == FOR_RESPONSES   ? "\"input\":\"x\""
                        : endpoint == FOR_COMPLETIONS ? "\"prompt\":\"x\""
                        : endpoint == FOR_TOKENIZE    ? "\"content\":\"x\""
                                                      : "\"tokens\":[1]";
@@ -85,7 +86,7 @@ static const struct {
     {"max_completion_tokens", 2, {"1", "2147483647"}, {"0", "-1", "2147483648", "0.5"}},
     {"timeout", 3, {"0.001", "86400"}, {"0", "-1", "86401"}},
     {"logprobs", 1, {"0", "20"}, {"-1", "21", "1.5", "1000000000"}},
-    {"best_of", 1, {"1"}, {"0", "2", "21"}},
+    {"best_of", 1, {"1", "20"}, {"0", "21"}},
     {"priority", 3, {"0", "-1", "1", "-2147483648", "2147483647"}, {"0.5", "2147483648", "-1e10"}},
     {"seed",
      3,
@@ -130,7 +131,8 @@ static const struct {
     {FOR_COMPLETIONS, "\"stream\":false,\"stream_options\":null"},
     {FOR_COMPLETIONS, "\"stream\":true,\"stream_options\":{}"},
     {FOR_COMPLETIONS, "\"stream\":true,\"stream_options\":{\"include_usage\":null}"},
-    {FOR_CHAT, "\"stream\":true,\"stream_options\":{\"include_usage\":true,\"x\":1}"},
+    {FOR_CHAT,
+     "\"stream\":true,\"stream_options\":{\"include_usage\":true,\"include_obfuscation\":true}"},
     {FOR_COMPLETIONS, "\"echo\":true,\"max_tokens\":0"},
     {FOR_CHAT, "\"max_tokens\":5,\"max_completion_tokens\":5"},
     {FOR_CHAT, "\"logprobs\":true"},
@@ -148,6 +150,21 @@ static const struct {
     {FOR_COMPLETIONS, "\"service_tier\":\"flex\",\"priority\":-3,\"cache_salt\":\"s\""},
     {FOR_COMPLETIONS, "\"suffix\":\"\""},
     {FOR_COMPLETIONS, "\"suffix\":null,\"best_of\":1"},
+    {FOR_RESPONSES, "\"instructions\":\"i\",\"max_output_tokens\":1,\"store\":false"},
+    {FOR_RESPONSES, "\"stream\":true,\"stream_options\":{\"include_obfuscation\":false}"},
+    {FOR_RESPONSES, "\"include\":[\"message.output_text.logprobs\"],\"top_logprobs\":20"},
+    {FOR_RESPONSES, "\"include\":[\"reasoning.encrypted_content\"],\"top_logprobs\":0"},
+    {FOR_RESPONSES, "\"text\":{},\"truncation\":\"disabled\",\"background\":false"},
+    {FOR_RESPONSES, "\"text\":{\"format\":{\"type\":\"text\"},\"verbosity\":\"low\"}"},
+    {FOR_RESPONSES, "\"metadata\":{\"a\":\"b\"},\"user\":\"u\",\"safety_identifier\":\"s\""},
+    {FOR_RESPONSES, "\"prompt_cache_key\":\"k\",\"prompt_cache_retention\":\"24h\""},
+    {FOR_RESPONSES, "\"reasoning\":{\"effort\":\"low\",\"summary\":null},\"tools\":[]"},
+    {FOR_RESPONSES, "\"tool_choice\":\"none\",\"parallel_tool_calls\":false"},
+    {FOR_RESPONSES, "\"previous_response_id\":null,\"conversation\":null,\"prompt\":null"},
+    {FOR_RESPONSES, "\"service_tier\":\"flex\",\"top_k\":5,\"min_p\":0.1,\"seed\":1,\"n\":1"},
+    {FOR_RESPONSES, "\"context_management\":[],\"stop\":[\"a\"],\"logit_bias\":{\"5\":1}"},
+    {FOR_COMPLETIONS, "\"n\":3,\"best_of\":3,\"stream\":true"},
+    {FOR_COMPLETIONS, "\"n\":3,\"best_of\":8"},
     {FOR_COMPLETIONS, "\"stop\":[]"},
     {FOR_COMPLETIONS, "\"stop\":\"a\""},
     {FOR_COMPLETIONS, "\"stop\":[\"a\",\"b\",\"c\",\"d\"]"},
@@ -216,6 +233,36 @@ static const struct {
     {FOR_COMPLETIONS, "\"suffix\":1", "suffix"},
     {FOR_COMPLETIONS, "\"grammar\":\"\"", "grammar"},
     {FOR_COMPLETIONS, "\"guided_regex\":\"x\"", "guided_regex"},
+    {FOR_COMPLETIONS, "\"stream\":true,\"stream_options\":{\"include_obfuscation\":1}",
+     "stream_options.include_obfuscation"},
+    {FOR_COMPLETIONS, "\"n\":3,\"best_of\":2", "best_of"},
+    {FOR_COMPLETIONS, "\"best_of\":2,\"stream\":true", "best_of"},
+    {FOR_RESPONSES, "\"instructions\":7", "instructions"},
+    {FOR_RESPONSES, "\"max_output_tokens\":0", "max_output_tokens"},
+    {FOR_RESPONSES, "\"max_tokens\":1", "max_tokens"},
+    {FOR_RESPONSES, "\"max_completion_tokens\":1", "max_completion_tokens"},
+    {FOR_RESPONSES, "\"messages\":[]", "messages"},
+    {FOR_RESPONSES, "\"response_format\":{\"type\":\"text\"}", "response_format"},
+    {FOR_RESPONSES, "\"n\":2", "n"},
+    {FOR_RESPONSES, "\"store\":true", "store"},
+    {FOR_RESPONSES, "\"background\":true", "background"},
+    {FOR_RESPONSES, "\"previous_response_id\":\"resp_1\"", "previous_response_id"},
+    {FOR_RESPONSES, "\"conversation\":{\"id\":\"c\"}", "conversation"},
+    {FOR_RESPONSES, "\"prompt\":{\"id\":\"p\"}", "prompt"},
+    {FOR_RESPONSES, "\"truncation\":\"auto\"", "truncation"},
+    {FOR_RESPONSES, "\"truncation\":\"some\"", "truncation"},
+    {FOR_RESPONSES, "\"include\":[\"message.output_text.logprobs\",\"x\"]", "include[1]"},
+    {FOR_RESPONSES, "\"include\":[1]", "include[0]"},
+    {FOR_RESPONSES, "\"top_logprobs\":1", "top_logprobs"},
+    {FOR_RESPONSES, "\"text\":{\"format\":{\"type\":\"json_object\"}}", "text.format"},
+    {FOR_RESPONSES, "\"text\":{\"format\":\"text\"}", "text.format"},
+    {FOR_RESPONSES, "\"text\":{\"verbosity\":1}", "text.verbosity"},
+    {FOR_RESPONSES, "\"metadata\":{\"a\":1}", "metadata"},
+    {FOR_RESPONSES, "\"reasoning\":{\"effort\":1}", "reasoning"},
+    {FOR_RESPONSES, "\"context_management\":[{}]", "context_management"},
+    {FOR_RESPONSES, "\"tools\":[{\"type\":\"function\"}]", "tools"},
+    {FOR_RESPONSES, "\"grammar\":\"root ::= x\"", "grammar"},
+    {FOR_RESPONSES, "\"stream_options\":{}", "stream_options"},
     {FOR_COMPLETIONS, "\"stop\":\"\"", "stop"},
     {FOR_COMPLETIONS, "\"stop\":1", "stop"},
     {FOR_COMPLETIONS, "\"stop\":{}", "stop"},
@@ -354,6 +401,7 @@ START_TEST(test_messages)
         {"[{\"role\":1,\"content\":\"x\"}]", "messages[0].role"},
         {"[{\"role\":\"user\"}]", "messages[0].content"},
         {"[{\"role\":\"user\",\"content\":null}]", "messages[0].content"},
+        {"[{\"role\":\"user\",\"content\":\"x\",\"name\":7}]", "messages[0].name"},
         {"[{\"role\":\"user\",\"content\":1}]", "messages[0].content"},
         {"[{\"role\":\"user\",\"content\":[]}]", "messages[0].content"},
         {"[{\"role\":\"user\",\"content\":[\"x\"]}]", "messages[0].content[0]"},
@@ -375,6 +423,93 @@ START_TEST(test_messages)
 END_TEST
 
 /* ------------------------------------------------------------------ what comes of it */
+
+/* The input and the instructions of a response become a conversation. */
+START_TEST(test_input)
+{
+    ck_assert_int_eq(read_body(FOR_RESPONSES, "{\"input\":\"h\\u00e9\",\"instructions\":\"be\"}"),
+                     0);
+    ck_assert_uint_eq(p.n_messages, 2);
+    ck_assert_str_eq(p.message[0].role, "system");
+    ck_assert_str_eq(p.message[0].content, "be");
+    ck_assert_str_eq(p.message[1].role, "user");
+    ck_assert_str_eq(p.message[1].content, "h\xc3\xa9");
+    ck_assert_uint_eq(p.message[1].content_len, 3);
+    ck_assert_str_eq(p.echoes[responses_echo("instructions")], "\"be\"");
+    ck_assert_ptr_null(p.echoes[responses_echo("user")]);
+    params_fini(&p);
+
+    /* Easy messages, messages, and what an answer had as output. */
+    ck_assert_int_eq(
+        read_body(
+            FOR_RESPONSES,
+            "{\"instructions\":\"first\",\"input\":[{\"role\":\"developer\",\"content\":\"d\"},"
+            "{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\","
+            "\"text\":\"a\"},{\"type\":\"input_text\",\"text\":\"b\"}]},{\"type\":\"message\","
+            "\"id\":\"msg_1\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":[{"
+            "\"type\":\"output_text\",\"text\":\"c\",\"annotations\":[]}]}]}"),
+        0);
+    ck_assert_uint_eq(p.n_messages, 4);
+    ck_assert_str_eq(p.message[0].content, "first");
+    ck_assert_str_eq(p.message[1].role, "developer");
+    ck_assert_str_eq(p.message[2].content, "ab");
+    ck_assert_str_eq(p.message[3].role, "assistant");
+    ck_assert_str_eq(p.message[3].content, "c");
+    params_fini(&p);
+
+    /* What is repeated is JSON on one line, whatever white space it came with. */
+    ck_assert_int_eq(read_body(FOR_RESPONSES,
+                               "{\"input\":\"x\",\"metadata\":{ \"a\":\n\"b\\n\" },\"tool_choice\":"
+                               " \"none\",\"parallel_tool_calls\" : false,\"text\":{\"verbosity\": "
+                               "\"low\"}}"),
+                     0);
+    ck_assert_str_eq(p.echoes[responses_echo("metadata")], "{\"a\":\"b\\n\"}");
+    ck_assert_str_eq(p.echoes[responses_echo("tool_choice")], "\"none\"");
+    ck_assert_str_eq(p.echoes[responses_echo("parallel_tool_calls")], "false");
+    ck_assert_str_eq(p.echoes[responses_echo("text")],
+                     "{\"format\":{\"type\":\"text\"},\"verbosity\":\"low\"}");
+    params_fini(&p);
+
+    static const struct {
+        const char *input, *param;
+    } bad[] = {
+        {"null", "input"},
+        {"[]", "input"},
+        {"{}", "input"},
+        {"7", "input"},
+        {"[\"hi\"]", "input[0]"},
+        {"[{\"content\":\"x\"}]", "input[0].role"},
+        {"[{\"role\":\"tool\",\"content\":\"x\"}]", "input[0].role"},
+        {"[{\"role\":7,\"content\":\"x\"}]", "input[0].role"},
+        {"[{\"role\":\"user\"}]", "input[0].content"},
+        {"[{\"role\":\"user\",\"content\":null}]", "input[0].content"},
+        {"[{\"role\":\"user\",\"content\":[]}]", "input[0].content"},
+        {"[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"user\",\"content\":[{\"type\":"
+         "\"input_image\"}]}]",
+         "input[1].content[0]"},
+        {"[{\"role\":\"user\",\"content\":[{\"type\":\"input_text\"}]}]", "input[0].content[0]"},
+        {"[{\"type\":7,\"role\":\"user\",\"content\":\"x\"}]", "input[0].type"},
+        {"[{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\",\"arguments\":\"{}\"}]",
+         "input[0].type"},
+        {"[{\"type\":\"function_call_output\",\"call_id\":\"c\",\"output\":\"\"}]",
+         "input[0].type"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        char body[400];
+        snprintf(body, sizeof body, "{\"input\":%s}", bad[i].input);
+        refuse_body(FOR_RESPONSES, body, bad[i].param);
+    }
+    refuse_body(FOR_RESPONSES, "{\"instructions\":\"x\"}", "input");
+
+    struct buf b = {0};
+    buf_adds(&b, "{\"input\":\"x\",\"metadata\":{\"k0\":\"v\"");
+    for (int i = 1; i <= 16; i++)
+        buf_addf(&b, ",\"k%d\":\"v\"", i);
+    buf_adds(&b, "}}");
+    refuse_body(FOR_RESPONSES, b.data, "metadata");
+    buf_free(&b);
+}
+END_TEST
 
 START_TEST(test_values)
 {
@@ -483,6 +618,20 @@ START_TEST(test_ignored)
     ck_assert_int_eq(read_body(FOR_COMPLETIONS, "{\"prompt\":\"x\",\"bar\":null}"), 0);
     ck_assert_str_eq(ignored.data, "bar");
     params_fini(&p);
+    /* Inside of fields that are known; each path once. */
+    ck_assert_int_eq(
+        read_body(FOR_CHAT,
+                  "{\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"name\":\"n\"},{\"role\":"
+                  "\"user\",\"content\":\"b\",\"name\":\"m\"},{\"role\":\"user\",\"content\":\"c\","
+                  "\"name\":null}],\"stream\":true,\"stream_options\":{\"new\":1}}"),
+        0);
+    ck_assert_str_eq(ignored.data, "messages.name,stream_options.new");
+    params_fini(&p);
+    ck_assert_int_eq(read_body(FOR_RESPONSES, "{\"input\":\"x\",\"stream\":true,\"stream_options\":"
+                                              "{\"include_usage\":true}}"),
+                     0);
+    ck_assert_str_eq(ignored.data, "stream_options.include_usage");
+    params_fini(&p);
 }
 END_TEST
 
@@ -536,8 +685,11 @@ START_TEST(test_no_memory)
     static const char many[] = "{\"prompt\":[\"a\",\"b\"],\"model\":\"m\",\"stop\":[\"x\",\"y\"],"
                                "\"logit_bias\":{\"1\":1},\"stop_token_ids\":[1],\"unknown\":1}";
     static const char *const bodies[] = {
-        many, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}", "{\"prompt\":[[1,2],[3]]}"};
-    static const enum params_endpoint endpoints[] = {FOR_COMPLETIONS, FOR_CHAT, FOR_COMPLETIONS};
+        many, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}", "{\"prompt\":[[1,2],[3]]}",
+        "{\"input\":[{\"role\":\"user\",\"content\":\"x\"}],\"instructions\":\"i\","
+        "\"metadata\":{\"a\":\"b\"},\"text\":{\"verbosity\":\"low\"},\"user\":\"u\"}"};
+    static const enum params_endpoint endpoints[] = {FOR_COMPLETIONS, FOR_CHAT, FOR_COMPLETIONS,
+                                                     FOR_RESPONSES};
     for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
         unsigned n = 1;
         for (;; n++) {
@@ -569,7 +721,7 @@ START_TEST(test_table)
         const struct field *f = &t->row[i];
         ck_assert_uint_ne(f->on, 0);
         if (f->type == FIELD_INT || f->type == FIELD_NUMBER)
-            ck_assert(f->min < f->max && (f->at || f->read));
+            ck_assert(f->min <= f->max && (f->at || f->read));
         if (f->type == FIELD_MIXED)
             ck_assert_ptr_nonnull(f->read);
         if (f->type == FIELD_REFUSE)
@@ -589,6 +741,7 @@ int main(void)
     tcase_add_loop_test(tc, test_refused, 0, (int)ARRAY_LEN(refused));
     tcase_add_test(tc, test_prompts);
     tcase_add_test(tc, test_messages);
+    tcase_add_test(tc, test_input);
     tcase_add_test(tc, test_values);
     tcase_add_test(tc, test_priority);
     tcase_add_test(tc, test_ignored);

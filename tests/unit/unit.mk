@@ -141,8 +141,8 @@ endif
 # server
 if HAVE_CHECK
 if FULL
-SERVER_TESTS = check_json check_params check_text check_format check_framing check_admit check_keys \
-	check_origin
+SERVER_TESTS = check_json check_params check_text check_format check_responses check_framing \
+	check_admit check_keys check_origin
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 check_admit_SOURCES = tests/unit/check_admit.c
@@ -166,6 +166,9 @@ check_text_LDADD = $(TEST_LIBS)
 check_format_SOURCES = tests/unit/check_format.c
 check_format_CFLAGS = $(TEST_CFLAGS)
 check_format_LDADD = $(TEST_LIBS)
+check_responses_SOURCES = tests/unit/check_responses.c
+check_responses_CFLAGS = $(TEST_CFLAGS)
+check_responses_LDADD = $(TEST_LIBS)
 check_framing_SOURCES = tests/unit/check_framing.c
 check_framing_CFLAGS = $(TEST_CFLAGS)
 check_framing_LDADD = $(TEST_LIBS)

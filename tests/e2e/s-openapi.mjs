@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+//
+// s-openapi.mjs - real requests and answers held against doc/openapi.yaml.
+//
+// The daemon of s-openapi.sh has the keys KEY and KEY_ONE (concurrency=1); ROUTES is a file with the
+// /v1 routes of its table.
+//
+import { readFileSync } from 'node:fs';
+import SwaggerParser from '@apidevtools/swagger-parser';
+import Ajv2020 from 'ajv/dist/2020.js';
+import { parse } from 'yaml';
+import { equal, ok, url, until, report } from './lib.mjs';
+
+const { KEY, KEY_ONE, ROUTES, DOCUMENT } = process.env;
+const source = readFileSync(DOCUMENT, 'utf8');
+const api = parse(source);
+await SwaggerParser.validate(parse(source)); // throws; and changes what it is given
+ok('the document is valid', api.openapi.startsWith('3.1.'));
+for (const route of readFileSync(ROUTES, 'utf8').split('\n').filter(Boolean)) {
+  const path = route.endsWith('/') ? route + '{id}' : route;
+  ok(`${path} is documented`, path in api.paths);
+}
+
+// ---- schemas by their place in the document
+const ajv = new Ajv2020({ strict: false, allErrors: true });
+ajv.addSchema(api, 'api');
+const compiled = new Map();
+function validate(name, pointer, value) {
+  if (!compiled.has(pointer)) compiled.set(pointer, ajv.compile({ $ref: 'api#' + pointer }));
+  const valid = compiled.get(pointer);
+  const good = valid(value);
+  ok(name, good, good ? '' : `${ajv.errorsText(valid.errors)} in ${JSON.stringify(value).slice(0, 2000)}`);
+}
+const escape = (part) => part.replaceAll('~', '~0').replaceAll('/', '~1');
+function lookup(pointer) {
+  return pointer.split('/').slice(1).reduce(
+    (at, part) => at[part.replaceAll('~1', '/').replaceAll('~0', '~')], api);
+}
+// A place, or the one that it refers to.
+const follow = (pointer) => lookup(pointer)?.$ref?.slice(1) ?? pointer;
+
+// ---- one request, whose answer is what the document says for its status and type
+const seen = new Set();
+async function ask(path, { method, body, status = 200, key = KEY, documented = true, to = path } = {}) {
+  method ??= body === undefined ? 'get' : 'post';
+  const operation = `/paths/${escape(path)}/${method}`;
+  const name = `${method} ${path} ${status} ${JSON.stringify(body)?.slice(0, 300) ?? ''}`;
+  const description = lookup(operation);
+  if (description.requestBody && documented)
+    validate(`${name}: request`, `${operation}/requestBody/content/application~1json/schema`, body);
+  const response = await fetch(url + to, {
+    method: method.toUpperCase(), signal: AbortSignal.timeout(120_000),
+    headers: { ...(key ? { authorization: `Bearer ${key}` } : {}), 'content-type': 'application/json' },
+    body: body === undefined ? undefined : JSON.stringify(body) });
+  const text = await response.text();
+  equal(`${name}: status`, [response.status, response.status === status ? '' : text], [status, '']);
+  ok(`${name}: is documented`, String(status) in description.responses);
+  const answer = follow(`${operation}/responses/${status}`);
+  const type = response.headers.get('content-type').split(';')[0];
+  const content = `${answer}/content/${escape(type)}`;
+  ok(`${name}: ${type} is documented`, lookup(content) !== undefined);
+  for (const header of Object.keys(lookup(answer).headers ?? {})) {
+    const place = follow(`${answer}/headers/${header}`);
+    const value = response.headers.get(header);
+    if (value !== null) validate(`${name}: ${header}`, `${place}/schema`, value);
+    else ok(`${name}: ${header}`, !lookup(place).required, 'but it is required');
+  }
+  seen.add(`${method} ${path} ${status} ${type}`);
+  if (type === 'text/event-stream') {
+    const events = text.split('\n').filter((l) => l.startsWith('data: {')).map((l) => JSON.parse(l.slice(6)));
+    for (const event of events) validate(`${name}: event`, `${content}/x-event`, event);
+    return events;
+  }
+  if (type !== 'application/json') return text;
+  const json = JSON.parse(text);
+  validate(`${name}: answer`, `${content}/schema`, json);
+  return json;
+}
+
+// ---- answers, whole and streamed, with everything that adds members to them
+const messages = [{ role: 'system', content: 'Be kind' },
+                  { role: 'user', content: [{ type: 'text', text: 'Hello' }], name: 'ann' }];
+const common = { seed: 1, ignore_eos: true, temperature: 0.8, top_k: 40, service_tier: 'flex', user: 'u' };
+const chat = '/v1/chat/completions';
+const texts = '/v1/completions';
+const responses = '/v1/responses';
+const all = { include_usage: true, include_obfuscation: true };
+for (const stream of [false, true]) {
+  const streamed = stream ? { stream, stream_options: all } : {};
+  await ask(chat, { body: { messages, max_tokens: 4, ...common, ...streamed } });
+  await ask(chat, { body: { messages, max_tokens: 4, n: 2, logprobs: true, top_logprobs: 3, stop: ['\n'],
+                            ...streamed } });
+  await ask(texts, { body: { prompt: ['a', 'b'], max_tokens: 4, ...common, ...streamed } });
+  await ask(texts, { body: { prompt: [1, 2, 3], max_tokens: 2, echo: true, logprobs: 2, ...streamed } });
+  await ask(responses, { body: { input: 'Hello', max_output_tokens: 4, ...common, ...streamed } });
+  await ask(responses, { body: {
+    input: [{ role: 'user', content: [{ type: 'input_text', text: 'Hello' }] }], instructions: 'Be kind',
+    max_output_tokens: 4, include: ['message.output_text.logprobs'], top_logprobs: 2,
+    metadata: { a: 'b' }, text: { verbosity: 'low' }, reasoning: { effort: 'low' },
+    tool_choice: 'none', ...streamed } });
+}
+await ask(texts, { body: { prompt: 'a', max_tokens: 2, n: 1, best_of: 3 } });
+await ask(chat + '/input_tokens', { body: { messages } });
+await ask(responses + '/input_tokens', { body: { input: 'Hello' } });
+const { data: [model] } = await ask('/v1/models');
+await ask('/v1/models/{id}', { to: `/v1/models/${model.id}` });
+const { tokens } = await ask('/tokenize', { body: { content: 'héllo' } });
+await ask('/tokenize', { body: { content: 'héllo', with_pieces: true, add_special: true } });
+await ask('/detokenize', { body: { tokens } });
+await ask('/apply-template', { body: { messages } });
+await ask('/healthz', { key: null });
+await ask('/readyz', { key: null });
+await ask('/metrics');
+
+// ---- refusals; the document does not allow what the daemon refuses
+for (const [path, body] of [
+  [chat, { messages: [] }], [chat, { messages, temperature: 3 }], [chat, { messages, n: 9 }],
+  [chat, { messages, tools: [{}] }], [chat, { messages, store: true }], [texts, {}],
+  [texts, { prompt: [] }], [texts, { prompt: 'x', best_of: 21 }], [texts, { prompt: 'x', logprobs: 21 }],
+  [responses, { input: [] }], [responses, { input: 'x', store: true }],
+  [responses, { input: 'x', truncation: 'auto' }], [responses, { input: 'x', n: 2 }],
+  [responses, { input: [{ role: 'tool', content: 'x' }] }],
+  [responses, { input: [{ type: 'function_call', name: 'f' }] }],
+  [responses, { input: 'x', include: ['y'] }], [responses, { input: 'x', metadata: { a: 1 } }],
+  ['/tokenize', {}], ['/detokenize', { tokens: [-1] }], ['/apply-template', { messages: 'x' }]]) {
+  await ask(path, { body, status: 400, documented: false });
+  const schema = `/paths/${escape(path)}/post/requestBody/content/application~1json/schema`;
+  ok(`the document refuses ${path} ${JSON.stringify(body)}`,
+     !ajv.compile({ $ref: 'api#' + schema })(body));
+}
+for (const [path, body] of [[chat, { messages }], [texts, { prompt: 'x' }], [responses, { input: 'x' }],
+                            ['/tokenize', { content: 'x' }]]) {
+  await ask(path, { body, status: 401, key: null });
+  await ask(path, { body: { ...body, model: 'nobody' }, status: 404 });
+  await ask(path, { body: { ...body, x: 'y'.repeat(5 << 20) }, status: 413 });
+}
+await ask(texts, { body: { prompt: 'x', max_tokens: 1e6 }, status: 400 });
+await ask(texts, { body: { prompt: 'x', max_tokens: 1900, ignore_eos: true, timeout: 0.02 },
+                   status: 504 }).catch((error) => {
+  // The daemon may know before it begins that it would be too late.
+  if (!/429/.test(error.message)) throw error;
+});
+await ask('/v1/models/{id}', { to: '/v1/models/nobody', status: 404 });
+await ask('/v1/models', { status: 401, key: 'wrong' });
+await ask('/v1/tritd/requests/{id}', { method: 'delete', to: '/v1/tritd/requests/none', status: 404 });
+
+// ---- a request that runs: the list, a limit of a key, and its end from outside, streamed and whole
+for (const [path, body] of [[responses, { input: 'x', max_output_tokens: 1900, stream: true }],
+                            [chat, { messages, max_tokens: 1900, stream: true }],
+                            [texts, { prompt: 'x', max_tokens: 1900 }]]) {
+  const running = ask(path, { body: { ...body, ignore_eos: true }, key: KEY_ONE,
+                              status: body.stream ? 200 : 499 });
+  let entry;
+  await until('it runs', async () =>
+    ([entry] = (await ask('/v1/tritd/requests', { key: KEY_ONE })).data)[0]?.generated_tokens > 0);
+  await ask(texts, { body: { prompt: 'x', max_tokens: 1 }, key: KEY_ONE, status: 429 });
+  await ask('/v1/tritd/requests/{id}', { method: 'delete', to: `/v1/tritd/requests/${entry.id}`,
+                                         key: KEY_ONE });
+  const answer = await running;
+  if (body.stream) ok(`${path}: the stream tells`, /error|failed/.test(JSON.stringify(answer.at(-1))));
+}
+
+// ---- whatever can be had without breaking the daemon was had
+for (const [path, item] of Object.entries(api.paths))
+  for (const [method, { responses: answers }] of Object.entries(item).filter(([k]) => k !== 'parameters'))
+    for (const type of Object.keys(answers[200].content))
+      ok(`${method} ${path} as ${type} was tested`, seen.has(`${method} ${path} 200 ${type}`));
+report();
