@@ -26,6 +26,10 @@
  * the rows: first the shortest of the least served tenant, so that a long one is in nobody's way; but
  * from a second on half are for the oldest, so that it gets through.
  *
+ * Guests: who has two places less than another tenant, and waits for his first word, waits for the
+ * end of the step already.  If his whole prompt takes no longer than a step may, the next step is
+ * his and those of his like alone; then it is everybody's turn again.
+ *
  * No clock, no model, no thread: time is a parameter and computing is the caller's, so that a test
  * may drive it through anything.  One owner, the engine thread.
  */
@@ -66,6 +70,7 @@ struct sched_plan {
     uint32_t n_items, n_talking;
     uint32_t n_rows;
     double positions; /* that all rows look at, for pace.h */
+    bool more;        /* prompts want more rows than there was room for */
 };
 
 int sched_open(const struct sched_options *opt, struct sched **sc, struct trit_error *err);

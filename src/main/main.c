@@ -121,6 +121,7 @@ static struct server_limits limits_of(const struct conf *c, const struct listene
         strcmp(c->metrics_key, "auto") == 0 ? l->remote : strcmp(c->metrics_key, "yes") == 0;
     return (struct server_limits){
         .default_max_tokens = c->default_max_tokens,
+        .first_seconds = c->ttft_target,
         .ping_seconds = c->ping_seconds,
         .header_seconds = c->header_seconds,
         .body_seconds = c->body_seconds,

@@ -41,7 +41,7 @@ static const char *const finishes[N_FINISHES] = {"stop",     "length", "cancelle
                                                  "deadline", "error",  "rejected"};
 static const char *const rejections[N_REJECTIONS] = {
     "queue_requests", "queue_tokens", "concurrency", "rate_requests", "rate_tokens",
-    "deadline",       "loading",      "draining",    "memory"};
+    "deadline",       "ttft_target",  "loading",     "draining",      "memory"};
 static const char *const cancels[N_CANCELS] = {"disconnect", "slow_reader", "deadline", "shutdown",
                                                "api"};
 
