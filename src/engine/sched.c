@@ -15,8 +15,9 @@ enum {
     LEAST_ROWS = 4, /* of prompts in a step, so that they get on whatever it costs */
     MOST_TIMES = 2, /* the target, see sched.h */
 };
-#define PATIENCE 1.0 /* seconds, of a prompt that is being read */
-#define SLOWER   1.3 /* than a step without prompts, see sched.h */
+#define PATIENCE 1.0  /* seconds, of a prompt that is being read */
+#define SLOWER   1.3  /* than a step without prompts, see sched.h */
+#define LENGTH   0.01 /* seconds of waiting that weigh as much as one token to read */
 
 struct sched {
     struct sched_options opt;
@@ -278,7 +279,7 @@ static bool reads_before(const struct seq *a, const struct seq *b)
         return a->level < b->level;
     if (a->tenant->served != b->tenant->served)
         return a->tenant->served < b->tenant->served;
-    return remaining(a) < remaining(b);
+    return a->t_start + LENGTH * remaining(a) < b->t_start + LENGTH * remaining(b);
 }
 
 /* How many rows the step may have, with n_reading prompts of which one is at position `deepest`. */
