@@ -95,6 +95,10 @@ struct engine_estimate engine_estimate(const struct engine *e, const struct engi
 /* Compute with n threads from the next step on, 1 <= n <= max_threads.  Any thread. */
 void engine_set_threads(struct engine *e, unsigned n);
 
+/* What worker i has done so far, in seconds: computed, and waited for the others within steps.  false:
+ * there are not so many.  Any thread. */
+bool engine_worker(const struct engine *e, unsigned i, double *busy, double *wait);
+
 const struct engine_stats *engine_stats(const struct engine *e);
 const struct engine_options *engine_options(const struct engine *e);
 

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/stats.h"
+
 struct admit;
 struct buf;
 struct engine;
@@ -79,9 +81,13 @@ struct metrics {
     uint64_t finished[2][N_FINISHES]; /* completions, chat */
     uint64_t rejected[N_REJECTIONS];
     uint64_t cancelled[N_CANCELS];
-    uint64_t unauthorized; /* no valid key */
-    uint64_t timed_out;    /* connections closed for a header, body or idle deadline */
+    struct stats_histogram joules; /* of a request that is over, where that is known */
+    uint64_t unauthorized;         /* no valid key */
+    uint64_t timed_out;            /* connections closed for a header, body or idle deadline */
 };
+
+/* A request is over, and so much energy is its share. */
+void metrics_joules(struct metrics *m, double joules);
 
 /* What else the page tells. */
 struct metrics_page {

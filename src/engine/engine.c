@@ -156,6 +156,14 @@ void engine_set_threads(struct engine *e, unsigned n)
     ring(e);
 }
 
+bool engine_worker(const struct engine *e, unsigned i, double *busy, double *wait)
+{
+    if (i >= team_room(e->team))
+        return false;
+    team_seconds(e->team, i, busy, wait);
+    return true;
+}
+
 const struct engine_stats *engine_stats(const struct engine *e)
 {
     return &e->stats;

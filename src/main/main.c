@@ -23,6 +23,7 @@
 
 #include "base/base.h"
 #include "base/log.h"
+#include "base/slice.h"
 #include "model/chat.h"
 #include "model/model.h"
 #include "kernels/kernels.h"
@@ -399,6 +400,7 @@ static int serve(struct app *app, struct trit_error *err)
     app->is_loading = true;
     trit_assert(uv_queue_work(&app->loop, &app->loading, load, loaded) == 0);
 
+    slice_short(); /* The pool is there by now, and the engine's threads come from it. */
     uv_run(&app->loop, UV_RUN_DEFAULT);
 
     engine_close(&app->engine);

@@ -16,6 +16,7 @@
 #include "engine/engine.h"
 
 #define MINUTE 60.0
+#define MARGIN 1.2 /* an estimate of a wait is a mean, and a promise is not */
 
 /* ------------------------------------------------------------------ buckets */
 
@@ -293,8 +294,9 @@ enum admit_verdict admit_deadline(const struct engine_estimate *e, double left, 
 enum admit_verdict admit_first(const struct engine_estimate *e, double target, double *wait)
 {
     double limit = target > 0 ? fmax(target, e->read + target / 2) : INFINITY;
-    *wait = e->first - limit;
-    return e->first <= limit ? ADMIT_YES : ADMIT_LATE;
+    double first = e->read + (e->first - e->read) * MARGIN;
+    *wait = first - limit;
+    return first <= limit ? ADMIT_YES : ADMIT_LATE;
 }
 
 void admit_begun(struct admit_ticket *ticket, uint64_t tokens)

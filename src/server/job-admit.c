@@ -244,4 +244,6 @@ void job_settle(struct job *j)
     t->cached_tokens += u.cached;
     t->generated_tokens += u.completion;
     t->joules += fmax(0, u.joules);
+    if (u.joules >= 0)
+        metrics_joules(&j->s->metrics, u.joules);
 }

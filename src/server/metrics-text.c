@@ -51,6 +51,12 @@ void text_histogram(struct buf *out, const struct engine_stats *st, const struct
 {
     size_t n;
     const double *bound = stats_bounds(st, h, &n);
+    text_buckets(out, bound, n, h, name, labels, more);
+}
+
+void text_buckets(struct buf *out, const double *bound, size_t n, const struct stats_histogram *h,
+                  const char *name, const char *labels, const char *more)
+{
     unsigned long long count = 0;
     const char *a = labels ? labels : "", *b = more ? more : "", *comma = *a && *b ? "," : "";
     for (size_t i = 0; i <= n; i++) {
