@@ -67,7 +67,8 @@ void text_buckets(struct buf *out, const double *bound, size_t n, const struct s
         else
             buf_addf(out, "+Inf\"} %llu\n", count);
     }
-    buf_addf(out, "%s_sum{%s%s%s} %.15g\n", name, a, comma, b,
+    const char *open = *a || *b ? "{" : "", *close = *open ? "}" : "";
+    buf_addf(out, "%s_sum%s%s%s%s%s %.15g\n", name, open, a, comma, b, close,
              atomic_load_explicit(&h->sum, memory_order_relaxed));
-    buf_addf(out, "%s_count{%s%s%s} %llu\n", name, a, comma, b, count);
+    buf_addf(out, "%s_count%s%s%s%s%s %llu\n", name, open, a, comma, b, close, count);
 }
