@@ -56,8 +56,12 @@ static void print_ends(const struct load_tally *t, FILE *out)
                     (unsigned long long)t->ends[end]);
 }
 
-static void print_rates(const struct load_result *r, const struct load_tally *t, FILE *out)
+static void print_rates(const struct load_options *o, const struct load_result *r,
+                        const struct load_tally *t, FILE *out)
 {
+    if (o->first_within > 0)
+        fprintf(out, "%10.1f tokens/s of the %llu completed whose first text came in %.4g s\n",
+                per_second(r, t->in_time_tokens), (unsigned long long)t->in_time, o->first_within);
     fprintf(out, "%10.1f tokens/s goodput: %.0f of completed requests\n",
             per_second(r, t->completed_tokens), t->completed_tokens);
     fprintf(out, "%10.1f tokens/s generated: %.0f\n", per_second(r, t->generated_tokens),
@@ -104,13 +108,13 @@ void load_print(const struct load_options *o, struct load_result *r, FILE *out)
         fprintf(out, "%s, %u client%s, %.2f s\n", o->url, clients, clients == 1 ? "" : "s",
                 r->seconds);
     print_ends(&r->total, out);
-    print_rates(r, &r->total, out);
+    print_rates(o, r, &r->total, out);
     print_rows(&r->total, out);
     print_counting(&r->total, out);
     for (size_t g = 0; o->n_groups > 1 && g < o->n_groups; g++) {
         fprintf(out, "\n%s, %u of %u clients: ", o->group[g].name, o->group[g].clients, clients);
         print_ends(&r->group[g], out);
-        print_rates(r, &r->group[g], out);
+        print_rates(o, r, &r->group[g], out);
         print_rows(&r->group[g], out);
     }
     for (int k = 0; k < N_HOLD_KINDS; k++) {
@@ -190,9 +194,11 @@ static void add_tally(struct tree *tree, cJSON *to, const struct load_result *r,
     number(tree, to, "prompt_tokens", t->prompt_tokens);
     number(tree, to, "generated_tokens", t->generated_tokens);
     number(tree, to, "completed_tokens", t->completed_tokens);
+    number(tree, to, "in_time", (double)t->in_time);
     number(tree, to, "completed_with_usage", (double)t->by_usage);
     number(tree, to, "events", (double)t->events);
     number(tree, to, "goodput_tokens_per_second", per_second(r, t->completed_tokens));
+    number(tree, to, "in_time_tokens_per_second", per_second(r, t->in_time_tokens));
     number(tree, to, "generated_tokens_per_second", per_second(r, t->generated_tokens));
     number(tree, to, "prompt_tokens_per_second", per_second(r, t->prompt_tokens));
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -44,6 +44,8 @@ void load_tally_add(struct load_tally *t, const struct load_outcome *o)
         samples_add(&t->refusal, o->seconds);
     } else {
         t->completed_tokens += tokens;
+        t->in_time += o->in_time;
+        t->in_time_tokens += o->in_time ? tokens : 0;
         t->completed_events += o->events;
         t->by_usage += o->answer_tokens >= 0;
         samples_add(&t->whole, o->seconds);

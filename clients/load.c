@@ -165,7 +165,7 @@ static void land(struct run *run, struct flight *f, CURLcode code)
     char text[sizeof run->r->problem];
     long status = 0;
     curl_off_t retry_after = 0; /* curl has 0 for none; nobody sends a 0 that means something */
-    double now = trit_now();
+    double now = trit_now(), first = (f->events ? f->first : now) - f->due;
     curl_easy_getinfo(f->request.easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(f->request.easy, CURLINFO_RETRY_AFTER, &retry_after);
     const char *problem = request_problem(&f->request, code, text, sizeof text);
@@ -176,6 +176,7 @@ static void land(struct run *run, struct flight *f, CURLcode code)
         .status = status,
         .retry_after = retry_after > 0,
         .seconds = now - f->due,
+        .in_time = run->o->first_within == 0 || first <= run->o->first_within,
         .talking_seconds = f->last - f->first,
         .events = f->events,
         .prompt_tokens = f->prompt_tokens,
@@ -325,6 +326,26 @@ static void land_all(struct run *run)
     }
 }
 
+static void tick(struct run *run, double now)
+{
+    if (run->hold && now >= run->next_tick) {
+        hold_tick(run->hold);
+        run->next_tick = now + 1;
+    }
+}
+
+/* Let the connections that are only there come to rest.  false: an interface failed. */
+static bool settle(struct run *run)
+{
+    double end = trit_now() + run->o->settle_seconds;
+    for (double now; (now = trit_now()) < end && !*run->o->stop;) {
+        tick(run, now);
+        if (!serve_sockets(run, MIN(end, now + 0.2)))
+            return false;
+    }
+    return true;
+}
+
 /* Until nothing may begin and nothing is under way.  false: out of memory, or an interface failed.
  */
 static bool fly(struct run *run)
@@ -343,10 +364,7 @@ static bool fly(struct run *run)
                     land(run, &run->flight[i], CURLE_ABORTED_BY_CALLBACK);
             continue;
         }
-        if (run->hold && now >= run->next_tick) {
-            hold_tick(run->hold);
-            run->next_tick = now + 1;
-        }
+        tick(run, now);
         if (!serve_sockets(run, wake))
             return false;
         land_all(run);
@@ -462,8 +480,9 @@ int load_run(const struct load_options *o, struct load_result *r, struct trit_er
     struct run run = {.o = o, .r = r, .epoll_fd = -1, .curl_at = INFINITY, .random = ~o->work.seed};
     int rc = open_run(&run, err);
     if (rc == 0) {
+        bool settled = settle(&run);
         run.begin = run.next_arrival = run.next_tick = trit_now();
-        if (!fly(&run))
+        if (!settled || !fly(&run))
             rc = trit_fail(err, TRIT_ENOMEM, "the load could not be run to its end: no memory");
         for (int kind = 0; run.hold && kind < N_HOLD_KINDS; kind++)
             hold_tally(run.hold, (enum hold_kind)kind, &r->held[kind]);

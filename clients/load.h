@@ -77,7 +77,9 @@ struct load_options {
     double seconds;            /* no request begins later; 0: no end by time */
     double timeout_seconds;    /* of one request */
     double temperature, top_p; /* negative: the server's default */
+    double first_within;       /* seconds to the first event that count as good; 0: any */
     uint32_t idle, stuck;      /* connections beside the clients */
+    double settle_seconds;     /* that those are open before the first request */
     struct work work;
     const volatile sig_atomic_t *stop; /* nonzero: give up */
 };
@@ -97,6 +99,8 @@ struct load_tally {
     double prompt_tokens;    /* as far as the server told */
     double generated_tokens; /* of all requests */
     double completed_tokens; /* of the completed ones */
+    uint64_t in_time;        /* completed requests whose first event came within first_within */
+    double in_time_tokens;   /* theirs */
     uint64_t by_usage;       /* completed requests whose tokens the server counted */
     uint64_t events, completed_events;
     struct samples first;   /* to the first event */
@@ -112,6 +116,7 @@ struct load_outcome {
     long status; /* of a refused one */
     bool retry_after;
     double seconds;         /* from when it was due */
+    bool in_time;           /* its first event was */
     double talking_seconds; /* from the first event to the last */
     uint64_t events;
     double prompt_tokens, answer_tokens; /* by usage; answer negative: not told */

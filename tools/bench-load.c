@@ -67,6 +67,7 @@ static const char help[] =
     "  --in-flight N        with --rate: most requests at a time; what would be more is not sent\n"
     "                       and reported as such (default 1024)\n"
     "  --timeout S          of one request (default 300)\n"
+    "  --first-within S     report also the goodput of requests whose first text came so soon\n"
     "\n"
     "What they ask for (every prompt is another one, made of words):\n"
     "  --prompt-tokens L    length: 64, or 32..512, or lognormal:MEDIAN:SIGMA (default 64)\n"
@@ -78,6 +79,7 @@ static const char help[] =
     "Beside them:\n"
     "  --idle N             connections that ask once and stay\n"
     "  --stuck N            readers that send a request and never read\n"
+    "  --settle S           seconds that they are there before the first request (default 0)\n"
     "\n"
     "  --rounds N           measure N times, servers alternating (default 1)\n"
     "  --json               all figures as one JSON object\n"
@@ -108,6 +110,8 @@ enum {
     OPT_KEY,
     OPT_IN_FLIGHT,
     OPT_TIMEOUT,
+    OPT_FIRST_WITHIN,
+    OPT_SETTLE,
     OPT_PROMPT,
     OPT_OUTPUT,
     OPT_PREFIX,
@@ -129,6 +133,8 @@ static const struct option options[] = {
     {"key", required_argument, NULL, OPT_KEY},
     {"in-flight", required_argument, NULL, OPT_IN_FLIGHT},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"first-within", required_argument, NULL, OPT_FIRST_WITHIN},
+    {"settle", required_argument, NULL, OPT_SETTLE},
     {"prompt-tokens", required_argument, NULL, OPT_PROMPT},
     {"output-tokens", required_argument, NULL, OPT_OUTPUT},
     {"shared-prefix", required_argument, NULL, OPT_PREFIX},
@@ -220,6 +226,10 @@ static bool take_option(struct plan *p, int opt)
                (o->in_flight_max = (uint32_t)n, true);
     case OPT_TIMEOUT:
         return bench_real("timeout", optarg, 0.01, 86400, &o->timeout_seconds);
+    case OPT_FIRST_WITHIN:
+        return bench_real("first-within", optarg, 0.001, 86400, &o->first_within);
+    case OPT_SETTLE:
+        return bench_real("settle", optarg, 0, 86400, &o->settle_seconds);
     case OPT_PROMPT:
         return take_length(&o->work.prompt, "prompt-tokens", optarg);
     case OPT_OUTPUT:
@@ -433,6 +443,7 @@ static bool measure_capacity(struct plan *p, uint32_t clients, cJSON *all, bool 
     bool ok = list != NULL;
     o.seconds = 0;
     o.idle = o.stuck = 0;
+    o.settle_seconds = 0;
     o.requests = (uint64_t)clients * CAPACITY_ROUNDS;
     o.work.seed += 1u << 31; /* Prompts that no round has. */
     for (size_t u = 0; ok && u < p->n_urls; u++) {

@@ -440,6 +440,7 @@ static int run(int argc, char **argv)
                                             {"arch", required_argument, NULL, 'a'},
                                             {"head", required_argument, NULL, 'H'},
                                             {"vocab", required_argument, NULL, 'v'},
+                                            {"ctx", required_argument, NULL, 'c'},
                                             {"seed", required_argument, NULL, 'S'},
                                             {"output", required_argument, NULL, 'o'},
                                             {"help", no_argument, NULL, 'h'},
@@ -451,7 +452,7 @@ static int run(int argc, char **argv)
                       .head = QUANT_F16,
                       .err = &err};
     const char *arch = NULL;
-    uint64_t vocab = 0;
+    uint64_t vocab = 0, ctx = 0;
     bool typed = false;
     s.seed = 1;
     for (int c; (c = getopt_long(argc, argv, "s:t:o:h", options, NULL)) != -1;)
@@ -486,6 +487,11 @@ static int run(int argc, char **argv)
                 return tool_usage(&tool_synth, "--vocab %s: expected a number from %d to %d",
                                   optarg, SYNTH_VOCAB_MIN, SYNTH_VOCAB_MAX);
             break;
+        case 'c':
+            if (!number(optarg, SYNTH_CTX_MAX, &ctx) || ctx == 0)
+                return tool_usage(&tool_synth, "--ctx %s: expected a number from 1 to %d", optarg,
+                                  SYNTH_CTX_MAX);
+            break;
         case 'S':
             if (!number(optarg, UINT64_MAX, &s.seed))
                 return tool_usage(&tool_synth, "--seed %s: expected a number", optarg);
@@ -504,6 +510,7 @@ static int run(int argc, char **argv)
         return tool_usage(&tool_synth, "%s is missing", s.path ? "--shape" : "-o FILE");
     s.shape.arch = arch ? arch : s.shape.arch;
     s.shape.vocab = vocab ? (uint32_t)vocab : s.shape.vocab;
+    s.shape.context = ctx ? (uint32_t)ctx : s.shape.context;
     s.arch = arch_find(s.shape.arch, strlen(s.shape.arch));
     if (check_type(&s, typed) != TOOL_OK)
         return TOOL_USAGE;
@@ -530,6 +537,7 @@ const struct tool_command tool_synth = {
     "      --head TYPE     of the embedding and the head: f16, q8_0, f32 or same, which is the\n"
     "                      encoding of the linears, as Bonsai models have it (default f16)\n"
     "      --vocab N       tokens (default: the shape's)\n"
+    "      --ctx N         positions it is said to be trained for (default: the shape's)\n"
     "      --seed N        other weights (default 1)\n"
     "  -o, --output FILE   where it goes; written beside it first and renamed when whole\n"
     "  -h, --help          this text\n"

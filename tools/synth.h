@@ -11,7 +11,7 @@ struct gguf_writer;
 struct trit_error;
 
 /* The fewest tokens that synth_vocab can do with: the bytes, and the special ones. */
-enum { SYNTH_VOCAB_MIN = 256 + 10, SYNTH_VOCAB_MAX = 1 << 20 };
+enum { SYNTH_VOCAB_MIN = 256 + 10, SYNTH_VOCAB_MAX = 1 << 20, SYNTH_CTX_MAX = 1 << 20 };
 
 /* Write the metadata of a byte-level BPE tokenizer of `size` tokens, and of a chat template. */
 int synth_vocab(struct gguf_writer *w, uint32_t size, struct trit_error *err);

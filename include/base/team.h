@@ -57,6 +57,12 @@ void team_barrier(struct team *team);
 size_t team_take(struct team *team, size_t grain);
 
 /*
+ * What worker `worker` < team_room() has done since the team was opened: seconds of running, and of
+ * waiting for the others at barriers.  Between runs it does neither.  Any thread.
+ */
+void team_seconds(const struct team *team, unsigned worker, double *busy, double *wait);
+
+/*
  * Processors this process can really use: its affinity mask, or the cgroup's CPU quota rounded down
  * where that is less; at least 1.
  */

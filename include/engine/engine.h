@@ -79,8 +79,9 @@ void engine_cancel(struct engine *e, struct seq *s);
 /*
  * What a sequence of n_prompt tokens and at most max_new to generate may expect if it is submitted
  * now, from what recent steps and answers took and what is ahead of it: seconds from now until it
- * begins to run, to its first token and to its end.  An answer is taken to be twice as long as the
- * recent ones on average, or max_new if that is less.  Zeros while nothing is known.  Any thread.
+ * begins to run, to its first token and to its end; and how many of those to the first token its own
+ * prompt takes.  Its answer is taken to be twice as long as the recent ones on average, or max_new
+ * if that is less.  Zeros while nothing is known.  Any thread.
  *
  * The scheduler is fair, so of what others wait for no more is ahead of a tenant than his own share
  * makes it: he says how many sequences and prompt tokens of his own are not done yet, and how many
@@ -88,6 +89,7 @@ void engine_cancel(struct engine *e, struct seq *s);
  */
 struct engine_estimate {
     double start, first, end;
+    double read; /* of `first` */
 };
 struct engine_claim {
     uint32_t sequences;
@@ -99,6 +101,10 @@ struct engine_estimate engine_estimate(const struct engine *e, const struct engi
 
 /* Compute with n threads from the next step on, 1 <= n <= max_threads.  Any thread. */
 void engine_set_threads(struct engine *e, unsigned n);
+
+/* What worker i has done so far, in seconds: computed, and waited for the others within steps.  false:
+ * there are not so many.  Any thread. */
+bool engine_worker(const struct engine *e, unsigned i, double *busy, double *wait);
 
 const struct engine_stats *engine_stats(const struct engine *e);
 const struct engine_options *engine_options(const struct engine *e);

@@ -23,8 +23,14 @@
  * tokens allows: the step is to take token_target seconds, or 1.3 times as long as it would without
  * prompts if that is more.  When more are reading than talking it may take as many times that, up to
  * two: then most clients wait for their first word, and larger steps get more done.  Prompts share
- * the rows: first the shortest of the least served tenant, so that a long one is in nobody's way; but
- * from a second on half are for the oldest, so that it gets through.
+ * the rows: first those of the least served tenant, and of his the one that is the shortest or has
+ * waited long enough to make up for its length, so that a long one is in nobody's way and none is
+ * passed over for ever by those that are a little shorter; from a second on half are for the
+ * oldest, so that it gets through.
+ *
+ * Guests: who has two places less than another tenant, and waits for his first word, waits for the
+ * end of the step already.  If his whole prompt takes no longer than a step may, the next step is
+ * his and those of his like alone; then it is everybody's turn again.
  *
  * No clock, no model, no thread: time is a parameter and computing is the caller's, so that a test
  * may drive it through anything.  One owner, the engine thread.
@@ -66,6 +72,7 @@ struct sched_plan {
     uint32_t n_items, n_talking;
     uint32_t n_rows;
     double positions; /* that all rows look at, for pace.h */
+    bool more;        /* prompts want more rows than there was room for */
 };
 
 int sched_open(const struct sched_options *opt, struct sched **sc, struct trit_error *err);

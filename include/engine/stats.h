@@ -43,4 +43,7 @@ const double *stats_bounds(const struct engine_stats *s, const struct stats_hist
 /* Engine thread: one observation. */
 void stats_observe(struct engine_stats *s, struct stats_histogram *h, double value);
 
+/* The same for a histogram of somebody else's, who is its one writer; n < STATS_BUCKETS bounds. */
+void stats_add(struct stats_histogram *h, const double *bound, size_t n, double value);
+
 #endif

@@ -51,6 +51,7 @@ struct conf {
     uint32_t draft_tokens;
     uint32_t queue_requests;
     uint64_t queue_tokens;
+    double ttft_target;
     uint32_t default_max_tokens;
 
     /* Network. */

@@ -80,6 +80,7 @@ enum admit_verdict {
     ADMIT_RATE_TOKENS,
     ADMIT_TOO_LARGE, /* more tokens than a minute ever brings */
     ADMIT_DEADLINE,  /* it would not be done in time */
+    ADMIT_LATE,      /* its first token would come too late */
     N_VERDICTS,
 };
 
@@ -135,15 +136,24 @@ enum admit_verdict admit_look(struct admit *a, struct tenant *t, uint64_t waitin
 enum admit_verdict admit_charge(struct admit *a, struct admit_ticket *ticket, uint64_t prompt,
                                 uint64_t cost, uint64_t waiting, double now, double *wait);
 
-/* What of the queue is ahead of the tenant's next request, for engine_estimate(); but for the open
- * ticket, which is that request. */
-struct engine_claim admit_claim(const struct admit *a, const struct admit_ticket *ticket);
+/* What of the queue is ahead of the tenant's next request, for engine_estimate(); but for `ticket`,
+ * which is that request, or NULL. */
+struct engine_claim admit_claim(const struct admit *a, const struct tenant *t,
+                                const struct admit_ticket *ticket);
 
 /*
  * Whether it can be done in the `left` seconds to its deadline, as far as the engine can tell: the
  * estimate is for its prompts and the longest of its answers.  *wait: by how much it cannot.
  */
 enum admit_verdict admit_deadline(const struct engine_estimate *e, double left, double *wait);
+
+/*
+ * Whether its first token is there in `target` seconds, as far as the engine can tell; 0: that does
+ * not matter.  A prompt that takes long by itself would never come in so, and may wait for others
+ * half the target.  What waiting is expected counts with a fifth more.  *wait: by how much it is too
+ * late.
+ */
+enum admit_verdict admit_first(const struct engine_estimate *e, double target, double *wait);
 
 /* So many prompt tokens wait no longer; a sequence is over. */
 void admit_begun(struct admit_ticket *ticket, uint64_t tokens);

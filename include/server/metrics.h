@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/stats.h"
+
 struct admit;
 struct buf;
 struct engine;
@@ -63,6 +65,7 @@ enum metrics_rejected {
     REJECTED_RATE_REQUESTS,
     REJECTED_RATE_TOKENS,
     REJECTED_DEADLINE,
+    REJECTED_LATE, /* for ttft-target */
     REJECTED_LOADING,
     REJECTED_DRAINING,
     REJECTED_MEMORY,
@@ -85,9 +88,13 @@ struct metrics {
     uint64_t finished[N_GENERATING][N_FINISHES];
     uint64_t rejected[N_REJECTIONS];
     uint64_t cancelled[N_CANCELS];
-    uint64_t unauthorized; /* no valid key */
-    uint64_t timed_out;    /* connections closed for a header, body or idle deadline */
+    struct stats_histogram joules; /* of a request that is over, where that is known */
+    uint64_t unauthorized;         /* no valid key */
+    uint64_t timed_out;            /* connections closed for a header, body or idle deadline */
 };
+
+/* A request is over, and so much energy is its share. */
+void metrics_joules(struct metrics *m, double joules);
 
 /* What else the page tells. */
 struct metrics_page {

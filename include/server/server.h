@@ -30,6 +30,7 @@ struct trit_error;
 /* What can be changed while running (SIGHUP). */
 struct server_limits {
     uint32_t default_max_tokens; /* of an answer when the request names none */
+    double first_seconds;        /* a first token that is expected later gets 429; 0: no limit */
     double ping_seconds;         /* ": ping" on silent streams; also how long headers are held */
     double header_seconds;       /* from accept, or from the first byte, to the end of the header */
     double body_seconds;         /* from there to the end of the body */

@@ -8,5 +8,6 @@ libbase_a_SOURCES = \
 	include/base/mailbox.h src/base/mailbox.c \
 	include/base/mem.h src/base/mem.c \
 	include/base/rapl.h src/base/rapl.c \
+	include/base/slice.h src/base/slice.c \
 	include/base/team.h src/base/team.c \
 	include/base/utf8.h src/base/utf8.c

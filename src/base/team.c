@@ -39,6 +39,8 @@ struct worker {
     struct team *team;
     unsigned index;
     pthread_t thread;
+    /* Since the team was opened; written by this worker, read by anybody. */
+    _Alignas(64) _Atomic double busy, waited;
 };
 
 struct team {
@@ -50,6 +52,9 @@ struct team {
     _Alignas(64) atomic_size_t next;
     struct worker *workers;
 };
+
+/* Of this thread, in gates, since its run began. */
+static _Thread_local double waited;
 
 static void relax(void)
 {
@@ -88,7 +93,9 @@ static void gate_pass(struct team *t, struct gate *g, unsigned spins)
 {
     unsigned round = atomic_load_explicit(&g->round, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&g->arrived, 1, memory_order_acq_rel) + 1 < t->n) {
+        double before = trit_now();
         gate_wait(g, round, spins);
+        waited += trit_now() - before;
         return;
     }
     atomic_store_explicit(&g->arrived, 0, memory_order_relaxed);
@@ -135,6 +142,24 @@ static void pin_self(unsigned index)
     }
 }
 
+static void add(_Atomic double *sum, double seconds)
+{
+    double old = atomic_load_explicit(sum, memory_order_relaxed);
+    atomic_store_explicit(sum, old + seconds, memory_order_relaxed);
+}
+
+/* One worker's part of a run, up to its last barrier. */
+static void work(struct worker *w)
+{
+    struct team *t = w->team;
+    double begin = trit_now();
+    waited = 0;
+    t->fn(t->ctx, w->index);
+    team_barrier(t);
+    add(&w->busy, trit_now() - begin - waited);
+    add(&w->waited, waited);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
@@ -148,8 +173,7 @@ static void *worker_main(void *arg)
         gate_pass(t, &t->start, SPINS); /* Spins a little: the next step often follows at once. */
         if (!t->fn)
             return NULL;
-        t->fn(t->ctx, w->index);
-        team_barrier(t);
+        work(w);
     }
 }
 
@@ -162,8 +186,14 @@ void team_run(struct team *t, team_fn fn, void *ctx)
         gate_pass(t, &t->start, SPINS);
     else
         atomic_store_explicit(&t->next, 0, memory_order_relaxed);
-    fn(ctx, 0);
-    team_barrier(t);
+    work(&t->workers[0]);
+}
+
+void team_seconds(const struct team *t, unsigned worker, double *busy, double *wait)
+{
+    trit_assert(worker < t->room);
+    *busy = atomic_load_explicit(&t->workers[worker].busy, memory_order_relaxed);
+    *wait = atomic_load_explicit(&t->workers[worker].waited, memory_order_relaxed);
 }
 
 /* Workers 1 to n - 1; fewer when a thread cannot be had, with its error as the result. */
@@ -172,7 +202,8 @@ static int start_workers(struct team *t, unsigned n)
     /* None may pass the gate before it is known how many there will be: it waits for t->n. */
     t->n = n;
     for (unsigned i = 1; i < n; i++) {
-        t->workers[i] = (struct worker){.team = t, .index = i};
+        t->workers[i].team = t;
+        t->workers[i].index = i;
         int rc = pthread_create(&t->workers[i].thread, NULL, worker_main, &t->workers[i]);
         if (rc == 0)
             continue;
@@ -208,11 +239,12 @@ int team_open_room(struct team **out, unsigned n, unsigned room, bool pin, struc
         return trit_fail(err, TRIT_ENOMEM, "no memory for a team of %u threads", n);
     t->pin = pin;
     t->room = room;
-    t->workers = mem_zalloc(room, sizeof *t->workers);
+    t->workers = mem_zalloc_line(room, sizeof *t->workers);
     if (!t->workers) {
         mem_free(t);
         return trit_fail(err, TRIT_ENOMEM, "no memory for a team of %u threads", n);
     }
+    t->workers[0].team = t;
     int rc = start_workers(t, n);
     if (rc) {
         unsigned failed = t->n;

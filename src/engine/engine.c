@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/team.h"
 #include "engine/batch.h"
+#include "engine/forecast.h"
 #include "engine/grammar.h"
 #include "engine/sched.h"
 #include "engine/seq.h"
@@ -50,11 +51,7 @@ struct engine {
     atomic_uint threads;   /* wanted */
     atomic_uint in_flight; /* submitted and not ended: bounds the queue */
 
-    /* Running means for engine_estimate; written by the engine thread. */
-    _Atomic double token_seconds; /* of a prompt, its share of all that goes on */
-    _Atomic double step_seconds;  /* from token to token of those who talk */
-    _Atomic double seq_seconds;   /* that a sequence keeps its place */
-    _Atomic double seq_tokens;    /* that it says */
+    struct forecast forecast;
 
     _Atomic(struct masks *) masks; /* once engine_prepare_grammars has been called */
 
@@ -187,18 +184,19 @@ struct engine_estimate engine_estimate(const struct engine *e, const struct engi
                                        uint32_t n_prompt, uint32_t max_new)
 {
     const struct engine_stats *st = &e->stats;
-    double ahead = (double)atomic_load(&st->running) + atomic_load(&st->waiting);
-    double tokens = (double)atomic_load(&st->waiting_tokens) + atomic_load(&st->reading_tokens);
-    double places = e->opt.max_batch;
+    struct forecast_load l = {.places = e->opt.max_batch,
+                              .ahead =
+                                  (double)atomic_load(&st->running) + atomic_load(&st->waiting),
+                              .reading = (double)atomic_load(&st->reading_tokens),
+                              .waiting = (double)atomic_load(&st->waiting_tokens)};
     if (own) {
-        places /= own->tenants;
-        ahead = own->sequences;
-        tokens = fmin(tokens, (double)own->tokens * own->tenants);
+        double tokens = (double)own->tokens * own->tenants;
+        l.places /= own->tenants;
+        l.ahead = own->sequences;
+        l.reading = fmin(l.reading, tokens);
+        l.waiting = fmin(l.waiting, tokens - l.reading);
     }
-    struct engine_estimate x = {.start = fmax(ahead + 1 - places, 0) * e->seq_seconds / places};
-    x.first = x.start + (tokens + n_prompt) * e->token_seconds;
-    x.end = x.first + fmin(max_new, 2 * e->seq_tokens) * e->step_seconds;
-    return x;
+    return forecast_request(&e->forecast, &l, n_prompt, max_new);
 }
 
 void engine_set_threads(struct engine *e, unsigned n)
@@ -206,6 +204,14 @@ void engine_set_threads(struct engine *e, unsigned n)
     trit_assert(n >= 1 && n <= MAX(e->opt.max_threads, e->opt.threads));
     atomic_store(&e->threads, n);
     ring(e);
+}
+
+bool engine_worker(const struct engine *e, unsigned i, double *busy, double *wait)
+{
+    if (i >= team_room(e->team))
+        return false;
+    team_seconds(e->team, i, busy, wait);
+    return true;
 }
 
 const struct engine_stats *engine_stats(const struct engine *e)
@@ -219,12 +225,6 @@ const struct engine_options *engine_options(const struct engine *e)
 }
 
 /* ------------------------------------------------------------------ lives of sequences */
-
-static void smooth(_Atomic double *mean, double value)
-{
-    double old = *mean;
-    *mean = old == 0 ? value : old + 0.1 * (value - old);
-}
 
 static void take_in(struct mailbox_node *node, void *arg)
 {
@@ -274,11 +274,8 @@ static void finish(struct engine *e, struct seq *s, enum seq_end end)
         stats_observe(&e->stats, &e->stats.generated_length, s->n_generated);
     if (s->n_generated)
         stats_observe(&e->stats, &e->stats.decode, now - s->t_submit - s->first_seconds);
-    if (end == SEQ_STOP || end == SEQ_LENGTH) {
-        smooth(&e->seq_seconds, now - s->t_start);
-        if (!s->wish.pool)
-            smooth(&e->seq_tokens, s->n_generated);
-    }
+    if (end == SEQ_STOP || end == SEQ_LENGTH)
+        forecast_end(&e->forecast, now - s->t_start, s->wish.pool ? -1 : (int64_t)s->n_generated);
     atomic_fetch_add(&e->stats.ended[end], 1);
     atomic_fetch_sub(&e->in_flight, 1);
     mailbox_post(e->opt.events, &s->done);
@@ -437,10 +434,7 @@ static void observe_step(struct engine *e, const struct sched_plan *p, double se
                   seconds);
     stats_observe(st, &st->batch_sequences, p->n_items);
     stats_observe(st, &st->batch_tokens, p->n_rows);
-    if (prompt_rows)
-        smooth(&e->token_seconds, seconds / prompt_rows);
-    if (p->n_talking)
-        smooth(&e->step_seconds, seconds);
+    forecast_step(&e->forecast, prompt_rows, p->more, p->n_talking > 0, seconds);
     atomic_fetch_add(&st->steps, 1);
     atomic_fetch_add(&st->prompt_tokens, prompt_rows);
 }

@@ -4,6 +4,7 @@ libengine_a_SOURCES = \
 	src/engine/attention.h src/engine/attention.c \
 	include/engine/engine.h src/engine/engine.c src/engine/batch.h src/engine/batch.c \
 	include/engine/draft.h src/engine/draft.c \
+	src/engine/forecast.h src/engine/forecast.c \
 	include/engine/forward.h src/engine/forward.c \
 	include/engine/grammar.h src/engine/grammar-parts.h src/engine/grammar.c \
 	src/engine/grammar-parse.c src/engine/grammar-check.c src/engine/grammar-build.c \

@@ -106,6 +106,9 @@ static bool goes_before(const struct seq *a, const struct seq *b, double now)
         return x < y;
     if (a->tenant->served != b->tenant->served)
         return a->tenant->served < b->tenant->served;
+    /* Who was idle joins level with the least served, and goes first if he has less running. */
+    if (a->tenant->n_running != b->tenant->n_running)
+        return a->tenant->n_running < b->tenant->n_running;
     return a->t_submit < b->t_submit;
 }
 

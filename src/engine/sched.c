@@ -15,8 +15,9 @@ enum {
     LEAST_ROWS = 4, /* of prompts in a step, so that they get on whatever it costs */
     MOST_TIMES = 2, /* the target, see sched.h */
 };
-#define PATIENCE 1.0 /* seconds, of a prompt that is being read */
-#define SLOWER   1.3 /* than a step without prompts, see sched.h */
+#define PATIENCE 1.0  /* seconds, of a prompt that is being read */
+#define SLOWER   1.3  /* than a step without prompts, see sched.h */
+#define LENGTH   0.01 /* seconds of waiting that weigh as much as one token to read */
 
 struct sched {
     struct sched_options opt;
@@ -31,6 +32,7 @@ struct sched {
     struct sched_item *item; /* [max_running] */
     struct seq **reading;    /* [max_running] for plan_prompts */
     uint32_t spare_slots;    /* of the step being planned, beyond one for each that runs */
+    bool hosted;             /* the last step was its guests' */
 };
 
 int sched_open(const struct sched_options *opt, struct sched **out, struct trit_error *err)
@@ -277,7 +279,7 @@ static bool reads_before(const struct seq *a, const struct seq *b)
         return a->level < b->level;
     if (a->tenant->served != b->tenant->served)
         return a->tenant->served < b->tenant->served;
-    return remaining(a) < remaining(b);
+    return a->t_start + LENGTH * remaining(a) < b->t_start + LENGTH * remaining(b);
 }
 
 /* How many rows the step may have, with n_reading prompts of which one is at position `deepest`. */
@@ -304,6 +306,7 @@ static void read_prompt(struct sched *sc, struct seq *s, uint32_t rows)
     }
     if (n)
         add_item(sc, s, n, 0);
+    sc->plan.more = sc->plan.more || n < remaining(s);
 }
 
 static void plan_prompts(struct sched *sc, double now)
@@ -333,6 +336,52 @@ static void plan_prompts(struct sched *sc, double now)
     }
 }
 
+/* Whether the step is for s rather than for those who talk: a tenant with many places has filled it
+ * before he came. */
+static bool is_guest(const struct sched *sc, const struct seq *s)
+{
+    if (remaining(s) == 1 || s->n_generated > 0 || s->wish.want_prompt_logprobs)
+        return false;
+    for (uint32_t i = 0; i < sc->n_running; i++) {
+        const struct seq *v = sc->running[i];
+        if (v->level >= s->level && v->tenant->n_running > s->tenant->n_running + 1)
+            return true;
+    }
+    return false;
+}
+
+/* The longest that a step may take which those who talk have to wait for. */
+static double longest_step(const struct sched *sc)
+{
+    uint32_t rows = 0;
+    double positions = 0;
+    for (uint32_t i = 0; i < sc->n_running; i++)
+        if (remaining(sc->running[i]) == 1) {
+            rows++;
+            positions += seq_len(sc->running[i]);
+        }
+    double alone = rows ? pace_predict(&sc->pace, rows, positions) : 0;
+    return MOST_TIMES * MAX(sc->opt.token_target, alone);
+}
+
+/* Whole prompts of guests, as many as the time allows.  false: there is none, or it was their turn
+ * just now. */
+static bool plan_guests(struct sched *sc)
+{
+    const struct sched_plan *p = &sc->plan;
+    double most = longest_step(sc);
+    for (uint32_t i = 0; !sc->hosted && i < sc->n_running; i++) {
+        struct seq *s = sc->running[i];
+        uint32_t n = remaining(s);
+        double positions = p->positions + (double)n * s->n_done + (double)n * (n + 1) / 2;
+        if (is_guest(sc, s) && p->n_rows + n <= sc->opt.max_rows &&
+            pace_predict(&sc->pace, p->n_rows + n, positions) <= most)
+            read_prompt(sc, s, n);
+    }
+    sc->hosted = p->n_items > 0;
+    return sc->hosted;
+}
+
 const struct sched_plan *sched_plan(struct sched *sc, double now, sched_started_fn started,
                                     void *arg)
 {
@@ -340,6 +389,8 @@ const struct sched_plan *sched_plan(struct sched *sc, double now, sched_started_
     struct sched_plan *p = &sc->plan;
     *p = (struct sched_plan){.item = sc->item};
     sc->spare_slots = sc->opt.max_slots - sc->n_running;
+    if (plan_guests(sc))
+        return p;
     plan_talking(sc);
     plan_prompts(sc, now);
     return p;

@@ -42,8 +42,14 @@ const double *stats_bounds(const struct engine_stats *s, const struct stats_hist
 
 void stats_observe(struct engine_stats *s, struct stats_histogram *h, double value)
 {
-    size_t n, i = 0;
+    size_t n;
     const double *bound = stats_bounds(s, h, &n);
+    stats_add(h, bound, n, value);
+}
+
+void stats_add(struct stats_histogram *h, const double *bound, size_t n, double value)
+{
+    size_t i = 0;
     trit_assert(n < STATS_BUCKETS);
     while (i < n && value > bound[i])
         i++;

@@ -99,6 +99,8 @@ const struct conf_key conf_keys[] = {
      .help = "Sequences that may wait. One more gets 429."},
     {SIZE("queue-tokens", queue_tokens, "32768", 1, TIB, "N"),
      .help = "Prompt tokens that may wait. More get 429."},
+    {SECONDS("ttft-target", ttft_target, "60", 0, 86400), .reloadable = true,
+     .help = "A request whose first token is expected later gets 429. 0: it may wait for ever."},
     {COUNT("default-max-tokens", default_max_tokens, "512", 1, 1 << 20), .reloadable = true,
      .help = "Length of a chat answer when the request names none."},
 

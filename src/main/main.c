@@ -23,6 +23,7 @@
 
 #include "base/base.h"
 #include "base/log.h"
+#include "base/slice.h"
 #include "model/chat.h"
 #include "model/model.h"
 #include "kernels/kernels.h"
@@ -122,6 +123,7 @@ static struct server_limits limits_of(const struct conf *c, const struct listene
                                                     : strcmp(c->metrics_key, "yes") == 0;
     return (struct server_limits){
         .default_max_tokens = c->default_max_tokens,
+        .first_seconds = c->ttft_target,
         .ping_seconds = c->ping_seconds,
         .header_seconds = c->header_seconds,
         .body_seconds = c->body_seconds,
@@ -457,6 +459,7 @@ static int serve(struct app *app, struct trit_error *err)
     app->is_loading = true;
     trit_assert(uv_queue_work(&app->loop, &app->loading, load, loaded) == 0);
 
+    slice_short(); /* The pool is there by now, and the engine's threads come from it. */
     uv_run(&app->loop, UV_RUN_DEFAULT);
 
     engine_close(&app->engine);

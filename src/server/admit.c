@@ -16,6 +16,7 @@
 #include "engine/engine.h"
 
 #define MINUTE 60.0
+#define MARGIN 1.2 /* an estimate of a wait is a mean, and a promise is not */
 
 /* ------------------------------------------------------------------ buckets */
 
@@ -276,11 +277,11 @@ enum admit_verdict admit_charge(struct admit *a, struct admit_ticket *ticket, ui
     return ADMIT_YES;
 }
 
-struct engine_claim admit_claim(const struct admit *a, const struct admit_ticket *ticket)
+struct engine_claim admit_claim(const struct admit *a, const struct tenant *t,
+                                const struct admit_ticket *ticket)
 {
-    const struct tenant *t = ticket->tenant;
-    return (struct engine_claim){.sequences = t->held - ticket->sequences,
-                                 .tokens = t->waiting_tokens - ticket->waiting,
+    return (struct engine_claim){.sequences = t->held - (ticket ? ticket->sequences : 0),
+                                 .tokens = t->waiting_tokens - (ticket ? ticket->waiting : 0),
                                  .tenants = 1 + count_others(a, t)};
 }
 
@@ -288,6 +289,14 @@ enum admit_verdict admit_deadline(const struct engine_estimate *e, double left, 
 {
     *wait = e->end - left;
     return e->end <= left ? ADMIT_YES : ADMIT_DEADLINE;
+}
+
+enum admit_verdict admit_first(const struct engine_estimate *e, double target, double *wait)
+{
+    double limit = target > 0 ? fmax(target, e->read + target / 2) : INFINITY;
+    double first = e->read + (e->first - e->read) * MARGIN;
+    *wait = first - limit;
+    return first <= limit ? ADMIT_YES : ADMIT_LATE;
 }
 
 void admit_begun(struct admit_ticket *ticket, uint64_t tokens)

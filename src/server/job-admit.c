@@ -29,6 +29,7 @@ static const enum metrics_rejected reasons[N_VERDICTS] = {
     [ADMIT_RATE_TOKENS] = REJECTED_RATE_TOKENS,
     [ADMIT_TOO_LARGE] = REJECTED_RATE_TOKENS,
     [ADMIT_DEADLINE] = REJECTED_DEADLINE,
+    [ADMIT_LATE] = REJECTED_LATE,
 };
 
 static uint64_t waiting_tokens(const struct server *s)
@@ -73,6 +74,11 @@ static int refuse(struct server *s, struct tenant *t, enum admit_verdict verdict
                     "key %s",
                     g->tokens, g->name);
         p->final = true;
+        break;
+    case ADMIT_LATE:
+        problem_set(p, TRIT_EBUSY, NULL,
+                    "the first token is expected %.3g s later than the %.3g s that it may take",
+                    wait, s->opt.limits.first_seconds);
         break;
     default:
         trit_unreachable("verdict");
@@ -159,6 +165,11 @@ bool job_refuse_early(struct exchange *x)
     struct problem p;
     double wait;
     enum admit_verdict v = admit_look(&s->admit, x->tenant, waiting_tokens(s), trit_now(), &wait);
+    if (v == ADMIT_YES) {
+        struct engine_claim own = admit_claim(&s->admit, x->tenant, NULL);
+        struct engine_estimate e = engine_estimate(s->engine, &own, 0, 0);
+        v = admit_first(&e, s->opt.limits.first_seconds, &wait);
+    }
     if (v == ADMIT_YES)
         return false;
     refuse(s, x->tenant, v, wait, &p);
@@ -187,7 +198,7 @@ int job_ask(struct job *j, uint64_t sequences, struct problem *p)
                                      now, &j->ticket, &wait);
     if (v != ADMIT_YES)
         return refuse(s, j->tenant, v, wait, p);
-    struct engine_claim own = admit_claim(&s->admit, &j->ticket);
+    struct engine_claim own = admit_claim(&s->admit, j->tenant, &j->ticket);
     struct engine_estimate e = engine_estimate(s->engine, &own, 0, 0);
     if (e.start > j->deadline - now)
         return refuse_late(j, e.start, j->deadline - now, p);
@@ -211,13 +222,14 @@ int job_charge(struct job *j, const uint32_t *max_new, struct problem *p)
     }
     if (j->params.endpoint == FOR_EMBEDDINGS)
         prompt = job_embed_waiting(j, prompt);
-    struct engine_claim own = admit_claim(&s->admit, &j->ticket);
+    struct engine_claim own = admit_claim(&s->admit, j->tenant, &j->ticket);
     struct engine_estimate e =
         engine_estimate(s->engine, &own, (uint32_t)MIN(j->prompt_tokens, UINT32_MAX), longest);
     if (admit_deadline(&e, j->deadline - now, &wait) != ADMIT_YES)
         return refuse_late(j, e.end, j->deadline - now, p);
-    enum admit_verdict v =
-        admit_charge(&s->admit, &j->ticket, prompt, cost, waiting_tokens(s), now, &wait);
+    enum admit_verdict v = admit_first(&e, s->opt.limits.first_seconds, &wait);
+    if (v == ADMIT_YES)
+        v = admit_charge(&s->admit, &j->ticket, prompt, cost, waiting_tokens(s), now, &wait);
     return v == ADMIT_YES ? 0 : refuse(s, j->tenant, v, wait, p);
 }
 
@@ -237,4 +249,6 @@ void job_settle(struct job *j)
     t->cached_tokens += u.cached;
     t->generated_tokens += u.completion;
     t->joules += fmax(0, u.joules);
+    if (u.joules >= 0)
+        metrics_joules(&j->s->metrics, u.joules);
 }

@@ -51,6 +51,12 @@ void text_histogram(struct buf *out, const struct engine_stats *st, const struct
 {
     size_t n;
     const double *bound = stats_bounds(st, h, &n);
+    text_buckets(out, bound, n, h, name, labels, more);
+}
+
+void text_buckets(struct buf *out, const double *bound, size_t n, const struct stats_histogram *h,
+                  const char *name, const char *labels, const char *more)
+{
     unsigned long long count = 0;
     const char *a = labels ? labels : "", *b = more ? more : "", *comma = *a && *b ? "," : "";
     for (size_t i = 0; i <= n; i++) {
@@ -61,7 +67,8 @@ void text_histogram(struct buf *out, const struct engine_stats *st, const struct
         else
             buf_addf(out, "+Inf\"} %llu\n", count);
     }
-    buf_addf(out, "%s_sum{%s%s%s} %.15g\n", name, a, comma, b,
+    const char *open = *a || *b ? "{" : "", *close = *open ? "}" : "";
+    buf_addf(out, "%s_sum%s%s%s%s%s %.15g\n", name, open, a, comma, b, close,
              atomic_load_explicit(&h->sum, memory_order_relaxed));
-    buf_addf(out, "%s_count{%s%s%s} %llu\n", name, a, comma, b, count);
+    buf_addf(out, "%s_count%s%s%s%s%s %llu\n", name, open, a, comma, b, close, count);
 }

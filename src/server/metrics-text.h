@@ -5,6 +5,8 @@
 #ifndef TRIT_METRICS_TEXT_H
 #define TRIT_METRICS_TEXT_H
 
+#include <stddef.h>
+
 struct buf;
 struct engine_stats;
 struct stats_histogram;
@@ -28,5 +30,9 @@ void text_labelled(struct buf *out, const char *name, const char *label, const c
 /* The series of one histogram.  labels and more are in the format, NULL: none. */
 void text_histogram(struct buf *out, const struct engine_stats *st, const struct stats_histogram *h,
                     const char *name, const char *labels, const char *more);
+
+/* The same for one that is not the engine's. */
+void text_buckets(struct buf *out, const double *bound, size_t n, const struct stats_histogram *h,
+                  const char *name, const char *labels, const char *more);
 
 #endif

@@ -47,7 +47,7 @@ static const char *const finishes[N_FINISHES] = {"stop",     "length", "cancelle
                                                  "deadline", "error",  "rejected"};
 static const char *const rejections[N_REJECTIONS] = {
     "queue_requests", "queue_tokens", "concurrency", "rate_requests", "rate_tokens",
-    "deadline",       "loading",      "draining",    "memory"};
+    "deadline",       "ttft_target",  "loading",     "draining",      "memory"};
 static const char *const cancels[N_CANCELS] = {"disconnect", "slow_reader", "deadline", "shutdown",
                                                "api"};
 
@@ -161,6 +161,14 @@ static bool has_energy(const struct metrics_page *page)
     return false;
 }
 
+static const double joule_bounds[] = {0.01, 0.1, 0.5, 1,   2,   5,    10,   20,
+                                      50,   100, 200, 500, 1e3, 2000, 5000, 1e4};
+
+void metrics_joules(struct metrics *m, double joules)
+{
+    stats_add(&m->joules, joule_bounds, ARRAY_LEN(joule_bounds), joules);
+}
+
 static void write_energy(const struct metrics_page *page, struct buf *out)
 {
     if (!has_energy(page))
@@ -173,6 +181,10 @@ static void write_energy(const struct metrics_page *page, struct buf *out)
             buf_addf(out, "tritd_energy_joules_total{domain=\"package\",socket=\"%u\"} %.15g\n",
                      z->package, z->joules);
     }
+    static const char each[] = "tritd_request_energy_joules";
+    text_head(out, each, "histogram", "Share of a request that is over in the packages' energy.");
+    text_buckets(out, joule_bounds, ARRAY_LEN(joule_bounds), &page->counted->joules, each, NULL,
+                 NULL);
 }
 
 static void write_keys(const struct metrics_page *page, struct buf *out)
@@ -239,6 +251,20 @@ static void of_model(struct buf *out, const struct metrics_page *page, const cha
 {
     text_head(out, name, type, help);
     text_labelled(out, name, "model", page->model_name, value);
+}
+
+/* Workers that have never run, which a larger quota would wake, have no series. */
+static void write_workers(const struct metrics_page *page, struct buf *out)
+{
+    static const char name[] = "tritd_worker_seconds_total";
+    double busy, wait;
+    text_head(out, name, "counter",
+              "Time of a worker within steps: computing, and waiting for the other workers.");
+    for (unsigned i = 0; engine_worker(page->engine, i, &busy, &wait); i++)
+        if (busy > 0) {
+            buf_addf(out, "%s{worker=\"%u\",state=\"busy\"} %.15g\n", name, i, busy);
+            buf_addf(out, "%s{worker=\"%u\",state=\"wait\"} %.15g\n", name, i, wait);
+        }
 }
 
 static void write_engine(const struct metrics_page *page, struct buf *out)
@@ -308,6 +334,7 @@ static void write_engine(const struct metrics_page *page, struct buf *out)
              (double)atomic_load(&st->steps));
     text_one(out, "tritd_last_step_timestamp_seconds", "gauge",
              "When the last engine step ended, in seconds since 1970.", now - (trit_now() - step));
+    write_workers(page, out);
     write_histograms(page, st, out);
 }
 

@@ -39,6 +39,18 @@ start --max-batch 4 --queue-requests 8
 run_node p-bench.mjs "$bench"
 stop
 
+# What would wait too long for its first token is refused, though the queue has room; the rest is served.
+start --max-batch 2 --queue-requests 500 --ttft-target 0.02
+"$bench" load --url "$url" --clients 2 --requests 8 >"$work/bench" || fail "load: $(cat "$work/bench")"
+"$bench" load --url "$url" --clients 64 --requests 200 --first-within 1 >"$work/bench" ||
+    fail "load: $(cat "$work/bench")"
+late=$(metric 'tritd_requests_rejected_total{reason="ttft_target"}')
+has "requests that would wait too long" "$late" '^[1-9]'
+has "all have Retry-After" "$(cat "$work/bench")" "refused with 429: $late, with Retry-After $late\$"
+has "others are served" "$(cat "$work/bench")" " [1-9][0-9]* completed, "
+has "goodput in time" "$(cat "$work/bench")" "completed whose first text came in 1 s"
+stop
+
 # Everything in the table, and nothing of it left.
 figures=$("$bench" start "$model" --shm-dir "$shm" --repeat 1 --clients 3 --idle-seconds 0.3 \
     --daemons 2 --json -- --ctx 256 --max-batch 4) || fail "trit-bench start"

@@ -175,6 +175,24 @@ START_TEST(a_deadline_is_held_or_refused)
 }
 END_TEST
 
+START_TEST(a_first_token_is_in_time_or_refused)
+{
+    struct engine_estimate e = {.start = 1, .first = 2, .read = 0.5};
+    ck_assert_int_eq(admit_first(&e, 2.31, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_first(&e, 2.2, &wait_for), ADMIT_LATE);
+    ck_assert_double_eq_tol(wait_for, 0.1, 1e-9);
+    ck_assert_int_eq(admit_first(&e, 0, &wait_for), ADMIT_YES);
+    /* A long prompt comes in when nothing is ahead of it, and when little is. */
+    e = (struct engine_estimate){.first = 30, .read = 30};
+    ck_assert_int_eq(admit_first(&e, 2, &wait_for), ADMIT_YES);
+    e.first = 30.8;
+    ck_assert_int_eq(admit_first(&e, 2, &wait_for), ADMIT_YES);
+    e.first = 31.5;
+    ck_assert_int_eq(admit_first(&e, 2, &wait_for), ADMIT_LATE);
+    ck_assert_double_eq_tol(wait_for, 0.8, 1e-9);
+}
+END_TEST
+
 /* What is ahead of the next request is what is his own, and how many share with him. */
 START_TEST(a_claim_is_ones_own)
 {
@@ -189,14 +207,15 @@ START_TEST(a_claim_is_ones_own)
     ck_assert_int_eq(admit_ask(&a, modest, 2, 5000, 0, &first, &wait_for), ADMIT_YES);
     ck_assert_int_eq(admit_charge(&a, &first, 70, 80, 5000, 0, &wait_for), ADMIT_YES);
     ck_assert_int_eq(admit_ask(&a, modest, 1, 5000, 0, &next, &wait_for), ADMIT_YES);
-    struct engine_claim c = admit_claim(&a, &next);
+    struct engine_claim c = admit_claim(&a, modest, &next);
     ck_assert_uint_eq(c.sequences, 2);
     ck_assert_uint_eq(c.tokens, 70);
     ck_assert_uint_eq(c.tenants, 2);
+    ck_assert_uint_eq(admit_claim(&a, modest, NULL).sequences, 3);
     admit_end(&a, &many, 0, false, 0);
-    ck_assert_uint_eq(admit_claim(&a, &next).tenants, 1);
+    ck_assert_uint_eq(admit_claim(&a, modest, &next).tenants, 1);
     admit_end(&a, &first, 0, false, 0);
-    ck_assert_uint_eq(admit_claim(&a, &next).sequences, 0);
+    ck_assert_uint_eq(admit_claim(&a, modest, &next).sequences, 0);
     admit_end(&a, &next, 0, false, 0);
     admit_fini(&a);
 }
@@ -393,6 +412,7 @@ int main(void)
     tcase_add_test(tc, buckets_fill_steadily);
     tcase_add_test(tc, a_reload_keeps_what_runs);
     tcase_add_test(tc, a_deadline_is_held_or_refused);
+    tcase_add_test(tc, a_first_token_is_in_time_or_refused);
     tcase_add_test(tc, a_claim_is_ones_own);
     tcase_add_test(tc, clients_are_spread);
     tcase_add_test(tc, promises_hold_in_any_order);

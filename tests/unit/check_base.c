@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -257,6 +258,37 @@ START_TEST(team_changes_its_size)
 }
 END_TEST
 
+static void first_sleeps(void *arg, unsigned worker)
+{
+    atomic_uint *here = arg;
+    atomic_fetch_add(here, 1);
+    while (atomic_load(here) % 2 != 0)
+        sched_yield();
+    if (worker == 0)
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+}
+
+/* Time between runs is nobody's.  The others' part of a run is counted when the next begins. */
+START_TEST(team_counts_its_time)
+{
+    struct trit_error err;
+    struct team *team;
+    atomic_uint here = 0;
+    double busy, wait, begin = trit_now();
+    ck_assert_int_eq(team_open(&team, 2, false, &err), 0);
+    for (int i = 0; i < 3; i++)
+        team_run(team, first_sleeps, &here);
+    team_seconds(team, 0, &busy, &wait);
+    ck_assert_double_ge(busy, 0.0599);
+    ck_assert_double_le(busy + wait, trit_now() - begin);
+    team_seconds(team, 1, &busy, &wait);
+    ck_assert_double_ge(busy + wait, 0.0399);
+    ck_assert_double_gt(wait, 0);
+    ck_assert_double_le(busy + wait, trit_now() - begin);
+    team_close(&team);
+}
+END_TEST
+
 START_TEST(team_refuses_nonsense)
 {
     struct trit_error err = {0};
@@ -328,6 +360,7 @@ int main(void)
     tcase_add_test(c, mailbox_loses_nothing);
     tcase_add_test(c, team_deals_every_item_once);
     tcase_add_test(c, team_changes_its_size);
+    tcase_add_test(c, team_counts_its_time);
     tcase_add_test(c, team_refuses_nonsense);
     tcase_add_test(c, log_levels);
     tcase_add_test(c, throttling_is_summed_up_to_the_root);

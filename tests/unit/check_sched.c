@@ -469,6 +469,57 @@ START_TEST(tenants_share_places)
 }
 END_TEST
 
+/* Prompts of tenants with nothing else have a step of their own, if they fit into one; but never
+ * two in a row. */
+START_TEST(guests_come_first)
+{
+    struct drive d;
+    static int32_t text[3000];
+    fill(text, 3000, 3);
+    drive_open(&d, 400, plain, false);
+    struct seq *many[8], *guest[3];
+    for (int i = 0; i < 8; i++) {
+        many[i] = seq_of(text, 8, 200);
+        many[i]->wish.tenant = 1;
+        add(&d, many[i]);
+    }
+    for (int i = 0; i < 50; i++) /* It learns what steps cost. */
+        drive_step(&d);
+    for (int i = 0; i < 3; i++) {
+        guest[i] = i == 2 ? seq_of(text, 2000, 2) : seq_of(text, 20, 2);
+        guest[i]->wish.tenant = 2 + (uint64_t)i;
+    }
+    add(&d, guest[0]);
+    uint32_t said = many[0]->n_generated;
+    drive_step(&d);
+    ck_assert_uint_eq(guest[0]->n_generated, 1);
+    ck_assert_uint_eq(many[0]->n_generated, said);
+    add(&d, guest[1]);
+    drive_step(&d);
+    ck_assert_uint_eq(many[0]->n_generated, said + 1);
+    ck_assert_uint_ge(guest[1]->n_generated, 1);
+    /* Too long for a step: those who talk do not wait for it. */
+    add(&d, guest[2]);
+    drive_step(&d);
+    for (int i = 0; i < 3; i++) {
+        said = many[0]->n_generated;
+        drive_step(&d);
+        ck_assert_uint_eq(many[0]->n_generated, said + 1);
+        ck_assert_uint_gt(guest[2]->n_done, 0);
+    }
+    drive_out(&d);
+    for (int i = 0; i < 8; i++) {
+        check_answer(many[i]);
+        seq_free(many[i]);
+    }
+    for (int i = 0; i < 3; i++) {
+        check_answer(guest[i]);
+        seq_free(guest[i]);
+    }
+    drive_close(&d);
+}
+END_TEST
+
 /* Who had the machine to himself has no debt from it when others come. */
 START_TEST(time_alone_is_no_debt)
 {
@@ -661,6 +712,7 @@ int main(void)
     tcase_add_test(c, faults_are_not_kept);
     tcase_add_test(c, priorities_and_ageing);
     tcase_add_test(c, tenants_share_places);
+    tcase_add_test(c, guests_come_first);
     tcase_add_test(c, time_alone_is_no_debt);
     tcase_add_test(c, tenants_share_tokens);
     tcase_add_test(c, long_prompt_is_in_nobodys_way);

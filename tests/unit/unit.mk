@@ -4,7 +4,8 @@
 if HAVE_CHECK
 if FULL
 EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h
-ENGINE_TESTS = check_attention check_base check_embed check_engine check_head check_pace check_rapl \
+ENGINE_TESTS = check_attention check_base check_embed check_engine check_forecast check_head \
+	check_pace check_rapl \
 	check_same check_sampler check_sched check_segment
 check_PROGRAMS += $(ENGINE_TESTS)
 TESTS += $(ENGINE_TESTS)
@@ -17,6 +18,9 @@ check_head_LDADD = $(TEST_LIBS)
 check_embed_SOURCES = tests/unit/check_embed.c
 check_embed_CFLAGS = $(TEST_CFLAGS)
 check_embed_LDADD = $(TEST_LIBS)
+check_forecast_SOURCES = tests/unit/check_forecast.c
+check_forecast_CFLAGS = $(TEST_CFLAGS)
+check_forecast_LDADD = $(TEST_LIBS)
 check_engine_SOURCES = tests/unit/check_engine.c
 check_engine_CFLAGS = $(TEST_CFLAGS)
 check_engine_LDADD = $(TEST_LIBS)

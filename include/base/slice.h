@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slice.h - a thread that works briefly and wants its turn soon.
+ *
+ * Workers fill the processors for seconds on end, and Linux lets whoever runs finish a slice of
+ * some milliseconds before one that wakes gets its turn.  A thread that asks for shorter slices
+ * goes before that (since 6.12; earlier kernels take no notice).  It gets no more of the processor
+ * in all, so no privilege is needed.  Source: sched_setattr(2),
+ * Documentation/scheduler/sched-eevdf.rst.
+ */
+#ifndef TRIT_SLICE_H
+#define TRIT_SLICE_H
+
+/* For the calling thread and those that it starts from now on.  A refusal costs speed only. */
+void slice_short(void);
+
+#endif

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The shape of many clients: overload, fairness, connections that do nothing, a long prompt.
+# Each figure is printed beside its target.  A missed target fails the test only with STRICT=1: on a
+# machine that is shared the same daemon holds it now and misses it then.
+#
+#     tests/long/load.sh            in the build directory; about ten minutes
+#     BARS="overload fairness"      only these: overload fairness idle long
+#     SECONDS_EACH=10               of a round, default 25
+#     MODEL=700m.gguf               instead of one with random weights in the shape of a 700M model
+#
+# trit-bench and the daemon share the machine's processors, as far as there are no others.
+# shellcheck source=tests/e2e/lib.sh
+. "${srcdir:-.}/tests/e2e/lib.sh"
+[ -z "${TRITD_URL:-}" ] || skip "needs daemons of its own"
+bench=$PWD/trit-bench trit=$PWD/trit
+[ -x "$bench" ] || skip "there is no trit-bench in $PWD"
+need node
+here=$top/tests/long
+seconds=${SECONDS_EACH:-25}
+target=3
+
+model=${MODEL:-$state/700m.gguf}
+[ -f "$model" ] || {
+    mkdir -p "$state"
+    "$trit_model" synth --shape 700m --arch bitnet-25 --type tq1_0 --head q8_0 --ctx 16384 \
+        -o "$model" || broken "trit-model synth"
+}
+
+# The keys of two tenants.
+umask 077
+for name in modest greedy; do
+    "$trit" keys new $name >>"$work/keys" 2>"$work/key" || broken "trit keys new"
+    export "$name=$(cat "$work/key")"
+done
+
+for bar in ${BARS:-overload fairness idle long}; do
+    case $bar in
+    overload) start --ttft-target $target ;;
+    fairness) start --api-keys "$work/keys" ;;
+    idle) start --max-connections 4096 --queue-requests 256 ;;
+    long) start --ctx 16384 ;;
+    *) broken "no such bar: $bar" ;;
+    esac
+    run_node load.mjs $bar "$bench" "$seconds" $target
+    stop
+done
