@@ -18,6 +18,7 @@
 #include "model/chat.h"
 #include "model/model.h"
 #include "server/fields.h"
+#include "server/shape.h"
 #include "server/text.h"
 
 struct problem;
@@ -70,6 +71,7 @@ struct params {
     bool want_logprobs;
     int64_t top_logprobs; /* alternatives for each token; -1: not said */
     struct text_stops stops;
+    struct shape shape; /* what the answer is bound to */
     struct sampler_bias *bias;
     size_t n_bias;
     int32_t *stop_ids;

@@ -371,20 +371,6 @@ int params_read_stream_options(const struct field_input *in)
 
 /* ------------------------------------------------------------------ only what happens anyway */
 
-int params_read_response_format(const struct field_input *in)
-{
-    const cJSON *type = cJSON_GetObjectItemCaseSensitive(in->value, "type");
-    if (!cJSON_IsString(type))
-        return problem_set(in->problem, TRIT_EINVAL, in->name, "%s.type: expected \"text\"",
-                           in->name);
-    if (strcmp(type->valuestring, "text") != 0)
-        return problem_set(in->problem, TRIT_EUNSUPP, in->name,
-                           "%s: only {\"type\": \"text\"} is supported; an answer cannot be bound "
-                           "to a schema yet",
-                           in->name);
-    return 0;
-}
-
 int params_read_empty_list(const struct field_input *in)
 {
     if (in->value->child)

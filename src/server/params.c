@@ -48,7 +48,6 @@ enum { T = FOR_COMPLETIONS, C = FOR_CHAT, TC = T | C, ALL = 31 };
         name, on, FIELD_REFUSE, .why = reason                                                      \
     }
 
-static const char no_schema[] = "answers bound to a grammar or schema are not supported";
 static const char no_tools[] = "tools are not supported; leave the field out";
 static const char no_audio[] = "only text is supported";
 
@@ -100,8 +99,18 @@ static const struct field rows[] = {
     INTEGER("logprobs", T, 0, PARAMS_TOP, top_logprobs),
     BOOL("return_tokens_as_token_ids", TC, as_token_ids),
 
-    /* Of OpenAI's, with a value that asks for nothing or else refused. */
+    /* What to be bound to. */
     {"response_format", TC, FIELD_OBJECT, .read = params_read_response_format},
+    MIXED("grammar", TC, params_read_grammar),
+    MIXED("regex", TC, params_read_regex),
+    MIXED("json_schema", TC, params_read_json_schema),
+    {"structured_outputs", TC, FIELD_OBJECT, .read = params_read_structured_outputs},
+    MIXED("guided_json", TC, params_read_guided_json),
+    MIXED("guided_regex", TC, params_read_guided_regex),
+    MIXED("guided_choice", TC, params_read_guided_choice),
+    MIXED("guided_grammar", TC, params_read_guided_grammar),
+
+    /* Of OpenAI's, with a value that asks for nothing or else refused. */
     {"tools", C, FIELD_LIST, .read = params_read_empty_list},
     {"functions", C, FIELD_LIST, .read = params_read_empty_list},
     MIXED("tool_choice", C, params_read_tool_choice),
@@ -113,15 +122,6 @@ static const struct field rows[] = {
     REFUSED("audio", C, no_audio),
     REFUSED("web_search_options", C, no_tools),
     REFUSED("moderation", C, "moderation is not supported"),
-
-    /* Of other servers, refused because an answer that ignores them is a wrong one. */
-    REFUSED("grammar", TC, no_schema),
-    REFUSED("json_schema", TC, no_schema),
-    REFUSED("structured_outputs", TC, no_schema),
-    REFUSED("guided_json", TC, no_schema),
-    REFUSED("guided_regex", TC, no_schema),
-    REFUSED("guided_choice", TC, no_schema),
-    REFUSED("guided_grammar", TC, no_schema),
 
     HARMLESS("user", TC, FIELD_STRING),
     HARMLESS("metadata", TC, FIELD_OBJECT),
@@ -191,6 +191,10 @@ static int check_together(struct params *p, struct problem *problem)
     if (p->ignore_eos && p->n_stop_ids)
         return problem_set(problem, TRIT_EINVAL, "ignore_eos",
                            "ignore_eos does not go together with stop_token_ids");
+    if (p->ignore_eos && p->shape.kind != SHAPE_FREE)
+        return problem_set(problem, TRIT_EINVAL, "ignore_eos",
+                           "ignore_eos does not go together with %s, whose text has an end",
+                           p->shape.field);
     if ((uint64_t)p->n * p->n_prompts > PARAMS_SEQUENCES)
         return problem_set(problem, TRIT_EINVAL, "n",
                            "n: %d answers to %zu prompts are more than %d in one request",
@@ -242,6 +246,7 @@ void params_fini(struct params *p)
     mem_free(p->stop_ids);
     mem_free(p->tokens);
     text_stops_fini(&p->stops);
+    shape_fini(&p->shape);
     *p = (struct params){0};
 }
 
