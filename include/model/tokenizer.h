@@ -66,6 +66,7 @@ int tok_encode_ranges(const struct tok *t, const char *text, size_t len,
 /* The bytes of one token; a control token has its name.  Borrowed.  id < tok_size, asserted. */
 const char *tok_piece(const struct tok *t, int32_t id, size_t *len);
 bool tok_is_control(const struct tok *t, int32_t id);
+bool tok_is_text(const struct tok *t, int32_t id); /* neither a control token nor an unused one */
 size_t tok_size(const struct tok *t); /* tokens with a piece; ids above are padding */
 int32_t tok_find(const struct tok *t, const char *piece); /* a special token by name, or -1 */
 int32_t tok_bos(const struct tok *t);                     /* -1 where there is none */

@@ -178,6 +178,12 @@ bool tok_is_control(const struct tok *t, int32_t id)
     return t->vocab.kind[id] == VOCAB_CONTROL || t->vocab.kind[id] == VOCAB_UNKNOWN;
 }
 
+bool tok_is_text(const struct tok *t, int32_t id)
+{
+    trit_assert(id >= 0 && (uint32_t)id < t->vocab.n);
+    return t->vocab.kind[id] == VOCAB_NORMAL || t->vocab.kind[id] == VOCAB_USER;
+}
+
 size_t tok_size(const struct tok *t)
 {
     return t->vocab.n;

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * grammar-walk.c - which texts of the vocabulary may follow a part of a stack.
+ *
+ * In a vocabulary of 128 thousand tokens the tree has some 350 thousand nodes.  Inside a string
+ * nearly all of them are visited, so a step must be no more than a look-up: sets of stacks are
+ * numbered by where their row of the table begins, the row says for each class of bytes where it
+ * leads to, and at its end what is to be done at the node.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "engine/grammar-parts.h"
+
+enum {
+    WALK_CELLS = 1 << 16,
+    WALK_MET = 1 << 13,
+    WALK_SETS = 1 << 14,
+    WALK_TOPS = 1 << 18,
+    ROW_WORDS = 1 << 20,
+    NOT_YET =
+        UINT32_MAX, /* in a row: not looked at yet; no room is the row 1, which there is none */
+    NO_ROOM = 1,
+    /* Flags of a row. */
+    GROUNDED = 1, /* the lowest rule may be done: an exit */
+    GOES_ON = 2,
+};
+
+struct grammar_set {
+    uint32_t top, n; /* in tops, ascending */
+    uint32_t next;   /* in its bucket */
+    bool grounded;
+};
+
+bool grammar_walk_init(struct grammar_walk *w, const struct grammar_vocab *v)
+{
+    *w = (struct grammar_walk){
+        .v = v, .cap_sets = WALK_SETS, .cap_tops = WALK_TOPS, .row_words = ROW_WORDS};
+    w->set = mem_zalloc(WALK_SETS, sizeof *w->set);
+    w->bucket = mem_zalloc(WALK_SETS, sizeof *w->bucket);
+    w->tops = mem_zalloc(WALK_TOPS, sizeof *w->tops);
+    w->row = mem_zalloc(ROW_WORDS, sizeof *w->row);
+    w->way = mem_zalloc(v->deepest + 1, sizeof *w->way);
+    w->bits = mem_zalloc(GRAMMAR_MASK_WORDS(v->n_tokens), sizeof *w->bits);
+    w->exit = mem_zalloc(v->n_nodes, sizeof *w->exit);
+    if (grammar_stacks_init(&w->stacks, WALK_CELLS, WALK_MET) && w->set && w->bucket && w->tops &&
+        w->row && w->way && w->bits && w->exit)
+        return true;
+    grammar_walk_fini(w);
+    return false;
+}
+
+void grammar_walk_fini(struct grammar_walk *w)
+{
+    grammar_stacks_fini(&w->stacks);
+    mem_free(w->set);
+    mem_free(w->bucket);
+    mem_free(w->tops);
+    mem_free(w->row);
+    mem_free(w->way);
+    mem_free(w->bits);
+    mem_free(w->exit);
+    *w = (struct grammar_walk){0};
+}
+
+size_t grammar_walk_bytes(const struct grammar_walk *w)
+{
+    return WALK_CELLS * (sizeof *w->stacks.cell + sizeof *w->stacks.bucket) +
+           WALK_SETS * (sizeof *w->set + sizeof *w->bucket) + WALK_TOPS * sizeof *w->tops +
+           ROW_WORDS * sizeof *w->row + w->v->n_nodes * sizeof *w->exit +
+           GRAMMAR_MASK_WORDS(w->v->n_tokens) * sizeof *w->bits;
+}
+
+/* ------------------------------------------------------------------ sets of stacks, numbered */
+
+static uint32_t row_len(const struct grammar_walk *w)
+{
+    return w->stacks.g->n_classes + 1;
+}
+
+/* Forget all sets, but for the empty one. */
+static void forget(struct grammar_walk *w, const struct grammar *g)
+{
+    grammar_stacks_clear(&w->stacks, g);
+    w->grammar = g->id;
+    memset(w->bucket, 0, WALK_SETS * sizeof *w->bucket);
+    w->n_sets = 1;
+    w->n_tops = 0;
+    memset(w->row, 0, (g->n_classes + 1) * sizeof *w->row);
+}
+
+static uint32_t hash_set(const uint32_t *top, uint32_t n, bool grounded)
+{
+    uint64_t h = n * 2 + grounded;
+    for (uint32_t i = 0; i < n; i++)
+        h = (h ^ top[i]) * 0x9e3779b97f4a7c15u + (h >> 29);
+    return (uint32_t)(h >> 40) & (WALK_SETS - 1);
+}
+
+static void sort(uint32_t *top, uint32_t n)
+{
+    for (uint32_t gap = n; gap > 1;) { /* Shell's, with the gaps of Ciura's ratio; mostly n < 10 */
+        gap = MAX(gap * 4 / 9, 1u);
+        for (uint32_t i = gap; i < n; i++) {
+            uint32_t x = top[i], k = i;
+            for (; k >= gap && top[k - gap] > x; k -= gap)
+                top[k] = top[k - gap];
+            top[k] = x;
+        }
+    }
+}
+
+/* The row of the set that stands in w->stacks. */
+static uint32_t row_of_set(struct grammar_walk *w)
+{
+    struct grammar_stacks *s = &w->stacks;
+    uint32_t n = s->n_tops, *top = s->top, *row;
+    if (n == 0 && !s->grounded)
+        return 0;
+    sort(top, n);
+    uint32_t *bucket = &w->bucket[hash_set(top, n, s->grounded)];
+    for (uint32_t i = *bucket; i; i = w->set[i].next) {
+        const struct grammar_set *set = &w->set[i];
+        if (set->n == n && set->grounded == s->grounded &&
+            memcmp(w->tops + set->top, top, n * sizeof *top) == 0)
+            return i * row_len(w);
+    }
+    if (w->n_sets == w->cap_sets || n > w->cap_tops - w->n_tops ||
+        (w->n_sets + 1) * (size_t)row_len(w) > w->row_words)
+        return NO_ROOM;
+    memcpy(w->tops + w->n_tops, top, n * sizeof *top);
+    w->set[w->n_sets] =
+        (struct grammar_set){.top = w->n_tops, .n = n, .next = *bucket, .grounded = s->grounded};
+    w->n_tops += n;
+    *bucket = w->n_sets;
+    row = w->row + (size_t)w->n_sets * row_len(w);
+    for (uint32_t i = 0; i + 1 < row_len(w); i++)
+        row[i] = n ? NOT_YET : 0;
+    row[row_len(w) - 1] = (s->grounded ? GROUNDED : 0) | (n ? GOES_ON : 0);
+    return w->n_sets++ * row_len(w);
+}
+
+static const struct grammar_set *set_of_row(const struct grammar_walk *w, uint32_t row)
+{
+    return &w->set[row / row_len(w)];
+}
+
+/* Where a byte of a class leads from a row: found out, and put there. */
+static uint32_t find_step(struct grammar_walk *w, uint32_t row, uint32_t class)
+{
+    const struct grammar_set *set = set_of_row(w, row);
+    grammar_stacks_begin(&w->stacks);
+    for (uint32_t i = 0; i < set->n; i++)
+        if (!grammar_stacks_step(&w->stacks, w->tops[set->top + i], w->stacks.g->byte_of[class]))
+            return NO_ROOM;
+    uint32_t to = row_of_set(w);
+    if (to != NO_ROOM)
+        w->row[row + class] = to;
+    return to;
+}
+
+static bool meet_all(struct grammar_walk *w, uint32_t row)
+{
+    struct grammar_stacks *s = &w->stacks;
+    const struct grammar_set *set = set_of_row(w, row);
+    for (uint32_t i = 0; i < set->n; i++) {
+        uint32_t cell = w->tops[set->top + i];
+        if (!grammar_stacks_add(s, s->cell[cell].state, s->cell[cell].below))
+            return false;
+    }
+    s->grounded = s->grounded || set->grounded;
+    return true;
+}
+
+/* Both sets together.  Their stacks are closed, so adding one brings nothing that is not there. */
+static uint32_t join(struct grammar_walk *w, uint32_t row, uint32_t other)
+{
+    if (row == 0 || row == other)
+        return other;
+    grammar_stacks_begin(&w->stacks);
+    return meet_all(w, row) && meet_all(w, other) ? row_of_set(w) : NO_ROOM;
+}
+
+static uint32_t first_row(struct grammar_walk *w, uint32_t state, bool is_top)
+{
+    struct grammar_stacks *s = &w->stacks;
+    grammar_stacks_begin(s);
+    if (is_top) {
+        uint32_t cell = grammar_stacks_cell(s, state, 0);
+        if (!cell)
+            return NO_ROOM;
+        s->top[s->n_tops++] = cell;
+    } else if (!grammar_stacks_add(s, state, 0)) {
+        return NO_ROOM;
+    }
+    return row_of_set(w);
+}
+
+/* ------------------------------------------------------------------ the way down */
+
+static bool walk(struct grammar_walk *w, uint32_t start, const uint32_t *root, uint32_t n_roots)
+{
+    const struct grammar *g = w->stacks.g;
+    const struct grammar_vocab_node *node = w->v->node;
+    const uint32_t *row = w->row, flags = g->n_classes;
+    uint32_t *way = w->way;
+    for (uint32_t r = 0; r < n_roots;) {
+        uint32_t first = root[r++];
+        way[node[first].depth] = start;
+        if (row[start + flags] & GROUNDED)
+            w->exit[w->n_exits++] = first;
+        for (uint32_t i = first + 1; i < node[first].end;) {
+            uint32_t from = way[node[i].depth - 1], class = g->class_of[node[i].byte];
+            uint32_t at = row[from + class];
+            if (at == NOT_YET && (at = find_step(w, from, class)) == NO_ROOM)
+                return false;
+            if (at && node[i].token >= 0)
+                w->bits[node[i].token / 64] |= (uint64_t)1 << node[i].token % 64;
+            if (r < n_roots && root[r] == i) {
+                r++;
+                if ((at = join(w, at, start)) == NO_ROOM)
+                    return false;
+            }
+            if ((row[at + flags] & GROUNDED) && node[i].end > i + 1)
+                w->exit[w->n_exits++] = i;
+            way[node[i].depth] = at;
+            /* Below, unless nothing can follow there and no other root is there. */
+            bool below = (row[at + flags] & GOES_ON) || (r < n_roots && root[r] < node[i].end);
+            i = below ? i + 1 : node[i].end;
+        }
+    }
+    return true;
+}
+
+bool grammar_walk_run(struct grammar_walk *w, const struct grammar *g, uint32_t state, bool is_top,
+                      const uint32_t *root, uint32_t n)
+{
+    if (w->grammar != g->id || w->n_sets > WALK_SETS / 2 || w->n_tops > WALK_TOPS / 2 ||
+        w->stacks.n_cells > WALK_CELLS / 2 ||
+        (size_t)w->n_sets * (g->n_classes + 1) > w->row_words / 2)
+        forget(w, g);
+    w->stacks.g = g;
+    memset(w->bits, 0, GRAMMAR_MASK_WORDS(w->v->n_tokens) * sizeof *w->bits);
+    w->n_exits = 0;
+    uint32_t start = first_row(w, state, is_top);
+    if (start != NO_ROOM && walk(w, start, root, n))
+        return true;
+    w->grammar = 0;
+    return false;
+}
