@@ -225,11 +225,15 @@ static void job_run(struct job *j)
 
 /* ------------------------------------------------------------------ texts to ids */
 
-/* Any thread: params, model and tokenizer do not change. */
+/* Any thread: params, model and tokenizer do not change.  What the answers are bound to first: when
+ * that is refused the texts are of no use. */
 static void encode_all(struct job *j)
 {
     const struct model *m = j->s->model;
     const struct params *p = &j->params;
+    j->shape_rc = shape_compile(&p->shape, &j->grammar, &j->shape_problem);
+    if (j->shape_rc)
+        return;
     for (size_t i = 0; i < j->n_prompts; i++) {
         struct job_prompt *to = &j->prompt[i];
         if (p->endpoint == FOR_CHAT)
@@ -246,6 +250,10 @@ static void on_encoded(struct job *j)
     const char *field = j->params.endpoint == FOR_CHAT ? "messages" : "prompt";
     if (j->state == JOB_FINISHED) /* The client has left meanwhile. */
         return;
+    if (j->shape_rc) {
+        job_fail(j, &j->shape_problem);
+        return;
+    }
     for (size_t i = 0; i < j->n_prompts; i++) {
         int rc = j->prompt[i].rc;
         if (rc == -TRIT_ETOOBIG) {
@@ -296,7 +304,8 @@ static void job_encode(struct job *j)
     size_t bytes = j->params.words.len;
     for (size_t i = 0; i < j->n_prompts; i++)
         bytes += j->prompt[i].len;
-    if (bytes <= POOL_BYTES || uv_sem_init(&j->worked, 0) != 0) {
+    bool quick = bytes <= POOL_BYTES && j->params.shape.kind == SHAPE_FREE;
+    if (quick || uv_sem_init(&j->worked, 0) != 0) {
         encode_all(j);
         on_encoded(j);
         return;

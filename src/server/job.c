@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "engine/grammar.h"
 #include "engine/seq.h"
 #include "model/model.h"
 
@@ -61,6 +62,7 @@ static void job_free(struct job *j)
         tok_ids_free(&j->prompt[i].ids);
     mem_free(j->choice);
     mem_free(j->prompt);
+    grammar_unref(j->grammar);
     params_fini(&j->params);
     if (j->prev)
         j->prev->next = j->next;

@@ -25,6 +25,7 @@
 #include "server/problem.h"
 #include "server/text.h"
 
+struct grammar;
 struct seq;
 
 enum job_state { JOB_ENCODING, JOB_RUNNING, JOB_FINISHED };
@@ -77,6 +78,9 @@ struct job {
     uint32_t limit; /* ids of one prompt at most; 0: any number */
     unsigned flags; /* of tok_encode */
     struct trit_error encode_err;
+    struct grammar *grammar; /* held; NULL: the answers are free */
+    int shape_rc;            /* of making it */
+    struct problem shape_problem;
 
     uv_work_t work;
     uv_sem_t worked; /* posted when the pool is done with the job */

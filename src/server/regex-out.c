@@ -299,25 +299,34 @@ static int refuse_length(const struct writer *w, const struct regex_node *n)
                      n->shortest, n->longest);
 }
 
-/* Of a sequence, or of what a group alone in it holds: the only element whose length varies. */
-static uint32_t find_varying(const struct regex *r, uint32_t *sequence)
+/* What a group holds that groups only one element. */
+static uint32_t unwrap(const struct regex *r, uint32_t node)
 {
     for (;;) {
-        uint32_t only = r->node[*sequence].child;
-        if (!only || r->node[only].next || r->node[only].kind != REGEX_CHOICE ||
-            r->node[r->node[only].child].next)
-            break;
-        *sequence = r->node[only].child;
+        const struct regex_node *n = &r->node[node];
+        if ((n->kind != REGEX_CHOICE && n->kind != REGEX_SEQUENCE) || !n->child ||
+            r->node[n->child].next)
+            return node;
+        node = n->child;
     }
-    uint32_t varying = 0;
-    for (uint32_t at = r->node[*sequence].child; at; at = r->node[at].next) {
+}
+
+/* The only element whose length varies, if it is a repeated character; else 0. */
+static uint32_t find_varying(const struct regex *r, uint32_t sequence)
+{
+    uint32_t varying = 0, only = unwrap(r, sequence);
+    if (r->node[only].kind == REGEX_SEQUENCE)
+        sequence = only;
+    for (uint32_t at = r->node[sequence].child; at; at = r->node[at].next) {
         if (r->node[at].shortest == r->node[at].longest)
             continue;
-        if (varying || r->node[at].kind != REGEX_REPEATED)
+        if (varying)
             return 0;
-        varying = at;
+        varying = unwrap(r, at);
     }
-    return varying && r->node[r->node[varying].child].kind == REGEX_SET ? varying : 0;
+    if (!varying || r->node[varying].kind != REGEX_REPEATED)
+        return 0;
+    return r->node[unwrap(r, r->node[varying].child)].kind == REGEX_SET ? varying : 0;
 }
 
 /* An alternative that is the whole text.  1: it has no text of the wanted length. */
@@ -329,7 +338,7 @@ static int write_anchored(struct writer *w, uint32_t sequence, struct buf *out)
     if (n->longest < want->min || n->shortest > want->max)
         return 1;
     if (n->shortest < want->min || n->longest > want->max) {
-        uint32_t varying = find_varying(r, &sequence);
+        uint32_t varying = find_varying(r, sequence);
         if (!varying)
             return refuse_length(w, n);
         struct regex_node *v = &r->node[varying];

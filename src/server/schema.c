@@ -18,10 +18,10 @@
 #include "server/schema-parts.h"
 
 const struct schema_limits schema_limits = {
-    .schemas = 8192,
+    .schemas = 4000,
     .values = 4096,
     .steps = 4 * 1000 * 1000,
-    .text_bytes = 1 << 20,
+    .text_bytes = 256 << 10,
 };
 
 /* ------------------------------------------------------------------ problems */
