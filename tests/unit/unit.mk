@@ -102,7 +102,7 @@ EXTRA_DIST += tests/unit/trit-model.sh tests/fuzz/fuzz_gguf.c
 # tokenizer and chat formats
 if HAVE_CHECK
 if FULL
-TEXT_TESTS = check_utf8 check_vocab check_bpe check_tokenizer check_chat
+TEXT_TESTS = check_utf8 check_vocab check_bpe check_tokenizer check_chat check_grammar
 TEXT_FILES = tests/unit/tok-file.h tools/gguf-write.h tools/gguf-write.c
 check_PROGRAMS += $(TEXT_TESTS)
 TESTS += $(TEXT_TESTS)
@@ -113,6 +113,10 @@ check_vocab_SOURCES = tests/unit/check_vocab.c $(TEXT_FILES)
 check_vocab_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_vocab_CFLAGS = $(TEST_CFLAGS)
 check_vocab_LDADD = $(TEST_LIBS)
+check_grammar_SOURCES = tests/unit/check_grammar.c tests/unit/grammar-make.h $(TEXT_FILES)
+check_grammar_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_grammar_CFLAGS = $(TEST_CFLAGS)
+check_grammar_LDADD = $(TEST_LIBS)
 check_bpe_SOURCES = tests/unit/check_bpe.c $(TEXT_FILES)
 check_bpe_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_bpe_CFLAGS = $(TEST_CFLAGS)
