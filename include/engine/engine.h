@@ -65,6 +65,13 @@ int engine_submit(struct engine *e, struct seq *s, struct trit_error *err);
  */
 void engine_events(struct mailbox *events, void (*fn)(struct seq *s, void *arg), void *arg);
 
+/*
+ * Make ready for sequences with a grammar: the vocabulary as a tree, the cache of masks.  Any thread,
+ * any number of times; the first takes a tenth of a second, so not on one that others wait for.
+ * engine_submit does it where nobody has.  -TRIT_ENOMEM.
+ */
+int engine_prepare_grammars(struct engine *e, struct trit_error *err);
+
 /* Ask for the end of a submitted sequence.  Any thread, any time before its end was seen;
  * idempotent, and may lose the race against another end. */
 void engine_cancel(struct engine *e, struct seq *s);

@@ -27,6 +27,7 @@ struct forward_row {
     const struct kv_lease *lease; /* holds pages for pos */
     int32_t logits;               /* slot for this row's logits, or -1; see forward_step */
     uint8_t use;                  /* of the slot: enum head_use */
+    const uint64_t *allowed;      /* of the slot: see head_allow */
 };
 
 /*

@@ -69,8 +69,10 @@ size_t grammar_bytes(const struct grammar *g); /* memory held */
  */
 struct grammar_state;
 
-struct grammar_state *grammar_state_new(struct grammar *g); /* at the beginning; NULL: no memory */
-void grammar_state_free(struct grammar_state *st);          /* NULL is allowed */
+/* At the beginning; NULL: no memory.  Of no grammar (g is NULL) only grammar_state_copy makes use.
+ */
+struct grammar_state *grammar_state_new(struct grammar *g);
+void grammar_state_free(struct grammar_state *st); /* NULL is allowed */
 
 /* Make *to, of any grammar, the same as *from, of the same grammar from now on. */
 void grammar_state_copy(struct grammar_state *to, const struct grammar_state *from);

@@ -51,6 +51,12 @@ size_t head_bytes(const struct head *h); /* scratch held */
 /* Put the normed hidden state x[dim] into a slot.  Any worker, one a slot; a barrier follows. */
 void head_set(struct head *h, uint32_t slot, const float *x);
 
+/*
+ * Before head_choose: of this slot only rows are to be chosen whose bit is set; all others get -inf
+ * where its logits are not exact ones.  NULL: all rows.  Borrowed for the step.
+ */
+void head_allow(struct head *h, uint32_t slot, const uint64_t *allowed);
+
 /* Team: logits to choose from, for those of the slots [0, n) whose use says so. */
 void head_choose(struct head *h, const uint8_t *use, uint32_t n, unsigned worker);
 

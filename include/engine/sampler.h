@@ -65,12 +65,13 @@ size_t sampler_scratch_bytes(size_t n);
 
 /*
  * Choose a token from logits[n], which stay as they are.  position is the index of the generated
- * token, 0 for the first.  The n_banned ids are never chosen.  -TRIT_EFAULT when a logit is NaN or
- * +inf, or none is finite.
+ * token, 0 for the first.  The n_banned ids are never chosen, nor is one whose bit in allowed[] is
+ * not set (NULL: all may be): everything is taken among the others.  -TRIT_EFAULT when a logit is
+ * NaN or +inf, or none is finite.
  */
 int sampler_pick(const struct kernels *k, const struct sampler_params *p,
                  const struct sampler_past *past, const int32_t *banned, size_t n_banned,
-                 uint64_t position, const float *logits, size_t n, void *scratch, int32_t *token);
+                 const uint64_t *allowed, uint64_t position, const float *logits, size_t n, void *scratch, int32_t *token);
 
 /*
  * Log-probabilities under the model's own distribution (before bias, penalties and temperature):

@@ -40,6 +40,7 @@ enum seq_end {
     SEQ_LENGTH,    /* max_new, or the context is full */
     SEQ_CANCELLED, /* engine_cancel */
     SEQ_FAULT,     /* logits were not finite */
+    SEQ_STUCK,     /* no token of the vocabulary goes on with the grammar, or it is too deep in it */
 };
 
 /* The log-probability of one token and its alternatives. */
@@ -65,6 +66,7 @@ struct seq_wish {
     uint32_t n_top; /* <= SEQ_TOP_MAX */
     struct sampler_params sampler;
     struct sampler_bias *bias; /* owned; what sampler.bias points to */
+    struct grammar *grammar;   /* owned, a reference; NULL: any text */
     void *owner;               /* the submitter's, never touched */
 };
 
@@ -84,6 +86,7 @@ struct seq {
     uint32_t n_done; /* positions whose K and V are in the cache */
     uint32_t n_generated;
     struct draft draft;
+    struct grammar_state *grammar; /* where the answer stands; NULL: any text */
     double t_submit, t_start, t_last;
     enum seq_end ending; /* what `end` will be */
 
@@ -122,6 +125,6 @@ int32_t seq_token_at(const struct seq *s, uint32_t pos);
 
 const struct seq_logprob *seq_logprob_at(const struct seq *s, uint32_t i);
 const struct seq_logprob *seq_prompt_logprob_at(const struct seq *s, uint32_t i);
-const char *seq_end_name(enum seq_end end); /* "stop", "length", "cancelled", "fault" */
+const char *seq_end_name(enum seq_end end); /* "stop", "length", "cancelled", "fault", "stuck" */
 
 #endif

@@ -20,11 +20,14 @@ struct engine_stats {
     atomic_ullong waiting_tokens, reading_tokens; /* of prompts: of those, and of those who run */
     atomic_uint threads; /* that compute */
     atomic_ullong steps, prompt_tokens, generated_tokens;
-    atomic_ullong ended[5]; /* by enum seq_end */
+    atomic_ullong ended[6]; /* by enum seq_end */
     atomic_ullong preempted;
     atomic_ullong cached_tokens; /* of prompts, that did not have to be computed */
     atomic_ullong cache_hits, cache_evicted; /* pages */
     atomic_ullong guessed, guessed_right;    /* tokens, see engine/draft.h */
+    atomic_ullong grammar_hits, grammar_misses, grammar_evicted; /* parts of masks */
+    atomic_ullong grammar_bytes;                                 /* that they take */
+    _Atomic double grammar_seconds;                              /* spent on masks */
     atomic_uint kv_pages, kv_used, kv_kept;
     size_t kv_page_bytes, kv_pool_bytes, scratch_bytes;
     _Atomic double last_step; /* trit_now() at the end of the last step */

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/team.h"
 #include "engine/engine.h"
+#include "engine/grammar.h"
 #include "engine/sched.h"
 #include "engine/seq.h"
 #include "model/model.h"
@@ -67,12 +68,69 @@ static void fill_guesses(struct batch *b, const struct sched_item *item)
     }
 }
 
+/* What may follow `st`, stop tokens among it; -TRIT_EUNSUPP: nothing. */
+static int fill_mask(struct batch *b, const struct seq *s, const struct grammar_state *st,
+                     uint64_t *mask)
+{
+    const struct seq_wish *w = &s->wish;
+    uint32_t n;
+    if (grammar_mask(b->masks, st, mask, &n) != 0)
+        return -TRIT_EUNSUPP;
+    bool stops = grammar_may_end(st) && !w->ignore_stop;
+    for (uint32_t i = 0; i < w->n_stop_ids; i++) {
+        uint32_t id = (uint32_t)w->stop_ids[i];
+        uint64_t bit = (uint64_t)1 << id % 64;
+        if (id >= b->n_vocab)
+            continue;
+        n += stops && !(mask[id / 64] & bit);
+        n -= !stops && (mask[id / 64] & bit);
+        mask[id / 64] = stops ? mask[id / 64] | bit : mask[id / 64] & ~bit;
+    }
+    return n ? 0 : -TRIT_EUNSUPP;
+}
+
+/*
+ * What the grammar of s allows in its slots from the first on.  A slot behind a guess is for the
+ * state that the guess leads to; behind one that is not allowed nothing will be chosen.
+ */
+static void fill_masks(struct batch *b, struct seq *s, uint32_t first)
+{
+    double start = trit_now();
+    const struct grammar_state *st = s->grammar;
+    for (uint32_t i = first; i < b->n_slots; i++) {
+        struct batch_slot *slot = &b->slots[i];
+        if (slot->prompt_at)
+            continue;
+        uint64_t *mask = b->allowed + i * b->mask_words;
+        slot->rc = fill_mask(b, s, st, mask);
+        slot->allowed = mask;
+        if (slot->rc || slot->guess < 0 ||
+            !(mask[slot->guess / 64] >> slot->guess % 64 & 1))
+            break;
+        size_t len;
+        const char *piece = tok_piece(b->tok, slot->guess, &len);
+        if (st != b->ahead)
+            grammar_state_copy(b->ahead, st);
+        st = b->ahead;
+        if (!tok_is_text(b->tok, slot->guess) || grammar_accept(b->ahead, piece, len) != 0)
+            break;
+    }
+    for (uint32_t r = 0; r < b->n_rows; r++)
+        if (b->rows[r].logits >= (int32_t)first)
+            b->rows[r].allowed = b->slots[b->rows[r].logits].allowed;
+    b->mask_seconds += trit_now() - start;
+}
+
 void batch_fill(struct batch *b, const struct sched_plan *plan)
 {
     b->n_rows = b->n_slots = 0;
     for (uint32_t i = 0; i < plan->n_items; i++) {
-        fill_text(b, plan->item[i].s, plan->item[i].n_rows);
+        struct seq *s = plan->item[i].s;
+        uint32_t first = b->n_slots;
+        fill_text(b, s, plan->item[i].n_rows);
         fill_guesses(b, &plan->item[i]);
+        if (s->grammar && b->n_slots > first)
+            fill_masks(b, s, first);
     }
     trit_assert(b->n_rows == plan->n_rows);
 }
@@ -105,11 +163,13 @@ static void sample(void *ctx, uint32_t i, enum head_use use, const float *logits
     const struct seq_wish *w = &s->wish;
     void *scratch = b->scratch + worker * b->scratch_stride;
 
+    if (slot->rc)
+        return;
     if (use == HEAD_CHOOSE)
         slot->rc = sampler_pick(b->kernels, &w->sampler, &s->past, w->stop_ids,
-                                w->ignore_stop ? w->n_stop_ids : 0, slot->index, logits, b->n_vocab,
+                                w->ignore_stop ? w->n_stop_ids : 0, slot->allowed, slot->index, logits, b->n_vocab,
                                 scratch, &slot->token);
-    else if (slot->rc == 0)
+    else
         tell(b, slot, logits, scratch);
 }
 
@@ -125,6 +185,7 @@ int batch_open(struct batch *b, const struct engine_options *o, struct team *tea
     const struct model *m = o->model;
     *b = (struct batch){.kernels = o->kernels,
                         .kv = kv,
+                        .tok = m->tok,
                         .n_vocab = (uint32_t)MIN(tok_size(m->tok), (size_t)m->hp.vocab),
                         .max_rows = MAX(o->step_tokens, o->max_batch),
                         .max_slots = o->max_batch + SPARE_SLOTS};
@@ -137,7 +198,10 @@ int batch_open(struct batch *b, const struct engine_options *o, struct team *tea
     b->scratch_stride = round_up(sampler_scratch_bytes(m->hp.vocab), 64);
     b->scratch_bytes = b->scratch_stride * team_room(team);
     b->scratch = mem_map(b->scratch_bytes);
-    if (b->rows && b->slots && b->scratch)
+    b->mask_words = GRAMMAR_MASK_WORDS(m->hp.vocab); /* the head looks at padding too */
+    b->allowed_bytes = b->max_slots * b->mask_words * sizeof *b->allowed;
+    b->allowed = mem_map(b->allowed_bytes);
+    if (b->rows && b->slots && b->scratch && b->allowed)
         return 0;
     batch_close(b);
     return trit_fail(err, TRIT_ENOMEM, "no memory for batches of %u rows", b->max_rows);
@@ -149,9 +213,11 @@ void batch_close(struct batch *b)
     mem_free(b->rows);
     mem_free(b->slots);
     mem_unmap(b->scratch, b->scratch_bytes);
+    mem_unmap(b->allowed, b->allowed_bytes);
     b->rows = NULL;
     b->slots = NULL;
     b->scratch = NULL;
+    b->allowed = NULL;
 }
 
 size_t batch_bytes(const struct batch *b)

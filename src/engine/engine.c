@@ -21,14 +21,24 @@
 #include "base/mem.h"
 #include "base/team.h"
 #include "engine/batch.h"
+#include "engine/grammar.h"
 #include "engine/sched.h"
 #include "engine/seq.h"
 #include "engine/stats.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
 
+enum { MASKS_BYTES = 64 << 20 }; /* of the cache; what is not used costs nothing */
+
 /* Tags of a sequence's messages in the events mailbox. */
 enum { EVENT_NEWS, EVENT_DONE };
+
+/* What sequences with a grammar need, made by whoever is first and then the engine thread's. */
+struct masks {
+    struct grammar_vocab *vocab;
+    struct grammar_masks *masks;
+    struct grammar_state *ahead;
+};
 
 struct engine {
     struct engine_options opt;
@@ -45,6 +55,8 @@ struct engine {
     _Atomic double step_seconds;  /* from token to token of those who talk */
     _Atomic double seq_seconds;   /* that a sequence keeps its place */
     _Atomic double seq_tokens;    /* that it says */
+
+    _Atomic(struct masks *) masks; /* once engine_prepare_grammars has been called */
 
     /* Opened and used by the engine thread only. */
     struct team *team;
@@ -67,6 +79,38 @@ static void ring(void *arg)
     trit_assert(sem_post(&e->bell) == 0);
 }
 
+static void masks_close(struct masks *m)
+{
+    if (!m)
+        return;
+    grammar_masks_close(&m->masks);
+    grammar_vocab_close(&m->vocab);
+    grammar_state_free(m->ahead);
+    mem_free(m);
+}
+
+int engine_prepare_grammars(struct engine *e, struct trit_error *err)
+{
+    const struct model *model = e->opt.model;
+    struct masks *none = NULL, *m;
+    if (atomic_load(&e->masks))
+        return 0;
+    int rc = -TRIT_ENOMEM;
+    m = mem_zalloc(1, sizeof *m);
+    if (m)
+        rc = grammar_vocab_open(model->tok,
+                                (uint32_t)MIN(tok_size(model->tok), (size_t)model->hp.vocab),
+                                &m->vocab, err);
+    if (rc == 0)
+        rc = grammar_masks_open(m->vocab, MASKS_BYTES, &m->masks, err);
+    if (rc == 0 && !(m->ahead = grammar_state_new(NULL)))
+        rc = -TRIT_ENOMEM;
+    if (rc == 0 && atomic_compare_exchange_strong(&e->masks, &none, m))
+        return 0;
+    masks_close(m); /* or another thread was faster */
+    return rc ? trit_fail(err, TRIT_ENOMEM, "no memory for the masks of grammars") : 0;
+}
+
 int engine_submit(struct engine *e, struct seq *s, struct trit_error *err)
 {
     const struct engine_options *o = &e->opt;
@@ -80,6 +124,12 @@ int engine_submit(struct engine *e, struct seq *s, struct trit_error *err)
                          w->n_prompt, w->max_new, atomic_load(&e->stats.kv_pages) * KV_PAGE_TOKENS);
     if (atomic_load(&e->closing))
         return trit_fail(err, TRIT_EDRAINING, "the engine is shutting down");
+
+    if (w->grammar) {
+        int rc = engine_prepare_grammars(e, err);
+        if (rc)
+            return rc;
+    }
 
     uint32_t room = o->max_batch + o->queue_requests;
     if (atomic_fetch_add(&e->in_flight, 1) >= room) {
@@ -253,6 +303,24 @@ static bool is_stop(const struct seq *s, int32_t token)
     return false;
 }
 
+/* Where the answer stands in its grammar after a token, and whether that is all. */
+static enum seq_end follow_grammar(struct engine *e, struct seq *s, int32_t token)
+{
+    size_t len;
+    const char *piece = tok_piece(e->opt.model->tok, token, &len);
+    if (grammar_accept(s->grammar, piece, len) != 0)
+        return SEQ_STUCK; /* too deep */
+    return grammar_may_go_on(s->grammar) ? SEQ_RUNNING : SEQ_STOP;
+}
+
+/* Why nothing was chosen. */
+static enum seq_end no_choice(const struct seq *s, int rc)
+{
+    if (rc != -TRIT_EUNSUPP)
+        return SEQ_FAULT;
+    return grammar_may_end(s->grammar) ? SEQ_STOP : SEQ_STUCK;
+}
+
 /* A token was chosen: remember it, tell the receiver, and say whether the sequence is over. */
 static enum seq_end accept_token(struct engine *e, struct seq *s, int32_t token, double now)
 {
@@ -270,7 +338,8 @@ static enum seq_end accept_token(struct engine *e, struct seq *s, int32_t token,
     }
     s->t_last = now;
     atomic_store_explicit(&s->published, s->n_generated, memory_order_release);
-    return s->n_generated == s->wish.max_new ? SEQ_LENGTH : SEQ_RUNNING;
+    enum seq_end end = s->grammar ? follow_grammar(e, s, token) : SEQ_RUNNING;
+    return end == SEQ_RUNNING && s->n_generated == s->wish.max_new ? SEQ_LENGTH : end;
 }
 
 /*
@@ -290,7 +359,7 @@ static uint32_t take_choices(struct engine *e, uint32_t i, double now)
         n_guesses += slot->guess >= 0;
         if (!follow)
             continue;
-        s->ending = slot->rc ? SEQ_FAULT : accept_token(e, s, slot->token, now);
+        s->ending = slot->rc ? no_choice(s, slot->rc) : accept_token(e, s, slot->token, now);
         follow = s->ending == SEQ_RUNNING && slot->token == slot->guess;
         n_right += follow;
     }
@@ -332,6 +401,15 @@ static void count(struct engine *e)
     atomic_store(&st->running, c.running);
     atomic_store(&st->reading_tokens, c.prompt_tokens);
     atomic_store(&st->preempted, c.preempted);
+    if (e->batch.masks) {
+        struct grammar_mask_counts m;
+        grammar_masks_count(e->batch.masks, &m);
+        atomic_store(&st->grammar_hits, m.hits);
+        atomic_store(&st->grammar_misses, m.misses);
+        atomic_store(&st->grammar_evicted, m.evicted);
+        atomic_store(&st->grammar_bytes, m.bytes);
+        atomic_store(&st->grammar_seconds, e->batch.mask_seconds);
+    }
 }
 
 /* A prompt of which all but the last token was cached is among those who talk, but its row is one
@@ -371,8 +449,13 @@ static bool step(struct engine *e)
     const struct sched_plan *p = sched_plan(e->sched, trit_now(), on_started, e);
     if (p->n_items == 0)
         return false;
-    batch_fill(&e->batch, p);
+    struct masks *masks = atomic_load(&e->masks);
+    if (masks) {
+        e->batch.masks = masks->masks;
+        e->batch.ahead = masks->ahead;
+    }
     double start = trit_now();
+    batch_fill(&e->batch, p);
     batch_run(&e->batch);
     double now = trit_now();
     sched_learn(e->sched, now - start);
@@ -541,6 +624,7 @@ void engine_close(struct engine **engine)
     atomic_store(&e->closing, true);
     ring(e);
     trit_assert(pthread_join(e->thread, NULL) == 0);
+    masks_close(atomic_load(&e->masks));
     mailbox_fini(&e->inbox);
     sem_destroy(&e->bell);
     sem_destroy(&e->opened);

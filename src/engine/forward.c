@@ -283,6 +283,7 @@ void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
             continue;
         trit_assert((uint32_t)rows[r].logits == f->n_logits && f->n_logits < f->max_logits);
         trit_assert(rows[r].use != 0);
+        head_allow(f->head, f->n_logits, rows[r].allowed);
         f->any_use |= f->use[f->n_logits++] = rows[r].use;
     }
     f->after = after;

@@ -47,6 +47,7 @@ struct head {
     float *x;             /* [slots][stride] of an f16 head */
     struct planes planes; /* the same for a q8 head */
     float *reach;         /* [slots]: DEVIATIONS of a row with scale 1 */
+    const uint64_t **allowed; /* [slots]: see head_allow */
     float *promise;       /* [slots][n_blocks]: the largest coarse logit less its reach */
     float *logits;        /* [slots][logits_stride] */
     size_t logits_stride;
@@ -134,14 +135,32 @@ static float promise_of(const float *logit, const float *scale, float reach, siz
     return best;
 }
 
+void head_allow(struct head *h, uint32_t slot, const uint64_t *allowed)
+{
+    if (h->t->type != TABLE_F16)
+        h->allowed[slot] = allowed;
+}
+
+/* What may not be chosen neither promises anything nor is looked at again. */
+static void strike_out(const struct head *h, uint32_t slot, size_t row, size_t end)
+{
+    const uint64_t *allowed = h->allowed[slot];
+    float *logit = logits_of(h, slot);
+    for (; allowed && row < end; row++)
+        if (!(allowed[row / 64] >> row % 64 & 1))
+            logit[row] = -INFINITY;
+}
+
 static void coarse_block(struct head *h, size_t block, uint32_t slot, uint32_t n)
 {
     size_t row = block * BLOCK, end = MIN(row + BLOCK, (size_t)h->t->rows);
     struct planes p = planes_from(h, slot);
     h->k->head_coarse(logits_of(h, slot), h->logits_stride, h->t, row, end, &p, n);
-    for (uint32_t s = slot; s < slot + n; s++)
+    for (uint32_t s = slot; s < slot + n; s++) {
+        strike_out(h, s, row, end);
         h->promise[s * h->n_blocks + block] =
             promise_of(logits_of(h, s) + row, h->t->scales + row, h->reach[s], end - row);
+    }
 }
 
 /* The exact logits of the rows that were joined, for n slots from `slot` on. */
@@ -173,7 +192,7 @@ static void settle_block(struct head *h, struct joined *j, size_t block, uint32_
     const float *logit = logits_of(h, slot);
     j->n = 0;
     for (size_t r = row; r < end; r++) {
-        if (!(logit[r] + h->t->scales[r] * h->reach[slot] >= best))
+        if (!(logit[r] + h->t->scales[r] * h->reach[slot] >= best) || logit[r] == -INFINITY)
             continue;
         if (j->n == JOINED) {
             multiply_joined(h, j, slot, 1);
@@ -261,6 +280,7 @@ static size_t lay_out(struct head *h, uint8_t *base, size_t slots)
     h->planes.sum_hi = mem_carve(base, &at, slots, sizeof(int32_t));
     h->planes.sum_lo = mem_carve(base, &at, slots, sizeof(int32_t));
     h->reach = mem_carve(base, &at, slots, sizeof(float));
+    h->allowed = mem_carve(base, &at, slots, sizeof *h->allowed);
     h->promise = mem_carve(base, &at, slots * h->n_blocks, sizeof(float));
     h->joined = mem_carve(base, &at, workers, sizeof *h->joined);
     for (size_t w = 0; w < workers; w++) {

@@ -164,10 +164,10 @@ bool sampler_uses_past(const struct sampler_params *p)
 /* The logits to choose from: the model's own where nothing is to be changed, else an adjusted copy.
  */
 static const float *adjust(const struct sampler_params *p, const struct sampler_past *past,
-                           const int32_t *banned, size_t n_banned, const float *logits, size_t n,
-                           float *copy)
+                           const int32_t *banned, size_t n_banned, const uint64_t *allowed,
+                           const float *logits, size_t n, float *copy)
 {
-    if (p->n_bias == 0 && past->n == 0 && n_banned == 0)
+    if (p->n_bias == 0 && past->n == 0 && n_banned == 0 && !allowed)
         return logits;
     memcpy(copy, logits, n * sizeof *copy);
     for (size_t i = 0; i < p->n_bias; i++)
@@ -182,6 +182,9 @@ static const float *adjust(const struct sampler_params *p, const struct sampler_
     }
     for (size_t i = 0; i < n_banned; i++)
         copy[banned[i]] = -INFINITY;
+    for (size_t i = 0; allowed && i < n; i++)
+        if (!(allowed[i / 64] >> i % 64 & 1))
+            copy[i] = -INFINITY;
     return copy;
 }
 
@@ -214,11 +217,11 @@ static size_t nucleus(const float *prob, size_t n, double total, float p)
 
 int sampler_pick(const struct kernels *k, const struct sampler_params *p,
                  const struct sampler_past *past, const int32_t *banned, size_t n_banned,
-                 uint64_t position, const float *model_logits, size_t n, void *scratch,
+                 const uint64_t *allowed, uint64_t position, const float *model_logits, size_t n, void *scratch,
                  int32_t *token)
 {
     struct scratch s = scratch_of(scratch, n);
-    const float *logits = adjust(p, past, banned, n_banned, model_logits, n, s.adjusted);
+    const float *logits = adjust(p, past, banned, n_banned, allowed, model_logits, n, s.adjusted);
     float max;
     size_t first = k->argmax(logits, n, &max);
     if (first == SIZE_MAX || !isfinite(max))

@@ -7,12 +7,14 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "engine/grammar.h"
 
 static void wish_free(struct seq_wish *w)
 {
     mem_free(w->prompt);
     mem_free(w->stop_ids);
     mem_free(w->bias);
+    grammar_unref(w->grammar);
 }
 
 struct seq *seq_new(const struct seq_wish *wish)
@@ -38,6 +40,8 @@ struct seq *seq_new(const struct seq_wish *wish)
     bool remembers = sampler_uses_past(&wish->sampler);
     bool whole = s->lease.page && text &&
                  sampler_past_init(&s->past, remembers ? wish->n_prompt + wish->max_new : 0);
+    if (wish->grammar)
+        whole = whole && (s->grammar = grammar_state_new(wish->grammar));
     if (wish->want_logprobs)
         whole = whole && (s->logprob = mem_zalloc(wish->max_new, s->logprob_stride));
     if (wish->want_prompt_logprobs)
@@ -59,6 +63,7 @@ void seq_free(struct seq *s)
     trit_assert(!s->lease.open);
     wish_free(&s->wish);
     sampler_past_fini(&s->past);
+    grammar_state_free(s->grammar);
     mem_free(s->lease.page);
     mem_free(s->logprob);
     mem_free(s->prompt_logprob);
@@ -96,7 +101,7 @@ const struct seq_logprob *seq_prompt_logprob_at(const struct seq *s, uint32_t i)
 
 const char *seq_end_name(enum seq_end end)
 {
-    static const char *const names[] = {"running", "stop", "length", "cancelled", "fault"};
+    static const char *const names[] = {"running", "stop", "length", "cancelled", "fault", "stuck"};
     trit_assert((size_t)end < ARRAY_LEN(names));
     return names[end];
 }

@@ -44,7 +44,7 @@ static int32_t pick(const struct sampler_params *p, uint64_t position, const flo
 {
     struct sampler_past none = {0};
     int32_t token = -1;
-    ck_assert_int_eq(sampler_pick(k, p, &none, NULL, 0, position, x, n, scratch, &token), 0);
+    ck_assert_int_eq(sampler_pick(k, p, &none, NULL, 0, NULL, position, x, n, scratch, &token), 0);
     return token;
 }
 
@@ -181,20 +181,20 @@ START_TEST(penalties_follow_openai)
     ck_assert(sampler_past_init(&past, 10));
     /* 2.0 - 0.04 - 0.03 = 1.93 still wins; a second time 2.0 - 0.08 - 0.03 = 1.89 does not. */
     sampler_past_add(&past, 0, true);
-    sampler_pick(k, &p, &past, NULL, 0, 0, x, 4, scratch, &token);
+    sampler_pick(k, &p, &past, NULL, 0, NULL, 0, x, 4, scratch, &token);
     ck_assert_int_eq(token, 0);
     sampler_past_add(&past, 0, true);
-    sampler_pick(k, &p, &past, NULL, 0, 0, x, 4, scratch, &token);
+    sampler_pick(k, &p, &past, NULL, 0, NULL, 0, x, 4, scratch, &token);
     ck_assert_int_eq(token, 1);
     sampler_past_fini(&past);
 
     /* A prompt token counts for the repetition penalty only. */
     ck_assert(sampler_past_init(&past, 10));
     sampler_past_add(&past, 0, false);
-    sampler_pick(k, &p, &past, NULL, 0, 0, x, 4, scratch, &token);
+    sampler_pick(k, &p, &past, NULL, 0, NULL, 0, x, 4, scratch, &token);
     ck_assert_int_eq(token, 0);
     p.repetition_penalty = 1.2f;
-    sampler_pick(k, &p, &past, NULL, 0, 0, x, 4, scratch, &token);
+    sampler_pick(k, &p, &past, NULL, 0, NULL, 0, x, 4, scratch, &token);
     ck_assert_int_eq(token, 1);
     sampler_past_fini(&past);
     ck_assert_float_eq(x[0], 2.0f); /* the model's logits are left alone */
@@ -213,7 +213,7 @@ START_TEST(bias_and_bans)
     p.bias = bias;
     p.n_bias = 2;
     ck_assert_int_eq(pick(&p, 0, x, 4), 3);
-    sampler_pick(k, &p, &none, banned, 1, 0, x, 4, scratch, &token);
+    sampler_pick(k, &p, &none, banned, 1, NULL, 0, x, 4, scratch, &token);
     ck_assert_int_eq(token, 1);
 }
 END_TEST
@@ -246,11 +246,11 @@ START_TEST(broken_logits_are_a_fault)
     struct sampler_params p = plain();
     struct sampler_past none = {0};
     int32_t token;
-    ck_assert_int_eq(sampler_pick(k, &p, &none, NULL, 0, 0, x, 4, scratch, &token), -TRIT_EFAULT);
+    ck_assert_int_eq(sampler_pick(k, &p, &none, NULL, 0, NULL, 0, x, 4, scratch, &token), -TRIT_EFAULT);
     x[1] = INFINITY;
-    ck_assert_int_eq(sampler_pick(k, &p, &none, NULL, 0, 0, x, 4, scratch, &token), -TRIT_EFAULT);
+    ck_assert_int_eq(sampler_pick(k, &p, &none, NULL, 0, NULL, 0, x, 4, scratch, &token), -TRIT_EFAULT);
     x[0] = x[1] = x[2] = x[3] = -INFINITY;
-    ck_assert_int_eq(sampler_pick(k, &p, &none, NULL, 0, 0, x, 4, scratch, &token), -TRIT_EFAULT);
+    ck_assert_int_eq(sampler_pick(k, &p, &none, NULL, 0, NULL, 0, x, 4, scratch, &token), -TRIT_EFAULT);
 }
 END_TEST
 
