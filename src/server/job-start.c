@@ -15,6 +15,7 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "engine/grammar.h"
 #include "engine/seq.h"
 #include "engine/stats.h"
 #include "model/chat.h"
@@ -103,6 +104,7 @@ static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint
         .want_prompt_logprobs = p->want_logprobs && p->echo,
         .n_top = (uint32_t)p->top_logprobs,
         .owner = c,
+        .grammar = j->grammar ? grammar_ref(j->grammar) : NULL,
         .sampler = {.temperature = (float)p->temperature,
                     .top_p = (float)p->top_p,
                     .min_p = (float)p->min_p,
@@ -120,6 +122,7 @@ static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint
         mem_free(w.prompt);
         mem_free(w.stop_ids);
         mem_free(w.bias);
+        grammar_unref(w.grammar);
         return NULL;
     }
     if (p->n_bias)
@@ -231,7 +234,10 @@ static void encode_all(struct job *j)
 {
     const struct model *m = j->s->model;
     const struct params *p = &j->params;
+    struct trit_error err = {0};
     j->shape_rc = shape_compile(&p->shape, &j->grammar, &j->shape_problem);
+    if (j->shape_rc == 0 && j->grammar && engine_prepare_grammars(j->s->engine, &err))
+        j->shape_rc = problem_from(&j->shape_problem, -TRIT_ENOMEM, NULL, &err);
     if (j->shape_rc)
         return;
     for (size_t i = 0; i < j->n_prompts; i++) {

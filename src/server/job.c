@@ -203,7 +203,7 @@ static void take_end(struct choice *c)
     admit_sequence_over(&j->s->admit, &j->ticket);
     if (c->reason || j->state == JOB_FINISHED)
         return;
-    if (end == SEQ_FAULT)
+    if (end == SEQ_FAULT || end == SEQ_STUCK)
         job_fail_code(j, TRIT_EFAULT);
     else if (end == SEQ_CANCELLED)
         job_fail_code(j, TRIT_EDRAINING); /* Not by us: the engine is being closed. */

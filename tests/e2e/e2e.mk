@@ -20,7 +20,8 @@ E2E_TESTS = \
 	tests/e2e/m-limits.sh \
 	tests/e2e/n-requests.sh \
 	tests/e2e/o-energy.sh \
-	tests/e2e/p-bench.sh
+	tests/e2e/p-bench.sh \
+	tests/e2e/q-shapes.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -47,6 +48,7 @@ EXTRA_DIST += \
 	tests/e2e/l-keys.sh tests/e2e/l-keys.mjs \
 	tests/e2e/m-limits.sh tests/e2e/m-limits.mjs \
 	tests/e2e/n-requests.sh tests/e2e/n-requests.mjs tests/e2e/o-energy.sh \
-	tests/e2e/p-bench.sh tests/e2e/p-bench.mjs
+	tests/e2e/p-bench.sh tests/e2e/p-bench.mjs \
+	tests/e2e/q-shapes.sh tests/e2e/q-shapes.mjs tests/e2e/q-schemas.mjs
 .PHONY: clean-e2e
 .PHONY: check-e2e

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// q-schemas.mjs - schemas that people send, and random ones.  shared by q-shapes.mjs and
-// q-daemon.mjs.
+// q-schemas.mjs - schemas that people send, and random ones.
 //
 const object = (properties, rest = {}) => ({
   type: 'object', properties, required: Object.keys(properties), additionalProperties: false, ...rest });
@@ -88,7 +87,7 @@ export const schemas = {
   'tens': { type: 'integer', multipleOf: 10, minimum: -500, maximum: 10000 },
   'sevens': { type: 'integer', multipleOf: 7, minimum: 0, maximum: 700 },
   'lengths': { type: 'string', minLength: 3, maxLength: 6 },
-  'mentions': { type: 'string', pattern: '@[a-z]+', maxLength: 30 },
+  'mentions': { type: 'string', pattern: '@[a-z]{2,5}', maxLength: 30 },
   'phone': { type: 'string', pattern: '^\\+?[1-9]\\d{1,14}$' },
   'escapes': { type: 'string', pattern: '^["\\\\\\n\\t/\\u0001é😀]{1,8}$' },
   'class by negation': { type: 'string', pattern: '^[^a-z]{1,5}\\S\\W$' },
