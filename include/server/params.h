@@ -19,6 +19,7 @@
 #include "model/model.h"
 #include "server/fields.h"
 #include "server/responses.h"
+#include "server/shape.h"
 #include "server/text.h"
 
 struct problem;
@@ -46,7 +47,6 @@ enum {
     PARAMS_TOP = 20,        /* top_logprobs, logprobs */
     PARAMS_TIMEOUT = 86400, /* seconds */
     PARAMS_SALT = 256,      /* bytes of cache_salt */
-    PARAMS_GRAMMAR = 256 << 10, /* bytes of a grammar */
 };
 
 /* A prompt: a text, or ids. */
@@ -79,13 +79,11 @@ struct params {
     bool want_logprobs;
     int64_t top_logprobs; /* alternatives for each token; -1: not said */
     struct text_stops stops;
+    struct shape shape; /* what the answer is bound to */
     struct sampler_bias *bias;
     size_t n_bias;
     int32_t *stop_ids;
     size_t n_stop_ids;
-    char *grammar; /* GBNF that the answer follows; NULL: any text */
-    size_t grammar_len;
-    const char *grammar_field; /* that it came from, for errors */
 
     /* Completions, tokenize and embeddings: texts and how to read them. */
     struct params_prompt *prompt;

@@ -8,6 +8,13 @@ libserver_a_SOURCES = \
 	include/server/fields.h src/server/fields.c \
 	include/server/params.h src/server/params.c \
 	src/server/params-readers.h src/server/params-readers.c src/server/params-responses.c \
+	src/server/params-shape.c \
+	include/server/shape.h src/server/shape.c \
+	include/server/schema.h src/server/schema-parts.h src/server/schema.c \
+	src/server/schema-flat.c src/server/schema-object.c src/server/schema-string.c \
+	src/server/schema-number.c \
+	include/server/regex.h src/server/regex-parts.h src/server/regex.c src/server/regex-out.c \
+	src/server/gbnf.h src/server/gbnf.c \
 	include/server/text.h src/server/text.c \
 	include/server/admit.h src/server/admit.c \
 	include/server/keys.h src/server/keys.c src/server/credential.h src/server/credential.c \

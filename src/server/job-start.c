@@ -103,6 +103,7 @@ static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint
         .want_prompt_logprobs = p->want_logprobs && p->echo,
         .n_top = (uint32_t)p->top_logprobs,
         .owner = c,
+        .grammar = j->grammar ? grammar_ref(j->grammar) : NULL,
         .sampler = {.temperature = (float)p->temperature,
                     .top_p = (float)p->top_p,
                     .min_p = (float)p->min_p,
@@ -120,6 +121,7 @@ static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint
         mem_free(w.prompt);
         mem_free(w.stop_ids);
         mem_free(w.bias);
+        grammar_unref(w.grammar);
         return NULL;
     }
     if (p->n_bias)
@@ -241,28 +243,30 @@ static void encode_all(struct job *j)
     }
 }
 
+/* Whether the answers are bound to something that nobody has asked for lately.  Otherwise its grammar
+ * is here already. */
+static bool is_new_shape(struct job *j)
+{
+    if (j->params.shape.kind == SHAPE_FREE)
+        return false;
+    shape_key(&j->params.shape, &j->shape_key);
+    if (!j->shape_key.failed)
+        j->grammar = grammars_find(&j->s->grammars, j->shape_key.data, j->shape_key.len);
+    return !j->grammar;
+}
+
 /* Any thread.  With it goes what the engine needs for the first grammar of all. */
 static void compile(struct job *j)
 {
-    const struct params *p = &j->params;
-    if (!p->grammar || j->grammar)
+    struct trit_error err;
+    if (j->params.shape.kind == SHAPE_FREE || j->grammar)
         return;
-    j->grammar_rc = engine_prepare_grammars(j->s->engine, &j->grammar_err);
-    if (j->grammar_rc == 0)
-        j->grammar_rc =
-            grammar_compile(p->grammar, p->grammar_len, NULL, &j->grammar, &j->grammar_err);
-    j->compiled = j->grammar_rc == 0;
-}
-
-/* Negative with *p: the grammar is none, or too large. */
-static int take_grammar(struct job *j, struct problem *p)
-{
-    const char *field = j->params.grammar_field;
-    if (j->compiled)
-        grammars_add(&j->s->grammars, j->params.grammar, j->params.grammar_len, j->grammar);
-    if (j->grammar_rc == 0 || j->grammar_rc == -TRIT_ENOMEM)
-        return j->grammar_rc ? problem_from(p, j->grammar_rc, NULL, &j->grammar_err) : 0;
-    return problem_set(p, TRIT_EINVAL, field, "%s: %s", field, j->grammar_err.text);
+    j->shape_rc = engine_prepare_grammars(j->s->engine, &err);
+    if (j->shape_rc)
+        problem_from(&j->shape_problem, j->shape_rc, NULL, &err);
+    else
+        j->shape_rc = shape_compile(&j->params.shape, &j->grammar, &j->shape_problem);
+    j->compiled = j->shape_rc == 0;
 }
 
 static void on_encoded(struct job *j)
@@ -272,10 +276,12 @@ static void on_encoded(struct job *j)
     const char *field = params_prompt_name(&j->params), *what = "the prompt";
     if (j->state == JOB_FINISHED) /* The client has left meanwhile. */
         return;
-    if (take_grammar(j, &p)) {
-        job_fail(j, &p);
+    if (j->shape_rc) {
+        job_fail(j, &j->shape_problem);
         return;
     }
+    if (j->compiled && !j->shape_key.failed)
+        grammars_add(&j->s->grammars, j->shape_key.data, j->shape_key.len, j->grammar);
     for (size_t i = 0; i < j->n_prompts; i++) {
         int rc = j->prompt[i].rc;
         if (rc && j->params.endpoint == FOR_EMBEDDINGS) {
@@ -339,9 +345,7 @@ static void job_encode(struct job *j)
         bytes += strlen(j->params.instructions);
     for (size_t i = 0; i < j->n_prompts; i++)
         bytes += j->prompt[i].len;
-    if (j->params.grammar)
-        j->grammar = grammars_find(&j->s->grammars, j->params.grammar, j->params.grammar_len);
-    bool long_work = bytes > POOL_BYTES || (j->params.grammar && !j->grammar);
+    bool long_work = bytes > POOL_BYTES || is_new_shape(j);
     if (!long_work || uv_sem_init(&j->worked, 0) != 0) {
         encode_all(j);
         compile(j);

@@ -63,8 +63,9 @@ static void job_free(struct job *j)
     buf_free(&j->embed.answer);
     mem_free(j->choice);
     mem_free(j->prompt);
-    params_fini(&j->params);
     grammar_unref(j->grammar);
+    buf_free(&j->shape_key);
+    params_fini(&j->params);
     if (j->prev)
         j->prev->next = j->next;
     else
@@ -213,7 +214,7 @@ static void take_end(struct choice *c)
         job_fail_code(j, TRIT_EFAULT);
     else if (end == SEQ_STUCK) {
         struct problem p;
-        problem_set(&p, TRIT_EFAULT, j->params.grammar_field,
+        problem_set(&p, TRIT_EFAULT, j->params.shape.field,
                     "after %u tokens no token of the model's vocabulary goes on with the grammar, or "
                     "the answer is nested too deep in it",
                     c->taken);

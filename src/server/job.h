@@ -25,6 +25,7 @@
 #include "server/problem.h"
 #include "server/text.h"
 
+struct grammar;
 struct seq;
 
 enum job_kind { JOB_GENERATES, JOB_TOKENIZES, JOB_COUNTS };
@@ -79,10 +80,11 @@ struct job {
     uint32_t limit; /* ids of one prompt at most; 0: any number */
     unsigned flags; /* of tok_encode */
     struct trit_error encode_err;
-    struct grammar *grammar; /* a reference; NULL: none is asked for, or it is not compiled yet */
-    bool compiled;           /* by this job, in the pool */
-    int grammar_rc;
-    struct trit_error grammar_err;
+    struct grammar *grammar; /* held; NULL: the answers are free, or it is not compiled yet */
+    struct buf shape_key;    /* under which others find it */
+    bool compiled;           /* by this job */
+    int shape_rc;            /* of compiling it */
+    struct problem shape_problem;
 
     uv_work_t work;
     uv_sem_t worked; /* posted when the pool is done with the job */

@@ -399,20 +399,6 @@ int params_read_salt(const struct field_input *in)
     return p->cache_salt ? 0 : no_memory(in);
 }
 
-/* Whether it is a grammar is found out when it is compiled, in the pool. */
-int params_read_grammar(const struct field_input *in)
-{
-    struct params *p = in->dst;
-    size_t len = strlen(in->value->valuestring);
-    if (len == 0 || len > PARAMS_GRAMMAR)
-        return fields_refuse(in->problem, in->name, in->value, "a string of 1 to %d bytes",
-                             PARAMS_GRAMMAR);
-    p->grammar = mem_strdup(in->value->valuestring);
-    p->grammar_len = len;
-    p->grammar_field = "grammar";
-    return p->grammar ? 0 : no_memory(in);
-}
-
 /* Of a response the last event always tells its usage. */
 int params_read_stream_options(const struct field_input *in)
 {
@@ -436,20 +422,6 @@ int params_read_stream_options(const struct field_input *in)
 }
 
 /* ------------------------------------------------------------------ only what happens anyway */
-
-int params_read_response_format(const struct field_input *in)
-{
-    const cJSON *type = cJSON_GetObjectItemCaseSensitive(in->value, "type");
-    if (!cJSON_IsString(type))
-        return problem_set(in->problem, TRIT_EINVAL, in->name, "%s.type: expected \"text\"",
-                           in->name);
-    if (strcmp(type->valuestring, "text") != 0)
-        return problem_set(in->problem, TRIT_EUNSUPP, in->name,
-                           "%s: only {\"type\": \"text\"} is supported; an answer cannot be bound "
-                           "to a schema yet",
-                           in->name);
-    return 0;
-}
 
 int params_read_empty_list(const struct field_input *in)
 {

@@ -24,20 +24,29 @@ int params_read_top_k(const struct field_input *in);
 int params_read_logit_bias(const struct field_input *in);
 int params_read_priority(const struct field_input *in);
 int params_read_tier(const struct field_input *in);
-int params_read_grammar(const struct field_input *in);
 int params_read_encoding(const struct field_input *in);
 int params_read_dimensions(const struct field_input *in);
 int params_read_salt(const struct field_input *in);
 int params_read_stream_options(const struct field_input *in);
 
-/* Fields that may only ask for what happens anyway. */
+/* What the answer is bound to (params-shape.c). */
 int params_read_response_format(const struct field_input *in);
+int params_read_text_format(const struct field_input *in, const struct cJSON *format);
+int params_read_grammar(const struct field_input *in);
+int params_read_regex(const struct field_input *in);
+int params_read_json_schema(const struct field_input *in);
+int params_read_structured_outputs(const struct field_input *in);
+int params_read_guided_json(const struct field_input *in);
+int params_read_guided_regex(const struct field_input *in);
+int params_read_guided_choice(const struct field_input *in);
+int params_read_guided_grammar(const struct field_input *in);
+
+/* Fields that may only ask for what happens anyway. */
 int params_read_empty_list(const struct field_input *in);
 int params_read_tool_choice(const struct field_input *in);
 int params_read_modalities(const struct field_input *in);
 int params_read_store(const struct field_input *in);
 int params_read_suffix(const struct field_input *in);
-
 
 /* Responses. */
 int params_read_input(const struct field_input *in);

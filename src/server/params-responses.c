@@ -184,8 +184,7 @@ void params_place_instructions(struct params *p)
 
 /* ------------------------------------------------------------------ what to answer */
 
-/* {"format": ..., "verbosity": ...}.  The format is chat's response_format, but for a schema, whose
- * members stand beside its type here. */
+/* {"format": ..., "verbosity": ...} */
 int params_read_text(const struct field_input *in)
 {
     const cJSON *format = cJSON_GetObjectItemCaseSensitive(in->value, "format");
@@ -193,12 +192,9 @@ int params_read_text(const struct field_input *in)
     struct buf text = {0};
     buf_adds(&text, "{\"format\":");
     if (format && !cJSON_IsNull(format)) {
-        struct field_input inner = *in;
-        inner.name = "text.format";
-        inner.value = format;
         int rc = cJSON_IsObject(format)
-                     ? params_read_response_format(&inner)
-                     : fields_refuse(in->problem, inner.name, format, "an object");
+                     ? params_read_text_format(in, format)
+                     : fields_refuse(in->problem, "text.format", format, "an object");
         if (rc) {
             buf_free(&text);
             return rc;

@@ -62,7 +62,6 @@ enum {
         name, on, FIELD_REFUSE, .why = reason                                                      \
     }
 
-static const char no_schema[] = "answers bound to a grammar or schema are not supported";
 static const char no_tools[] = "tools are not supported; leave the field out";
 static const char not_kept[] = "answers are not kept; send the whole conversation as input";
 static const char no_audio[] = "only text is supported";
@@ -121,7 +120,6 @@ static const struct field rows[] = {
     {"repetition_penalty", G, FIELD_NUMBER, .above = true, .max = 2, .at = AT(repetition_penalty)},
     {"seed", G, FIELD_SEED, .at = AT(seed)},
     {"logit_bias", G, FIELD_OBJECT, .read = params_read_logit_bias},
-    {"grammar", G, FIELD_STRING, .read = params_read_grammar},
 
     /* What to tell. */
     BOOL("stream", G, stream),
@@ -132,8 +130,18 @@ static const struct field rows[] = {
     {"include", R, FIELD_LIST, .read = params_read_include},
     BOOL("return_tokens_as_token_ids", G, as_token_ids),
 
-    /* Of OpenAI's, with a value that asks for nothing or else refused. */
+    /* What to be bound to. */
     {"response_format", TC, FIELD_OBJECT, .read = params_read_response_format},
+    MIXED("grammar", G, params_read_grammar),
+    MIXED("regex", G, params_read_regex),
+    MIXED("json_schema", G, params_read_json_schema),
+    {"structured_outputs", G, FIELD_OBJECT, .read = params_read_structured_outputs},
+    MIXED("guided_json", G, params_read_guided_json),
+    MIXED("guided_regex", G, params_read_guided_regex),
+    MIXED("guided_choice", G, params_read_guided_choice),
+    MIXED("guided_grammar", G, params_read_guided_grammar),
+
+    /* Of OpenAI's, with a value that asks for nothing or else refused. */
     {"tools", CR, FIELD_LIST, .read = params_read_empty_list},
     {"functions", C, FIELD_LIST, .read = params_read_empty_list},
     MIXED("tool_choice", CR, params_read_tool_choice),
@@ -145,14 +153,6 @@ static const struct field rows[] = {
     REFUSED("audio", C, no_audio),
     REFUSED("web_search_options", C, no_tools),
     REFUSED("moderation", CR, "moderation is not supported"),
-
-    /* Of other servers, refused because an answer that ignores them is a wrong one. */
-    REFUSED("json_schema", G, no_schema),
-    REFUSED("structured_outputs", G, no_schema),
-    REFUSED("guided_json", G, no_schema),
-    REFUSED("guided_regex", G, no_schema),
-    REFUSED("guided_choice", G, no_schema),
-    REFUSED("guided_grammar", G, no_schema),
 
     /* Of the Responses API. */
     {"text", R, FIELD_OBJECT, .read = params_read_text},
@@ -252,6 +252,10 @@ static int check_together(struct params *p, struct problem *problem)
         return problem_set(problem, TRIT_EINVAL, tries,
                            "%s: %u answers to %zu prompts are more than %d in one request", tries,
                            params_tries(p), p->n_prompts, PARAMS_SEQUENCES);
+    if (p->ignore_eos && p->shape.kind != SHAPE_FREE)
+        return problem_set(problem, TRIT_EINVAL, "ignore_eos",
+                           "ignore_eos does not go together with %s, whose text has an end",
+                           p->shape.field);
     return 0;
 }
 
@@ -300,9 +304,9 @@ void params_fini(struct params *p)
     mem_free(p->cache_salt);
     mem_free(p->bias);
     mem_free(p->stop_ids);
-    mem_free(p->grammar);
     mem_free(p->tokens);
     text_stops_fini(&p->stops);
+    shape_fini(&p->shape);
     *p = (struct params){0};
 }
 

@@ -30,7 +30,8 @@ E2E_TESTS = \
 	tests/e2e/t-browser.sh \
 	tests/e2e/q-responses.sh \
 	tests/e2e/r-fields.sh \
-	tests/e2e/s-openapi.sh
+	tests/e2e/s-openapi.sh \
+	tests/e2e/q-shapes.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -65,6 +66,7 @@ EXTRA_DIST += \
 	tests/e2e/q-responses.sh tests/e2e/q-responses.mjs \
 	tests/e2e/r-fields.sh tests/e2e/r-fields.mjs \
 	tests/e2e/s-openapi.sh tests/e2e/s-openapi.mjs
-EXTRA_DIST += doc/openapi.yaml
+EXTRA_DIST += doc/openapi.yaml \
+	tests/e2e/q-shapes.sh tests/e2e/q-shapes.mjs tests/e2e/q-schemas.mjs
 .PHONY: clean-e2e
 .PHONY: check-e2e

@@ -146,7 +146,8 @@ endif
 if HAVE_CHECK
 if FULL
 SERVER_TESTS = check_json check_params check_text check_format check_responses check_framing \
-	check_admit check_keys check_origin
+	check_admit check_keys check_origin check_regex check_schema
+EXTRA_DIST += tests/unit/shape-run.h
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 check_admit_SOURCES = tests/unit/check_admit.c
@@ -173,6 +174,16 @@ check_format_LDADD = $(TEST_LIBS)
 check_responses_SOURCES = tests/unit/check_responses.c
 check_responses_CFLAGS = $(TEST_CFLAGS)
 check_responses_LDADD = $(TEST_LIBS)
+check_PROGRAMS += shape-texts
+shape_texts_SOURCES = tests/unit/shape-texts.c
+shape_texts_CFLAGS = $(TEST_CFLAGS)
+shape_texts_LDADD = $(TEST_LIBS)
+check_regex_SOURCES = tests/unit/check_regex.c
+check_regex_CFLAGS = $(TEST_CFLAGS)
+check_regex_LDADD = $(TEST_LIBS)
+check_schema_SOURCES = tests/unit/check_schema.c
+check_schema_CFLAGS = $(TEST_CFLAGS)
+check_schema_LDADD = $(TEST_LIBS)
 check_framing_SOURCES = tests/unit/check_framing.c
 check_framing_CFLAGS = $(TEST_CFLAGS)
 check_framing_LDADD = $(TEST_LIBS)

@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * schema-object.c - objects and arrays: which members and elements, in which order, how many.
+ */
+#include "config.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "server/gbnf.h"
+#include "server/schema-parts.h"
+
+enum { MAX_KEY_NODES = 4096 }; /* of the tree of names that other members must not have */
+
+static const char comma[] = "\",\" \" \"? ";
+
+/* ------------------------------------------------------------------ members */
+
+struct member {
+    const char *name;
+    uint32_t view;
+    bool required;
+    bool declared; /* in `properties` */
+};
+
+struct members {
+    struct member *m;
+    size_t n;
+    const char **required; /* in order */
+    size_t n_required;
+    bool others; /* further members may follow */
+    uint32_t others_view;
+    uint64_t least_others, most_others;
+};
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int collect_required(struct work *w, const struct parts *p, struct members *ms)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < p->n; i++) {
+        const cJSON *list = schema_get(p->part[i].schema, "required");
+        n += list ? (size_t)cJSON_GetArraySize(list) : 0;
+    }
+    ms->required = mem_zalloc(n, sizeof *ms->required);
+    if (!ms->required)
+        return schema_no_memory(w);
+    for (unsigned i = 0; i < p->n; i++) {
+        const cJSON *list = schema_get(p->part[i].schema, "required");
+        for (const cJSON *v = list ? list->child : NULL; v; v = v->next)
+            ms->required[ms->n_required++] = v->valuestring;
+    }
+    qsort(ms->required, n, sizeof *ms->required, by_name);
+    /* Each once. */
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || strcmp(ms->required[kept - 1], ms->required[i]) != 0)
+            ms->required[kept++] = ms->required[i];
+    ms->n_required = kept;
+    return schema_steps(w, n);
+}
+
+/* What all parts say of a member: `properties`, or else additionalProperties.  *never: it may not
+ * be there. */
+static int member_view(struct work *w, const struct parts *p, unsigned at, const cJSON *property,
+                       const char *name, bool *never, uint32_t *view)
+{
+    struct parts v = {0}, flat;
+    int rc = 0;
+    for (unsigned i = 0; i < p->n && rc == 0; i++) {
+        const cJSON *schema = p->part[i].schema;
+        const cJSON *own = schema_get(schema, "properties");
+        const cJSON *of = i == at && property ? property : schema_get(own, name);
+        if (!(i == at && property) && own)
+            rc = schema_steps(w, (uint64_t)cJSON_GetArraySize(own));
+        if (!of)
+            of = schema_get(schema, "additionalProperties");
+        if (of && rc == 0)
+            rc = schema_add_part(w, &v, of, 0);
+    }
+    if (rc == 0)
+        rc = schema_flatten(w, &v, &flat);
+    if (rc)
+        return rc;
+    *never = flat.never || schema_types(&flat, false) == 0;
+    return *never ? 0 : schema_view(w, &v, view);
+}
+
+static int add_member(struct work *w, const struct parts *p, unsigned at, const cJSON *property,
+                      const char *name, struct members *ms)
+{
+    struct member m = {.name = name, .declared = property != NULL};
+    bool never;
+    m.required = bsearch(&name, ms->required, ms->n_required, sizeof *ms->required, by_name);
+    int rc = member_view(w, p, at, property, name, &never, &m.view);
+    if (rc)
+        return rc;
+    if (never && m.required)
+        return schema_refuse(
+            w, p->part[at].schema, "required",
+            "the keyword \"required\": no value is allowed for the member \"%.60s\"", name);
+    if (!never)
+        ms->m[ms->n++] = m;
+    return 0;
+}
+
+static int collect_members(struct work *w, const struct parts *p, struct members *ms)
+{
+    size_t n = ms->n_required;
+    int rc = 0;
+    for (unsigned i = 0; i < p->n; i++)
+        n += (size_t)cJSON_GetArraySize(schema_get(p->part[i].schema, "properties"));
+    ms->m = mem_zalloc(n, sizeof *ms->m);
+    if (!ms->m)
+        return schema_no_memory(w);
+    for (unsigned i = 0; i < p->n; i++) {
+        const cJSON *own = schema_get(p->part[i].schema, "properties");
+        for (const cJSON *v = own ? own->child : NULL; v && rc == 0; v = v->next) {
+            bool known = false;
+            for (unsigned k = 0; k < i && !known; k++)
+                known = schema_get(schema_get(p->part[k].schema, "properties"), v->string);
+            rc = schema_steps(w, i * 16);
+            if (!known && rc == 0)
+                rc = add_member(w, p, i, v, v->string, ms);
+        }
+    }
+    /* Required ones that nothing is said about. */
+    size_t declared = ms->n;
+    for (size_t i = 0; i < ms->n_required && rc == 0; i++) {
+        bool known = false;
+        for (size_t k = 0; k < declared && !known; k++)
+            known = strcmp(ms->m[k].name, ms->required[i]) == 0;
+        rc = schema_steps(w, declared);
+        if (!known && rc == 0)
+            rc = add_member(w, p, 0, NULL, ms->required[i], ms);
+    }
+    return rc;
+}
+
+/* Whether others may follow, and how many. */
+static int collect_others(struct work *w, const struct parts *p, struct members *ms,
+                          struct parts *others)
+{
+    struct parts v = {0}, flat;
+    bool given = false, declared = false, closed = false;
+    int rc = 0;
+    for (unsigned i = 0; i < p->n && rc == 0; i++) {
+        const cJSON *more = schema_get(p->part[i].schema, "additionalProperties");
+        declared |= schema_get(p->part[i].schema, "properties") != NULL;
+        given |= more != NULL;
+        closed |= cJSON_IsFalse(more);
+        if (more)
+            rc = schema_add_part(w, &v, more, 0);
+    }
+    ms->most_others = UINT64_MAX;
+    if (rc || closed || (!given && declared) || (!given && ms->n))
+        return rc;
+    rc = schema_flatten(w, &v, &flat);
+    ms->others = !flat.never && schema_types(&flat, false) != 0;
+    *others = v;
+    return rc;
+}
+
+/* minProperties and maxProperties, as far as the rest decides them. */
+static int check_counts(struct work *w, const struct parts *p, struct members *ms)
+{
+    const cJSON *at = NULL, *to = NULL;
+    const cJSON *min = schema_bound(p, "minProperties", true, &at);
+    const cJSON *max = schema_bound(p, "maxProperties", false, &to);
+    size_t n_must = 0;
+    for (size_t i = 0; i < ms->n; i++)
+        n_must += ms->m[i].required;
+    if (min && min->valuedouble > (double)n_must) {
+        /* Others may have the same name, so more than one cannot be counted on. */
+        if (ms->n || !ms->others || min->valuedouble > 1)
+            return schema_refuse(w, at, "minProperties",
+                                 "the keyword \"minProperties\" is only supported up to the number "
+                                 "of required properties, or as 1 where there are no properties");
+        ms->least_others = 1;
+    }
+    if (max && max->valuedouble < (double)ms->n)
+        return schema_refuse(w, to, "maxProperties",
+                             "the keyword \"maxProperties\" is only supported from the number of "
+                             "properties on");
+    if (max)
+        ms->most_others = (uint64_t)max->valuedouble - ms->n;
+    if (ms->most_others == 0)
+        ms->others = false;
+    if (ms->least_others > ms->most_others)
+        return schema_refuse(w, at, "minProperties",
+                             "the keyword \"minProperties\" is more than maxProperties");
+    return 0;
+}
+
+/* ------------------------------------------------------------------ names of others */
+
+struct keys {
+    struct work *w;
+    const char *base; /* the object's rule */
+    const char **name;
+    unsigned n_nodes;
+};
+
+/*
+ * The rule for the rest of a name, of which the first `skip` bytes are those of name[from, to).
+ * It must not end where one of them ends.
+ */
+static int write_key_node(struct keys *k, size_t from, size_t to, size_t skip, unsigned number)
+{
+    struct buf rule = {0}, taken = {0}, escapes = {0};
+    unsigned first_child = k->n_nodes;
+    bool ends = false, some = false;
+    int rc = 0;
+    buf_addf(&rule, "%sk%u ::= ", k->base, number);
+    buf_adds(&escapes, "\"\\bfnrt");
+    for (size_t i = from; i < to && rc == 0;) {
+        const char *s = k->name[i] + skip;
+        uint32_t cp;
+        unsigned len = *s ? utf8_decode(s, strlen(s), &cp) : 0;
+        size_t end = i + 1;
+        if (!len) {
+            ends = true;
+            i = end;
+            continue;
+        }
+        while (end < to && strncmp(k->name[end] + skip, s, len) == 0)
+            end++;
+        char text[8];
+        size_t n = gbnf_json_char(text, cp);
+        if (n <= 2 && text[0] == '\\' && escapes.data) {
+            char *e = strchr(escapes.data, text[1]);
+            memmove(e, e + 1, strlen(e));
+            escapes.len--;
+        } else if (n != 6) {
+            gbnf_class_char(&taken, cp);
+        }
+        /* Controls without a short escape are in no other member's name. */
+        if (n != 6) {
+            buf_adds(&rule, some ? " | " : "");
+            gbnf_literal(&rule, text, n);
+            buf_addf(&rule, " %sk%u", k->base, k->n_nodes++);
+            some = true;
+        }
+        rc = schema_steps(k->w, end - i + 4);
+        if (rc == 0 && k->n_nodes > MAX_KEY_NODES)
+            rc = schema_refuse(k->w, NULL, NULL,
+                               "the names of properties are too long to tell others from them; "
+                               "set additionalProperties to false");
+        i = end;
+    }
+    buf_adds(&rule, some ? " | " : "");
+    buf_addf(&rule, "([^\\x22\\x5C\\x00-\\x1F%s]", taken.len ? taken.data : "");
+    if (escapes.len) {
+        buf_adds(&rule, " | \"\\\\\" [");
+        for (size_t i = 0; i < escapes.len; i++)
+            gbnf_class_char(&rule, (unsigned char)escapes.data[i]);
+        buf_addc(&rule, ']');
+    }
+    buf_addf(&rule, ") %s-keychar*%s\n", k->w->prefix, skip && !ends ? " | " : "");
+    buf_add(k->w->out, rule.data, rule.len);
+    k->w->out->failed |= rule.failed || taken.failed || escapes.failed;
+    buf_free(&rule);
+    buf_free(&taken);
+    buf_free(&escapes);
+
+    /* The children, in the same order. */
+    for (size_t i = from; i < to && rc == 0;) {
+        const char *s = k->name[i] + skip;
+        uint32_t cp;
+        char text[8];
+        size_t end = i + 1;
+        unsigned len = *s ? utf8_decode(s, strlen(s), &cp) : 0;
+        while (len && end < to && strncmp(k->name[end] + skip, s, len) == 0)
+            end++;
+        if (len && gbnf_json_char(text, cp) != 6)
+            rc = write_key_node(k, i, end, skip + len, first_child++);
+        i = end;
+    }
+    return rc;
+}
+
+/* Names that are none of the properties'; appends the name of their rule. */
+static int write_keys(struct work *w, const struct parts *p, const struct members *ms,
+                      const char *base, struct buf *expr)
+{
+    struct keys k = {.w = w, .base = base, .n_nodes = 1};
+    size_t n = ms->n, kept = 0;
+    for (unsigned i = 0; i < p->n; i++)
+        n += (size_t)cJSON_GetArraySize(schema_get(p->part[i].schema, "properties"));
+    if (n == 0) {
+        buf_addf(expr, "%s-keychar+", w->prefix);
+        w->key = true;
+        return 0;
+    }
+    k.name = mem_zalloc(n, sizeof *k.name);
+    if (!k.name)
+        return schema_no_memory(w);
+    n = 0;
+    for (size_t i = 0; i < ms->n; i++)
+        k.name[n++] = ms->m[i].name;
+    for (unsigned i = 0; i < p->n; i++) {
+        const cJSON *own = schema_get(p->part[i].schema, "properties");
+        for (const cJSON *v = own ? own->child : NULL; v; v = v->next)
+            k.name[n++] = v->string;
+    }
+    qsort(k.name, n, sizeof *k.name, by_name);
+    int rc = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (strlen(k.name[i]) > 256)
+            rc = schema_refuse(w, p->part[0].schema, "additionalProperties",
+                               "the keyword \"additionalProperties\": supported where names of "
+                               "properties have at most 256 bytes");
+        if (i == 0 || strcmp(k.name[kept - 1], k.name[i]) != 0)
+            k.name[kept++] = k.name[i];
+    }
+    if (rc == 0)
+        rc = write_key_node(&k, 0, kept, 0, 0);
+    mem_free(k.name);
+    buf_addf(expr, "%sk0", base);
+    w->key = true;
+    return rc;
+}
+
+/* ------------------------------------------------------------------ objects */
+
+static void put_member(struct work *w, const struct member *m, struct buf *out)
+{
+    buf_addc(out, '"');
+    schema_put_json_string(out, m->name);
+    buf_adds(out, ":\" \" \"? ");
+    schema_name(w, m->view, out);
+}
+
+/* Members from i on, each with its comma, and what may follow them. */
+static void put_rest(struct work *w, const struct members *ms, size_t i, const char *base,
+                     struct buf *out)
+{
+    for (; i < ms->n; i++) {
+        buf_addf(out, "%s%s", ms->m[i].required ? "" : "(", comma);
+        put_member(w, &ms->m[i], out);
+        buf_adds(out, ms->m[i].required ? " " : ")? ");
+    }
+    if (ms->others) {
+        buf_addf(out, "(%s%so)", comma, base);
+        gbnf_repeat(out, 0, ms->most_others);
+    } else {
+        buf_adds(out, "\"\"");
+    }
+}
+
+/*
+ * Members that may be left out, before the first that may not: whichever comes first has no comma.
+ * Rule r<i> is what may follow when one before i was there.
+ */
+static void put_optional_start(struct work *w, const struct members *ms, size_t k, const char *base,
+                               struct buf *out)
+{
+    size_t last = MIN(k + 1, ms->n);
+    for (size_t i = 1; i <= last; i++) {
+        buf_addf(w->out, "%sr%zu ::= ", base, i);
+        if (i == last) {
+            put_rest(w, ms, i, base, w->out);
+        } else {
+            buf_addf(w->out, "%s%s", ms->m[i].required ? "" : "(", comma);
+            put_member(w, &ms->m[i], w->out);
+            buf_addf(w->out, "%s %sr%zu", ms->m[i].required ? "" : ")?", base, i + 1);
+        }
+        buf_addc(w->out, '\n');
+    }
+    buf_adds(out, "(");
+    for (size_t i = 0; i < ms->n && i <= k; i++) {
+        buf_adds(out, i ? " | " : "");
+        put_member(w, &ms->m[i], out);
+        buf_addf(out, " %sr%zu", base, i + 1);
+    }
+    if (k == ms->n && ms->others) {
+        buf_addf(out, "%s%so", ms->n ? " | " : "", base);
+        if (ms->most_others > 1) {
+            buf_addf(out, " (%s%so)", comma, base);
+            gbnf_repeat(out, 0, ms->most_others == UINT64_MAX ? UINT64_MAX : ms->most_others - 1);
+        }
+    }
+    buf_adds(out, k < ms->n || ms->least_others ? ")" : ")?");
+}
+
+static int put_object(struct work *w, const struct parts *p, const struct members *ms,
+                      const char *base, struct buf *expr)
+{
+    size_t k = 0;
+    int rc = 0;
+    while (k < ms->n && !ms->m[k].required)
+        k++;
+    if (ms->others) {
+        struct buf rule = {0};
+        buf_addf(&rule, "%so ::= \"\\\"\" ", base);
+        rc = write_keys(w, p, ms, base, &rule);
+        buf_adds(&rule, " \"\\\":\" \" \"? ");
+        schema_name(w, ms->others_view, &rule);
+        buf_addc(&rule, '\n');
+        buf_add(w->out, rule.data, rule.len);
+        w->out->failed |= rule.failed;
+        buf_free(&rule);
+        if (rc)
+            return rc;
+    }
+    buf_adds(expr, "\"{\" ");
+    if (k == 0 && ms->n) {
+        put_member(w, &ms->m[0], expr);
+        buf_addc(expr, ' ');
+        put_rest(w, ms, 1, base, expr);
+    } else if (ms->n || ms->others) {
+        put_optional_start(w, ms, k, base, expr);
+    }
+    buf_adds(expr, " \"}\"");
+    return schema_steps(w, ms->n);
+}
+
+int schema_write_object(struct work *w, const struct parts *p, uint32_t number, struct buf *expr)
+{
+    struct members ms = {0};
+    struct parts others = {0};
+    struct buf base = {0};
+    schema_name(w, number, &base);
+    if (number == 0) /* "root-1" is another rule */
+        buf_addc(&base, '-');
+    int rc = base.failed ? schema_no_memory(w) : collect_required(w, p, &ms);
+    if (rc == 0)
+        rc = collect_members(w, p, &ms);
+    if (rc == 0)
+        rc = collect_others(w, p, &ms, &others);
+    if (rc == 0)
+        rc = check_counts(w, p, &ms);
+    if (rc == 0 && ms.others)
+        rc = schema_view(w, &others, &ms.others_view);
+    if (rc == 0)
+        rc = put_object(w, p, &ms, base.data, expr);
+    mem_free(ms.m);
+    mem_free(ms.required);
+    buf_free(&base);
+    return rc;
+}
+
+/* ------------------------------------------------------------------ arrays */
+
+/* What all parts say of element i; `behind`: of those behind every prefixItems. */
+static int element_view(struct work *w, const struct parts *p, size_t i, bool behind, bool *never,
+                        uint32_t *view)
+{
+    struct parts v = {0}, flat;
+    int rc = 0;
+    for (unsigned k = 0; k < p->n && rc == 0; k++) {
+        const cJSON *prefix = schema_get(p->part[k].schema, "prefixItems");
+        size_t n = prefix ? (size_t)cJSON_GetArraySize(prefix) : 0;
+        const cJSON *of = !behind && i < n ? cJSON_GetArrayItem(prefix, (int)i)
+                                           : schema_get(p->part[k].schema, "items");
+        rc = schema_steps(w, n);
+        if (of && rc == 0)
+            rc = schema_add_part(w, &v, of, 0);
+    }
+    if (rc == 0)
+        rc = schema_flatten(w, &v, &flat);
+    if (rc)
+        return rc;
+    *never = flat.never || schema_types(&flat, false) == 0;
+    return *never ? 0 : schema_view(w, &v, view);
+}
+
+struct elements {
+    uint32_t *view; /* of the first n */
+    uint64_t n, least, most;
+    bool more; /* others behind them */
+    uint32_t more_view;
+};
+
+static int collect_elements(struct work *w, const struct parts *p, struct elements *e)
+{
+    const cJSON *at = NULL, *to = NULL;
+    const cJSON *min = schema_bound(p, "minItems", true, &at);
+    const cJSON *max = schema_bound(p, "maxItems", false, &to);
+    bool items = false, never = false;
+    size_t n = 0;
+    e->least = min ? (uint64_t)min->valuedouble : 0;
+    e->most = max ? (uint64_t)max->valuedouble : UINT64_MAX;
+    for (unsigned k = 0; k < p->n; k++) {
+        const cJSON *prefix = schema_get(p->part[k].schema, "prefixItems");
+        n = MAX(n, prefix ? (size_t)cJSON_GetArraySize(prefix) : 0);
+        items |= schema_get(p->part[k].schema, "items") != NULL;
+    }
+    n = MIN(n, e->most);
+    e->view = mem_zalloc(n, sizeof *e->view);
+    if (!e->view)
+        return schema_no_memory(w);
+    int rc = 0;
+    for (; e->n < n && rc == 0; e->n++) {
+        rc = element_view(w, p, e->n, false, &never, &e->view[e->n]);
+        if (never)
+            break;
+    }
+    /* Behind prefixItems only what is asked for. */
+    if (rc == 0 && !never && e->most > n && (n == 0 || items || e->least > n)) {
+        rc = element_view(w, p, 0, true, &never, &e->more_view);
+        e->more = !never;
+    }
+    if (!e->more)
+        e->most = MIN(e->most, e->n);
+    if (rc == 0 && e->least > e->most)
+        rc = schema_refuse(w, at, "minItems", "the keyword \"minItems\": no array is that long");
+    return rc;
+}
+
+static void put_elements(struct work *w, const struct elements *e, const char *base,
+                         struct buf *expr)
+{
+    /* Rule e<i>: from element i on, each with its comma. */
+    for (uint64_t i = 1; i <= e->n; i++) {
+        buf_addf(w->out, "%se%" PRIu64 " ::= ", base, i);
+        if (i < e->n) {
+            buf_addf(w->out, "%s%s", i < e->least ? "" : "(", comma);
+            schema_name(w, e->view[i], w->out);
+            buf_addf(w->out, " %se%" PRIu64 "%s", base, i + 1, i < e->least ? "" : ")?");
+        } else if (e->more && e->most > e->n) {
+            buf_addf(w->out, "(%s", comma);
+            schema_name(w, e->more_view, w->out);
+            buf_adds(w->out, ")");
+            gbnf_repeat(w->out, e->least > e->n ? e->least - e->n : 0,
+                        e->most == UINT64_MAX ? e->most : e->most - e->n);
+        } else {
+            buf_adds(w->out, "\"\"");
+        }
+        buf_addc(w->out, '\n');
+    }
+    buf_adds(expr, "\"[\" ");
+    if (e->most) {
+        buf_addc(expr, '(');
+        schema_name(w, e->n ? e->view[0] : e->more_view, expr);
+        if (e->n) {
+            buf_addf(expr, " %se1", base);
+        } else if (e->most > 1) {
+            buf_addf(expr, " (%s", comma);
+            schema_name(w, e->more_view, expr);
+            buf_addc(expr, ')');
+            gbnf_repeat(expr, e->least ? e->least - 1 : 0,
+                        e->most == UINT64_MAX ? e->most : e->most - 1);
+        }
+        buf_adds(expr, e->least ? ") " : ")? ");
+    }
+    buf_adds(expr, "\"]\"");
+}
+
+int schema_write_array(struct work *w, const struct parts *p, uint32_t number, struct buf *expr)
+{
+    struct elements e = {0};
+    struct buf base = {0};
+    schema_name(w, number, &base);
+    if (number == 0)
+        buf_addc(&base, '-');
+    int rc = base.failed ? schema_no_memory(w) : collect_elements(w, p, &e);
+    if (rc == 0)
+        put_elements(w, &e, base.data, expr);
+    mem_free(e.view);
+    buf_free(&base);
+    return rc ? rc : schema_steps(w, e.n);
+}

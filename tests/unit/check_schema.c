@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_schema.c - schemas and the texts that their grammars allow and do not, through the real
+ * automaton; schemas that are refused, with path and keyword; schemas that would take for ever.
+ */
+#include "config.h"
+
+#include <cjson/cJSON.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "server/json.h"
+#include "server/schema.h"
+#include "unit/shape-run.h"
+
+static struct cJSON *parse(const char *text)
+{
+    struct trit_error err = {0};
+    cJSON *tree;
+    ck_assert_msg(json_parse(text, strlen(text), &tree, &err) == 0, "%s: %s", text, err.text);
+    return tree;
+}
+
+static const struct {
+    const char *schema, *yes[8], *no[10];
+} cases[] = {
+    {"true",
+     {"1", "null", "{\"a\": [1, true]}", "\"x\"", "-0.5e+10"},
+     {"", "01", "[1,]", "{\"a\"}"}},
+    {"{\"type\":\"string\"}",
+     {"\"\"", "\"a\\n\\u00e9\\/\"", "\"\xc3\xa9\"", "\"\\ud83d\\ude00\"", "\"\\ud7ff\\ue000\""},
+     {"\"", "\"\n\"", "\"\\x\"", "\"\\ud83d\"", "\"\\ud83d\\u0041\"", "\"\\ude00\"", "\"\\u0000\"",
+      "\"\xc3\"", "a", "\"\\u12\""}},
+    {"{\"type\":\"string\",\"minLength\":2,\"maxLength\":3}",
+     {"\"ab\"", "\"\\n\\u0041\\\"\"", "\"\\ud83d\\ude00x\"", "\"\xf0\x9f\x98\x80\xc3\xa9\""},
+     {"\"a\"", "\"abcd\"", "\"\xf0\x9f\x98\x80\"", "\"\""}},
+    {"{\"type\":\"integer\"}", {"0", "-1", "42"}, {"-0", "01", "1.0", "1e3", "+1", ""}},
+    {"{\"type\":\"number\"}", {"0", "-0.5", "1e10", "1.25E-3"}, {".5", "1.", "01", "1e", "NaN"}},
+    {"{\"type\":[\"integer\",\"null\"]}", {"1", "null"}, {"\"1\"", "1.5", "true"}},
+    {"{\"type\":\"boolean\",\"nullable\":true}", {"true", "false", "null"}, {"0"}},
+    {"{\"enum\":[\"a\",1,null,{\"k\":[1,\"\\\"\"]},1.5]}",
+     {"\"a\"", "1", "null", "{\"k\": [1, \"\\\"\"]}", "1.5"},
+     {"\"b\"", "2", "{}"}},
+    {"{\"type\":\"string\",\"enum\":[\"a\",1]}", {"\"a\""}, {"1"}},
+    {"{\"const\":\"x\\ny\"}", {"\"x\\ny\""}, {"\"x\"", "\"x\ny\""}},
+    /* Objects: order, optional members, what may follow. */
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},\"b\":{\"type\":"
+     "\"boolean\"}},"
+     "\"required\":[\"a\",\"b\"],\"additionalProperties\":false}",
+     {"{\"a\":1,\"b\":true}", "{\"a\": 1, \"b\": true}"},
+     {"{}", "{\"a\":1}", "{\"b\":true,\"a\":1}", "{\"a\":1,\"b\":true,\"c\":1}",
+      "{\"a\":  1,\"b\":true}", "{ \"a\":1,\"b\":true}", "{\"a\":1,\"b\":true,}"}},
+    {"{\"properties\":{\"a\":{\"type\":\"null\"},\"b\":{\"type\":\"null\"},\"c\":{\"type\":"
+     "\"null\"}}}",
+     {"{}", "{\"a\":null}", "{\"b\":null}", "{\"c\":null}", "{\"a\":null,\"c\":null}",
+      "{\"a\":null,\"b\":null,\"c\":null}"},
+     {"{,\"b\":null}", "{\"c\":null,\"a\":null}", "{\"d\":null}", "{\"a\":1}", "{\"a\":null,}"}},
+    {"{\"properties\":{\"a\":{\"type\":\"null\"},\"b\":{\"type\":\"null\"},\"c\":{\"type\":"
+     "\"null\"}},"
+     "\"required\":[\"b\"]}",
+     {"{\"b\":null}", "{\"a\":null,\"b\":null}", "{\"b\":null,\"c\":null}",
+      "{\"a\":null,\"b\":null,\"c\":null}"},
+     {"{}", "{\"a\":null}", "{\"c\":null}", "{\"a\":null,\"c\":null}"}},
+    {"{\"type\":\"object\"}", {"{}", "{\"x\": {\"y\": []}}"}, {"[]", "1"}},
+    {"{\"type\":\"object\",\"properties\":{},\"additionalProperties\":false}",
+     {"{}"},
+     {"{\"a\":1}"}},
+    {"{\"type\":\"object\",\"additionalProperties\":{\"type\":\"integer\"}}",
+     {"{}", "{\"k\": 1, \"l\": 2}", "{\"\\\"\\n\": 1}"},
+     {"{\"k\":\"1\"}", "{\"\\u0061\":1}", "{\"\":1}"}},
+    {"{\"properties\":{\"name\":{\"type\":\"string\"},\"no\":{\"type\":\"null\"}},"
+     "\"required\":[\"name\"],\"additionalProperties\":{\"type\":\"integer\"}}",
+     {"{\"name\":\"x\"}", "{\"name\":\"x\",\"n\":1}", "{\"name\":\"x\",\"names\":1,\"nob\":2}",
+      "{\"name\":\"x\",\"no\":null,\"z\":2}"},
+     {"{\"name\":\"x\",\"name\":1}", "{\"name\":\"x\",\"no\":1}", "{\"n\":1}",
+      "{\"name\":\"x\",\"n\":\"1\"}", "{\"name\":\"x\",\"\\u006eo\":1}"}},
+    {"{\"properties\":{\"a\":{\"type\":\"null\"}},\"additionalProperties\":true}",
+     {"{}", "{\"b\": 1}", "{\"a\":null,\"b\":[],\"c\":{}}"},
+     {"{\"a\":1}", "{\"b\":1,\"a\":1}"}},
+    {"{\"type\":\"object\",\"additionalProperties\":{\"type\":\"null\"},\"minProperties\":1,"
+     "\"maxProperties\":2}",
+     {"{\"a\":null}", "{\"a\":null,\"b\":null}"},
+     {"{}", "{\"a\":null,\"b\":null,\"c\":null}"}},
+    {"{\"type\":\"object\",\"required\":[\"q\"]}", {"{\"q\": [1]}"}, {"{}", "{\"r\":1}"}},
+    {"{\"properties\":{\"a\\\"b\\\\\":{\"const\":1}},\"required\":[\"a\\\"b\\\\\"]}",
+     {"{\"a\\\"b\\\\\": 1}"},
+     {"{\"a\": 1}"}},
+    /* Arrays. */
+    {"{\"type\":\"array\",\"items\":{\"type\":\"integer\"},\"minItems\":1,\"maxItems\":3}",
+     {"[1]", "[1, 2]", "[1,2,3]"},
+     {"[]", "[1,2,3,4]", "[1,]", "[\"1\"]", "[1 ,2]"}},
+    {"{\"type\":\"array\"}", {"[]", "[1, \"a\", []]"}, {"{}", "[1"}},
+    {"{\"items\":{\"type\":\"null\"},\"maxItems\":0}", {"[]"}, {"[null]"}},
+    {"{\"prefixItems\":[{\"type\":\"integer\"},{\"type\":\"string\"}],\"items\":false,\"minItems\":"
+     "1}",
+     {"[1]", "[1, \"a\"]"},
+     {"[]", "[\"a\"]", "[1, \"a\", 2]"}},
+    {"{\"prefixItems\":[{\"type\":\"integer\"}],\"items\":{\"type\":\"null\"},\"minItems\":2,"
+     "\"maxItems\":3}",
+     {"[1, null]", "[1,null,null]"},
+     {"[1]", "[1,null,null,null]", "[null,null]"}},
+    {"{\"type\":\"array\",\"items\":false}", {"[]"}, {"[1]"}},
+    /* Choices, references, conjunctions. */
+    {"{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"integer\"},false]}", {"\"a\"", "1"}, {"null"}},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"null\"},\"b\":{\"type\":\"null\"}},"
+     "\"anyOf\":[{\"required\":[\"a\"]},{\"required\":[\"b\"]}]}",
+     {"{\"a\":null}", "{\"b\":null}", "{\"a\":null,\"b\":null}"},
+     {"{}"}},
+    {"{\"oneOf\":[{\"properties\":{\"k\":{\"const\":\"a\"},\"x\":{\"type\":\"integer\"}},"
+     "\"required\":[\"k\",\"x\"],\"type\":\"object\"},{\"properties\":{\"k\":{\"enum\":[\"b\","
+     "\"c\"]}},"
+     "\"required\":[\"k\"],\"type\":\"object\"}]}",
+     {"{\"k\":\"a\",\"x\":1}", "{\"k\":\"c\"}"},
+     {"{\"k\":\"a\"}", "{\"k\":\"d\"}"}},
+    {"{\"oneOf\":[{\"type\":\"null\"},{\"type\":\"number\"}]}", {"null", "1.5"}, {"true"}},
+    {"{\"$defs\":{\"n\":{\"properties\":{\"v\":{\"type\":\"integer\"},\"next\":{\"anyOf\":"
+     "[{\"$ref\":\"#/$defs/n\"},{\"type\":\"null\"}]}},\"required\":[\"v\",\"next\"]}},"
+     "\"$ref\":\"#/$defs/n\"}",
+     {"{\"v\":1,\"next\":null}", "{\"v\":1,\"next\":{\"v\":2,\"next\":null}}"},
+     {"{\"v\":1}", "{\"v\":1,\"next\":{}}"}},
+    {"{\"type\":\"array\",\"items\":{\"$ref\":\"#\"}}", {"[]", "[[], [[]]]"}, {"[1]"}},
+    {"{\"definitions\":{\"a/b~c%\":{\"const\":7}},\"$ref\":\"#/definitions/a~1b~0c%25\"}",
+     {"7"},
+     {"8"}},
+    {"{\"allOf\":[{\"properties\":{\"a\":{\"type\":\"integer\"}},\"required\":[\"a\"]},"
+     "{\"properties\":{\"b\":{\"type\":\"null\"},\"a\":{\"minimum\":3}},\"required\":[\"b\"]}],"
+     "\"type\":\"object\"}",
+     {"{\"a\":3,\"b\":null}"},
+     {"{\"a\":2,\"b\":null}", "{\"a\":3}"}},
+    {"{\"type\":\"string\",\"description\":\"x\",\"default\":3,\"x-order\":1,\"examples\":[1]}",
+     {"\"a\""},
+     {"3"}},
+    {"{\"type\":[\"string\",\"integer\"],\"maxLength\":1,\"maximum\":5}",
+     {"\"a\"", "5"},
+     {"\"ab\"", "6"}},
+    /* Patterns and formats. */
+    {"{\"type\":\"string\",\"pattern\":\"^[A-Z]{2}\\\\d+$\",\"maxLength\":5}",
+     {"\"AB1\"", "\"AB123\""},
+     {"\"AB1234\"", "\"AB\"", "\"ab1\""}},
+    {"{\"type\":\"string\",\"pattern\":\"@\"}", {"\"@\"", "\"a@\\\"\""}, {"\"a\"", "\"\""}},
+    {"{\"format\":\"date\"}",
+     {"\"2024-02-29\"", "\"2023-02-28\"", "\"2000-02-29\"", "\"1999-12-31\""},
+     {"\"2023-02-29\"", "\"1900-02-29\"", "\"2024-13-01\"", "\"2024-04-31\"", "\"24-01-01\""}},
+    {"{\"format\":\"time\"}",
+     {"\"23:59:59Z\"", "\"00:00:00.123+01:30\""},
+     {"\"24:00:00Z\"", "\"12:00:00\"", "\"12:60:00Z\""}},
+    {"{\"format\":\"date-time\"}", {"\"2024-02-29T12:00:00Z\""}, {"\"2024-02-29 12:00:00Z\""}},
+    {"{\"format\":\"duration\"}",
+     {"\"P1Y2M\"", "\"PT5M\"", "\"P3W\"", "\"P1DT1H\""},
+     {"\"P\"", "\"PT\"", "\"P1S\"", "\"P1YT\""}},
+    {"{\"format\":\"uuid\"}", {"\"123e4567-e89b-12d3-a456-426614174000\""}, {"\"123e4567\""}},
+    {"{\"format\":\"email\"}", {"\"a.b@example.org\""}, {"\"a@b\"", "\"@b.c\"", "\"a@-b.c\""}},
+    {"{\"format\":\"ipv4\"}",
+     {"\"127.0.0.1\"", "\"255.249.10.0\""},
+     {"\"256.0.0.1\"", "\"1.2.3\"", "\"01.2.3.4\""}},
+    {"{\"format\":\"ipv6\"}",
+     {"\"::1\"", "\"fe80::1:2\"", "\"1:2:3:4:5:6:7:8\"", "\"::\""},
+     {"\"1:2:3\"", "\":::\"", "\"1:2:3:4:5:6:7:8:9\""}},
+    {"{\"format\":\"hostname\"}", {"\"a-b.example\""}, {"\"-a\"", "\"a..b\"", "\"\""}},
+    {"{\"format\":\"uri\"}",
+     {"\"https://example.org/a?b=c#d\"", "\"http://h:80\""},
+     {"\"example.org\"", "\"http://\"", "\"http://a b\""}},
+    /* Numbers between bounds. */
+    {"{\"type\":\"integer\",\"minimum\":0,\"maximum\":120}",
+     {"0", "9", "10", "99", "100", "120"},
+     {"-1", "121", "130", "200", "1000", "00", "1.0"}},
+    {"{\"type\":\"integer\",\"exclusiveMinimum\":-15,\"exclusiveMaximum\":-3}",
+     {"-14", "-4", "-10"},
+     {"-15", "-3", "0", "4", "-2", "-100"}},
+    {"{\"type\":\"integer\",\"minimum\":-5,\"maximum\":5}",
+     {"-5", "0", "5"},
+     {"-6", "6", "-0", "-"}},
+    {"{\"type\":\"integer\",\"minimum\":1}", {"1", "100000000000000"}, {"0", "-1"}},
+    {"{\"type\":\"integer\",\"minimum\":0.5,\"maximum\":3.5}", {"1", "3"}, {"0", "4", "0.5"}},
+    {"{\"type\":\"number\",\"minimum\":0,\"maximum\":1}",
+     {"0", "1", "0.5", "0.999999", "0.000001"},
+     {"1.1", "-0.1", "2", "1.000001", "0.", "1."}},
+    {"{\"type\":\"number\",\"exclusiveMinimum\":0}",
+     {"0.1", "1", "0.000001", "123.5"},
+     {"0", "0.0", "-1", "-0"}},
+    {"{\"type\":\"number\",\"exclusiveMinimum\":-1.25,\"maximum\":2.5}",
+     {"-1.2", "-1.249", "2.5", "2", "-0.5", "0"},
+     {"-1.25", "2.51", "-1.3", "3", "-2"}},
+    {"{\"type\":\"number\",\"minimum\":9.99,\"maximum\":10.01}",
+     {"9.99", "10", "10.01", "9.995"},
+     {"9.98", "10.02", "9", "11", "9.9"}},
+    {"{\"type\":\"number\",\"multipleOf\":0.01,\"minimum\":0}",
+     {"0", "19.99", "3", "0.05", "1.5"},
+     {"0.001", "-1", "1.999"}},
+    {"{\"type\":\"integer\",\"multipleOf\":10,\"minimum\":-20,\"maximum\":200}",
+     {"0", "-20", "10", "200"},
+     {"5", "00", "210", "-30", "-0"}},
+    {"{\"type\":\"integer\",\"multipleOf\":7,\"minimum\":1,\"maximum\":30}",
+     {"7", "14", "28"},
+     {"0", "1", "35"}},
+    {"{\"type\":\"number\",\"multipleOf\":2.5,\"minimum\":0,\"maximum\":10}",
+     {"0", "2.5", "5", "10"},
+     {"1", "2", "12.5"}},
+    {"{\"type\":\"integer\",\"multipleOf\":0.5,\"minimum\":0,\"maximum\":3}",
+     {"0", "1", "3"},
+     {"4", "0.5"}},
+};
+
+START_TEST(test_texts)
+{
+    struct shape s = {.kind = SHAPE_SCHEMA, .field = "schema", .tree = parse(cases[_i].schema)};
+    struct grammar *g = shape_must(&s, cases[_i].schema);
+    for (size_t k = 0; k < ARRAY_LEN(cases[0].yes) && cases[_i].yes[k]; k++)
+        ck_assert_msg(shape_matches(g, cases[_i].yes[k]), "%s: not allowed: %s", cases[_i].schema,
+                      cases[_i].yes[k]);
+    for (size_t k = 0; k < ARRAY_LEN(cases[0].no) && cases[_i].no[k]; k++)
+        ck_assert_msg(!shape_matches(g, cases[_i].no[k]), "%s: allowed: %s", cases[_i].schema,
+                      cases[_i].no[k]);
+    grammar_unref(g);
+    shape_fini(&s);
+}
+END_TEST
+
+/* path "" is the schema itself. */
+static const struct {
+    const char *schema, *param, *says;
+} refused[] = {
+    {"{\"not\":{}}", ".not", "s: the keyword \"not\" is not supported"},
+    {"{\"properties\":{\"a\":{\"not\":{}}}}", ".properties.a.not",
+     "s.properties.a: the keyword \"not\" is not supported"},
+    {"{\"anyOf\":[{},{\"if\":{}}]}", ".anyOf[1].if", "s.anyOf[1]: the keyword \"if\""},
+    {"{\"$defs\":{\"d\":{\"then\":{}}},\"items\":{\"$ref\":\"#/$defs/d\"}}", ".$defs.d.then",
+     "then"},
+    {"{\"patternProperties\":{}}", ".patternProperties", "patternProperties"},
+    {"{\"unevaluatedProperties\":false}", ".unevaluatedProperties", ""},
+    {"{\"dependentRequired\":{}}", ".dependentRequired", ""},
+    {"{\"contains\":{}}", ".contains", ""},
+    {"{\"uniqueItems\":true}", ".uniqueItems", "only false"},
+    {"{\"propertyNames\":{\"pattern\":\"a\"}}", ".propertyNames", ""},
+    {"{\"type\":\"text\"}", ".type", "name of a type"},
+    {"{\"type\":[]}", ".type", ""},
+    {"{\"minLength\":-1}", ".minLength", "not negative"},
+    {"{\"minLength\":1.5}", ".minLength", ""},
+    {"{\"maxItems\":\"3\"}", ".maxItems", ""},
+    {"{\"minimum\":true}", ".minimum", "expected a number"},
+    {"{\"exclusiveMinimum\":true,\"minimum\":1}", ".exclusiveMinimum", ""},
+    {"{\"minimum\":9007199254740993}", ".minimum", "kept exactly"},
+    {"{\"type\":\"integer\",\"minimum\":5,\"maximum\":4}", ".minimum", "no number"},
+    {"{\"type\":\"integer\",\"multipleOf\":7}", ".multipleOf", "at most 500"},
+    {"{\"multipleOf\":0}", ".multipleOf", "above 0"},
+    {"{\"enum\":[]}", ".enum", ""},
+    {"{\"type\":\"integer\",\"enum\":[\"a\"]}", ".enum", "no value fits"},
+    {"{\"enum\":[\"a\"],\"minLength\":1}", ".minLength", "together with enum"},
+    {"{\"enum\":[9007199254740993000]}", ".enum", "exactly"},
+    {"{\"format\":\"regex\"}", ".format", "\"regex\" is not supported"},
+    {"{\"pattern\":\"(?=a)\"}", ".pattern", "look-around"},
+    {"{\"pattern\":\"(\"}", ".pattern", "parenthesis"},
+    {"{\"pattern\":\"^(a+b+)$\",\"maxLength\":5}", ".pattern", "write the bounds into it"},
+    {"{\"pattern\":\"a\",\"format\":\"date\"}", ".format", "only one pattern or format"},
+    {"{\"minLength\":3,\"maxLength\":2}", ".minLength", ""},
+    {"{\"$ref\":\"#/a/b\"}", ".$ref", "is not there"},
+    {"{\"$ref\":\"other.json\"}", ".$ref", "into this schema"},
+    {"{\"$ref\":\"#\"}", ".$ref", "leads back to itself"},
+    {"{\"$ref\":\"#/title\",\"title\":\"x\"}", ".$ref", "no schema"},
+    {"{\"allOf\":[{\"$ref\":\"#\"}]}", "", "contains itself"},
+    {"{\"oneOf\":[{\"type\":\"string\"},{\"type\":[\"string\",\"null\"]}]}", ".oneOf", "0 and 1"},
+    {"{\"oneOf\":[{\"type\":\"number\"},{\"type\":\"integer\"}]}", ".oneOf", ""},
+    {"{\"properties\":{\"a\":1}}", ".properties", "object of schemas"},
+    {"{\"properties\":{\"a\":false},\"required\":[\"a\"]}", ".required", "\"a\""},
+    {"{\"required\":[\"a\"],\"properties\":{},\"additionalProperties\":false}", ".required", ""},
+    {"{\"minProperties\":2}", ".minProperties", ""},
+    {"{\"items\":[{}]}", ".items", "expected a schema"},
+    {"{\"type\":\"array\",\"minItems\":2,\"maxItems\":1}", ".minItems", ""},
+    {"{\"anyOf\":[false]}", ".anyOf", "no branch"},
+    {"{\"allOf\":[{\"type\":\"string\"},{\"type\":\"null\"}]}", "", "no value can match"},
+    {"{\"items\":{\"$id\":\"x\",\"type\":\"null\"}}", ".items.$id", ""},
+    {"false", "", "no value can match"},
+};
+
+START_TEST(test_refused)
+{
+    cJSON *tree = parse(refused[_i].schema);
+    struct buf out = {0};
+    struct problem p = {0};
+    int rc = schema_to_grammar(tree, "s", "root", NULL, &out, &p);
+    ck_assert_msg(rc < 0, "accepted: %s", refused[_i].schema);
+    ck_assert_msg(p.param[0] == 's' && strcmp(p.param + 1, refused[_i].param) == 0,
+                  "%s: param is %s", refused[_i].schema, p.param);
+    ck_assert_msg(strstr(p.text, refused[_i].says), "%s: \"%s\" does not say \"%s\"",
+                  refused[_i].schema, p.text, refused[_i].says);
+    ck_assert_int_eq(p.status, 400);
+    ck_assert_str_eq(p.code, "invalid_schema");
+    buf_free(&out);
+    cJSON_Delete(tree);
+}
+END_TEST
+
+/* Several schemas in one text, as for calls of several functions. */
+START_TEST(test_together)
+{
+    cJSON *a = parse("{\"type\":\"object\",\"additionalProperties\":{\"type\":\"integer\"}}");
+    cJSON *b = parse("{\"properties\":{\"x\":{\"type\":\"string\",\"pattern\":\"^a+$\"}}}");
+    struct buf text = {0};
+    struct problem p = {0};
+    struct trit_error err = {0};
+    struct grammar *g;
+    ck_assert_int_eq(schema_to_grammar(a, "a", "one", NULL, &text, &p), 0);
+    ck_assert_int_eq(schema_to_grammar(b, "b", "two", NULL, &text, &p), 0);
+    ck_assert_int_eq(schema_any_object("three", &text, &p), 0);
+    buf_adds(&text, "root ::= \"1\" one | \"2\" two | \"3\" three\n");
+    int rc = grammar_compile(text.data, text.len, NULL, &g, &err);
+    ck_assert_msg(rc == 0, "%s", err.text);
+    ck_assert(shape_matches(g, "1{\"k\": 1}"));
+    ck_assert(shape_matches(g, "2{\"x\":\"aa\"}"));
+    ck_assert(shape_matches(g, "3{\"x\":[{}]}"));
+    ck_assert(!shape_matches(g, "2{\"x\":\"b\"}"));
+    grammar_unref(g);
+    buf_free(&text);
+    cJSON_Delete(a);
+    cJSON_Delete(b);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ too much */
+
+static int compile_text(const struct buf *b, const struct schema_limits *limits, struct problem *p)
+{
+    cJSON *tree = parse(b->data);
+    struct buf out = {0};
+    *p = (struct problem){0};
+    int rc = schema_to_grammar(tree, "s", "root", limits, &out, p);
+    struct grammar *g = NULL;
+    struct trit_error err = {0};
+    if (rc == 0)
+        rc = grammar_compile(out.data, out.len, NULL, &g, &err);
+    if (rc && !p->text[0])
+        problem_from(p, rc, NULL, &err);
+    grammar_unref(g);
+    buf_free(&out);
+    cJSON_Delete(tree);
+    return rc;
+}
+
+START_TEST(test_bombs)
+{
+    struct buf b = {0};
+    struct problem p;
+    /* allOf of twice the next one, 30 times: 2^30 ways. */
+    buf_adds(&b, "{\"$ref\":\"#/$defs/0\",\"$defs\":{");
+    for (int i = 0; i < 30; i++)
+        buf_addf(&b, "\"%d\":{\"allOf\":[{\"$ref\":\"#/$defs/%d\"},{\"$ref\":\"#/$defs/%d\"}]},", i,
+                 i + 1, i + 1);
+    buf_adds(&b, "\"30\":{\"type\":\"null\"}}}");
+    ck_assert_int_lt(compile_text(&b, NULL, &p), 0);
+    ck_assert_ptr_nonnull(strstr(p.text, "steps"));
+
+    /* The same with anyOf is small. */
+    buf_reset(&b);
+    buf_adds(&b, "{\"$ref\":\"#/$defs/0\",\"$defs\":{");
+    for (int i = 0; i < 40; i++)
+        buf_addf(&b, "\"%d\":{\"anyOf\":[{\"$ref\":\"#/$defs/%d\"},{\"$ref\":\"#/$defs/%d\"}]},", i,
+                 i + 1, i + 1);
+    buf_adds(&b, "\"40\":{\"type\":\"null\"}}}");
+    ck_assert_msg(compile_text(&b, NULL, &p) == 0, "%s", p.text);
+
+    /* A large enum, a long string. */
+    buf_reset(&b);
+    buf_adds(&b, "{\"enum\":[0");
+    for (int i = 1; i < 20000; i++)
+        buf_addf(&b, ",%d", i);
+    buf_adds(&b, "]}");
+    ck_assert_int_lt(compile_text(&b, NULL, &p), 0);
+    ck_assert_str_eq(p.param, "s.enum");
+    buf_reset(&b);
+    buf_adds(&b, "{\"type\":\"string\",\"maxLength\":100000000}");
+    ck_assert_int_lt(compile_text(&b, NULL, &p), 0);
+
+    /* oneOf whose branches must all be compared. */
+    buf_reset(&b);
+    buf_adds(&b, "{\"oneOf\":[{\"const\":0}");
+    for (int i = 1; i < 4000; i++)
+        buf_addf(&b, ",{\"const\":%d}", i);
+    buf_adds(&b, "]}");
+    ck_assert_int_lt(compile_text(&b, NULL, &p), 0);
+
+    /* Deep, and wide. */
+    buf_reset(&b);
+    for (int i = 0; i < 60; i++)
+        buf_adds(&b, "{\"items\":");
+    buf_adds(&b, "{}");
+    for (int i = 0; i < 60; i++)
+        buf_adds(&b, "}");
+    ck_assert_int_eq(compile_text(&b, NULL, &p), 0);
+    buf_reset(&b);
+    buf_adds(&b, "{\"type\":\"object\",\"properties\":{\"p0\":{\"type\":\"null\"}");
+    for (int i = 1; i < 150; i++)
+        buf_addf(&b, ",\"p%d\":{\"type\":\"integer\",\"maximum\":%d}", i, i);
+    buf_adds(&b, "}}");
+    ck_assert_msg(compile_text(&b, NULL, &p) == 0, "%s", p.text);
+    const struct schema_limits small = {
+        .schemas = 100, .values = 10, .steps = 1000000, .text_bytes = 1 << 20};
+    ck_assert_int_lt(compile_text(&b, &small, &p), 0);
+    ck_assert_ptr_nonnull(strstr(p.text, "more than 100 different schemas"));
+    /* A choice between itself and more has no end. */
+    buf_reset(&b);
+    buf_adds(&b, "{\"anyOf\":[{\"$ref\":\"#\"},{\"type\":\"null\"}]}");
+    ck_assert_int_lt(compile_text(&b, NULL, &p), 0);
+    buf_reset(&b);
+    buf_adds(&b, "{\"properties\":{\"a\":{\"$ref\":\"#\"}},\"required\":[\"a\"]}");
+    ck_assert_int_lt(compile_text(&b, NULL, &p), 0);
+    buf_free(&b);
+}
+END_TEST
+
+/* Integers between random bounds: exactly those. */
+START_TEST(test_ranges)
+{
+    uint64_t seed = unit_seed();
+    for (int i = 0; i < 300; i++) {
+        int lo = (int)(unit_random(&seed) % 2400) - 1200,
+            hi = lo + (int)(unit_random(&seed) % 1500);
+        int places = (int)(unit_random(&seed) % 3);
+        int by = places == 2 ? 100 : places == 1 ? 10 : 1;
+        char text[200];
+        snprintf(text, sizeof text, "{\"type\":\"%s\",\"minimum\":%.*f,\"maximum\":%.*f}",
+                 places ? "number" : "integer", places, (double)lo / by, places, (double)hi / by);
+        struct shape s = {.kind = SHAPE_SCHEMA, .field = "s", .tree = parse(text)};
+        struct grammar *g = shape_must(&s, text);
+        for (int v = lo - 120; v <= hi + 120; v++) {
+            char number[32];
+            snprintf(number, sizeof number, "%.*f", places, (double)v / by);
+            /* Without zeros at the end. */
+            char *end = number + strlen(number);
+            while (places && end[-1] == '0')
+                *--end = '\0';
+            if (places && end[-1] == '.')
+                *--end = '\0';
+            bool in = v >= lo && v <= hi;
+            ck_assert_msg(shape_matches(g, number) == in, "%s: %s", text, number);
+        }
+        grammar_unref(g);
+        shape_fini(&s);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("schema");
+    TCase *tc = tcase_create("schema");
+    tcase_set_timeout(tc, 120);
+    tcase_add_loop_test(tc, test_texts, 0, (int)ARRAY_LEN(cases));
+    tcase_add_loop_test(tc, test_refused, 0, (int)ARRAY_LEN(refused));
+    tcase_add_test(tc, test_together);
+    tcase_add_test(tc, test_bombs);
+    tcase_add_test(tc, test_ranges);
+    suite_add_tcase(suite, tc);
+    return unit_run(suite);
+}
