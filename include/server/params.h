@@ -16,6 +16,7 @@
 #include "engine/sampler.h"
 #include "engine/seq.h"
 #include "model/chat.h"
+#include "model/jinja.h"
 #include "model/model.h"
 #include "server/fields.h"
 #include "server/text.h"
@@ -85,6 +86,8 @@ struct params {
     size_t n_messages;
     struct buf words;
     bool add_generation_prompt;
+    struct jinja_pool values; /* of what a template is given besides: */
+    struct jinja_value kwargs; /* chat_template_kwargs, or undefined */
 
     /* Detokenize. */
     int32_t *tokens;
@@ -106,6 +109,9 @@ int params_read(struct params *p, enum params_endpoint endpoint, const char *tex
                 const struct params_model *model, struct buf *ignored, struct problem *problem);
 
 void params_fini(struct params *p);
+
+/* The conversation, which points into p; `now` for templates that write the date. */
+struct chat_talk params_talk(const struct params *p, const struct tm *now);
 
 /* The seed of choice k: its own, and the same whatever else is asked for. */
 uint64_t params_choice_seed(uint64_t seed, uint32_t k);

@@ -9,6 +9,7 @@ libserver_a_SOURCES = \
 	include/server/params.h src/server/params.c \
 	src/server/params-readers.h src/server/params-readers.c \
 	include/server/text.h src/server/text.c \
+	include/server/values.h src/server/values.c \
 	include/server/admit.h src/server/admit.c \
 	include/server/keys.h src/server/keys.c \
 	include/server/format.h src/server/format.c \

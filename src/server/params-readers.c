@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "server/params.h"
 #include "server/problem.h"
+#include "server/values.h"
 
 static int no_memory(const struct field_input *in)
 {
@@ -224,6 +225,13 @@ int params_read_messages(const struct field_input *in)
     }
     p->n_messages = n;
     return 0;
+}
+
+int params_read_kwargs(const struct field_input *in)
+{
+    struct params *p = in->dst;
+    p->kwargs = values_from_json(&p->values, in->value);
+    return p->values.failed ? no_memory(in) : 0;
 }
 
 /* ------------------------------------------------------------------ stopping and choosing */

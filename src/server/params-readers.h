@@ -10,6 +10,7 @@ struct field_input;
 
 int params_read_model(const struct field_input *in);
 int params_read_messages(const struct field_input *in);
+int params_read_kwargs(const struct field_input *in);
 int params_read_prompt(const struct field_input *in);
 int params_read_content(const struct field_input *in);
 int params_read_tokens(const struct field_input *in);

@@ -66,6 +66,7 @@ static const struct field rows[] = {
     BOOL("parse_special", FOR_TOKENIZE, parse_special),
     BOOL("with_pieces", FOR_TOKENIZE, with_pieces),
     BOOL("add_generation_prompt", FOR_TEMPLATE, add_generation_prompt),
+    {"chat_template_kwargs", C | FOR_TEMPLATE, FIELD_OBJECT, .read = params_read_kwargs},
 
     /* How long. */
     INTEGER("max_tokens", TC, 0, INT32_MAX, max_tokens),
@@ -236,6 +237,7 @@ void params_fini(struct params *p)
     mem_free(p->prompt);
     mem_free(p->message);
     buf_free(&p->words);
+    jinja_pool_free(&p->values);
     mem_free(p->model);
     mem_free(p->cache_salt);
     mem_free(p->bias);
@@ -243,6 +245,17 @@ void params_fini(struct params *p)
     mem_free(p->tokens);
     text_stops_fini(&p->stops);
     *p = (struct params){0};
+}
+
+struct chat_talk params_talk(const struct params *p, const struct tm *now)
+{
+    return (struct chat_talk){
+        .message = p->message,
+        .n = p->n_messages,
+        .add_prompt = p->add_generation_prompt,
+        .kwargs = p->kwargs.type == JINJA_DICT ? &p->kwargs : NULL,
+        .now = now,
+    };
 }
 
 /* A step of splitmix64 for each choice; the first keeps the seed it was given. */
