@@ -2,9 +2,9 @@
 /*
  * chat.h - a conversation to a prompt, in the words the model was trained on.
  *
- * The model's own template (`tokenizer.chat_template`) is run, see jinja.h; a model without one gets
- * the stated default.  A known-wrong template (the legacy one inside the official 2B-4T GGUF) is
- * overridden, and chat_note says so for the log.
+ * The model's own template (`tokenizer.chat_template`) is run, see jinja.h; a model without one
+ * gets the stated default.  A known-wrong template (the legacy one inside the official 2B-4T GGUF)
+ * is overridden, and chat_note says so for the log.
  */
 #ifndef TRIT_CHAT_H
 #define TRIT_CHAT_H
@@ -24,7 +24,7 @@ struct tok_range;
 struct trit_error;
 
 struct chat_message {
-    const char *role; /* "system", "developer", "user", "assistant", "tool" */
+    const char *role;    /* "system", "developer", "user", "assistant", "tool" */
     const char *content; /* UTF-8; NULL: nothing was said */
     size_t content_len;
     const struct jinja_value *more; /* a dict of what else it has (name, tool_calls, tool_call_id,
@@ -61,8 +61,8 @@ const char *chat_families(void);             /* all names, for --help */
  * is for TOK_PARSE_SPECIAL without TOK_ADD_SPECIAL.  -TRIT_EINVAL where the template refuses the
  * conversation or cannot run on it, and for a role that a built-in format does not know.
  *
- * *ranges receives the ranges of *out that a client wrote (gives, mem_free; NULL: not wanted); names
- * of special tokens in there are ordinary text, see tok_encode_ranges.
+ * *ranges receives the ranges of *out that a client wrote (gives, mem_free; NULL: not wanted);
+ * names of special tokens in there are ordinary text, see tok_encode_ranges.
  */
 int chat_render(const struct chat *c, const struct chat_talk *talk, struct buf *out,
                 struct tok_range **ranges, size_t *n_ranges, struct trit_error *err);

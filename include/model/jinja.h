@@ -34,9 +34,9 @@ struct trit_error;
 
 enum {
     JINJA_SOURCE_BYTES = 1 << 20, /* of a template */
-    JINJA_PARSE_DEPTH = 300,      /* nested blocks, brackets, operators; about a third as many of "(" */
-    JINJA_STEPS = 4000000,        /* of a rendering: nodes, elements, and 32 bytes of text each */
-    JINJA_DEPTH = 400,            /* nested evaluations, macros within macros */
+    JINJA_PARSE_DEPTH = 300, /* nested blocks, brackets, operators; about a third as many of "(" */
+    JINJA_STEPS = 4000000,   /* of a rendering: nodes, elements, and 32 bytes of text each */
+    JINJA_DEPTH = 400,       /* nested evaluations, macros within macros */
     JINJA_POOL_BYTES = 256 << 20, /* memory of a rendering */
     JINJA_OUTPUT_BYTES = 64 << 20,
 };
@@ -78,8 +78,8 @@ struct jinja_value {
  */
 struct jinja_pool {
     struct jinja_chunk *chunk;
-    size_t bytes;     /* taken from the system */
-    size_t max_bytes; /* 0: no limit */
+    size_t bytes;      /* taken from the system */
+    size_t max_bytes;  /* 0: no limit */
     bool failed, full; /* full: failed at the limit and not for want of memory */
 };
 void jinja_pool_free(struct jinja_pool *p);
@@ -89,8 +89,8 @@ struct jinja_value jinja_bool(bool yes);
 struct jinja_value jinja_int(int64_t number);
 struct jinja_value jinja_float(double real);
 
-/* Text in UTF-8 (the caller's promise).  `client`: a client wrote it.  jinja_text copies, jinja_view
- * borrows the bytes for the life of the pool. */
+/* Text in UTF-8 (the caller's promise).  `client`: a client wrote it.  jinja_text copies,
+ * jinja_view borrows the bytes for the life of the pool. */
 struct jinja_value jinja_text(struct jinja_pool *p, const char *s, size_t len, bool client);
 struct jinja_value jinja_view(struct jinja_pool *p, const char *s, size_t len, bool client);
 

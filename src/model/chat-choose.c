@@ -15,8 +15,8 @@
  * it; no stop but the tokens that end texts or turns in some vocabulary.
  *
  * A template that cannot be run is refused, with the hint that --chat-template chooses another; a
- * known-wrong one is overridden.  The family that a template belongs to is still looked for, for the
- * tokens that end its turns.
+ * known-wrong one is overridden.  The family that a template belongs to is still looked for, for
+ * the tokens that end its turns.
  */
 #include "config.h"
 #include "model/chat-family.h"
@@ -277,9 +277,8 @@ static int collect_stops(const struct gguf *g, const struct tok *t, struct gguf_
                          struct chat *c, struct trit_error *err)
 {
     static const char *const common[] = {
-        "<|im_end|>",   "<|eot_id|>",    "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>",
-        "<|end|>",      "<end_of_turn>", "<turn|>",    "<|eot|>",         "<|return|>",
-        "<|end_of_turn|>"};
+        "<|im_end|>",    "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>",  "<|end|>",
+        "<end_of_turn>", "<turn|>",    "<|eot|>",    "<|return|>",      "<|end_of_turn|>"};
     static const char KEY[] = "tokenizer.ggml.eot_token_id";
     uint64_t eot;
     add_stop(c, tok_eos(t));

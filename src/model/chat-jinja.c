@@ -23,8 +23,8 @@
  * "|>"), which it may not of what a client thought up. */
 static bool is_known_role(const char *role)
 {
-    static const char *const known[] = {"system", "developer", "user", "assistant", "tool",
-                                        "function"};
+    static const char *const known[] = {"system",    "developer", "user",
+                                        "assistant", "tool",      "function"};
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         if (strcmp(role, known[i]) == 0)
             return true;
@@ -60,8 +60,7 @@ static struct jinja_value message(const struct chat *c, struct jinja_pool *p,
     /* An assistant that only calls tools has said nothing, which some templates ask for. */
     if (!m->content && more && jinja_get(*more, "tool_calls").type == JINJA_LIST)
         text = jinja_none();
-    jinja_put_name(p, one, "role",
-                   jinja_view(p, role, strlen(role), !is_known_role(role)));
+    jinja_put_name(p, one, "role", jinja_view(p, role, strlen(role), !is_known_role(role)));
     jinja_put_name(p, one, "content", text);
     for (size_t i = 0; more && i < jinja_len(*more); i++) {
         struct jinja_value key, value;
@@ -107,7 +106,8 @@ int chat_jinja_render(const struct chat *c, const struct chat_talk *talk, struct
 static bool comes_out(const struct chat *c, struct trit_error *err)
 {
     static const char words[] = "Sixteen small words";
-    const struct chat_message m = {.role = "user", .content = words, .content_len = sizeof words - 1};
+    const struct chat_message m = {
+        .role = "user", .content = words, .content_len = sizeof words - 1};
     const struct tm noon = {.tm_mday = 1, .tm_year = 126, .tm_hour = 12, .tm_wday = 4};
     const struct chat_talk talk = {.message = &m, .n = 1, .add_prompt = true, .now = &noon};
     struct buf text = {0};

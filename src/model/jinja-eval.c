@@ -277,7 +277,9 @@ static void bind_parameters(struct jinja_run *r, const struct jinja_node *macro,
                 v = &a->v[k];
         used += v != NULL;
         jinja_bind(r, r->scope, p->name,
-                   v ? *v : p->a ? jinja_eval(r, p->a) : (struct jinja_value){0});
+                   v      ? *v
+                   : p->a ? jinja_eval(r, p->a)
+                          : (struct jinja_value){0});
     }
     if (used < a->n)
         jinja_fail(r, "the macro %.*s is given a value that it does not take",

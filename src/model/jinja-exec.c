@@ -117,8 +117,7 @@ static void bind_function(struct jinja_run *r, const struct jinja_node *n)
     if (!f)
         return;
     *f = (struct jinja_function){.macro = n, .scope = r->scope};
-    jinja_bind(r, r->scope, n->name,
-               (struct jinja_value){.type = JINJA_FUNCTION, .function = f});
+    jinja_bind(r, r->scope, n->name, (struct jinja_value){.type = JINJA_FUNCTION, .function = f});
 }
 
 static void exec_with(struct jinja_run *r, const struct jinja_node *n)

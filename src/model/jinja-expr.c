@@ -34,9 +34,12 @@ void jinja_parse_fail(struct jinja_parser *p, size_t at, const char *fmt, ...)
 static void unexpected(struct jinja_parser *p, const char *expected)
 {
     static const char *const kinds[] = {
-        [T_END] = "the end of the template", [T_TEXT] = "text",
-        [T_PRINT_OPEN] = "\"{{\"",           [T_PRINT_CLOSE] = "\"}}\"",
-        [T_BLOCK_OPEN] = "\"{%\"",           [T_BLOCK_CLOSE] = "\"%}\"",
+        [T_END] = "the end of the template",
+        [T_TEXT] = "text",
+        [T_PRINT_OPEN] = "\"{{\"",
+        [T_PRINT_CLOSE] = "\"}}\"",
+        [T_BLOCK_OPEN] = "\"{%\"",
+        [T_BLOCK_CLOSE] = "\"%}\"",
         [T_CONST] = "a constant",
     };
     const struct jinja_token *k = p->tok;
@@ -473,8 +476,8 @@ static struct jinja_node *arithmetic(struct jinja_parser *p, unsigned level)
 
 static unsigned comparison_op(struct jinja_parser *p)
 {
-    static const unsigned ops[] = {OP2('=', '='), OP2('!', '='), '<', OP2('<', '='), '>',
-                                   OP2('>', '=')};
+    static const unsigned ops[] = {OP2('=', '='), OP2('!', '='), '<',
+                                   OP2('<', '='), '>',           OP2('>', '=')};
     for (size_t i = 0; i < ARRAY_LEN(ops); i++)
         if (jinja_skip_op(p, ops[i]))
             return ops[i];

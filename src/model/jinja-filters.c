@@ -78,8 +78,8 @@ FILTER(filter_format)
 
 FILTER(filter_escape)
 {
-    static const char *const with[] = {['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;",
-                                       ['"'] = "&#34;", ['\''] = "&#39;"};
+    static const char *const with[] = {
+        ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&#34;", ['\''] = "&#39;"};
     const struct jinja_string *s = jinja_str(r, self);
     struct jinja_out o = {.pool = &r->pool};
     size_t from = 0;
@@ -101,7 +101,8 @@ FILTER(filter_indent)
 {
     const struct jinja_string *s = jinja_str(r, self);
     const struct jinja_value *width = jinja_arg(a, 0, "width");
-    bool first = jinja_arg_truth(a, 1, "first", false), blank = jinja_arg_truth(a, 2, "blank", false);
+    bool first = jinja_arg_truth(a, 1, "first", false),
+         blank = jinja_arg_truth(a, 2, "blank", false);
     struct jinja_out in = {.pool = &r->pool}, o = {.pool = &r->pool};
     if (width && width->type == JINJA_STRING)
         jinja_add_string(&in, width->string);
@@ -205,8 +206,8 @@ FILTER(filter_round)
 FILTER(filter_default)
 {
     const struct jinja_value *otherwise = jinja_arg(a, 0, "default_value");
-    bool wanting = jinja_arg_truth(a, 1, "boolean", false) ? !jinja_truth(self)
-                                                           : self.type == JINJA_UNDEFINED;
+    bool wanting =
+        jinja_arg_truth(a, 1, "boolean", false) ? !jinja_truth(self) : self.type == JINJA_UNDEFINED;
     if (!wanting)
         return self;
     return otherwise ? *otherwise : jinja_view(&r->pool, "", 0, false);
@@ -290,6 +291,9 @@ FILTER(call_raise_exception)
     return jinja_fail(r, "the template refuses the conversation: %s", text);
 }
 
+/* The format is the template's, and bounded. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
 FILTER(call_strftime_now)
 {
     char format[128], text[512];
@@ -304,6 +308,7 @@ FILTER(call_strftime_now)
     size_t n = strftime(text, sizeof text, format, r->now);
     return jinja_text(&r->pool, text, n, s->n_client > 0);
 }
+#pragma GCC diagnostic pop
 
 FILTER(call_range)
 {

@@ -108,8 +108,8 @@ static const struct jinja_pair *in_order(struct writer *w, const struct jinja_di
         return d->pair;
     for (size_t i = 0; i < d->n && w->r->rc == 0; i++) {
         size_t k = i;
-        for (; k > 0 && jinja_charge(w->r, 1) &&
-               jinja_order(w->r, p[k - 1].key, d->pair[i].key) > 0;
+        for (;
+             k > 0 && jinja_charge(w->r, 1) && jinja_order(w->r, p[k - 1].key, d->pair[i].key) > 0;
              k--)
             p[k] = p[k - 1];
         p[k] = d->pair[i];

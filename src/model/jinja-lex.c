@@ -2,9 +2,9 @@
 /*
  * jinja-lex.c - the text of a template to tokens.
  *
- * White space around tags is taken away here, as Jinja2 does with trim_blocks and lstrip_blocks: the
- * line break behind a block or comment goes, and so do the blanks in front of one that is first in
- * its line; "-" at either end of a tag takes all white space on that side, "+" keeps it.
+ * White space around tags is taken away here, as Jinja2 does with trim_blocks and lstrip_blocks:
+ * the line break behind a block or comment goes, and so do the blanks in front of one that is first
+ * in its line; "-" at either end of a tag takes all white space on that side, "+" keeps it.
  */
 #include "config.h"
 #include "model/jinja-parts.h"
@@ -175,8 +175,8 @@ static void lex_number(struct lexer *x)
     digits[n] = '\0';
     char *end;
     errno = 0;
-    struct jinja_value v = real ? jinja_float(strtod(digits, &end))
-                                : jinja_int(strtoll(digits, &end, 10));
+    struct jinja_value v =
+        real ? jinja_float(strtod(digits, &end)) : jinja_int(strtoll(digits, &end, 10));
     if (*end || errno == ERANGE || n + 2 >= sizeof digits ||
         (x->at < x->len && is_alpha(x->s[x->at]))) {
         LEX_FAIL(x, from, "found \"%.20s...\", expected a number", digits);
@@ -194,10 +194,10 @@ static bool escaped_code(struct lexer *x, unsigned digits, unsigned base, bool a
     unsigned n = 0;
     for (; n < digits && x->at < x->len; n++, x->at++) {
         char c = x->s[x->at];
-        unsigned d = is_digit(c)             ? (unsigned)(c - '0')
+        unsigned d = is_digit(c)            ? (unsigned)(c - '0')
                      : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
                      : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
-                                             : 99;
+                                            : 99;
         if (d >= base)
             break;
         *cp = *cp * base + d;

@@ -94,7 +94,8 @@ static struct jinja_value sort_key(struct jinja_run *r, struct jinja_value v, bo
 }
 
 /* A stable merge sort of v[0, n), with room for as many. */
-static void sort(struct jinja_run *r, struct sortable *v, struct sortable *spare, size_t n, bool down)
+static void sort(struct jinja_run *r, struct sortable *v, struct sortable *spare, size_t n,
+                 bool down)
 {
     for (size_t run = 1; run < n; run *= 2) {
         for (size_t from = 0; from < n; from += 2 * run) {
@@ -151,9 +152,8 @@ FILTER(filter_dictsort)
         if (pair && pair->n == 2)
             v[i] = (struct sortable){sort_key(r, pair->v[by_value], by_case), pairs.list->v[i]};
     }
-    return v && r->rc == 0
-               ? sorted(r, v, pairs.list->n, jinja_arg_truth(a, 2, "reverse", false))
-               : nothing;
+    return v && r->rc == 0 ? sorted(r, v, pairs.list->n, jinja_arg_truth(a, 2, "reverse", false))
+                           : nothing;
 }
 
 FILTER(filter_unique)
@@ -203,7 +203,8 @@ FILTER(filter_max)
 FILTER(filter_sum)
 {
     const struct jinja_list *l = jinja_elements(r, self);
-    const struct jinja_value *attribute = jinja_arg(a, 0, "attribute"), *start = jinja_arg(a, 1, "start");
+    const struct jinja_value *attribute = jinja_arg(a, 0, "attribute"),
+                             *start = jinja_arg(a, 1, "start");
     struct jinja_value sum = start ? *start : jinja_int(0);
     for (size_t i = 0; i < l->n && jinja_charge(r, 1); i++)
         sum = jinja_binary(r, '+', sum, aspect(r, l->v[i], attribute));
@@ -242,8 +243,8 @@ FILTER(filter_map)
                               (int)MIN(a->v[0].string->len, 40u), a->v[0].string->data);
     }
     for (size_t i = 0; i < l->n && jinja_charge(r, 1); i++) {
-        struct jinja_value v = b ? jinja_call_builtin(r, b, l->v[i], &rest)
-                                 : jinja_path(r, l->v[i], *attribute);
+        struct jinja_value v =
+            b ? jinja_call_builtin(r, b, l->v[i], &rest) : jinja_path(r, l->v[i], *attribute);
         if (!b && v.type == JINJA_UNDEFINED && otherwise)
             v = *otherwise;
         jinja_push(&r->pool, made, v);
@@ -251,7 +252,8 @@ FILTER(filter_map)
     return made;
 }
 
-/* select, reject, and by an attribute.  A test is named in argument `at`; without one it is truth. */
+/* select, reject, and by an attribute.  A test is named in argument `at`; without one it is truth.
+ */
 static struct jinja_value choose(struct jinja_run *r, struct jinja_value self,
                                  const struct jinja_args *a, size_t at, bool wanted)
 {

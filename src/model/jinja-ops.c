@@ -72,8 +72,8 @@ static bool same_dict(struct jinja_run *r, const struct jinja_dict *a, const str
     struct jinja_value other;
     bool same = a->n == b->n;
     for (size_t i = 0; i < a->n && same; i++)
-        same = jinja_dict_find(r, b, a->pair[i].key, &other) &&
-               jinja_same(r, a->pair[i].value, other);
+        same =
+            jinja_dict_find(r, b, a->pair[i].key, &other) && jinja_same(r, a->pair[i].value, other);
     return same;
 }
 
@@ -175,9 +175,7 @@ static struct jinja_value divide(struct jinja_run *r, unsigned op, int64_t a, in
     if (b == 0)
         return jinja_fail(r, "division by zero");
     if (b == -1)
-        return op == '%'          ? jinja_int(0)
-               : a == INT64_MIN ? overflow(r)
-                                : jinja_int(-a);
+        return op == '%' ? jinja_int(0) : a == INT64_MIN ? overflow(r) : jinja_int(-a);
     int64_t quotient = a / b, rest = a % b;
     bool down = rest != 0 && (rest < 0) != (b < 0);
     return jinja_int(op == '%' ? rest + (down ? b : 0) : quotient - down);
@@ -302,8 +300,7 @@ struct jinja_value jinja_binary(struct jinja_run *r, unsigned op, struct jinja_v
         jinja_charge_bytes(r, b.string->len);
         return jinja_concat(&r->pool, a.string, b.string);
     }
-    if (op == '+' && a.type == JINJA_LIST && b.type == JINJA_LIST &&
-        a.list->tuple == b.list->tuple)
+    if (op == '+' && a.type == JINJA_LIST && b.type == JINJA_LIST && a.list->tuple == b.list->tuple)
         return join_lists(r, a.list, b.list);
     if (op == '*' && repeats(a, b))
         return repeat(r, a, jinja_whole(b));
@@ -387,8 +384,8 @@ struct jinja_value jinja_attr(struct jinja_run *r, struct jinja_value v,
     if (v.type == JINJA_LOOP)
         return loop_attr(r, v, name);
     if (v.type == JINJA_UNDEFINED)
-        return jinja_fail(r, "what has no value is asked for its \"%.*s\"", (int)MIN(name->len, 60u),
-                          name->data);
+        return jinja_fail(r, "what has no value is asked for its \"%.*s\"",
+                          (int)MIN(name->len, 60u), name->data);
     /* A method comes before a member of this name, as in Jinja2. */
     if (!(v.type == JINJA_DICT && v.dict->name_space) && (b = jinja_find_method(v.type, name)))
         return jinja_method(r, b, v);
@@ -498,8 +495,8 @@ struct jinja_value jinja_slice(struct jinja_run *r, struct jinja_value v, struct
         return jinja_part(&r->pool, v.string, a, b - a);
     }
     struct jinja_out o = {.pool = &r->pool};
-    struct jinja_value l = text ? (struct jinja_value){0}
-                                : jinja_list_sized(&r->pool, 0, v.list->tuple);
+    struct jinja_value l =
+        text ? (struct jinja_value){0} : jinja_list_sized(&r->pool, 0, v.list->tuple);
     /* No element is walked twice, so the sums stay in range. */
     for (int64_t i = start; (down ? i > stop : i < stop) && r->rc == 0;) {
         size_t at;

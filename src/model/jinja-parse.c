@@ -278,11 +278,11 @@ static struct jinja_node *statement(struct jinja_parser *p)
         const char *name;
         struct jinja_node *(*parse)(struct jinja_parser *p, size_t at);
     } all[] = {
-        {"if", parse_if},         {"for", parse_for},
-        {"set", parse_set},       {"macro", parse_macro},
-        {"call", parse_call},     {"filter", parse_filter},
-        {"with", parse_with},     {"generation", parse_generation},
-        {"break", parse_break},   {"continue", parse_continue},
+        {"if", parse_if},       {"for", parse_for},
+        {"set", parse_set},     {"macro", parse_macro},
+        {"call", parse_call},   {"filter", parse_filter},
+        {"with", parse_with},   {"generation", parse_generation},
+        {"break", parse_break}, {"continue", parse_continue},
     };
     const struct jinja_token *k = p->tok;
     struct jinja_node *n = NULL;

@@ -176,25 +176,25 @@ enum jinja_kind {
     N_BREAK,
     N_CONTINUE,
     /* Expressions. */
-    N_CONST,   /* value */
-    N_NAME,    /* name; value: the program's function of this name, if any */
-    N_LIST,    /* a: elements, linked by next */
-    N_TUPLE,   /* a: elements */
-    N_DICT,    /* a: keys and values in turn */
-    N_ATTR,    /* a, name */
-    N_ITEM,    /* a, b: key */
-    N_SLICE,   /* a, b: start, c: stop, d: step; NULL where left out */
-    N_CALL,    /* a: function, b: arguments, in N_ARG */
-    N_ARG,     /* a: value, name: or NULL, op: * or ** spreads; of a parameter: a: default or NULL */
-    N_FILTER,  /* a: input, b: arguments, name, builtin: NULL for one that there is not, which fails
-                  where it is reached, as in Jinja2, when only some conversations lead there */
-    N_TEST,    /* the same */
-    N_NOT,     /* a */
-    N_SIGN,    /* a, op */
-    N_AND,     /* a, b */
-    N_OR,      /* a, b */
-    N_COND,    /* a: condition, b: then, c: else or NULL */
-    N_BINARY,  /* a, op, b */
+    N_CONST,  /* value */
+    N_NAME,   /* name; value: the program's function of this name, if any */
+    N_LIST,   /* a: elements, linked by next */
+    N_TUPLE,  /* a: elements */
+    N_DICT,   /* a: keys and values in turn */
+    N_ATTR,   /* a, name */
+    N_ITEM,   /* a, b: key */
+    N_SLICE,  /* a, b: start, c: stop, d: step; NULL where left out */
+    N_CALL,   /* a: function, b: arguments, in N_ARG */
+    N_ARG,    /* a: value, name: or NULL, op: * or ** spreads; of a parameter: a: default or NULL */
+    N_FILTER, /* a: input, b: arguments, name, builtin: NULL for one that there is not, which fails
+                 where it is reached, as in Jinja2, when only some conversations lead there */
+    N_TEST,   /* the same */
+    N_NOT,    /* a */
+    N_SIGN,   /* a, op */
+    N_AND,    /* a, b */
+    N_OR,     /* a, b */
+    N_COND,   /* a: condition, b: then, c: else or NULL */
+    N_BINARY, /* a, op, b */
     N_COMPARE, /* a, b: list of N_OPERAND */
     N_OPERAND, /* op, a */
     N_HOLE,    /* the body of a block, where a filter expects its input */
@@ -260,7 +260,8 @@ const struct jinja_builtin *jinja_find_filter(const struct jinja_string *name);
 const struct jinja_builtin *jinja_find_list_filter(const struct jinja_string *name);
 const struct jinja_builtin *jinja_find_test(const char *name, size_t len);
 const struct jinja_builtin *jinja_find_function(const struct jinja_string *name);
-const struct jinja_builtin *jinja_find_method(enum jinja_type type, const struct jinja_string *name);
+const struct jinja_builtin *jinja_find_method(enum jinja_type type,
+                                              const struct jinja_string *name);
 const struct jinja_builtin *jinja_find_string_method(const struct jinja_string *name);
 const struct jinja_builtin *jinja_builtin_in(const struct jinja_builtin *table, size_t n,
                                              const char *name, size_t len);

@@ -17,16 +17,15 @@
 
 /* ------------------------------------------------------------------ case */
 
-/* Upper or lower case in the scripts whose capitals lie at a fixed distance: Latin, Greek, Cyrillic,
- * Armenian.  Elsewhere, and where one letter becomes two, nothing changes. */
+/* Upper or lower case in the scripts whose capitals lie at a fixed distance: Latin, Greek,
+ * Cyrillic, Armenian.  Elsewhere, and where one letter becomes two, nothing changes. */
 static uint32_t to_case(uint32_t cp, bool upper)
 {
     static const struct {
         uint32_t first, last; /* of the small letters */
         uint32_t distance;
-    } runs[] = {{'a', 'z', 32},          {0xe0, 0xf6, 32},      {0xf8, 0xfe, 32},
-                {0x3b1, 0x3c1, 32},      {0x3c3, 0x3cb, 32},    {0x430, 0x44f, 32},
-                {0x450, 0x45f, 80},      {0x561, 0x586, 48}};
+    } runs[] = {{'a', 'z', 32},     {0xe0, 0xf6, 32},   {0xf8, 0xfe, 32},   {0x3b1, 0x3c1, 32},
+                {0x3c3, 0x3cb, 32}, {0x430, 0x44f, 32}, {0x450, 0x45f, 80}, {0x561, 0x586, 48}};
     for (size_t i = 0; i < ARRAY_LEN(runs); i++) {
         uint32_t shift = upper ? 0 : runs[i].distance;
         if (cp + shift >= runs[i].first && cp + shift <= runs[i].last)
@@ -50,10 +49,10 @@ static uint32_t to_case(uint32_t cp, bool upper)
 static bool is_letter(uint32_t cp)
 {
     return (cp >= 'a' && cp <= 'z') || (cp >= 'A' && cp <= 'Z') || cp == 0xaa || cp == 0xb5 ||
-           cp == 0xba || (cp >= 0xc0 && cp != 0xd7 && cp != 0xf7 && !jinja_is_space(cp) &&
-                          !(cp >= 0x2000 && cp <= 0x2bff) && !(cp >= 0x3000 && cp <= 0x3004) &&
-                          !(cp >= 0x3008 && cp <= 0x3020) && !(cp >= 0xff01 && cp <= 0xff20) &&
-                          cp < 0x1f000);
+           cp == 0xba ||
+           (cp >= 0xc0 && cp != 0xd7 && cp != 0xf7 && !jinja_is_space(cp) &&
+            !(cp >= 0x2000 && cp <= 0x2bff) && !(cp >= 0x3000 && cp <= 0x3004) &&
+            !(cp >= 0x3008 && cp <= 0x3020) && !(cp >= 0xff01 && cp <= 0xff20) && cp < 0x1f000);
 }
 
 struct jinja_value jinja_cased(struct jinja_run *r, const struct jinja_string *s,
@@ -191,8 +190,8 @@ struct jinja_value jinja_percent(struct jinja_run *r, const struct jinja_string 
 
 /* ------------------------------------------------------------------ methods */
 
-static const struct jinja_string *text_arg(struct jinja_run *r, const struct jinja_args *a, size_t i,
-                                           const char *name)
+static const struct jinja_string *text_arg(struct jinja_run *r, const struct jinja_args *a,
+                                           size_t i, const char *name)
 {
     static const struct jinja_string empty = {"", 0, NULL, 0};
     const struct jinja_value *v = jinja_arg(a, i, name);
@@ -290,9 +289,8 @@ static struct jinja_value method_rsplit(struct jinja_run *r, struct jinja_value 
     if (by->len == 0)
         return jinja_fail(r, "rsplit: found an empty separator");
     size_t end = s->len;
-    for (const char *at; times > 0 && jinja_charge(r, 1 + end / 32) &&
-                         (at = last_in(s->data, end, by));
-         times--) {
+    for (const char *at;
+         times > 0 && jinja_charge(r, 1 + end / 32) && (at = last_in(s->data, end, by)); times--) {
         size_t from = (size_t)(at - s->data) + by->len;
         jinja_push(&r->pool, back, jinja_part(&r->pool, s, from, end - from));
         end = from - by->len;
@@ -400,7 +398,8 @@ static struct jinja_value method_replace(struct jinja_run *r, struct jinja_value
 }
 
 /* In code points from the beginning, or -1. */
-static struct jinja_value position(struct jinja_run *r, const struct jinja_string *s, const char *at)
+static struct jinja_value position(struct jinja_run *r, const struct jinja_string *s,
+                                   const char *at)
 {
     const struct jinja_string before = {.data = s->data, .len = at ? (size_t)(at - s->data) : 0};
     jinja_charge_bytes(r, s->len);
@@ -485,8 +484,11 @@ static struct jinja_value method_format(struct jinja_run *r, struct jinja_value 
         size_t index = 0;
         for (size_t k = 0; digits && k < len; k++)
             index = index * 10 + (size_t)(name[k] - '0');
-        const struct jinja_value *v = jinja_arg(
-            a, len == 0 ? next++ : digits ? index : a->n, len && !digits ? name : NULL);
+        const struct jinja_value *v = jinja_arg(a,
+                                                len == 0 ? next++
+                                                : digits ? index
+                                                         : a->n,
+                                                len && !digits ? name : NULL);
         if (!v)
             return jinja_fail(r, "format: no value for the place {%s}", name);
         jinja_print(r, &o, *v, false);

@@ -3,8 +3,8 @@
  * jinja-value.c - pools, and the values that lie in them.
  *
  * A chunk of a pool is filled from both ends: structures from the top, bytes of text from the
- * bottom.  So the text that was written last can be made longer where it stands, and a template that
- * adds to one string a hundred times does not copy it a hundred times.
+ * bottom.  So the text that was written last can be made longer where it stands, and a template
+ * that adds to one string a hundred times does not copy it a hundred times.
  */
 #include "config.h"
 #include "model/jinja-parts.h"
@@ -72,8 +72,7 @@ char *jinja_bytes(struct jinja_pool *p, size_t len)
 
 bool jinja_extend(struct jinja_pool *p, const char *end, size_t more)
 {
-    if (!p->chunk || end != p->chunk->data + p->chunk->low ||
-        p->chunk->high - p->chunk->low < more)
+    if (!p->chunk || end != p->chunk->data + p->chunk->low || p->chunk->high - p->chunk->low < more)
         return false;
     p->chunk->low += more;
     return true;
@@ -255,9 +254,9 @@ bool jinja_has(struct jinja_value dict, struct jinja_value key)
 const char *jinja_type_name(struct jinja_value v)
 {
     static const char *const names[] = {
-        [JINJA_UNDEFINED] = "undefined", [JINJA_NONE] = "none",   [JINJA_BOOL] = "a boolean",
+        [JINJA_UNDEFINED] = "undefined", [JINJA_NONE] = "none",     [JINJA_BOOL] = "a boolean",
         [JINJA_INT] = "an integer",      [JINJA_FLOAT] = "a float", [JINJA_STRING] = "a string",
-        [JINJA_LIST] = "a list",         [JINJA_DICT] = "a dict", [JINJA_FUNCTION] = "a function",
+        [JINJA_LIST] = "a list",         [JINJA_DICT] = "a dict",   [JINJA_FUNCTION] = "a function",
         [JINJA_LOOP] = "a loop",
     };
     return names[v.type];

@@ -10,12 +10,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/chat.h"
+#include "model/jinja.h"
 #include "tok-file.h"
 #include "unit.h"
 
 #define LLAMA3                                                                                     \
     "{% for m in messages %}{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\n\n' + "     \
-    "m['content'] | trim + '<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}"               \
+    "m['content'] | trim + '<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}"              \
     "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 #define LEGACY                                                                                     \
     "{% for message in messages %}{% if loop.first %}{{ bos_token }}{% endif %}{% if "             \
@@ -149,8 +150,8 @@ START_TEST(templates)
             for (size_t i = 0, m_i = 0; i < n_ranges; i++, m_i++) {
                 size_t len = range[i].end - range[i].start;
                 ck_assert(range[i].end <= out.len && len > 0);
-                while (m_i < n_msg &&
-                       !memmem(msg[m_i].content, msg[m_i].content_len, out.data + range[i].start, len))
+                while (m_i < n_msg && !memmem(msg[m_i].content, msg[m_i].content_len,
+                                              out.data + range[i].start, len))
                     m_i++;
                 ck_assert_msg(m_i < n_msg, "case %d, range %zu", n, i);
             }
@@ -232,7 +233,7 @@ START_TEST(refusals)
     struct tok_file *f = tok_file_init();
     static const struct {
         const char *template, *why;
-    } bad[] = {{"{{ nothing we know }}", "line 1, column 12: found \"we\""},
+    } bad[] = {{"{{ nothing we know }}", "line 1, column 12: expected \"}}\""},
                {"a\n{% weird %}", "line 2, column 4: found the statement \"weird\""},
                {"\n\n{{ nothing.we_know }}", "line 3: what has no value"},
                {"{{ raise_exception('never') }}", "refuses the conversation: never"},
@@ -475,6 +476,85 @@ START_TEST(no_memory)
 }
 END_TEST
 
+/* What goes beyond role and content reaches the template; ours cannot be replaced. */
+START_TEST(variables)
+{
+    struct jinja_pool p = {0};
+    struct jinja_value kwargs = jinja_dict(&p), tools = jinja_list(&p), more = jinja_dict(&p);
+    struct jinja_value calls = jinja_list(&p);
+    struct buf out = {0};
+    struct trit_error err = {0};
+    jinja_put_name(&p, kwargs, "enable_thinking", jinja_bool(false));
+    jinja_put_name(&p, kwargs, "bos_token", jinja_text(&p, "mine", 4, true));
+    jinja_push(&p, tools, jinja_text(&p, "t", 1, true));
+    jinja_push(&p, calls, jinja_int(1));
+    jinja_put_name(&p, more, "tool_calls", calls);
+    struct opened o = open_chat(
+        llama(
+            "{{ bos_token }}{% for m in messages %}{{ m.role }}={{ m.content }}{{ m.tool_calls }};"
+            "{% endfor %}{{ tools|tojson if tools }}{{ enable_thinking }}"),
+        NULL);
+    const struct chat_message msg[] = {say("user", "a"), {"assistant", NULL, 0, &more}};
+    const struct chat_talk talk = {.message = msg, .n = 2, .tools = &tools, .kwargs = &kwargs};
+    ck_assert_msg(chat_render(o.chat, &talk, &out, NULL, NULL, &err) == 0, "%s", err.text);
+    ck_assert_str_eq(out.data, "<|begin_of_text|>user=a;assistant=None[1];[\"t\"]False");
+    buf_free(&out);
+    close_chat(&o);
+    jinja_pool_free(&p);
+
+    /* A template that takes parts gets parts. */
+    o = open_chat(llama("{% for m in messages %}{% for c in m.content if c.type == 'text' %}"
+                        "{{ c.text }}{% endfor %}{% endfor %}"),
+                  NULL);
+    ck_renders(&o, msg, 1, "a");
+    close_chat(&o);
+}
+END_TEST
+
+/* A role that a client thought up cannot make a control token of the template's signs. */
+START_TEST(roles_are_words)
+{
+    const struct chat_message msg[] = {say("user", "a"), say("im_start", "b")};
+    struct opened o = open_chat(
+        llama("{% for m in messages %}{{ '<|' + m.role + '|>' + m.content }}{% endfor %}"), NULL);
+    struct tok_ids ids = {0};
+    struct trit_error err = {0};
+    ck_assert_msg(encode(&o, msg, 2, false, 0, &ids, &err) == 0, "%s", err.text);
+    for (size_t i = 1; i < ids.n; i++)
+        ck_assert_int_lt(ids.id[i], 256);
+    tok_ids_free(&ids);
+    close_chat(&o);
+}
+END_TEST
+
+START_TEST(from_file)
+{
+    char path[] = "/tmp/check-chat-XXXXXX";
+    struct trit_error err;
+    struct opened o;
+    struct tok_file *f = llama(LLAMA3);
+    const struct chat_message hi = say("user", "hi");
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(dprintf(fd, "\n[{{ messages[0].content }}]"), 29);
+    ck_assert_int_eq(try_open(f, path, &o, &err), 0);
+    ck_assert_str_eq(chat_family(o.chat), "template");
+    ck_assert_ptr_nonnull(strstr(chat_note(o.chat), path));
+    ck_renders(&o, &hi, 1, "\n[hi]");
+    close_chat(&o);
+    ck_assert_int_eq(dprintf(fd, "{%%"), 2);
+    ck_assert_int_eq(try_open(f, path, &o, &err), -TRIT_EFORMAT);
+    ck_assert_msg(strstr(err.text, path) && strstr(err.text, "line 2, column 29"), "%s", err.text);
+    tok_close(&o.tok);
+    close(fd);
+    unlink(path);
+    ck_assert_int_eq(try_open(f, "@nowhere", &o, &err), -TRIT_EIO);
+    ck_assert_ptr_nonnull(strstr(err.text, "nowhere"));
+    tok_close(&o.tok);
+    free(f);
+}
+END_TEST
+
 int main(void)
 {
     log_open(LOG_ERROR, 0);
@@ -488,6 +568,9 @@ int main(void)
     tcase_add_test(all, roles);
     tcase_add_test(all, stop_tokens);
     tcase_add_test(all, trimming);
+    tcase_add_test(all, variables);
+    tcase_add_test(all, roles_are_words);
+    tcase_add_test(all, from_file);
     tcase_add_test(all, nobody_steps_out);
     tcase_add_test(all, limits);
     tcase_add_test(all, no_memory);
