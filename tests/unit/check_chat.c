@@ -536,7 +536,7 @@ START_TEST(from_file)
     const struct chat_message hi = say("user", "hi");
     int fd = mkstemp(path);
     ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(dprintf(fd, "\n[{{ messages[0].content }}]"), 29);
+    ck_assert_int_eq(dprintf(fd, "\n[{{ messages[0].content }}]"), 28);
     ck_assert_int_eq(try_open(f, path, &o, &err), 0);
     ck_assert_str_eq(chat_family(o.chat), "template");
     ck_assert_ptr_nonnull(strstr(chat_note(o.chat), path));
@@ -544,7 +544,7 @@ START_TEST(from_file)
     close_chat(&o);
     ck_assert_int_eq(dprintf(fd, "{%%"), 2);
     ck_assert_int_eq(try_open(f, path, &o, &err), -TRIT_EFORMAT);
-    ck_assert_msg(strstr(err.text, path) && strstr(err.text, "line 2, column 29"), "%s", err.text);
+    ck_assert_msg(strstr(err.text, path) && strstr(err.text, "line 2, column 28"), "%s", err.text);
     tok_close(&o.tok);
     close(fd);
     unlink(path);
