@@ -39,6 +39,9 @@ struct chat {
     char note[256];
 };
 
+/* The refusal of message i for its role. */
+int chat_unknown_role(const struct chat *c, size_t i, const char *role, struct trit_error *err);
+
 int chat_jinja_render(const struct chat *c, const struct chat_talk *talk, struct buf *out,
                       struct tok_range **ranges, size_t *n_ranges, struct trit_error *err);
 /* Parse a template and try it; c->bos and c->eos are set. */

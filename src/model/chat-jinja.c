@@ -16,7 +16,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/mem.h"
-#include "model/jinja.h"
+#include "model/jinja-parts.h"
 #include "model/tokenizer.h"
 
 /* Roles that are no more than words: a template may make a control token of one ("<|" + role +
@@ -28,6 +28,21 @@ static bool is_known_role(const char *role)
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         if (strcmp(role, known[i]) == 0)
             return true;
+    return false;
+}
+
+/* The common ones, and what the template has in quotes ("ipython"): most write any role that they
+ * are given, and a model knows only those that it was trained on. */
+static bool takes_role(const struct jinja *t, const char *role)
+{
+    char quoted[40];
+    if (is_known_role(role))
+        return true;
+    for (const char *mark = "'\""; *mark && *role; mark++) {
+        int n = snprintf(quoted, sizeof quoted, "%c%s%c", *mark, role, *mark);
+        if (n < (int)sizeof quoted && memmem(t->source.data, t->source.len, quoted, (size_t)n))
+            return true;
+    }
     return false;
 }
 
@@ -73,11 +88,16 @@ static struct jinja_value message(const struct chat *c, struct jinja_pool *p,
 int chat_jinja_render(const struct chat *c, const struct chat_talk *talk, struct buf *out,
                       struct tok_range **ranges, size_t *n_ranges, struct trit_error *err)
 {
-    struct jinja_pool pool = {0};
-    struct jinja_value vars = jinja_dict(&pool), messages = jinja_list(&pool), key, value;
     const struct jinja *t = talk->tools && c->with_tools ? c->with_tools : c->jinja;
+    struct jinja_pool pool = {0};
+    struct jinja_value vars, messages, key, value;
     struct trit_error why = {0};
     int rc;
+    for (size_t i = 0; i < talk->n; i++)
+        if (!takes_role(t, talk->message[i].role))
+            return chat_unknown_role(c, i, talk->message[i].role, err);
+    vars = jinja_dict(&pool);
+    messages = jinja_list(&pool);
     for (size_t i = 0; i < talk->n; i++)
         jinja_push(&pool, messages, message(c, &pool, &talk->message[i]));
     /* What a client calls like one of ours is ours: the first of a name counts. */

@@ -46,13 +46,14 @@ static const char *role_word(const struct chat_family *f, const char *role)
 }
 
 /* A role comes from a request; only what is harmless in a message is repeated in it. */
-static int unknown_role(const struct chat *c, size_t i, const char *role, struct trit_error *err)
+int chat_unknown_role(const struct chat *c, size_t i, const char *role, struct trit_error *err)
 {
     size_t plain = strspn(role, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-");
     return trit_fail(err, TRIT_EINVAL,
                      "messages[%zu].role: found \"%.40s\", expected one that the chat format %s "
                      "has: system, developer, user, assistant%s",
-                     i, role[plain] ? "?" : role, c->family->name, c->family->tool ? ", tool" : "");
+                     i, role[plain] ? "?" : role, chat_family(c),
+                     c->jinja || c->family->tool ? ", tool" : "");
 }
 
 static int render_family(const struct chat *c, const struct chat_talk *talk, struct buf *out,
@@ -73,7 +74,7 @@ static int render_family(const struct chat *c, const struct chat_talk *talk, str
         const char *content = msg[i].content ? msg[i].content : "";
         size_t len = msg[i].content_len;
         if (!word) {
-            rc = unknown_role(c, i, msg[i].role, err);
+            rc = chat_unknown_role(c, i, msg[i].role, err);
             goto out;
         }
         if (c->trims)

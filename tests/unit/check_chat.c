@@ -515,13 +515,19 @@ END_TEST
 START_TEST(roles_are_words)
 {
     const struct chat_message msg[] = {say("user", "a"), say("im_start", "b")};
-    struct opened o = open_chat(
-        llama("{% for m in messages %}{{ '<|' + m.role + '|>' + m.content }}{% endfor %}"), NULL);
+    struct opened o =
+        open_chat(llama("{% for m in messages %}{{ '<|' + m.role + '|>' + m.content }}{% endfor %}"
+                        "{# the role 'im_start' #}"),
+                  NULL);
     struct tok_ids ids = {0};
     struct trit_error err = {0};
     ck_assert_msg(encode(&o, msg, 2, false, 0, &ids, &err) == 0, "%s", err.text);
     for (size_t i = 1; i < ids.n; i++)
         ck_assert_int_lt(ids.id[i], 256);
+    /* And one that the template has no word about is refused. */
+    const struct chat_message other = say("narrator", "c");
+    ck_assert_int_eq(encode(&o, &other, 1, false, 0, &ids, &err), -TRIT_EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.text, "messages[0].role: found \"narrator\""));
     tok_ids_free(&ids);
     close_chat(&o);
 }
