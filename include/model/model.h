@@ -107,7 +107,7 @@ struct model_options {
     enum table_type tables; /* --head-type */
     bool shared;            /* keep the packed weights in a named segment */
     bool mlock;
-    const char *chat_template; /* a family name that overrides the file's template, or NULL */
+    const char *chat_template; /* instead of the file's own, see chat_open, or NULL */
     const atomic_bool *stop;   /* polled; loading gives up with -TRIT_ECANCELLED.  NULL: never */
 };
 

@@ -16,6 +16,7 @@
 #include "engine/sampler.h"
 #include "engine/seq.h"
 #include "model/chat.h"
+#include "model/jinja.h"
 #include "model/model.h"
 #include "server/fields.h"
 #include "server/responses.h"
@@ -100,6 +101,8 @@ struct params {
     size_t n_messages;
     struct buf words;
     bool add_generation_prompt;
+    struct jinja_pool values; /* of what a template is given besides: */
+    struct jinja_value kwargs; /* chat_template_kwargs, or undefined */
 
     /* Responses. */
     char *instructions; /* content of the first message; NULL: none */
@@ -133,6 +136,9 @@ uint32_t params_tries(const struct params *p);
 /* What the client calls the prompt, and the limit of the answer. */
 const char *params_prompt_name(const struct params *p);
 const char *params_max_name(const struct params *p);
+
+/* The conversation, which points into p; `now` for templates that write the date. */
+struct chat_talk params_talk(const struct params *p, const struct tm *now);
 
 /* The seed of choice k: its own, and the same whatever else is asked for. */
 uint64_t params_choice_seed(uint64_t seed, uint32_t k);

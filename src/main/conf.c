@@ -58,8 +58,9 @@ const struct conf_key conf_keys[] = {
     {WORD("kv-type", kv_type, "f16", "f16|f32|q8"),
      .help = "How keys and values are kept: f16; f32 for twice the memory and no rounding; q8 for "
              "half the memory and 8 bits."},
-    {TEXT("chat-template", chat_template, "", "FAMILY"),
-     .help = "Chat format to use instead of the one in the file. Empty: the file's."},
+    {TEXT("chat-template", chat_template, "", "NAME|FILE"),
+     .help = "Chat template to use instead of the model's own: llama3, bitnet, falcon3, chatml, plain, or "
+             "a file, told by a / in its name or an @ in front. Empty: the model's own."},
     {WORD("pooling", pooling, "auto", "auto|mean|last"),
      .help = "What an embedding is made of: the mean of all positions or the last one. auto: as the "
              "model's file says, else the mean."},

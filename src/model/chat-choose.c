@@ -2,7 +2,7 @@
 /*
  * chat-choose.c - the table of chat formats, and the choice of one for a model.
  *
- * The model's own template decides.  Without one the format is "plain", which a base model follows
+ * The model's own template is run.  Without one the format is "plain", which a base model follows
  * as well as any:
  *
  *     System: You are terse.
@@ -14,8 +14,9 @@
  * that is, role, colon, space, trimmed content, empty line; BOS in front where the tokenizer adds
  * it; no stop but the tokens that end texts or turns in some vocabulary.
  *
- * A template that we do not recognise is judged by the special tokens of the vocabulary.  Only when
- * these tell nothing either the model is refused, with the hint that --chat-template chooses.
+ * A template that cannot be run is refused, with the hint that --chat-template chooses another; a
+ * known-wrong one is overridden.  The family that a template belongs to is still looked for, for
+ * the tokens that end its turns.
  */
 #include "config.h"
 #include "model/chat-family.h"
@@ -26,6 +27,7 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "model/gguf-private.h"
+#include "model/jinja.h"
 #include "model/tokenizer.h"
 
 enum family_id { LLAMA3, BITNET, FALCON3, CHATML, PLAIN, N_FAMILIES };
@@ -138,15 +140,6 @@ static int recognise(struct gguf_str s)
     return -1;
 }
 
-static int by_vocabulary(const struct tok *t)
-{
-    if (tok_find(t, "<|start_header_id|>") >= 0 && tok_find(t, "<|eot_id|>") >= 0)
-        return LLAMA3;
-    if (tok_find(t, "<|im_start|>") >= 0 && tok_find(t, "<|im_end|>") >= 0)
-        return CHATML;
-    return -1;
-}
-
 static int by_name(const char *name)
 {
     for (int i = 0; i < N_FAMILIES; i++)
@@ -160,50 +153,112 @@ static void note(struct chat *c, const char *text)
     snprintf(c->note, sizeof c->note, "%s", text);
 }
 
-/* Set the family and what goes with it.  `found` is the template, of length 0 where there is none.
- */
-static int choose(const struct gguf *g, const struct tok *t, const char *forced,
-                  struct gguf_str found, struct chat *c, struct trit_error *err)
+/* What the family's format takes from a template that belongs to it. */
+static void follow(struct chat *c, struct gguf_str found)
 {
-    int id = PLAIN;
-    bool follow = false; /* the template's details are to be trusted */
-    if (forced) {
-        id = by_name(forced);
-        if (id < 0)
-            return trit_fail(err, TRIT_EINVAL, "chat-template: found \"%.80s\", expected one of %s",
-                             forced, chat_families());
-        follow = found.len > 0 && recognise(found) == id;
-        note(c, "chosen by the configuration");
-    } else if (found.len == 0) {
-        note(c, "the model has no template, so the default");
-    } else if ((id = recognise(found)) >= 0) {
-        follow = true;
-        note(c, "recognised by the model's template");
-        if (has(found, "Cutting Knowledge Date"))
-            note(c, "recognised by the model's template, whose preamble with dates is left out");
-    } else if ((id = by_vocabulary(t)) >= 0) {
-        note(c, "the model's template is not one we know, so chosen by its special tokens");
-    } else {
-        return gguf_fail(g, err, TRIT_EUNSUPP,
-                         "key tokenizer.chat_template: found a format that tritd does not know; "
-                         "choose one with --chat-template: %s",
-                         chat_families());
-    }
-    if (follow && has(found, "BITNETAssistant")) {
-        follow = false;
-        note(c, "the model's template is a legacy one that it was not trained on; overridden");
-    }
+    c->writes_bos = has(found, "bos_token") || (c->bos && has(found, c->bos));
+    c->trims = has(found, "trim") || has(found, "strip()");
+    c->closes_with_eos =
+        c->family == &families[FALCON3] && turn_has(found, "<|assistant|>", "eos_token");
+    c->last_is_open = has(found, "not loop.last");
+}
+
+/* A format by its name, its details by the model's template where that is one of it. */
+static void use_family(struct chat *c, int id, struct gguf_str found)
+{
     c->family = &families[id];
     c->writes_bos = c->family->bos;
     c->trims = c->family->trim;
-    if (follow) {
-        c->writes_bos = has(found, "bos_token") || (c->bos && has(found, c->bos));
-        c->trims = has(found, "trim") || has(found, "strip()");
-        c->closes_with_eos = id == FALCON3 && turn_has(found, "<|assistant|>", "eos_token");
-        c->last_is_open = has(found, "not loop.last");
-    }
+    if (found.len > 0 && recognise(found) == id && !has(found, "BITNETAssistant"))
+        follow(c, found);
     c->writes_bos = c->writes_bos && c->bos;
     c->closes_with_eos = c->closes_with_eos && c->eos;
+}
+
+/* A template to be run. */
+static int use_template(struct chat *c, struct gguf_str text, struct trit_error *err)
+{
+    int id = recognise(text);
+    c->family = &families[id < 0 ? PLAIN : id];
+    c->is_family = id >= 0;
+    return chat_jinja_open(c, text.data, text.len, err);
+}
+
+static int use_file(struct chat *c, const char *path, struct gguf_str *text, char **own,
+                    struct trit_error *err)
+{
+    struct trit_error why = {0};
+    path += *path == '@';
+    *own = chat_jinja_read(path, &text->len, &why);
+    if (!*own)
+        return trit_fail(err, why.code, "chat-template: %s", why.text);
+    text->data = *own;
+    int rc = use_template(c, *text, &why);
+    if (rc)
+        return trit_fail(err, why.code, "chat-template: %s: %s", path, why.text);
+    snprintf(c->note, sizeof c->note, "run from the file %.180s", path);
+    return 0;
+}
+
+/* The template that the model has for conversations with tools, besides the other. */
+static int use_tools(struct chat *c, const struct gguf *g, struct trit_error *err)
+{
+    static const char KEY[] = "tokenizer.chat_template.tool_use";
+    struct trit_error why = {0};
+    struct gguf_str text;
+    if (!gguf_has(g, KEY))
+        return 0;
+    int rc = gguf_string(g, KEY, &text, err);
+    if (rc)
+        return rc;
+    rc = jinja_open(text.data, text.len, &c->with_tools, &why);
+    return rc ? gguf_fail(g, err, why.code, "key %s: %s", KEY, why.text) : 0;
+}
+
+/* The template in the model's file. */
+static int use_own(struct chat *c, const struct gguf *g, struct gguf_str found,
+                   struct trit_error *err)
+{
+    struct trit_error why = {0};
+    if (has(found, "BITNETAssistant")) {
+        use_family(c, BITNET, found);
+        note(c, "the model's template is a legacy one that it was not trained on; overridden");
+        return 0;
+    }
+    int rc = use_template(c, found, &why);
+    if (rc == -TRIT_ENOMEM)
+        return trit_fail(err, TRIT_ENOMEM, "%s", why.text);
+    if (rc)
+        return gguf_fail(g, err, TRIT_EFORMAT,
+                         "key tokenizer.chat_template: %s; choose another with --chat-template: a "
+                         "file, or one of %s",
+                         why.text, chat_families());
+    note(c, "the model's own template");
+    return use_tools(c, g, err);
+}
+
+/* Set the family and what goes with it.  `found` is the template, of length 0 where there is none;
+ * it becomes the one that is used. */
+static int choose(const struct gguf *g, const char *chosen, struct gguf_str *found, char **own,
+                  struct chat *c, struct trit_error *err)
+{
+    if (chosen && (*chosen == '@' || strchr(chosen, '/')))
+        return use_file(c, chosen, found, own, err);
+    if (chosen) {
+        int id = by_name(chosen);
+        if (id < 0)
+            return trit_fail(err, TRIT_EINVAL,
+                             "chat-template: found \"%.80s\", expected one of %s, or a file: "
+                             "path/to/template or @template",
+                             chosen, chat_families());
+        use_family(c, id, *found);
+        note(c, "chosen by the configuration");
+        return 0;
+    }
+    if (found->len > 0)
+        return use_own(c, g, *found, err);
+    use_family(c, PLAIN, *found);
+    note(c, "the model has no template, so the default");
     return 0;
 }
 
@@ -212,14 +267,18 @@ static void add_stop(struct chat *c, int32_t id)
     for (size_t i = 0; i < c->n_stop; i++)
         if (c->stop[i] == id)
             return;
-    if (id >= 0)
+    if (id >= 0 && c->n_stop < CHAT_STOPS_ALL)
         c->stop[c->n_stop++] = id;
 }
 
-/* EOS, the end of a turn that the file names, and the family's, as far as they exist. */
-static int collect_stops(const struct gguf *g, const struct tok *t, struct chat *c,
-                         struct trit_error *err)
+/* EOS, the end of a turn that the file names, the family's, and those of common names that the
+ * template writes, as far as they exist. */
+static int collect_stops(const struct gguf *g, const struct tok *t, struct gguf_str template,
+                         struct chat *c, struct trit_error *err)
 {
+    static const char *const common[] = {
+        "<|im_end|>",    "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>",  "<|end|>",
+        "<end_of_turn>", "<turn|>",    "<|eot|>",    "<|return|>",      "<|end_of_turn|>"};
     static const char KEY[] = "tokenizer.ggml.eot_token_id";
     uint64_t eot;
     add_stop(c, tok_eos(t));
@@ -234,6 +293,9 @@ static int collect_stops(const struct gguf *g, const struct tok *t, struct chat 
     }
     for (size_t i = 0; i < CHAT_STOPS && c->family->stop[i]; i++)
         add_stop(c, tok_find(t, c->family->stop[i]));
+    for (size_t i = 0; c->jinja && i < ARRAY_LEN(common); i++)
+        if (has(template, common[i]))
+            add_stop(c, tok_find(t, common[i]));
     size_t len = strlen(c->note);
     if (c->family != &families[PLAIN] && tok_find(t, c->family->stop[0]) < 0)
         snprintf(c->note + len, sizeof c->note - len,
@@ -252,20 +314,22 @@ static int name_of(const struct tok *t, int32_t id, char **name)
     return *name ? 0 : -TRIT_ENOMEM;
 }
 
-int chat_open(const struct gguf *g, const struct tok *t, const char *family, struct chat **out,
+int chat_open(const struct gguf *g, const struct tok *t, const char *chosen, struct chat **out,
               struct trit_error *err)
 {
     static const char KEY[] = "tokenizer.chat_template";
     struct gguf_str found = {"", 0};
+    char *own = NULL;
     *out = NULL;
     struct chat *c = mem_zalloc(1, sizeof *c);
     int rc = -TRIT_ENOMEM;
     if (!c || name_of(t, tok_bos(t), &c->bos) || name_of(t, tok_eos(t), &c->eos))
         gguf_fail(g, err, TRIT_ENOMEM, "no memory for the chat format");
     else if ((rc = gguf_has(g, KEY) ? gguf_string(g, KEY, &found, err) : 0) == 0 &&
-             (rc = choose(g, t, family, found, c, err)) == 0)
-        rc = collect_stops(g, t, c, err);
-    if (rc)
+             (rc = choose(g, chosen, &found, &own, c, err)) == 0)
+        rc = collect_stops(g, t, found, c, err);
+    mem_free(own);
+    if (rc && c)
         chat_close(&c);
     *out = c;
     return rc;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * chat.c - the formats of conversations, as rows of a table, and their rendering.
+ * chat.c - conversations to text and to ids; the built-in formats, which are rows of a table.
  *
  * A turn is: before, role, between, content, after.  What a row leaves open is read from the
  * template of the model: whether it writes BOS, trims the content, and closes the turns of the
@@ -8,8 +8,9 @@
  * gives.
  *
  * Sources: tokenizer_config.json of Llama 3 and BitNet b1.58 2B-4T; llama.cpp (llama-chat.cpp) for
- * Falcon3 and ChatML.  Choosing a row is chat-choose.c's.
- * Not here: tools, default system messages, dates that some templates add.
+ * Falcon3 and ChatML.  Choosing a row is chat-choose.c's, running a
+ * template chat-jinja.c's.
+ * Not here: tools, default system messages, dates: these are of the models' own templates only.
  */
 #include "config.h"
 #include "model/chat.h"
@@ -20,31 +21,16 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "model/chat-family.h"
+#include "model/jinja-parts.h"
 #include "model/tokenizer.h"
-
-/* White space as str.strip of Python has it, which is what trims in a template. */
-static bool is_space(uint32_t cp)
-{
-    return (cp >= 0x09 && cp <= 0x0d) || (cp >= 0x1c && cp <= 0x20) || cp == 0x85 || cp == 0xa0 ||
-           cp == 0x1680 || (cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 || cp == 0x2029 ||
-           cp == 0x202f || cp == 0x205f || cp == 0x3000;
-}
 
 static void trim(const char **text, size_t *len)
 {
-    uint32_t cp;
-    for (unsigned n; (n = utf8_decode(*text, *len, &cp)) > 0 && is_space(cp); *len -= n)
-        *text += n;
-    while (*len > 0) {
-        size_t n = 1;
-        while (n < 4 && n < *len && ((unsigned char)(*text)[*len - n] & 0xc0) == 0x80)
-            n++;
-        if (utf8_decode(*text + *len - n, n, &cp) != n || !is_space(cp))
-            break;
-        *len -= n;
-    }
+    size_t n = jinja_space_before(*text, *len);
+    *text += n;
+    *len -= n;
+    *len -= jinja_space_after(*text, *len);
 }
 
 /* The family's word for a role, or NULL. */
@@ -60,20 +46,22 @@ static const char *role_word(const struct chat_family *f, const char *role)
 }
 
 /* A role comes from a request; only what is harmless in a message is repeated in it. */
-static int unknown_role(const struct chat *c, size_t i, const char *role, struct trit_error *err)
+int chat_unknown_role(const struct chat *c, size_t i, const char *role, struct trit_error *err)
 {
     size_t plain = strspn(role, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-");
     return trit_fail(err, TRIT_EINVAL,
                      "messages[%zu].role: found \"%.40s\", expected one that the chat format %s "
                      "has: system, developer, user, assistant%s",
-                     i, role[plain] ? "?" : role, c->family->name, c->family->tool ? ", tool" : "");
+                     i, role[plain] ? "?" : role, chat_family(c),
+                     c->jinja || c->family->tool ? ", tool" : "");
 }
 
-int chat_render(const struct chat *c, const struct chat_message *msg, size_t n, bool add_prompt,
-                struct buf *out, struct tok_range **ranges, size_t *n_ranges,
-                struct trit_error *err)
+static int render_family(const struct chat *c, const struct chat_talk *talk, struct buf *out,
+                         struct tok_range **ranges, size_t *n_ranges, struct trit_error *err)
 {
     const struct chat_family *f = c->family;
+    const struct chat_message *msg = talk->message;
+    const size_t n = talk->n;
     const size_t before = out->len;
     struct tok_range *range = NULL;
     int rc = 0;
@@ -82,10 +70,11 @@ int chat_render(const struct chat *c, const struct chat_message *msg, size_t n, 
     if (c->writes_bos)
         buf_adds(out, c->bos);
     for (size_t i = 0; i < n; i++) {
-        const char *word = role_word(f, msg[i].role), *content = msg[i].content;
+        const char *word = role_word(f, msg[i].role);
+        const char *content = msg[i].content ? msg[i].content : "";
         size_t len = msg[i].content_len;
         if (!word) {
-            rc = unknown_role(c, i, msg[i].role, err);
+            rc = chat_unknown_role(c, i, msg[i].role, err);
             goto out;
         }
         if (c->trims)
@@ -103,7 +92,7 @@ int chat_render(const struct chat *c, const struct chat_message *msg, size_t n, 
         if (!closes || !c->last_is_open || i + 1 < n)
             buf_adds(out, f->after);
     }
-    if (add_prompt)
+    if (talk->add_prompt)
         buf_adds(out, f->prompt);
     if (out->failed)
         rc = trit_fail(err, TRIT_ENOMEM, "no memory for the conversation");
@@ -121,18 +110,34 @@ out:
     return rc;
 }
 
-int chat_encode(const struct chat *c, const struct tok *t, const struct chat_message *msg, size_t n,
-                bool add_prompt, size_t max, struct tok_ids *ids, struct trit_error *err)
+int chat_render(const struct chat *c, const struct chat_talk *talk, struct buf *out,
+                struct tok_range **ranges, size_t *n_ranges, struct trit_error *err)
+{
+    return c->jinja ? chat_jinja_render(c, talk, out, ranges, n_ranges, err)
+                    : render_family(c, talk, out, ranges, n_ranges, err);
+}
+
+/* BOS is the text's first word, and of ours. */
+static bool begins_with_bos(const struct chat *c, const struct buf *text,
+                            const struct tok_range *range, size_t n)
+{
+    size_t len = c->bos ? strlen(c->bos) : 0;
+    return len > 0 && text->len >= len && memcmp(text->data, c->bos, len) == 0 &&
+           (n == 0 || range[0].start >= len);
+}
+
+int chat_encode(const struct chat *c, const struct tok *t, const struct chat_talk *talk, size_t max,
+                struct tok_ids *ids, struct trit_error *err)
 {
     struct buf text = {0};
     struct tok_range *ranges = NULL;
     size_t n_ranges = 0, before = ids->n;
-    int rc = chat_render(c, msg, n, add_prompt, &text, &ranges, &n_ranges, err);
+    int rc = chat_render(c, talk, &text, &ranges, &n_ranges, err);
     if (rc)
         goto out;
     /* A template that leaves BOS out counts on the tokenizer to add it. */
     size_t left = max;
-    if (!c->writes_bos && tok_adds_bos(t)) {
+    if (tok_adds_bos(t) && !begins_with_bos(c, &text, ranges, n_ranges)) {
         rc = tok_ids_add(ids, tok_bos(t));
         left -= max > 0;
     }
@@ -159,6 +164,8 @@ void chat_close(struct chat **c)
 {
     if (!*c)
         return;
+    jinja_close(&(*c)->jinja);
+    jinja_close(&(*c)->with_tools);
     mem_free((*c)->bos);
     mem_free((*c)->eos);
     mem_free(*c);
@@ -167,7 +174,7 @@ void chat_close(struct chat **c)
 
 const char *chat_family(const struct chat *c)
 {
-    return c->family->name;
+    return c->jinja && !c->is_family ? "template" : c->family->name;
 }
 
 const char *chat_note(const struct chat *c)

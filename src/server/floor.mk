@@ -16,6 +16,7 @@ libserver_a_SOURCES = \
 	include/server/regex.h src/server/regex-parts.h src/server/regex.c src/server/regex-out.c \
 	src/server/gbnf.h src/server/gbnf.c \
 	include/server/text.h src/server/text.c \
+	include/server/values.h src/server/values.c \
 	include/server/admit.h src/server/admit.c \
 	include/server/keys.h src/server/keys.c src/server/credential.h src/server/credential.c \
 	include/server/tls.h src/server/tls.c include/server/origin.h src/server/origin.c src/server/origin-check.c \

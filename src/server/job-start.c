@@ -233,11 +233,13 @@ static void encode_all(struct job *j)
 {
     const struct model *m = j->s->model;
     const struct params *p = &j->params;
+    const time_t at = time(NULL);
+    struct tm now;
+    const struct chat_talk talk = params_talk(p, localtime_r(&at, &now));
     for (size_t i = 0; i < j->n_prompts; i++) {
         struct job_prompt *to = &j->prompt[i];
         if (p->endpoint & FOR_CONVERSATION)
-            to->rc = chat_encode(m->chat, m->tok, p->message, p->n_messages, true, j->limit,
-                                 &to->ids, &j->encode_err);
+            to->rc = chat_encode(m->chat, m->tok, &talk, j->limit, &to->ids, &j->encode_err);
         else if (to->text)
             to->rc = tok_encode(m->tok, to->text, to->len, j->flags, j->limit, &to->ids);
     }

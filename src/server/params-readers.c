@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "server/params.h"
 #include "server/problem.h"
+#include "server/values.h"
 
 static int no_memory(const struct field_input *in)
 {
@@ -247,6 +248,13 @@ int params_read_messages(const struct field_input *in)
             return rc;
     }
     return params_place_messages(in, n); /* Only now, when the buffer moves no more. */
+}
+
+int params_read_kwargs(const struct field_input *in)
+{
+    struct params *p = in->dst;
+    p->kwargs = values_from_json(&p->values, in->value);
+    return p->values.failed ? no_memory(in) : 0;
 }
 
 /* ------------------------------------------------------------------ stopping and choosing */

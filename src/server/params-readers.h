@@ -15,6 +15,7 @@ struct params;
 
 int params_read_model(const struct field_input *in);
 int params_read_messages(const struct field_input *in);
+int params_read_kwargs(const struct field_input *in);
 int params_read_prompt(const struct field_input *in);
 int params_read_content(const struct field_input *in);
 int params_read_tokens(const struct field_input *in);

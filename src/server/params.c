@@ -82,6 +82,7 @@ static const struct field rows[] = {
     BOOL("parse_special", FOR_TOKENIZE, parse_special),
     BOOL("with_pieces", FOR_TOKENIZE, with_pieces),
     BOOL("add_generation_prompt", FOR_TEMPLATE, add_generation_prompt),
+    {"chat_template_kwargs", CR | FOR_TEMPLATE, FIELD_OBJECT, .read = params_read_kwargs},
 
     /* Embeddings, with what else makes sense for them. */
     {"input", E, FIELD_MIXED, .required = true, .read = params_read_prompt},
@@ -300,6 +301,7 @@ void params_fini(struct params *p)
     mem_free(p->instructions);
     for (size_t i = 0; i < RESPONSES_ECHOES; i++)
         mem_free(p->echoes[i]);
+    jinja_pool_free(&p->values);
     mem_free(p->model);
     mem_free(p->cache_salt);
     mem_free(p->bias);
@@ -327,6 +329,17 @@ const char *params_max_name(const struct params *p)
     return p->endpoint == FOR_RESPONSES    ? "max_output_tokens"
            : p->max_completion_tokens >= 0 ? "max_completion_tokens"
                                            : "max_tokens";
+}
+
+struct chat_talk params_talk(const struct params *p, const struct tm *now)
+{
+    return (struct chat_talk){
+        .message = p->message,
+        .n = p->n_messages,
+        .add_prompt = p->add_generation_prompt,
+        .kwargs = p->kwargs.type == JINJA_DICT ? &p->kwargs : NULL,
+        .now = now,
+    };
 }
 
 /* A step of splitmix64 for each choice; the first keeps the seed it was given. */

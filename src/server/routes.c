@@ -6,6 +6,7 @@
 #include "server/parts.h"
 
 #include <string.h>
+#include <time.h>
 #include <strings.h>
 
 #include "base/base.h"
@@ -140,8 +141,10 @@ static void handle_template(struct exchange *x)
     struct problem problem;
     if (!read_params(x, FOR_TEMPLATE, &p))
         return;
-    int rc = chat_render(x->s->model->chat, p.message, p.n_messages, p.add_generation_prompt, &text,
-                         NULL, NULL, &err);
+    time_t at = time(NULL);
+    struct tm now;
+    const struct chat_talk talk = params_talk(&p, localtime_r(&at, &now));
+    int rc = chat_render(x->s->model->chat, &talk, &text, NULL, NULL, &err);
     if (rc) {
         problem_from(&problem, rc, "messages", &err);
         exchange_problem(x, &problem);

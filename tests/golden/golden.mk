@@ -12,6 +12,15 @@ tests_golden_tokenizer_tokenize_CFLAGS = $(TEST_CFLAGS)
 tests_golden_tokenizer_tokenize_LDADD = $(TEST_LIBS)
 endif
 
+# Templates: our side of the comparison with other interpreters.
+EXTRA_DIST += tests/golden/templates/compare.mjs
+if FULL
+check_PROGRAMS += tests/golden/templates/render
+tests_golden_templates_render_SOURCES = tests/golden/templates/render.c
+tests_golden_templates_render_CFLAGS = $(TEST_CFLAGS)
+tests_golden_templates_render_LDADD = $(TEST_LIBS)
+endif
+
 # Whole answers: right, and the same bits in every configuration.
 EXTRA_DIST += tests/golden/expected.json tests/golden/exact.json tests/golden/exact-f16.json \
 	tests/golden/make-exact.py

@@ -10,12 +10,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/chat.h"
+#include "model/jinja.h"
 #include "tok-file.h"
 #include "unit.h"
 
 #define LLAMA3                                                                                     \
     "{% for m in messages %}{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\n\n' + "     \
-    "m['content'] | trim + '<|eot_id|>' }}{% endfor %}"
+    "m['content'] | trim + '<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}"              \
+    "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 #define LEGACY                                                                                     \
     "{% for message in messages %}{% if loop.first %}{{ bos_token }}{% endif %}{% if "             \
     "message['role'] == 'user' %}{{ 'Human: ' + message['content'] + '\n\nBITNETAssistant: ' + "   \
@@ -82,7 +84,27 @@ static void close_chat(struct opened *o)
 
 static struct chat_message say(const char *role, const char *content)
 {
-    return (struct chat_message){role, content, strlen(content)};
+    return (struct chat_message){role, content, strlen(content), NULL};
+}
+
+static struct chat_talk talk_of(const struct chat_message *msg, size_t n, bool prompt)
+{
+    return (struct chat_talk){.message = msg, .n = n, .add_prompt = prompt};
+}
+
+static int render(const struct opened *o, const struct chat_message *msg, size_t n, bool prompt,
+                  struct buf *out, struct tok_range **ranges, size_t *n_ranges,
+                  struct trit_error *err)
+{
+    const struct chat_talk talk = talk_of(msg, n, prompt);
+    return chat_render(o->chat, &talk, out, ranges, n_ranges, err);
+}
+
+static int encode(const struct opened *o, const struct chat_message *msg, size_t n, bool prompt,
+                  size_t max, struct tok_ids *ids, struct trit_error *err)
+{
+    const struct chat_talk talk = talk_of(msg, n, prompt);
+    return chat_encode(o->chat, o->tok, &talk, max, ids, err);
 }
 
 static void ck_renders(const struct opened *o, const struct chat_message *msg, size_t n,
@@ -90,7 +112,7 @@ static void ck_renders(const struct opened *o, const struct chat_message *msg, s
 {
     struct buf out = {0};
     struct trit_error err = {0};
-    ck_assert_msg(chat_render(o->chat, msg, n, true, &out, NULL, NULL, &err) == 0, "%s", err.text);
+    ck_assert_msg(render(o, msg, n, true, &out, NULL, NULL, &err) == 0, "%s", err.text);
     ck_assert_str_eq(out.data, want);
     buf_free(&out);
 }
@@ -121,15 +143,17 @@ START_TEST(templates)
                                    cJSON_GetStringValue(cJSON_GetArrayItem(m, 1)));
             }
             bool prompt = cJSON_IsTrue(cJSON_GetObjectItem(one, "prompt"));
-            int rc = chat_render(o.chat, msg, n_msg, prompt, &out, &range, &n_ranges, &err);
+            int rc = render(&o, msg, n_msg, prompt, &out, &range, &n_ranges, &err);
             ck_assert_msg(rc == 0, "case %d: %s", n, err.text);
             ck_assert_str_eq(out.data, cJSON_GetStringValue(cJSON_GetObjectItem(one, "text")));
-            ck_assert_uint_eq(n_ranges, n_msg);
-            for (size_t i = 0; i < n_msg; i++) {
+            /* Every range is a message's words, in turn. */
+            for (size_t i = 0, m_i = 0; i < n_ranges; i++, m_i++) {
                 size_t len = range[i].end - range[i].start;
-                const char *content =
-                    memmem(msg[i].content, msg[i].content_len, out.data + range[i].start, len);
-                ck_assert_msg(range[i].end <= out.len && content, "case %d, range %zu", n, i);
+                ck_assert(range[i].end <= out.len && len > 0);
+                while (m_i < n_msg && !memmem(msg[m_i].content, msg[m_i].content_len,
+                                              out.data + range[i].start, len))
+                    m_i++;
+                ck_assert_msg(m_i < n_msg, "case %d, range %zu", n, i);
             }
             mem_free(range);
             buf_free(&out);
@@ -165,25 +189,28 @@ START_TEST(choice)
     static const struct {
         const char *template, *forced, *family, *note;
     } cases[] = {
-        {LLAMA3, NULL, "llama3", "recognised"},
+        {LLAMA3, NULL, "llama3", "own template"},
         {LLAMA3, "chatml", "chatml", "configuration"},
         {LLAMA3, "llama3", "llama3", "configuration"},
         {NULL, "bitnet", "bitnet", "configuration"},
         {LEGACY, NULL, "bitnet", "legacy"},
-        {"{% weird %}", NULL, "llama3", "special tokens"},
         {"{% weird %}", "plain", "plain", "configuration"},
-        {LLAMA3 "{{ 'Cutting Knowledge Date: ' }}", NULL, "llama3", "left out"},
-        {"<|im_start|>x<|im_end|>", NULL, "chatml", "recognised"},
+        {"<|im_start|>{{ messages[0].content }}<|im_end|>", NULL, "chatml", "own template"},
+        {"{{ messages[0].content }}", NULL, "template", "own template"},
         /* Phi's and Zephyr's turns look alike and end otherwise. */
-        {"{{'<|user|>\n' + m.content + '<|end|>'}}{{'<|assistant|>'}}", NULL, "llama3", "special"},
-        {"{{'<|user|>\n' + m.content + eos_token}}{{'<|assistant|>'}}", NULL, "llama3", "special"},
-        {"{{'<|user|>\n' + m.content}}{{'<|assistant|>' + eos_token}}", NULL, "falcon3", "recog"},
+        {"{% for m in messages %}{{'<|user|>\n' + m.content + '<|end|>'}}{% endfor %}"
+         "{{'<|assistant|>'}}",
+         NULL, "template", "own"},
+        {"{% for m in messages %}{{'<|user|>\n' + m.content}}{% endfor %}"
+         "{{'<|assistant|>' + eos_token}}",
+         NULL, "falcon3", "own"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct opened o = open_chat(llama(cases[i].template), cases[i].forced);
         ck_assert_str_eq(chat_family(o.chat), cases[i].family);
         ck_assert_msg(strstr(chat_note(o.chat), cases[i].note), "%zu: %s", i, chat_note(o.chat));
-        ck_assert_ptr_nonnull(strstr(chat_families(), cases[i].family));
+        ck_assert(strcmp(cases[i].family, "template") == 0 ||
+                  strstr(chat_families(), cases[i].family));
         close_chat(&o);
     }
     /* The legacy template is not followed in anything: it has no trim. */
@@ -204,12 +231,23 @@ START_TEST(refusals)
     struct trit_error err;
     struct opened o;
     struct tok_file *f = tok_file_init();
-    f->chat = "{{ nothing we know }}";
-    ck_assert_int_eq(try_open(f, NULL, &o, &err), -TRIT_EUNSUPP);
-    ck_assert_ptr_null(o.chat);
-    ck_assert_ptr_nonnull(strstr(err.text, "tokenizer.chat_template"));
-    ck_assert_ptr_nonnull(strstr(err.text, "--chat-template"));
-    tok_close(&o.tok);
+    static const struct {
+        const char *template, *why;
+    } bad[] = {{"{{ nothing we know }}", "line 1, column 12: expected \"}}\""},
+               {"a\n{% weird %}", "line 2, column 4: found the statement \"weird\""},
+               {"\n\n{{ nothing.we_know }}", "line 3: what has no value"},
+               {"{{ raise_exception('never') }}", "refuses the conversation: never"},
+               {"no words come out of this", "does not come out"},
+               {"{% for m in messages %}", "\"endfor\""}};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        f->chat = bad[i].template;
+        ck_assert_int_eq(try_open(f, NULL, &o, &err), -TRIT_EFORMAT);
+        ck_assert_ptr_null(o.chat);
+        ck_assert_ptr_nonnull(strstr(err.text, "tokenizer.chat_template"));
+        ck_assert_ptr_nonnull(strstr(err.text, "--chat-template"));
+        ck_assert_msg(strstr(err.text, bad[i].why) != NULL, "%s", err.text);
+        tok_close(&o.tok);
+    }
     ck_assert_int_eq(try_open(f, "vicuna", &o, &err), -TRIT_EINVAL);
     ck_assert_ptr_nonnull(strstr(err.text, "vicuna"));
     ck_assert_ptr_nonnull(strstr(err.text, chat_families()));
@@ -232,7 +270,12 @@ START_TEST(roles)
 {
     static const char *const bad[] = {"", "User", "toolbox", "function", "\xff\n", "tool"};
     const struct chat_message tool = say("tool", "42"), developer = say("developer", "d");
-    struct opened l = open_chat(llama(LLAMA3), NULL), b = open_chat(llama(NULL), "bitnet");
+    struct opened l = open_chat(llama(LLAMA3), "llama3"), b = open_chat(llama(NULL), "bitnet");
+    struct opened own = open_chat(llama(LLAMA3), NULL);
+    ck_renders(&own, &developer, 1,
+               "<|start_header_id|>system<|end_header_id|>\n\nd<|eot_id|>"
+               "<|start_header_id|>assistant<|end_header_id|>\n\n");
+    close_chat(&own);
     ck_renders(&l, &tool, 1,
                "<|start_header_id|>ipython<|end_header_id|>\n\n42<|eot_id|>"
                "<|start_header_id|>assistant<|end_header_id|>\n\n");
@@ -244,7 +287,7 @@ START_TEST(roles)
         struct tok_range *range = NULL;
         size_t n = 0;
         buf_adds(&out, "before");
-        ck_assert_int_eq(chat_render(b.chat, msg, 2, true, &out, &range, &n, &err), -TRIT_EINVAL);
+        ck_assert_int_eq(render(&b, msg, 2, true, &out, &range, &n, &err), -TRIT_EINVAL);
         ck_assert_ptr_null(range);
         ck_assert_str_eq(out.data, "before");
         ck_assert_ptr_nonnull(strstr(err.text, "messages[1].role"));
@@ -304,8 +347,8 @@ START_TEST(trimming)
         buf_adds(&want, "<|begin_of_text|>User: ");
         buf_add(&want, goes ? "\xc3\xa9" : content.data, goes ? 2 : content.len);
         buf_adds(&want, "<|eot_id|>");
-        const struct chat_message msg = {"user", content.data, content.len};
-        ck_assert_int_eq(chat_render(o.chat, &msg, 1, false, &out, NULL, NULL, NULL), 0);
+        const struct chat_message msg = {"user", content.data, content.len, NULL};
+        ck_assert_int_eq(render(&o, &msg, 1, false, &out, NULL, NULL, NULL), 0);
         ck_assert_msg(out.len == want.len && memcmp(out.data, want.data, out.len) == 0,
                       "character %zu", i);
         buf_free(&content);
@@ -313,7 +356,7 @@ START_TEST(trimming)
         buf_free(&out);
     }
     /* Content that is nothing, and nothing but white space. */
-    const struct chat_message empty[] = {{"user", NULL, 0}, {"user", " \n ", 3}};
+    const struct chat_message empty[] = {{"user", NULL, 0, NULL}, {"user", " \n ", 3, NULL}};
     ck_renders(&o, empty, 2, "<|begin_of_text|>User: <|eot_id|>User: <|eot_id|>Assistant: ");
     close_chat(&o);
 }
@@ -331,7 +374,7 @@ START_TEST(nobody_steps_out)
     struct tok_ids ids = {0};
     struct trit_error err = {0};
     struct buf back = {0}, text = {0};
-    ck_assert_msg(chat_encode(o.chat, o.tok, msg, 5, true, 0, &ids, &err) == 0, "%s", err.text);
+    ck_assert_msg(encode(&o, msg, 5, true, 0, &ids, &err) == 0, "%s", err.text);
     size_t n[9] = {0};
     for (size_t i = 0; i < ids.n; i++)
         if (ids.id[i] >= 256)
@@ -342,7 +385,7 @@ START_TEST(nobody_steps_out)
     ck_assert_uint_eq(n[3], 6); /* and six begin */
     ck_assert_uint_eq(n[4], 6);
     tok_decode(o.tok, ids.id + 1, ids.n - 1, true, &back);
-    ck_assert_int_eq(chat_render(o.chat, msg, 5, true, &text, NULL, NULL, &err), 0);
+    ck_assert_int_eq(render(&o, msg, 5, true, &text, NULL, NULL, &err), 0);
     ck_assert_str_eq(back.data, text.data);
     tok_ids_free(&ids);
     buf_free(&back);
@@ -351,7 +394,7 @@ START_TEST(nobody_steps_out)
 
     /* A template that writes BOS gets one, not two. */
     o = open_chat(llama("{{ bos_token }}" LLAMA3), NULL);
-    ck_assert_int_eq(chat_encode(o.chat, o.tok, msg, 1, false, 0, &ids, &err), 0);
+    ck_assert_int_eq(encode(&o, msg, 1, false, 0, &ids, &err), 0);
     ck_assert_int_eq(ids.id[0], 256);
     ck_assert_int_eq(ids.id[1], 259);
     tok_ids_free(&ids);
@@ -360,7 +403,7 @@ START_TEST(nobody_steps_out)
     struct tok_file *f = llama(LLAMA3);
     f->add_bos = 0;
     o = open_chat(f, NULL);
-    ck_assert_int_eq(chat_encode(o.chat, o.tok, msg, 1, false, 0, &ids, &err), 0);
+    ck_assert_int_eq(encode(&o, msg, 1, false, 0, &ids, &err), 0);
     ck_assert_int_eq(ids.id[0], 259);
     tok_ids_free(&ids);
     close_chat(&o);
@@ -375,16 +418,16 @@ START_TEST(limits)
         struct opened o = open_chat(llama(text[k]), NULL);
         struct tok_ids full = {0}, ids = {0};
         struct trit_error err = {0};
-        ck_assert_int_eq(chat_encode(o.chat, o.tok, &msg, 1, true, 0, &full, &err), 0);
+        ck_assert_int_eq(encode(&o, &msg, 1, true, 0, &full, &err), 0);
         for (size_t max = 1; max <= full.n; max++) {
-            int rc = chat_encode(o.chat, o.tok, &msg, 1, true, max, &ids, &err);
+            int rc = encode(&o, &msg, 1, true, max, &ids, &err);
             ck_assert_int_eq(rc, max < full.n ? -TRIT_ETOOBIG : 0);
             ck_assert_uint_eq(ids.n, max < full.n ? 0 : full.n);
             ck_assert(rc == 0 || strstr(err.text, "messages"));
         }
-        const struct chat_message bad = {"user", "\xff", 1};
+        const struct chat_message bad = {"user", "\xff", 1, NULL};
         ids.n = 0;
-        ck_assert_int_eq(chat_encode(o.chat, o.tok, &bad, 1, true, 0, &ids, &err), -TRIT_EINVAL);
+        ck_assert_int_eq(encode(&o, &bad, 1, true, 0, &ids, &err), -TRIT_EINVAL);
         ck_assert_uint_eq(ids.n, 0);
         tok_ids_free(&full);
         tok_ids_free(&ids);
@@ -417,7 +460,7 @@ START_TEST(no_memory)
         struct tok_ids ids = {0};
         err = (struct trit_error){0};
         mem_fail_at(++n);
-        int rc = chat_encode(c, t, msg, 3, true, 0, &ids, &err);
+        int rc = encode(&(struct opened){t, c}, msg, 3, true, 0, &ids, &err);
         failed = !mem_fail_pending();
         mem_fail_at(0);
         ck_assert_int_eq(rc, failed ? -TRIT_ENOMEM : 0);
@@ -429,6 +472,91 @@ START_TEST(no_memory)
     chat_close(&c);
     tok_close(&t);
     gguf_close(&g);
+    free(f);
+}
+END_TEST
+
+/* What goes beyond role and content reaches the template; ours cannot be replaced. */
+START_TEST(variables)
+{
+    struct jinja_pool p = {0};
+    struct jinja_value kwargs = jinja_dict(&p), tools = jinja_list(&p), more = jinja_dict(&p);
+    struct jinja_value calls = jinja_list(&p);
+    struct buf out = {0};
+    struct trit_error err = {0};
+    jinja_put_name(&p, kwargs, "enable_thinking", jinja_bool(false));
+    jinja_put_name(&p, kwargs, "bos_token", jinja_text(&p, "mine", 4, true));
+    jinja_push(&p, tools, jinja_text(&p, "t", 1, true));
+    jinja_push(&p, calls, jinja_int(1));
+    jinja_put_name(&p, more, "tool_calls", calls);
+    struct opened o = open_chat(
+        llama(
+            "{{ bos_token }}{% for m in messages %}{{ m.role }}={{ m.content }}{{ m.tool_calls }};"
+            "{% endfor %}{{ tools|tojson if tools }}{{ enable_thinking }}"),
+        NULL);
+    const struct chat_message msg[] = {say("user", "a"), {"assistant", NULL, 0, &more}};
+    const struct chat_talk talk = {.message = msg, .n = 2, .tools = &tools, .kwargs = &kwargs};
+    ck_assert_msg(chat_render(o.chat, &talk, &out, NULL, NULL, &err) == 0, "%s", err.text);
+    ck_assert_str_eq(out.data, "<|begin_of_text|>user=a;assistant=None[1];[\"t\"]False");
+    buf_free(&out);
+    close_chat(&o);
+    jinja_pool_free(&p);
+
+    /* A template that takes parts gets parts. */
+    o = open_chat(llama("{% for m in messages %}{% for c in m.content if c.type == 'text' %}"
+                        "{{ c.text }}{% endfor %}{% endfor %}"),
+                  NULL);
+    ck_renders(&o, msg, 1, "a");
+    close_chat(&o);
+}
+END_TEST
+
+/* A role that a client thought up cannot make a control token of the template's signs. */
+START_TEST(roles_are_words)
+{
+    const struct chat_message msg[] = {say("user", "a"), say("im_start", "b")};
+    struct opened o =
+        open_chat(llama("{% for m in messages %}{{ '<|' + m.role + '|>' + m.content }}{% endfor %}"
+                        "{# the role 'im_start' #}"),
+                  NULL);
+    struct tok_ids ids = {0};
+    struct trit_error err = {0};
+    ck_assert_msg(encode(&o, msg, 2, false, 0, &ids, &err) == 0, "%s", err.text);
+    for (size_t i = 1; i < ids.n; i++)
+        ck_assert_int_lt(ids.id[i], 256);
+    /* And one that the template has no word about is refused. */
+    const struct chat_message other = say("narrator", "c");
+    ck_assert_int_eq(encode(&o, &other, 1, false, 0, &ids, &err), -TRIT_EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.text, "messages[0].role: found \"narrator\""));
+    tok_ids_free(&ids);
+    close_chat(&o);
+}
+END_TEST
+
+START_TEST(from_file)
+{
+    char path[] = "/tmp/check-chat-XXXXXX";
+    struct trit_error err;
+    struct opened o;
+    struct tok_file *f = llama(LLAMA3);
+    const struct chat_message hi = say("user", "hi");
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(dprintf(fd, "\n[{{ messages[0].content }}]"), 28);
+    ck_assert_int_eq(try_open(f, path, &o, &err), 0);
+    ck_assert_str_eq(chat_family(o.chat), "template");
+    ck_assert_ptr_nonnull(strstr(chat_note(o.chat), path));
+    ck_renders(&o, &hi, 1, "\n[hi]");
+    close_chat(&o);
+    ck_assert_int_eq(dprintf(fd, "{%%"), 2);
+    ck_assert_int_eq(try_open(f, path, &o, &err), -TRIT_EFORMAT);
+    ck_assert_msg(strstr(err.text, path) && strstr(err.text, "line 2, column 28"), "%s", err.text);
+    tok_close(&o.tok);
+    close(fd);
+    unlink(path);
+    ck_assert_int_eq(try_open(f, "@nowhere", &o, &err), -TRIT_EIO);
+    ck_assert_ptr_nonnull(strstr(err.text, "nowhere"));
+    tok_close(&o.tok);
     free(f);
 }
 END_TEST
@@ -446,6 +574,9 @@ int main(void)
     tcase_add_test(all, roles);
     tcase_add_test(all, stop_tokens);
     tcase_add_test(all, trimming);
+    tcase_add_test(all, variables);
+    tcase_add_test(all, roles_are_words);
+    tcase_add_test(all, from_file);
     tcase_add_test(all, nobody_steps_out);
     tcase_add_test(all, limits);
     tcase_add_test(all, no_memory);

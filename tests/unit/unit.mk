@@ -107,12 +107,12 @@ endif
 if FULL
 TESTS += tests/unit/trit-model.sh
 endif
-EXTRA_DIST += tests/unit/trit-model.sh tests/fuzz/fuzz_gguf.c
+EXTRA_DIST += tests/unit/trit-model.sh tests/fuzz/fuzz_gguf.c tests/fuzz/fuzz_jinja.c
 
 # tokenizer and chat formats
 if HAVE_CHECK
 if FULL
-TEXT_TESTS = check_utf8 check_vocab check_bpe check_tokenizer check_chat check_grammar
+TEXT_TESTS = check_utf8 check_vocab check_bpe check_tokenizer check_chat check_grammar check_jinja
 TEXT_FILES = tests/unit/tok-file.h tools/gguf-write.h tools/gguf-write.c
 check_PROGRAMS += $(TEXT_TESTS)
 TESTS += $(TEXT_TESTS)
@@ -135,6 +135,10 @@ check_tokenizer_SOURCES = tests/unit/check_tokenizer.c $(TEXT_FILES)
 check_tokenizer_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_tokenizer_CFLAGS = $(TEST_CFLAGS)
 check_tokenizer_LDADD = $(TEST_LIBS)
+check_jinja_SOURCES = tests/unit/check_jinja.c $(TEXT_FILES)
+check_jinja_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_jinja_CFLAGS = $(TEST_CFLAGS)
+check_jinja_LDADD = $(TEST_LIBS)
 check_chat_SOURCES = tests/unit/check_chat.c $(TEXT_FILES)
 check_chat_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_chat_CFLAGS = $(TEST_CFLAGS)
