@@ -55,7 +55,7 @@ umask 077
 [ -x "$PWD/trit" ] || skip "there is no trit in $PWD"
 "$PWD/trit" keys new alice >"$work/keys" 2>"$work/key" || broken "trit keys"
 start --socket "$sock" --api-keys "$work/keys"
-for path in / /v1/models /v1/embeddings; do
+for path in /v1 /v1/models /v1/embeddings; do
     is "$path without a key" "$(over "$path")" 401
 done
 is "with a key" "$(over /v1/models -H "Authorization: Bearer $(cat "$work/key")")" 200
