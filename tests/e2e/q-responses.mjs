@@ -166,7 +166,7 @@ equal('failed: the item', failed.response.output[0].status, 'incomplete');
   const busy = request('/v1/chat/completions', { signal: filling.signal, body: {
     messages: [{ role: 'user', content: 'x' }], n: 8, max_tokens: 1900, ignore_eos: true } })
     .catch(() => {});
-  await until('it is busy', async () => total(await metrics(), 'tritd_requests_running') > 0);
+  await until('it is full', async () => total(await metrics(), 'tritd_requests_running') === 2);
   const queued = await client.responses.create({ ...ask, stream: true }).asResponse();
   const reader = queued.body.pipeThrough(new TextDecoderStream()).getReader();
   equal('a ping', (await reader.read()).value, ': ping\n\n');

@@ -100,6 +100,50 @@ for (const stream of [false, true]) {
     tool_choice: 'none', ...streamed } });
 }
 await ask(texts, { body: { prompt: 'a', max_tokens: 2, n: 1, best_of: 3 } });
+
+// ---- answers that are bound to something, by every name that there is for it
+const schema = { type: 'object', properties: { a: { enum: [1, 2] } }, required: ['a'],
+                 additionalProperties: false };
+const format = { name: 'it', strict: true, description: 'A one or a two', schema };
+const words = ['yes', 'no'];
+for (const [fields, good] of [
+  [{ grammar: 'root ::= "yes" | "no"' }, /^(yes|no)$/], [{ guided_grammar: 'root ::= [0-9]{2}' }, /^\d\d$/],
+  [{ regex: 'a{2}b' }, /^aab$/], [{ guided_regex: '(ab|cd)' }, /^(ab|cd)$/],
+  [{ json_schema: schema }, /^\{"a": ?[12]\}$/], [{ guided_json: schema }, /^\{"a": ?[12]\}$/],
+  [{ guided_json: JSON.stringify(schema) }, /^\{"a": ?[12]\}$/], [{ guided_choice: words }, /^(yes|no)$/],
+  [{ structured_outputs: { json: schema, regex: null } }, /^\{"a": ?[12]\}$/],
+  [{ structured_outputs: { choice: words } }, /^(yes|no)$/],
+  [{ structured_outputs: { regex: 'x' } }, /^x$/], [{ structured_outputs: { grammar: 'root ::= "y"' } }, /^y$/]])
+  for (const stream of [false, true]) {
+    const rest = { seed: 1, stream, ...fields };
+    const said = [
+      await ask(chat, { body: { messages, max_tokens: 40, ...rest } }),
+      await ask(texts, { body: { prompt: 'a', max_tokens: 40, ...rest } }),
+      await ask(responses, { body: { input: 'a', max_output_tokens: 40, ...rest } })];
+    const joined = [
+      stream ? said[0].map((e) => e.choices[0].delta.content ?? '').join('') : said[0].choices[0].message.content,
+      stream ? said[1].map((e) => e.choices[0].text).join('') : said[1].choices[0].text,
+      stream ? said[2].at(-1).response.output[0].content[0].text : said[2].output[0].content[0].text];
+    for (const text of joined) ok(`${JSON.stringify(fields)}: ${text}`, good.test(text));
+  }
+for (const response_format of [{ type: 'text' }, { type: 'json_schema', json_schema: format },
+                               { type: 'json_object' }, { type: 'json_object', schema }]) {
+  await ask(chat, { body: { messages, max_tokens: 8, response_format } });
+  await ask(texts, { body: { prompt: 'a', max_tokens: 8, response_format } });
+}
+for (const f of [{ type: 'text' }, { type: 'json_object' }, { type: 'json_schema', ...format }])
+  for (const stream of [false, true]) {
+    const answer = await ask(responses, { body: { input: 'a', max_output_tokens: 40, stream, text: { format: f } } });
+    equal(`${f.type} is repeated`, (stream ? answer.at(-1).response : answer).text.format.type, f.type);
+  }
+
+// ---- embeddings, and variables for templates
+for (const input of ['hello', ['a', 'b c'], [1, 2, 3], [[1], [2, 3]]])
+  for (const encoding_format of ['float', 'base64', undefined])
+    await ask('/v1/embeddings', { body: { input, encoding_format, dimensions: 8, user: 'u' } });
+await ask(chat, { body: { messages, max_tokens: 2, chat_template_kwargs: { enable_thinking: false } } });
+await ask(responses, { body: { input: 'a', max_output_tokens: 2, chat_template_kwargs: { x: [1] } } });
+await ask('/apply-template', { body: { messages, chat_template_kwargs: { x: 'y' } } });
 await ask(chat + '/input_tokens', { body: { messages } });
 await ask(responses + '/input_tokens', { body: { input: 'Hello' } });
 const { data: [model] } = await ask('/v1/models');
@@ -122,6 +166,20 @@ for (const [path, body] of [
   [responses, { input: [{ role: 'tool', content: 'x' }] }],
   [responses, { input: [{ type: 'function_call', name: 'f' }] }],
   [responses, { input: 'x', include: ['y'] }], [responses, { input: 'x', metadata: { a: 1 } }],
+  [chat, { messages, response_format: {} }], [chat, { messages, response_format: { type: 'xml' } }],
+  [chat, { messages, response_format: { type: 'json_schema' } }],
+  [chat, { messages, response_format: { type: 'json_schema', json_schema: { name: 'a' } } }],
+  [chat, { messages, response_format: { type: 'json_schema', json_schema: { ...format, name: 'a b' } } }],
+  [texts, { prompt: 'x', json_schema: 'x' }], [texts, { prompt: 'x', grammar: '' }],
+  [texts, { prompt: 'x', grammar: 1 }], [texts, { prompt: 'x', regex: 'a'.repeat(8193) }],
+  [texts, { prompt: 'x', guided_choice: [] }], [texts, { prompt: 'x', guided_choice: [''] }],
+  [texts, { prompt: 'x', structured_outputs: { structural_tag: 'x' } }],
+  [responses, { input: 'x', text: { format: { type: 'json_schema', name: 'a' } } }],
+  [responses, { input: 'x', text: { format: { name: 'a' } } }],
+  [chat, { messages, chat_template_kwargs: [] }],
+  ['/v1/embeddings', {}], ['/v1/embeddings', { input: [] }], ['/v1/embeddings', { input: '' }],
+  ['/v1/embeddings', { input: ['a', ''] }], ['/v1/embeddings', { input: 'a', dimensions: 0 }],
+  ['/v1/embeddings', { input: 'a', encoding_format: 'hex' }],
   ['/tokenize', {}], ['/detokenize', { tokens: [-1] }], ['/apply-template', { messages: 'x' }]]) {
   await ask(path, { body, status: 400, documented: false });
   const schema = `/paths/${escape(path)}/post/requestBody/content/application~1json/schema`;
@@ -129,7 +187,7 @@ for (const [path, body] of [
      !ajv.compile({ $ref: 'api#' + schema })(body));
 }
 for (const [path, body] of [[chat, { messages }], [texts, { prompt: 'x' }], [responses, { input: 'x' }],
-                            ['/tokenize', { content: 'x' }]]) {
+                            ['/v1/embeddings', { input: 'x' }], ['/tokenize', { content: 'x' }]]) {
   await ask(path, { body, status: 401, key: null });
   await ask(path, { body: { ...body, model: 'nobody' }, status: 404 });
   await ask(path, { body: { ...body, x: 'y'.repeat(5 << 20) }, status: 413 });
@@ -140,6 +198,14 @@ await ask(texts, { body: { prompt: 'x', max_tokens: 1900, ignore_eos: true, time
   // The daemon may know before it begins that it would be too late.
   if (!/429/.test(error.message)) throw error;
 });
+// What only the daemon can see: a schema that cannot be enforced, a grammar that is none, two at once.
+for (const [body, code] of [
+  [{ json_schema: { not: {} } }, 'invalid_schema'], [{ grammar: 'root ::= "a' }, null],
+  [{ regex: '(a' }, null], [{ regex: 'a', grammar: 'root ::= "a"' }, null],
+  [{ regex: 'a', ignore_eos: true }, null]]) {
+  const { error } = await ask(texts, { body: { prompt: 'x', ...body }, status: 400 });
+  equal(`${JSON.stringify(body)}: code`, error.code, code);
+}
 await ask('/v1/models/{id}', { to: '/v1/models/nobody', status: 404 });
 await ask('/v1/models', { status: 401, key: 'wrong' });
 await ask('/v1/tritd/requests/{id}', { method: 'delete', to: '/v1/tritd/requests/none', status: 404 });
