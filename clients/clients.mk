@@ -13,9 +13,11 @@ libclient_a_SOURCES = \
 	clients/work.h clients/work.c
 
 bin_PROGRAMS += trit
-trit_SOURCES = clients/trit.h clients/trit.c clients/trit-load.c
+trit_SOURCES = clients/trit.h clients/trit.c clients/trit-load.c \
+	clients/fetch.h clients/fetch.c clients/fetch-map.h clients/fetch-map.c \
+	clients/pull.h clients/pull.c clients/shelf.h clients/shelf.c
 trit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/clients
-trit_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(CJSON_CFLAGS)
+trit_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(CJSON_CFLAGS) $(NETTLE_CFLAGS)
 # Of the server only what makes and reads keys.
 trit_LDADD = libclient.a libserver.a libbase.a $(CURL_LIBS) $(CJSON_LIBS) $(NETTLE_LIBS) -lm -lpthread
 

@@ -17,7 +17,9 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "pull.h"
 #include "server/keys.h"
+#include "shelf.h"
 
 volatile sig_atomic_t interrupted;
 
@@ -294,6 +296,32 @@ static int keys(int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
+/* pull WHAT..., list, rm NAME...: the models on this machine. */
+static int shelf(const struct options *o, const char *command, int argc, char **argv)
+{
+    char *directory = shelf_directory(o->models);
+    struct trit_error err = {0};
+    int rc = 0;
+    if (!directory)
+        return complain("where should models be kept?  --models DIRECTORY, or $TRIT_MODELS");
+    const struct pull_options how = {.hub = o->hub,
+                                     .token = o->server.key,
+                                     .directory = directory,
+                                     .sha256 = o->sha256,
+                                     .connections = (unsigned)o->connections,
+                                     .force = o->force,
+                                     .stop = &interrupted};
+    if (strcmp(command, "list") == 0)
+        rc = shelf_list(directory, &err);
+    else if (argc == 0)
+        rc = trit_fail(&err, TRIT_EINVAL, "%s: expected %s", command,
+                       *command == 'p' ? "OWNER/NAME[:FILE] or an address" : "a name of trit list");
+    for (int i = 0; rc == 0 && i < argc; i++)
+        rc = *command == 'p' ? pull(&how, argv[i], &err) : shelf_remove(directory, argv[i], &err);
+    mem_free(directory);
+    return rc ? complain(err.text) : EXIT_SUCCESS;
+}
+
 /* ------------------------------------------------------------------ the command line */
 
 static void help(FILE *out)
@@ -310,6 +338,11 @@ static void help(FILE *out)
           "  keys new NAME [OPTION=VALUE ...]\n"
           "                    Make an API key: its line for tritd's api-keys file on stdout, the\n"
           "                    key itself, which is kept nowhere, on stderr.\n"
+          "  pull WHAT         Load a model: OWNER/NAME or OWNER/NAME:FILE of a hub, or an address.\n"
+          "                    Prints where it lies, for tritd --model. What was cut goes on where\n"
+          "                    it stopped.\n"
+          "  list              The models that were loaded.\n"
+          "  rm NAME           Remove one of them.\n"
           "\n"
           "Options:\n"
           "  --url URL         Server, http://host:port or unix:/path. [$TRITD_URL, or\n"
@@ -324,6 +357,14 @@ static void help(FILE *out)
           "  --system TEXT     chat: the system message.\n"
           "  --no-stream       Wait for the whole answer.\n"
           "\n"
+          "Options of pull, list and rm:\n"
+          "  --models DIR      Where models are kept. [$TRIT_MODELS, or below the home directory]\n"
+          "  --hub URL         Where OWNER/NAME is looked up. [$TRIT_HUB, or Hugging Face]\n"
+          "  --key TOKEN       For models that need one. [$TRIT_TOKEN]\n"
+          "  --connections N   At a time. [4]\n"
+          "  --sha256 HEX      What an address must give.\n"
+          "  --force           Load again what is there already.\n"
+          "\n"
           "Options of bench:\n"
           "  --clients N       Requests at a time. [4]\n"
           "  --requests N      Requests in all. [4 for each client]\n"
@@ -337,7 +378,8 @@ static void help(FILE *out)
           "  trit chat \"What is the tallest mountain?\"\n"
           "  echo -n \"Once upon a time\" | trit complete --max-tokens 50 --seed 1\n"
           "  trit bench --clients 16 --max-tokens 128\n"
-          "  trit keys new alice concurrency=4 >>/etc/tritd/api-keys\n",
+          "  trit keys new alice concurrency=4 >>/etc/tritd/api-keys\n"
+          "  tritd --model \"$(trit pull microsoft/bitnet-b1.58-2B-4T-gguf)\"\n",
           out);
 }
 
@@ -357,6 +399,11 @@ enum {
     OPT_PROMPT_WORDS,
     OPT_TIMEOUT,
     OPT_JSON,
+    OPT_MODELS,
+    OPT_HUB,
+    OPT_CONNECTIONS,
+    OPT_SHA256,
+    OPT_FORCE,
     OPT_VERSION
 };
 
@@ -375,6 +422,11 @@ static const struct option long_options[] = {
     {"prompt-words", required_argument, NULL, OPT_PROMPT_WORDS},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"json", no_argument, NULL, OPT_JSON},
+    {"models", required_argument, NULL, OPT_MODELS},
+    {"hub", required_argument, NULL, OPT_HUB},
+    {"connections", required_argument, NULL, OPT_CONNECTIONS},
+    {"sha256", required_argument, NULL, OPT_SHA256},
+    {"force", no_argument, NULL, OPT_FORCE},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, OPT_VERSION},
     {0},
@@ -449,6 +501,21 @@ static void read_options(struct options *o, int argc, char **argv)
         case OPT_JSON:
             o->json = true;
             break;
+        case OPT_MODELS:
+            o->models = optarg;
+            break;
+        case OPT_HUB:
+            o->hub = optarg;
+            break;
+        case OPT_CONNECTIONS:
+            read_whole("connections", 1, 16, &o->connections);
+            break;
+        case OPT_SHA256:
+            o->sha256 = optarg;
+            break;
+        case OPT_FORCE:
+            o->force = true;
+            break;
         case OPT_VERSION:
             printf("trit %s (%s)\n", PACKAGE_VERSION, curl_version());
             exit(EXIT_SUCCESS);
@@ -470,18 +537,24 @@ int main(int argc, char **argv)
         .top_p = -1,
         .seed = -1,
         .stream = true,
+        .connections = 4,
         .clients = 4,
         .prompt_words = 32,
         .timeout_seconds = 300,
     };
-    o.server.key = getenv("TRITD_API_KEY");
     read_options(&o, argc, argv);
     if (optind == argc) {
         help(stderr);
         return EXIT_FAILURE;
     }
+    const char *command = argv[optind++];
+    /* A server's key is no hub's. */
+    bool local = strcmp(command, "pull") == 0 || strcmp(command, "list") == 0 ||
+                 strcmp(command, "rm") == 0;
+    if (!o.server.key && !local)
+        o.server.key = getenv("TRITD_API_KEY");
     /* A key in the environment is for the service it was made for, not for every plain socket. */
-    if (!o.server.key && strncmp(o.server.url, "https://", 8) == 0)
+    if (!o.server.key && !local && strncmp(o.server.url, "https://", 8) == 0)
         o.server.key = getenv("OPENAI_API_KEY");
 
     struct sigaction interrupt = {.sa_handler = on_interrupt};
@@ -489,7 +562,6 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
         return complain("libcurl cannot start");
-    const char *command = argv[optind++];
     int rc;
     argc -= optind;
     argv += optind;
@@ -503,6 +575,8 @@ int main(int argc, char **argv)
         rc = bench(&o);
     } else if (strcmp(command, "keys") == 0) {
         rc = keys(argc, argv);
+    } else if (local) {
+        rc = shelf(&o, command, argc, argv);
     } else {
         fprintf(stderr, "trit: no command \"%.64s\"; trit --help lists them\n", command);
         rc = EXIT_FAILURE;

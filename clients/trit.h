@@ -19,6 +19,11 @@ struct options {
     long seed;                 /* negative: none */
     bool stream;
 
+    /* pull, list, rm */
+    const char *models, *hub, *sha256; /* NULL: not given */
+    long connections;
+    bool force;
+
     /* bench */
     long clients, requests, prompt_words;
     double timeout_seconds;

@@ -31,7 +31,8 @@ E2E_TESTS = \
 	tests/e2e/q-responses.sh \
 	tests/e2e/r-fields.sh \
 	tests/e2e/s-openapi.sh \
-	tests/e2e/q-shapes.sh
+	tests/e2e/q-shapes.sh \
+	tests/e2e/y-pull.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -43,7 +44,7 @@ clean-e2e:
 check-e2e: all notify-sink
 	$(MAKE) check TESTS='$(E2E_TESTS)'
 endif
-EXTRA_DIST += \
+EXTRA_DIST += tests/e2e/y-pull.sh tests/e2e/y-pull.mjs \
 	tests/e2e/lib.sh tests/e2e/lib.mjs \
 	tests/e2e/a-start.sh \
 	tests/e2e/b-endpoints.sh tests/e2e/b-endpoints.mjs \

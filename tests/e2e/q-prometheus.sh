@@ -44,7 +44,7 @@ end_prometheus()
 {
     [ -z "$prometheus" ] || { kill "$prometheus" && wait "$prometheus"; } 2>/dev/null
 }
-trap 'end_prometheus; finish' EXIT
+trap 'status=$?; end_prometheus; (exit $status); finish' EXIT
 prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/tsdb" \
     --web.listen-address="127.0.0.1:$port" >"$work/prometheus.log" 2>&1 &
 prometheus=$!

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shelf.c - names and sizes of models on the disk.
+ *
+ * A GGUF file is a model of its own; a folder with a config.json is one as a whole.
+ */
+#include "config.h"
+#include "shelf.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/mem.h"
+
+enum { DEPTH = 4 }; /* below the directory: OWNER/NAME/folder/file */
+
+char *shelf_directory(const char *asked)
+{
+    const char *own = getenv("TRIT_MODELS"), *data = getenv("XDG_DATA_HOME"),
+               *home = getenv("HOME");
+    struct buf path = {0};
+    if (asked && *asked)
+        buf_adds(&path, asked);
+    else if (own && *own)
+        buf_adds(&path, own);
+    else if (data && *data)
+        buf_addf(&path, "%s/tritd/models", data);
+    else if (home && *home)
+        buf_addf(&path, "%s/.local/share/tritd/models", home);
+    else
+        return NULL;
+    while (path.len > 1 && path.data && path.data[path.len - 1] == '/')
+        path.data[--path.len] = '\0';
+    return buf_take(&path, NULL);
+}
+
+bool shelf_is_name(const char *name, size_t len)
+{
+    if (len == 0 || len > 200 || name[0] == '.')
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (!isalnum((unsigned char)name[i]) && !strchr("._-+=@ ()[],", name[i]))
+            return false;
+    return true;
+}
+
+int shelf_make_way(const char *path, struct trit_error *err)
+{
+    char *copy = mem_strdup(path);
+    int rc = copy ? 0 : trit_fail(err, TRIT_ENOMEM, "no memory");
+    for (char *slash = copy; rc == 0 && (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
+        *slash = '\0';
+        if (mkdir(copy, 0777) != 0 && errno != EEXIST)
+            rc = trit_fail(err, TRIT_EIO, "%s: cannot make the directory: %s", copy,
+                           strerror(errno));
+    }
+    mem_free(copy);
+    return rc;
+}
+
+static bool ends_in(const char *name, const char *end)
+{
+    size_t n = strlen(name), k = strlen(end);
+    return n > k && strcmp(name + n - k, end) == 0;
+}
+
+/* fts_open wants paths that it might change. */
+static FTS *open_tree(const char *path, int (*order)(const FTSENT **, const FTSENT **))
+{
+    char *roots[] = {mem_strdup(path), NULL};
+    FTS *fts = roots[0] ? fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, order) : NULL;
+    mem_free(roots[0]);
+    return fts;
+}
+
+static void print_size(uint64_t bytes)
+{
+    if (bytes >= 1000000000)
+        printf("%8.2f GB", (double)bytes / 1e9);
+    else
+        printf("%8.1f MB", (double)bytes / 1e6);
+}
+
+/* A folder that is a model: the sum of its files, of which some may still be parts. */
+static uint64_t folder_bytes(const char *path, bool *partial)
+{
+    uint64_t bytes = 0;
+    FTS *fts = open_tree(path, NULL);
+    for (FTSENT *e; fts && (e = fts_read(fts)) != NULL;)
+        if (e->fts_info == FTS_F) {
+            bytes += (uint64_t)e->fts_statp->st_blocks * 512;
+            *partial = *partial || ends_in(e->fts_name, ".part");
+        }
+    if (fts)
+        fts_close(fts);
+    return bytes;
+}
+
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+int shelf_list(const char *directory, struct trit_error *err)
+{
+    FTS *fts = open_tree(directory, by_name);
+    unsigned n = 0;
+    if (!fts)
+        return trit_fail(err, TRIT_EIO, "%s: %s", directory, strerror(errno));
+    for (FTSENT *e; (e = fts_read(fts)) != NULL;) {
+        const char *name = e->fts_path + MIN(strlen(directory) + 1, strlen(e->fts_path));
+        if (e->fts_info == FTS_D && e->fts_level > 0) {
+            struct buf config = {0};
+            bool partial = false;
+            buf_addf(&config, "%s/config.json", e->fts_path);
+            if (config.data && access(config.data, R_OK) == 0) {
+                uint64_t bytes = folder_bytes(e->fts_path, &partial);
+                print_size(bytes);
+                printf("  %s/%s\n", name, partial ? "  (not whole yet)" : "");
+                fts_set(fts, e, FTS_SKIP);
+                n++;
+            }
+            buf_free(&config);
+            if (e->fts_level >= DEPTH)
+                fts_set(fts, e, FTS_SKIP);
+        } else if (e->fts_info == FTS_F && ends_in(name, ".gguf")) {
+            print_size((uint64_t)e->fts_statp->st_size);
+            printf("  %s\n", name);
+            n++;
+        } else if (e->fts_info == FTS_F && ends_in(name, ".part")) {
+            print_size((uint64_t)e->fts_statp->st_blocks * 512);
+            printf("  %.*s  (not whole yet: trit pull goes on)\n", (int)(strlen(name) - 5), name);
+            n++;
+        }
+    }
+    fts_close(fts);
+    if (n == 0)
+        printf("No models in %s; trit pull OWNER/NAME brings one.\n", directory);
+    return 0;
+}
+
+/* Every part of the name is one, so it cannot lead out of the directory. */
+static bool is_inside(const char *name)
+{
+    for (const char *part = name;;) {
+        size_t len = strcspn(part, "/");
+        if (!shelf_is_name(part, len))
+            return false;
+        if (!part[len])
+            return true;
+        part += len + 1;
+    }
+}
+
+static int remove_tree(const char *path)
+{
+    FTS *fts = open_tree(path, NULL);
+    int rc = fts ? 0 : -errno;
+    for (FTSENT *e; fts && rc == 0 && (e = fts_read(fts)) != NULL;)
+        if (e->fts_info == FTS_DP ? rmdir(e->fts_accpath) != 0
+                                  : e->fts_info != FTS_D && unlink(e->fts_accpath) != 0)
+            rc = -errno;
+    if (fts)
+        fts_close(fts);
+    return rc;
+}
+
+/* What is no longer needed on the way to it: directories that are empty now. */
+static void remove_way(const char *directory, char *path)
+{
+    for (char *slash; (slash = strrchr(path, '/')) != NULL;) {
+        *slash = '\0';
+        if (strlen(path) <= strlen(directory) || rmdir(path) != 0)
+            return;
+    }
+}
+
+int shelf_remove(const char *directory, const char *name, struct trit_error *err)
+{
+    static const char *const ends[] = {"", ".part", ".part.map"};
+    struct buf path = {0};
+    char *plain = mem_strdup(name);
+    int rc = -TRIT_ENOENT;
+    while (plain && *plain && plain[strlen(plain) - 1] == '/')
+        plain[strlen(plain) - 1] = '\0';
+    if (!plain || !is_inside(plain)) {
+        rc = trit_fail(err, TRIT_EINVAL, "%s: expected a name as trit list prints it", name);
+        goto out;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        struct stat st;
+        buf_reset(&path);
+        buf_addf(&path, "%s/%s%s", directory, plain, ends[i]);
+        if (path.failed || lstat(path.data, &st) != 0)
+            continue;
+        rc = remove_tree(path.data);
+        if (rc) {
+            rc = trit_fail(err, TRIT_EIO, "%s: %s", path.data, strerror(-rc));
+            goto out;
+        }
+    }
+    if (rc)
+        trit_fail(err, TRIT_ENOENT, "%s/%s is not there; trit list shows what is", directory,
+                  plain);
+    else
+        remove_way(directory, path.data);
+out:
+    buf_free(&path);
+    mem_free(plain);
+    return rc;
+}
