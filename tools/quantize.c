@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -24,12 +25,28 @@
 #include "model/arch.h"
 #include "model/quant.h"
 
+static void write_q2(const int8_t *trits, float scale, void *dst, size_t n)
+{
+    quant_write_q2(quant_find(QUANT_Q2_0), trits, scale, dst, n);
+}
+
+static void write_pq2(const int8_t *trits, float scale, void *dst, size_t n)
+{
+    quant_write_q2(quant_find(QUANT_PQ2_0), trits, scale, dst, n);
+}
+
 // clang-format off
-static const struct {
+static const struct target {
     const char *name;
-    uint32_t type, file_type; /* file_type: llama.cpp's and bitnet.cpp's number */
+    uint32_t type, file_type; /* file_type: llama.cpp's and bitnet.cpp's number; 0: it is left out */
+    void (*write)(const int8_t *trits, float scale, void *dst, size_t n); /* blocks, or a tensor */
 } types[] = {
-    {"tq1_0", QUANT_TQ1_0, 36}, {"tq2_0", QUANT_TQ2_0, 37}, {"i2_s", QUANT_I2_S, 40},
+    {"tq1_0",  QUANT_TQ1_0,  36, quant_write_tq1},
+    {"tq2_0",  QUANT_TQ2_0,  37, quant_write_tq2},
+    {"i2_s",   QUANT_I2_S,   40, quant_write_i2s},
+    {"q2_0",   QUANT_Q2_0,    0, write_q2},
+    {"pq2_0",  QUANT_PQ2_0,   0, write_pq2},
+    {"ptq1_0", QUANT_PTQ1_0,  0, quant_write_ptq1},
 };
 
 /* What --embedding may say beside "keep".  A value as large as `limit` would come back infinite. */
@@ -48,14 +65,15 @@ static const struct embedding {
 struct job {
     const struct gguf *g;
     struct gguf_writer *w;
-    const struct quant_info *to;
-    uint32_t file_type;
+    const struct target *target;
+    const struct quant_info *to;       /* its encoding */
     const struct embedding *embedding; /* NULL: it stays what it is */
     bool master;                       /* floats that are not ternary may be master weights */
     struct trit_error *err;
     unsigned char *bytes; /* one piece, encoded */
     int8_t *trits;        /* and as trits, where the source has floats */
     unsigned linears, absmean, rounded, tables;
+    const struct gguf_tensor *rounded_last;
     double worst; /* relative error of a scale that binary16 could not hold */
     uint64_t done;
 };
@@ -77,7 +95,8 @@ static int copy_metadata(struct job *j)
         const char *key = gguf_key_at(j->g, i);
         if (strcmp(key, "general.file_type") == 0 &&
             gguf_type_at(j->g, i, &elem, &count) == GGUF_U32) {
-            gguf_write_u32(j->w, key, j->file_type);
+            if (j->target->file_type)
+                gguf_write_u32(j->w, key, j->target->file_type);
             continue;
         }
         /* The writer pads to its own alignment, which the file must then declare. */
@@ -124,7 +143,7 @@ static int check_source(const struct job *j, const struct gguf_tensor *t,
     const char *found = t->quant ? t->quant->name : "an unknown type";
     if (to->ternary && (!t->quant || (!t->quant->ternary && t->quant->block_values > 1)))
         return trit_fail(j->err, TRIT_EUNSUPP,
-                         "%s: tensor %s: found %s, expected F32, F16, BF16, TQ1_0, TQ2_0 or I2_S",
+                         "%s: tensor %s: found %s, expected floats or a ternary encoding",
                          gguf_path(j->g), t->name, found);
     if (!to->ternary && (!t->quant || t->quant->ternary))
         return trit_fail(j->err, TRIT_EUNSUPP,
@@ -267,32 +286,54 @@ static int check_scale(struct job *j, const struct tensor_reader *w, float scale
                          gguf_path(j->g), w->t->name, (double)scale, j->to->name);
     double off = fabs((double)kept - (double)scale) / fabs((double)scale);
     j->worst = fmax(j->worst, off);
-    j->rounded += off > 0 && w->at == 0;
+    j->rounded += off > 0 && j->rounded_last != w->t;
+    j->rounded_last = off > 0 ? w->t : j->rounded_last;
     return 0;
 }
 
-/* Encode one piece.  scales: one a block, or one for all. */
+/* The scale of the block [at, at + n) of a piece whose scales are for `run` values each: the one
+ * that all of it shares.  Runs of zeros may say what they like. */
+static int shared_scale(struct job *j, const struct tensor_reader *w, const int8_t *trits,
+                        const float *scales, size_t run, size_t at, size_t n, float *scale)
+{
+    *scale = 0;
+    for (size_t from = at; from < at + n;) {
+        size_t k = from / run, to = MIN((k + 1) * run, at + n);
+        bool counts = scales[k] != 0 && scales[k] != *scale && !all_zero(trits + from, to - from);
+        if (counts && *scale != 0)
+            return trit_fail(
+                j->err, TRIT_EUNSUPP,
+                "%s: tensor %s: found the scales %g and %g within %zu weights, of which "
+                "%s has one; use pq2_0, ptq1_0 or q2_0",
+                gguf_path(j->g), w->t->name, (double)*scale, (double)scales[k], n, j->to->name);
+        *scale = counts ? scales[k] : *scale;
+        from = to;
+    }
+    return 0;
+}
+
+/* Encode one piece.  scales: one for each run of as many values, or one for all. */
 static int write_piece(struct job *j, const struct tensor_reader *w, const int8_t *trits,
                        const float *scales, size_t n_scales)
 {
-    size_t block = w->n / n_scales, len = 0;
+    size_t block = j->to->block_values, len = 0;
     if (!j->to->block_bytes) {
         int rc = check_scale(j, w, scales[0]);
         if (rc)
             return rc;
-        quant_write_i2s(trits, scales[0], j->bytes, w->n);
+        j->target->write(trits, scales[0], j->bytes, w->n);
         len = w->n / 4 + (w->at + w->n == w->total ? 32 : 0);
         return gguf_write_data(j->w, j->bytes, len, j->err);
     }
-    for (size_t i = 0; i < n_scales; i++) {
-        int rc = check_scale(j, w, scales[i]);
+    for (size_t at = 0; at < w->n; at += block) {
+        float scale;
+        int rc = shared_scale(j, w, trits, scales, w->n / n_scales, at, block, &scale);
+        if (rc == 0)
+            rc = check_scale(j, w, scale);
         if (rc)
             return rc;
-        if (j->to->type == QUANT_TQ1_0)
-            quant_write_tq1(trits + i * block, scales[i], j->bytes + len, block);
-        else
-            quant_write_tq2(trits + i * block, scales[i], j->bytes + len, block);
-        len += block / j->to->block_values * j->to->block_bytes;
+        j->target->write(trits + at, scale, j->bytes + len, block);
+        len += j->to->block_bytes;
     }
     return gguf_write_data(j->w, j->bytes, len, j->err);
 }
@@ -437,23 +478,24 @@ static bool choose_embedding(struct job *j, const char *name)
 
 static int run(int argc, char **argv)
 {
-    static const struct option options[] = {{"type", required_argument, NULL, 't'},
-                                            {"embedding", required_argument, NULL, 'e'},
-                                            {"absmean", no_argument, NULL, 'a'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"type", required_argument, NULL, 't'}, {"embedding", required_argument, NULL, 'e'},
+        {"absmean", no_argument, NULL, 'a'},    {"force", no_argument, NULL, 'f'},
+        {"help", no_argument, NULL, 'h'},       {0}};
     struct trit_error err = {0};
     struct job j = {.err = &err};
-    for (int c; (c = getopt_long(argc, argv, "t:e:h", options, NULL)) != -1;)
+    bool force = false;
+    for (int c; (c = getopt_long(argc, argv, "t:e:fh", options, NULL)) != -1;)
         switch (c) {
         case 't':
             for (size_t i = 0; i < ARRAY_LEN(types); i++)
                 if (strcmp(types[i].name, optarg) == 0) {
+                    j.target = &types[i];
                     j.to = quant_find(types[i].type);
-                    j.file_type = types[i].file_type;
                 }
             if (!j.to)
-                return tool_usage(&tool_quantize, "--type %s: expected tq1_0, tq2_0 or i2_s",
+                return tool_usage(&tool_quantize,
+                                  "--type %s: expected tq1_0, tq2_0, i2_s, q2_0, pq2_0 or ptq1_0",
                                   optarg);
             break;
         case 'e':
@@ -464,6 +506,9 @@ static int run(int argc, char **argv)
         case 'a':
             j.master = true;
             break;
+        case 'f':
+            force = true;
+            break;
         case 'h':
             return tool_help(&tool_quantize);
         default:
@@ -473,6 +518,9 @@ static int run(int argc, char **argv)
         return tool_usage(&tool_quantize, "found %d files, expected IN and OUT", argc - optind);
     if (!j.to)
         return tool_usage(&tool_quantize, "--type is missing");
+    if (!force && access(argv[optind + 1], F_OK) == 0)
+        return tool_usage(&tool_quantize, "%s is there already; --force replaces it",
+                          argv[optind + 1]);
     if (quantize(&j, argv[optind], argv[optind + 1]) != 0)
         return tool_failed(&err);
     report(&j, argv[optind + 1]);
@@ -492,15 +540,19 @@ const struct tool_command tool_quantize = {
     "others are rounded by absmean (BitNet b1.58), which is right for the master weights of a\n"
     "ternary model and for nothing else.\n"
     "\n"
-    "  -t, --type TYPE   tq1_0 (1.69 bits a weight), tq2_0 (2.06) or i2_s (2.0); the first two "
-    "need\n"
-    "                    rows that are a multiple of 256 and keep scales as binary16\n"
+    "  -t, --type TYPE   tq1_0 (1.69 bits a weight) and tq2_0 (2.06), with a scale for 256 "
+    "weights;\n"
+    "                    i2_s (2.0), with one for the tensor; and what Bonsai models come in:\n"
+    "                    ptq1_0 (1.75) and pq2_0 (2.13), a scale for 128, q2_0 (2.25) for 64.  "
+    "But\n"
+    "                    for i2_s scales are binary16, and rows whole blocks\n"
     "  -e, --embedding TYPE\n"
     "                    of token_embd, and of output where the file has that: keep (the "
     "default),\n"
     "                    f32, f16 or q8_0 (8.5 bits a value; needs rows that are a multiple of "
     "32)\n"
     "      --absmean     floats are master weights of a ternary model, whatever the architecture\n"
+    "  -f, --force       replace OUT if it is there already\n"
     "  -h, --help        this text\n"
     "\n"
     "Examples:\n"

@@ -74,6 +74,25 @@ expect 1 'cannot create' "$tool" synth --shape tiny -o /nonexistent/x.gguf
 expect 1 'not a regular file' "$tool" synth --shape tiny -o /dev/null
 [ -e x.gguf ] && fail "a refused command left a file"
 
+# Those with a scale for each group of 128 as well; where one block would need two scales it says so.
+for type in q2_0 pq2_0 ptq1_0 tq2_0; do
+    expect 0 '' "$tool" synth --shape bonsai-tiny --type $type -o group-$type.gguf
+done
+for from in q2_0 pq2_0 ptq1_0; do
+    for to in q2_0 pq2_0 ptq1_0; do
+        expect 0 '28 linear layers' "$tool" quantize --type $to group-$from.gguf group-x.gguf --force
+        cmp -s group-x.gguf group-$to.gguf || fail "$from to $to is not $to"
+    done
+    expect 1 'within 256 weights, of which TQ1_0 has one; use pq2_0' \
+        "$tool" quantize --type tq1_0 group-$from.gguf group-y.gguf
+    expect 1 'expected one for the whole tensor' \
+        "$tool" quantize --type i2_s group-$from.gguf group-y.gguf
+done
+expect 0 '' "$tool" quantize --type q2_0 group-tq2_0.gguf group-y.gguf
+expect 2 'group-y.gguf is there already; --force' "$tool" quantize --type pq2_0 group-tq2_0.gguf group-y.gguf
+expect 0 '' "$tool" quantize --type tq2_0 group-y.gguf group-x.gguf --force
+cmp -s group-x.gguf group-tq2_0.gguf || fail "TQ2_0 to Q2_0 and back is not the same"
+
 # Every encoding of the same seed is the same model; quantize goes between them byte for byte.
 for t in tq1_0 tq2_0 i2_s f16; do
     expect 0 '' "$tool" synth --shape tiny --type $t -o $t.gguf
@@ -82,7 +101,7 @@ done
 [ "$(size tq2_0.gguf)" -le 2000000 ] || fail "tiny is not tiny"
 for from in tq1_0 tq2_0 i2_s f16; do
     for to in tq1_0 tq2_0 i2_s; do
-        expect 0 '28 linear layers' "$tool" quantize --type $to $from.gguf $from-$to.gguf
+        expect 0 '28 linear layers' "$tool" quantize --force --type $to $from.gguf $from-$to.gguf
         grep -q 'absmean\|binary16' out && fail "$from to $to is not exact: $(cat out)"
         same $from-$to.gguf $to.gguf
     done
@@ -94,7 +113,7 @@ cmp -s other.gguf tq2_0.gguf && fail "the seed makes no difference"
 if [ -f "$shared/oracle/models/b158.f16.gguf" ]; then
     for from in f16 tq1_0 i2_s; do
         for to in tq1_0 tq2_0 i2_s; do
-            expect 0 '28 linear layers' "$tool" quantize --type $to \
+            expect 0 '28 linear layers' "$tool" quantize --force --type $to \
                 "$shared/oracle/models/b158.$from.gguf" x.gguf
             same x.gguf "$shared/oracle/models/b158.$to.gguf"
         done
@@ -120,19 +139,19 @@ for h in f32 f16 q8_0; do
     expect 0 '' "$tool" synth --shape tiny --arch llama --head $h -o head-$h.gguf
 done
 for h in f32 f16 q8_0; do
-    expect 0 'TQ2_0; the embedding and the head as' "$tool" quantize --type tq2_0 --embedding $h \
+    expect 0 'TQ2_0; the embedding and the head as' "$tool" quantize --force --type tq2_0 --embedding $h \
         head-f32.gguf x.gguf
     same x.gguf head-$h.gguf
     # F32 holds the values of all three; what was rounded once is not rounded again.
-    expect 0 '' "$tool" quantize --type tq2_0 --embedding f32 head-$h.gguf wide.gguf
+    expect 0 '' "$tool" quantize --force --type tq2_0 --embedding f32 head-$h.gguf wide.gguf
     expect 0 'token_embd.weight *F32 ' "$tool" inspect wide.gguf
-    expect 0 '' "$tool" quantize --type tq2_0 --embedding $h wide.gguf x.gguf
+    expect 0 '' "$tool" quantize --force --type tq2_0 --embedding $h wide.gguf x.gguf
     same x.gguf head-$h.gguf
-    expect 0 '' "$tool" quantize --type tq2_0 --embedding keep head-$h.gguf x.gguf
+    expect 0 '' "$tool" quantize --force --type tq2_0 --embedding keep head-$h.gguf x.gguf
     same x.gguf head-$h.gguf
 done
 expect 0 '28 linear layers as TQ1_0; the embedding as Q8_0' \
-    "$tool" quantize --type tq1_0 --embedding q8_0 f16.gguf x.gguf
+    "$tool" quantize --force --type tq1_0 --embedding q8_0 f16.gguf x.gguf
 expect 0 'token_embd.weight *Q8_0 *512 x 256' "$tool" inspect x.gguf
 expect 0 ' 0 problems' "$tool" verify x.gguf
 rm -f x.gguf wide.gguf
@@ -143,7 +162,7 @@ entry=$(($(grep -abo token_embd.weight head-f32.gguf | cut -d: -f1) + 17))
 # shellcheck disable=SC2317 # called by expect
 requantize()
 {
-    "$tool" quantize --type tq2_0 --embedding "$@"
+    "$tool" quantize --force --type tq2_0 --embedding "$@"
 }
 cp head-f32.gguf bad.gguf
 poke bad.gguf $((entry + 4)) '\041\000'
@@ -192,18 +211,18 @@ done
 scale=$((end - pad - 2))
 poke bad.gguf $((scale - 1)) '\377'
 expect 1 'blk.3.ffn_down.weight: .*row 255, column 512 has code 3' "$tool" verify bad.gguf
-expect 1 'blk.3.ffn_down.weight: .*code 3' "$tool" quantize --type tq1_0 bad.gguf x.gguf
+expect 1 'blk.3.ffn_down.weight: .*code 3' "$tool" quantize --force --type tq1_0 bad.gguf x.gguf
 cp tq2_0.gguf bad.gguf
 poke bad.gguf $scale '\000\176'
 expect 1 'blk.3.ffn_down.weight: the scale at row 255, column 512 is -*nan' "$tool" verify bad.gguf
-expect 1 'scale -*nan' "$tool" quantize --type tq1_0 bad.gguf x.gguf
+expect 1 'scale -*nan' "$tool" quantize --force --type tq1_0 bad.gguf x.gguf
 poke bad.gguf $scale '\000\170'
 expect 1 'is 32768, expected one between' "$tool" verify bad.gguf
-expect 1 'expected one for the whole tensor' "$tool" quantize --type i2_s bad.gguf x.gguf
+expect 1 'expected one for the whole tensor' "$tool" quantize --force --type i2_s bad.gguf x.gguf
 cp f16.gguf bad.gguf
 poke bad.gguf $(($(size f16.gguf) - 2)) '\000\174'
 expect 1 'blk.3.ffn_down.weight: the value at row 255, column 767 is inf' "$tool" verify bad.gguf
-expect 1 'found inf, expected a finite number' "$tool" quantize --type tq1_0 bad.gguf x.gguf
+expect 1 'found inf, expected a finite number' "$tool" quantize --force --type tq1_0 bad.gguf x.gguf
 head -c 1000000 tq2_0.gguf >bad.gguf
 expect 1 'beyond the file' "$tool" verify bad.gguf
 expect 1 'beyond the file' "$tool" inspect bad.gguf
@@ -215,21 +234,21 @@ expect 1 'expected 47 47 55 46' "$tool" inspect notes
 # One weight of another size makes master weights of a matrix.
 cp f16.gguf bad.gguf
 poke bad.gguf $(($(size f16.gguf) - 2)) '\000\064'
-expect 0 '1 of them rounded from master weights' "$tool" quantize --type i2_s bad.gguf x.gguf
+expect 0 '1 of them rounded from master weights' "$tool" quantize --force --type i2_s bad.gguf x.gguf
 expect 0 ' 0 problems' "$tool" verify x.gguf
 
 expect 0 '' "$tool" synth --shape tiny --arch llama --type f16 -o bad.gguf
 poke bad.gguf $(($(size bad.gguf) - 2)) '\000\064'
-expect 1 'so this is no ternary model' "$tool" quantize --type i2_s bad.gguf y.gguf
-expect 0 '1 of them rounded' "$tool" quantize --absmean --type i2_s bad.gguf x.gguf
+expect 1 'so this is no ternary model' "$tool" quantize --force --type i2_s bad.gguf y.gguf
+expect 0 '1 of them rounded' "$tool" quantize --force --absmean --type i2_s bad.gguf x.gguf
 
 # A scale that binary16 cannot hold is reported, one that would vanish is refused.
 cp i2_s.gguf bad.gguf
 scale=$(($(size i2_s.gguf) - 32))
 poke bad.gguf $scale '\001\000\200\077'
-expect 0 'in 1 layers; the trits are exact' "$tool" quantize --type tq1_0 bad.gguf x.gguf
+expect 0 'in 1 layers; the trits are exact' "$tool" quantize --force --type tq1_0 bad.gguf x.gguf
 poke bad.gguf $scale '\000\000\200\062'
-expect 1 'does not fit the binary16 scale' "$tool" quantize --type tq1_0 bad.gguf y.gguf
+expect 1 'does not fit the binary16 scale' "$tool" quantize --force --type tq1_0 bad.gguf y.gguf
 
 # Nothing half-written is left beside the results.
 for f in *.gguf.*; do
