@@ -103,7 +103,7 @@ endif
 if FULL
 TESTS += tests/unit/trit-model.sh
 endif
-EXTRA_DIST += tests/unit/trit-model.sh tests/fuzz/fuzz_gguf.c
+EXTRA_DIST += tests/unit/trit-model.sh
 
 # tokenizer and chat formats
 if HAVE_CHECK
