@@ -13,6 +13,7 @@
  */
 #include "config.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -347,10 +348,34 @@ static void close_loop(struct app *app)
     trit_assert(uv_loop_close(&app->loop) == 0);
 }
 
+static void *end_at_once(void *arg)
+{
+    return arg;
+}
+
+/* libuv calls abort() when its pool cannot start, so what that needs is tried first. */
+static int try_threads(struct trit_error *err)
+{
+    enum { POOL = 4 }; /* libuv's default */
+    pthread_t thread[POOL];
+    unsigned n = 0;
+    int rc = 0;
+    while (n < POOL && rc == 0) {
+        rc = pthread_create(&thread[n], NULL, end_at_once, NULL);
+        n += rc == 0;
+    }
+    while (n)
+        pthread_join(thread[--n], NULL);
+    return rc ? trit_fail(err, TRIT_ENOMEM, "cannot start %d threads: %s", POOL, strerror(rc)) : 0;
+}
+
 /* The loop, its signals, and the timer that talks to the service manager if there is one. */
 static int open_loop(struct app *app, struct trit_error *err)
 {
-    int rc = uv_loop_init(&app->loop);
+    int rc = try_threads(err);
+    if (rc)
+        return rc;
+    rc = uv_loop_init(&app->loop);
     if (rc != 0)
         return trit_fail(err, TRIT_EIO, "cannot open the event loop: %s", uv_strerror(rc));
     app->tick.data = app;
