@@ -11,6 +11,7 @@ EXTRA_DIST += tests/headers.sh
 include tests/unit/unit.mk
 include tests/fuzz/fuzz.mk
 include tests/torture/torture.mk
+include tests/adversary/adversary.mk
 include tests/kernels/kernels.mk
 include tests/golden/golden.mk
 include tests/e2e/e2e.mk

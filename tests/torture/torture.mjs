@@ -136,6 +136,7 @@ if (onlyKind) {
   await one(onlyKind, Number(onlyAt));
 } else {
   for (const kind of ['memory', 'call']) {
+    for (const name of fs.readdirSync(SHM)) fs.rmSync(`${SHM}/${name}`);
     const healthy = await life(kind, 0);
     if (healthy.wrong) throw new Error(`without a failure: ${healthy.wrong}\n${healthy.words}`);
     const end = Date.now() + seconds * 500;
