@@ -10,6 +10,7 @@ libmain_a_SOURCES = \
 	include/main/listen.h src/main/listen.c \
 	include/main/notify.h src/main/notify.c \
 	include/main/plan.h src/main/plan.c \
+	include/main/sandbox.h src/main/sandbox.c src/main/sandbox-calls.c src/main/sandbox-parts.h \
 	include/main/version.h src/main/version.c
 
 # conf.c has the path of the built-in model, which follows the prefix.

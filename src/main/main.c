@@ -2,8 +2,8 @@
 /*
  * main.c - the daemon's life: start-up in order, the loop, and the exact reverse.
  *
- *     configuration - kernels - listening socket - loop and signals - server (answers "loading")
- *         - on a thread: model, engine - server serves - ... - drain
+ *     configuration - kernels - listening socket - sandbox - loop and signals
+ *         - server (answers "loading") - on a thread: model, engine - server serves - ... - drain
  *         - engine closed - server closed - model closed - loop - socket - configuration
  *
  * The socket is opened first, so that a port in use is known in milliseconds and clients of a
@@ -36,6 +36,7 @@
 #include "main/listen.h"
 #include "main/notify.h"
 #include "main/plan.h"
+#include "main/sandbox.h"
 #include "main/version.h"
 
 /* How often the service manager hears from us, and how much time each request for more asks for. */
@@ -425,6 +426,19 @@ static int open_sockets(struct app *app, struct trit_error *err)
     return rc;
 }
 
+/* Before there is another thread, and after everything that needs more than serving does. */
+static void enter_sandbox(const struct conf *c)
+{
+    struct sandbox in;
+    if (!c->sandbox) {
+        log_notice("sandbox landlock=no seccomp=no reason=\"sandbox = no\"");
+        return;
+    }
+    sandbox_enter(c, &in);
+    log_notice("sandbox landlock=%d seccomp=%s%s%s%s", in.landlock, in.seccomp ? "yes" : "no",
+               in.lacks ? " reason=\"" : "", in.lacks ? in.lacks : "", in.lacks ? "\"" : "");
+}
+
 /* Everything between a good configuration and the end.  Only what fails at once returns an error;
  * a model that cannot be loaded has logged its reason. */
 static int serve(struct app *app, struct trit_error *err)
@@ -450,6 +464,7 @@ static int serve(struct app *app, struct trit_error *err)
         rc = listen_write_port(&app->sockets.at[0], c->port_file, err);
     if (rc != 0)
         goto no_socket;
+    enter_sandbox(c);
     rc = open_loop(app, err);
     if (rc != 0)
         goto no_loop;
