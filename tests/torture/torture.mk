@@ -1,6 +1,6 @@
 # Whatever the system may refuse is refused once: see fail.c.
 if FULL
-check_DATA = tests/torture/fail.so
+check_DATA += tests/torture/fail.so
 tests/torture/fail.so: tests/torture/fail.c
 	$(AM_V_CC)$(MKDIR_P) $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -std=gnu11 -fPIC -shared $(LDFLAGS) \
 	  $(srcdir)/tests/torture/fail.c -ldl -o $@

@@ -104,9 +104,9 @@ check_arch_LDADD = $(TEST_LIBS)
 endif
 endif
 if FULL
-TESTS += tests/unit/trit-model.sh
+TESTS += tests/unit/trit-model.sh tests/unit/hardening.sh
 endif
-EXTRA_DIST += tests/unit/trit-model.sh
+EXTRA_DIST += tests/unit/trit-model.sh tests/unit/hardening.sh
 
 # tokenizer and chat formats
 if HAVE_CHECK
