@@ -16,3 +16,4 @@ include tests/chaos/chaos.mk
 include tests/kernels/kernels.mk
 include tests/golden/golden.mk
 include tests/e2e/e2e.mk
+include tests/long/safe.mk
