@@ -6,5 +6,5 @@ if FULL
 check-long: all
 	$(MAKE) check TESTS=
 	for test in $(LONG_TESTS); do srcdir=$(srcdir) $(srcdir)/$$test || exit 1; done
-.PHONY: check-long
 endif
+.PHONY: check-long
