@@ -9,6 +9,10 @@ TESTS += tests/headers.sh
 EXTRA_DIST += tests/headers.sh
 
 include tests/unit/unit.mk
+include tests/fuzz/fuzz.mk
+include tests/torture/torture.mk
+include tests/adversary/adversary.mk
+include tests/chaos/chaos.mk
 include tests/kernels/kernels.mk
 include tests/golden/golden.mk
 include tests/e2e/e2e.mk

@@ -4,7 +4,8 @@
  *
  * Levels are named by who should care.  A line reads `event key=value ...`; it never holds prompt
  * text, answers or keys.  Control characters in values are replaced, so that nobody can forge a
- * line.  Any thread; a line is one write(2), never interleaved with another.
+ * line.  Any thread; a line is one write(2), never interleaved with another.  Nobody waits for who
+ * reads: a line for which a pipe or socket has no room is dropped and counted.
  */
 #ifndef TRIT_LOG_H
 #define TRIT_LOG_H
@@ -29,6 +30,8 @@ void log_set_level(enum log_level level);
 int log_enabled(enum log_level level);
 
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+unsigned long log_dropped(void); /* lines since the start */
 
 /*
  * A line of progress, redrawn in place on a terminal and silent elsewhere.  NULL erases it.  A

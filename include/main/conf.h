@@ -75,6 +75,7 @@ struct conf {
 
     /* Service. */
     double drain_seconds;
+    bool sandbox;
     const char *log_level;
     const char *config; /* "": no file */
 

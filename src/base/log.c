@@ -7,11 +7,15 @@
 #include "config.h"
 #include "base/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +26,10 @@
 static atomic_int current_level = LOG_NOTICE;
 static bool to_journal;
 static bool on_terminal;
+static bool to_socket;
+static int log_fd = STDERR_FILENO;
+static atomic_ulong n_dropped; /* lines, since the start ... */
+static atomic_ulong n_told;    /* ... and how many of them the log speaks of */
 static atomic_bool progress_shown;
 
 static const char *const names[] = {"error", "warn", "notice", "info", "debug"};
@@ -47,6 +55,24 @@ void log_open(enum log_level level, int journal)
     atomic_store(&current_level, (int)level);
     to_journal = journal != 0;
     on_terminal = isatty(STDERR_FILENO) == 1;
+
+    /* Who reads us may stop reading, and nobody here may wait for him.  Whether writing waits is a
+     * property that stderr shares with whoever else has it, so a pipe is opened once more and of a
+     * socket each write is told. */
+    struct stat st;
+    if (log_fd != STDERR_FILENO || fstat(STDERR_FILENO, &st) != 0)
+        return;
+    to_socket = S_ISSOCK(st.st_mode);
+    if (S_ISFIFO(st.st_mode)) {
+        int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        if (fd >= 0)
+            log_fd = fd;
+    }
+}
+
+unsigned long log_dropped(void)
+{
+    return atomic_load(&n_dropped);
 }
 
 void log_set_level(enum log_level level)
@@ -59,15 +85,32 @@ int log_enabled(enum log_level level)
     return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
 }
 
-static void write_all(const char *s, size_t len)
+static bool write_all(const char *s, size_t len)
 {
     while (len) {
-        ssize_t n = write(STDERR_FILENO, s, len);
+        ssize_t n =
+            to_socket ? send(log_fd, s, len, MSG_DONTWAIT | MSG_NOSIGNAL) : write(log_fd, s, len);
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n <= 0)
-            return; /* Nobody reads us; there is nowhere left to complain. */
+            return false; /* Nobody reads us; there is nowhere left to complain. */
         s += n;
         len -= (size_t)n;
     }
+    return true;
+}
+
+/* Once there is room again, say what is missing. */
+static void tell_dropped(void)
+{
+    char line[96];
+    unsigned long dropped = atomic_load(&n_dropped), told = atomic_load(&n_told);
+    if (dropped == told || !atomic_compare_exchange_strong(&n_told, &told, dropped))
+        return;
+    int n = snprintf(line, sizeof line, "%slog dropped_lines=%lu reason=\"nobody reads\"\n",
+                     to_journal ? "<4>" : "", dropped - told);
+    if (!write_all(line, (size_t)n))
+        atomic_fetch_sub(&n_told, dropped - told);
 }
 
 /* "<6>" for the journal; local time and level for people. */
@@ -100,7 +143,10 @@ void log_line(enum log_level level, const char *fmt, ...)
     line[len++] = '\n';
     if (atomic_load(&progress_shown))
         log_progress(NULL);
-    write_all(line, len);
+    if (write_all(line, len))
+        tell_dropped();
+    else
+        atomic_fetch_add(&n_dropped, 1);
 }
 
 void log_progress(const char *fmt, ...)

@@ -159,6 +159,9 @@ const struct conf_key conf_keys[] = {
     {SECONDS("drain-seconds", drain_seconds, "30", 0, 86400), .group = "Service",
      .reloadable = true,
      .help = "Time that running requests get to finish after SIGTERM."},
+    {SWITCH("sandbox", sandbox, "yes"),
+     .help = "Give up what serving does not need: most of the file system, most system calls, new "
+             "connections. What a reload reads must then lie beside what the start has read."},
     {WORD("log-level", log_level, "info", "error|warn|notice|info|debug"), .reloadable = true,
      .help = "How much is logged. info has one line for each request."},
     {TEXT("config", config, "", "FILE"), .command_only = true,

@@ -10,6 +10,7 @@ libmain_a_SOURCES = \
 	include/main/listen.h src/main/listen.c \
 	include/main/notify.h src/main/notify.c \
 	include/main/plan.h src/main/plan.c \
+	include/main/sandbox.h src/main/sandbox.c src/main/sandbox-calls.c src/main/sandbox-parts.h \
 	include/main/version.h src/main/version.c
 
 # conf.c has the path of the built-in model, which follows the prefix.
@@ -41,9 +42,9 @@ AM_DISTCHECK_CONFIGURE_FLAGS = --enable-werror \
 nodist_systemdsystemunit_DATA = systemd/tritd.service systemd/tritd.socket
 sysusersdir = $(prefix)/lib/sysusers.d
 dist_sysusers_DATA = systemd/tritd.conf
-dist_doc_DATA = README.md LICENSE CONTRIBUTING.md
+dist_doc_DATA = README.md LICENSE CONTRIBUTING.md SECURITY.md
 pagesdir = $(docdir)/doc
-dist_pages_DATA = doc/api.md doc/exactness.md doc/performance.md doc/page.png
+dist_pages_DATA = doc/api.md doc/reliability.md doc/exactness.md doc/performance.md doc/page.png
 modelsdir = $(pkgdatadir)/models
 if HAVE_BUILTIN_MODEL
 dist_models_DATA = models/$(BUILTIN_MODEL) models/README.md models/loss.svg

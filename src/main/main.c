@@ -2,8 +2,8 @@
 /*
  * main.c - the daemon's life: start-up in order, the loop, and the exact reverse.
  *
- *     configuration - kernels - listening socket - loop and signals - server (answers "loading")
- *         - on a thread: model, engine - server serves - ... - drain
+ *     configuration - kernels - listening socket - sandbox - loop and signals
+ *         - server (answers "loading") - on a thread: model, engine - server serves - ... - drain
  *         - engine closed - server closed - model closed - loop - socket - configuration
  *
  * The socket is opened first, so that a port in use is known in milliseconds and clients of a
@@ -13,6 +13,7 @@
  */
 #include "config.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -36,6 +37,7 @@
 #include "main/listen.h"
 #include "main/notify.h"
 #include "main/plan.h"
+#include "main/sandbox.h"
 #include "main/version.h"
 
 /* How often the service manager hears from us, and how much time each request for more asks for. */
@@ -349,10 +351,34 @@ static void close_loop(struct app *app)
     trit_assert(uv_loop_close(&app->loop) == 0);
 }
 
+static void *end_at_once(void *arg)
+{
+    return arg;
+}
+
+/* libuv calls abort() when its pool cannot start, so what that needs is tried first. */
+static int try_threads(struct trit_error *err)
+{
+    enum { POOL = 4 }; /* libuv's default */
+    pthread_t thread[POOL];
+    unsigned n = 0;
+    int rc = 0;
+    while (n < POOL && rc == 0) {
+        rc = pthread_create(&thread[n], NULL, end_at_once, NULL);
+        n += rc == 0;
+    }
+    while (n)
+        pthread_join(thread[--n], NULL);
+    return rc ? trit_fail(err, TRIT_ENOMEM, "cannot start %d threads: %s", POOL, strerror(rc)) : 0;
+}
+
 /* The loop, its signals, and the timer that talks to the service manager if there is one. */
 static int open_loop(struct app *app, struct trit_error *err)
 {
-    int rc = uv_loop_init(&app->loop);
+    int rc = try_threads(err);
+    if (rc)
+        return rc;
+    rc = uv_loop_init(&app->loop);
     if (rc != 0)
         return trit_fail(err, TRIT_EIO, "cannot open the event loop: %s", uv_strerror(rc));
     app->tick.data = app;
@@ -402,6 +428,19 @@ static int open_sockets(struct app *app, struct trit_error *err)
     return rc;
 }
 
+/* Before there is another thread, and after everything that needs more than serving does. */
+static void enter_sandbox(const struct conf *c)
+{
+    struct sandbox in;
+    if (!c->sandbox) {
+        log_notice("sandbox landlock=no seccomp=no reason=\"sandbox = no\"");
+        return;
+    }
+    sandbox_enter(c, &in);
+    log_notice("sandbox landlock=%d seccomp=%s%s%s%s", in.landlock, in.seccomp ? "yes" : "no",
+               in.lacks ? " reason=\"" : "", in.lacks ? in.lacks : "", in.lacks ? "\"" : "");
+}
+
 /* Everything between a good configuration and the end.  Only what fails at once returns an error;
  * a model that cannot be loaded has logged its reason. */
 static int serve(struct app *app, struct trit_error *err)
@@ -427,6 +466,7 @@ static int serve(struct app *app, struct trit_error *err)
         rc = listen_write_port(&app->sockets.at[0], c->port_file, err);
     if (rc != 0)
         goto no_socket;
+    enter_sandbox(c);
     rc = open_loop(app, err);
     if (rc != 0)
         goto no_loop;

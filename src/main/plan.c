@@ -79,7 +79,8 @@ uint32_t plan_connections(uint32_t wanted)
         (void)getrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur >= (rlim_t)wanted + OWN_FILES)
         return wanted;
-    uint32_t room = limit.rlim_cur > OWN_FILES ? (uint32_t)limit.rlim_cur - OWN_FILES : 1;
+    /* Where there are few we are content with half of them: some twenty are in use. */
+    uint32_t room = MAX((uint32_t)(limit.rlim_cur - MIN(limit.rlim_cur / 2, (rlim_t)OWN_FILES)), 1);
     log_warn("open-files limit=%llu max_connections=%u reduced_to=%u",
              (unsigned long long)limit.rlim_cur, wanted, room);
     return room;

@@ -281,6 +281,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     *context = NULL;
     c->served = true;
     set_deadline(c, c->s->opt.limits.idle_seconds);
+    watch_idle(c);
 }
 
 /* ------------------------------------------------------------------ the loop */

@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/rapl.h"
 #include "engine/engine.h"
 #include "engine/stats.h"
@@ -94,6 +95,8 @@ static void write_requests(const struct metrics_page *page, struct buf *out)
              (double)m->unauthorized);
     text_one(out, "tritd_http_timeouts_total", "counter",
              "Connections closed because a request did not come in time.", (double)m->timed_out);
+    text_one(out, "tritd_log_dropped_total", "counter",
+             "Log lines dropped because nobody read them.", (double)log_dropped());
     text_one(out, "tritd_http_connections", "gauge", "Open connections.", page->connections);
 }
 

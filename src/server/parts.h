@@ -196,6 +196,7 @@ void watch_close(struct server *s);
 void watch_add(struct conn *c);
 void watch_remove(struct conn *c);
 bool watch_has_left(const struct conn *c); /* as far as limits.half_close_aborts says */
+void watch_idle(const struct conn *c); /* its request is done: has it nothing more to ask? */
 
 /* origin-check.c: before anything else is decided; true: the request has its answer */
 bool origin_preflight(struct exchange *x, const char *method);

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -23,6 +24,17 @@
 bool watch_has_left(const struct conn *c)
 {
     return c->broken || (c->half_closed && c->s->opt.limits.half_close_aborts);
+}
+
+/*
+ * A client that has nothing more to ask and has its answer wants the connection closed.  Where its
+ * last bytes and its FIN came together, libmicrohttpd has read the bytes, and its edge-triggered set
+ * says nothing of the rest: this makes it look again.
+ */
+void watch_idle(const struct conn *c)
+{
+    if (c->half_closed)
+        (void)shutdown(c->fd, SHUT_RD);
 }
 
 static void on_hangup(uv_poll_t *handle, int status, int events)
@@ -42,6 +54,8 @@ static void on_hangup(uv_poll_t *handle, int status, int events)
             /* While it is still being read, libmicrohttpd finds out by itself. */
             if (c->x && c->x->job && watch_has_left(c))
                 exchange_abort(c->x);
+            else if (!c->x && c->served)
+                watch_idle(c);
         }
     } while (n == (int)ARRAY_LEN(seen));
 }

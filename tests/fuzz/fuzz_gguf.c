@@ -1,35 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_gguf.c - any bytes as a GGUF file: gguf_open must refuse them or hand out views that hold.
- *
- * libFuzzer; needs clang.  From the top of the source tree:
- *
- *     mkdir -p fuzz/corpus && touch fuzz/config.h
- *     clang -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined \
- *         -Ifuzz -Iinclude -Isrc tests/fuzz/fuzz_gguf.c \
- *         src/model/gguf*.c src/model/quant.c src/base/base.c src/base/mem.c \
- *         src/base/buf.c src/base/utf8.c -lm -o fuzz/fuzz_gguf
- *     trit-model synth --shape tiny -o fuzz/corpus/tiny.gguf
- *     ASAN_OPTIONS=quarantine_size_mb=8 \
- *         fuzz/fuzz_gguf -max_total_time=600 -timeout=1 -rss_limit_mb=256 fuzz/corpus
- *
- * (Freed memory that the sanitizer keeps aside counts as ours, hence the small quarantine.)  A
- * finding is written to crash-<hash>; fuzz/fuzz_gguf crash-<hash> shows it again.
+ * fuzz_gguf.c - any bytes as a GGUF file: gguf_open must refuse them or hand out views that hold,
+ * and tokenizer and chat format are made of what it says or refused.
  */
 #include "config.h"
 
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/base.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "fuzz/fuzz.h"
+#include "model/chat.h"
 #include "model/gguf.h"
 #include "model/quant.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+#include "model/tokenizer.h"
 
 /* Read the end of a tensor and decode a block of it. */
 static void use_tensor(const struct gguf *g, const struct gguf_tensor *t)
@@ -82,17 +67,40 @@ static void use_pair(const struct gguf *g, size_t i)
     __asm__ volatile("" : : "r"(sum));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+/* What the loader makes of metadata. */
+static void use_text(const struct gguf *g)
 {
-    static int fd = -1;
-    static char path[64];
+    static const struct chat_message hello = {"user", "Hello", 5};
+    struct tok *tok = NULL;
+    struct chat *chat = NULL;
+    struct tok_ids ids = {0};
+    struct buf out = {0};
+    struct trit_error err = {0};
+    int rc = tok_open(g, 1 << 20, &tok, &err);
+    trit_assert(rc == 0 ? tok != NULL : !tok && err.code == -rc && *err.text);
+    if (rc)
+        return;
+    rc = tok_encode(tok, "Hello, 12 <s> worlds", 20, TOK_ADD_SPECIAL | TOK_PARSE_SPECIAL, 0, &ids);
+    if (rc == 0)
+        tok_decode(tok, ids.id, ids.n, true, &out);
+    ids.n = 0;
+    rc = chat_open(g, tok, NULL, &chat, &err);
+    trit_assert(rc == 0 ? chat != NULL : !chat && err.code == -rc && *err.text);
+    if (rc == 0)
+        (void)chat_encode(chat, tok, &hello, 1, true, 1000, &ids, &err);
+    chat_close(&chat);
+    tok_ids_free(&ids);
+    buf_free(&out);
+    tok_close(&tok);
+}
+
+FUZZ(gguf)
+{
     struct gguf *g = NULL;
     struct trit_error err = {0};
-    if (fd < 0) {
-        fd = memfd_create("fuzz", MFD_CLOEXEC);
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    }
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, bytes, len, 0) != (ssize_t)len)
+    const char *path = fuzz_file(bytes, len);
+    log_set_level(LOG_ERROR);
+    if (!path)
         return 0;
     int rc = gguf_open(path, &g, &err);
     if (rc) {
@@ -103,6 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         use_pair(g, i);
     for (size_t i = 0; i < gguf_n_tensors(g); i++)
         use_tensor(g, gguf_tensor_at(g, i));
+    use_text(g);
     gguf_close(&g);
     return 0;
 }

@@ -52,7 +52,7 @@ endif
 # main
 if HAVE_CHECK
 if FULL
-MAIN_TESTS = check_conf check_listen check_notify check_plan
+MAIN_TESTS = check_conf check_listen check_notify check_plan check_sandbox
 check_PROGRAMS += $(MAIN_TESTS)
 TESTS += $(MAIN_TESTS)
 check_conf_SOURCES = tests/unit/check_conf.c
@@ -67,6 +67,9 @@ check_notify_LDADD = libmain.a $(TEST_LIBS)
 check_plan_SOURCES = tests/unit/check_plan.c
 check_plan_CFLAGS = $(TEST_CFLAGS)
 check_plan_LDADD = libmain.a $(TEST_LIBS)
+check_sandbox_SOURCES = tests/unit/check_sandbox.c
+check_sandbox_CFLAGS = $(TEST_CFLAGS)
+check_sandbox_LDADD = libmain.a $(TEST_LIBS)
 endif
 endif
 
@@ -105,9 +108,9 @@ check_arch_LDADD = $(TEST_LIBS)
 endif
 endif
 if FULL
-TESTS += tests/unit/trit-model.sh
+TESTS += tests/unit/trit-model.sh tests/unit/hardening.sh
 endif
-EXTRA_DIST += tests/unit/trit-model.sh tests/fuzz/fuzz_gguf.c tests/fuzz/fuzz_jinja.c
+EXTRA_DIST += tests/unit/trit-model.sh tests/unit/hardening.sh
 
 # tokenizer and chat formats
 if HAVE_CHECK
