@@ -7,9 +7,11 @@ libmain_a_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 libmain_a_SOURCES = \
 	include/main/conf.h src/main/conf.c \
 	src/main/conf-key.h src/main/conf-print.c src/main/conf-read.c \
+	include/main/handed.h src/main/handed.c \
 	include/main/listen.h src/main/listen.c \
 	include/main/notify.h src/main/notify.c \
 	include/main/plan.h src/main/plan.c \
+	include/main/upgrade.h src/main/upgrade.c \
 	include/main/version.h src/main/version.c
 
 # conf.c has the path of the built-in model, which follows the prefix.

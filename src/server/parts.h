@@ -129,7 +129,10 @@ struct server {
     struct job *jobs;
     uint32_t n_conns, n_exchanges, n_jobs;
 
+    bool accepting; /* connections are taken and served */
     bool draining, cancelled_all;
+    bool leaving;          /* draining, while a successor accepts: open connections are served */
+    double first_words_at; /* so long those who came before the drain may bring their first request */
     double drain_at;
     void (*drained)(void *arg);
     void *drained_arg;
@@ -161,6 +164,8 @@ void server_release(struct server *s);
 
 /* http.c */
 int http_open(struct server *s, struct trit_error *err);
+void http_accept(struct server *s); /* once */
+bool http_expects_first(const struct server *s); /* of some connection, its first request */
 void http_quiesce(struct server *s);
 void http_close(struct server *s);
 void http_run_soon(struct server *s);            /* in the next round of the loop */

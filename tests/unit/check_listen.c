@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "main/handed.h"
 #include "main/listen.h"
 #include "unit.h"
 
@@ -33,7 +34,9 @@ static int open_one(const char *host, uint16_t port, bool allow_remote, struct l
                             .mode = 0660,
                             .owner = "",
                             .allow_remote = allow_remote};
-    int rc = listen_open(&w, &all, e);
+    struct handed handed;
+    handed_open(&handed, false);
+    int rc = listen_open(&w, &handed, NULL, &all, e);
     *l = rc == 0 ? all.at[0] : (struct listener){.fd = -1};
     return rc;
 }
@@ -247,7 +250,8 @@ START_TEST(unix_socket_beside_the_host)
     snprintf(owner, sizeof owner, "%u:%u", (unsigned)getuid(), (unsigned)getgid());
     struct listen_wish w = {
         .host = "127.0.0.1", .socket = path, .mode = 0600, .owner = owner, .tls = true};
-    ck_assert_msg(listen_open(&w, &all, &err) == 0, "%s", err.text);
+    struct handed none = {.n = 0};
+    ck_assert_msg(listen_open(&w, &none, NULL, &all, &err) == 0, "%s", err.text);
     ck_assert_uint_eq(all.n, 2);
     ck_assert(!all.at[0].local && all.at[1].local);
     ck_assert_int_eq(strncmp(all.at[0].url, "https://127.0.0.1:", 18), 0);
@@ -261,10 +265,10 @@ START_TEST(unix_socket_beside_the_host)
 
     /* What cannot be had leaves nothing behind. */
     w.owner = "no-such-user";
-    ck_assert_int_lt(listen_open(&w, &all, &err), 0);
+    ck_assert_int_lt(listen_open(&w, &none, NULL, &all, &err), 0);
     ck_assert_ptr_nonnull(strstr(err.text, "no user no-such-user"));
     w.owner = ":no-such-group";
-    ck_assert_int_lt(listen_open(&w, &all, &err), 0);
+    ck_assert_int_lt(listen_open(&w, &none, NULL, &all, &err), 0);
     ck_assert_ptr_nonnull(strstr(err.text, "no group no-such-group"));
     ck_assert_int_ne(access(path, F_OK), 0);
     rmdir(dir);
