@@ -106,6 +106,10 @@ void engine_set_threads(struct engine *e, unsigned n);
  * it is the one that was given to engine_open. */
 int engine_kv_fd(const struct engine *e, bool *inherited);
 
+/* POOL_SECRET_BYTES that last as long as the memfd does, for the salts of sequences: with others nothing
+ * of a predecessor's would be found.  NULL: it is not lasting. */
+const uint8_t *engine_kv_secret(const struct engine *e);
+
 const struct engine_stats *engine_stats(const struct engine *e);
 const struct engine_options *engine_options(const struct engine *e);
 

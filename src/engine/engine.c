@@ -214,6 +214,11 @@ int engine_kv_fd(const struct engine *e, bool *inherited)
     return e->kv.memory.fd;
 }
 
+const uint8_t *engine_kv_secret(const struct engine *e)
+{
+    return e->kv.memory.secret;
+}
+
 const struct engine_stats *engine_stats(const struct engine *e)
 {
     return &e->stats;

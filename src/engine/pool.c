@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@ struct header {
     char magic[8];
     uint64_t format;
     struct pool_key key;
+    uint8_t secret[POOL_SECRET_BYTES];
     uint64_t sum; /* of all above */
 };
 
@@ -64,6 +66,7 @@ static bool map(struct pool *p, size_t pages_at)
         return false;
     (void)madvise(m, p->map_bytes, MADV_HUGEPAGE);
     p->map = m;
+    p->secret = ((const struct header *)(const void *)m)->secret;
     p->index = m + sizeof(struct header);
     p->pages = m + pages_at;
     return true;
@@ -106,6 +109,8 @@ static bool take_over(const struct pool_key *key, size_t pages_at, int fd, struc
 static int make(const struct pool_key *key, size_t pages_at, struct pool *p, struct trit_error *err)
 {
     struct header h = {.magic = MAGIC, .format = FORMAT, .key = *key};
+    if (getrandom(h.secret, sizeof h.secret, 0) != (ssize_t)sizeof h.secret)
+        return trit_fail(err, TRIT_EIO, "no random bytes for the KV pool");
     h.sum = sum_of(&h);
     p->fd = mem_memfd("tritd-kv");
     if (p->fd >= 0 && ftruncate(p->fd, (off_t)p->map_bytes) == 0 &&

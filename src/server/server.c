@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "model/model.h"
 #include "engine/engine.h"
+#include "engine/pool.h"
 #include "server/job.h"
 #include "server/keys.h"
 #include "server/names.h"
@@ -199,6 +200,9 @@ void server_serve(struct server *s, const struct model *m, struct engine *e)
     s->engine = e;
     s->name = s->alias ? s->alias : m->name;
     const struct engine_options *o = engine_options(e);
+    /* Salts must be what they were for the process before us, if its pages shall be found. */
+    if (engine_kv_secret(e))
+        memcpy(s->secret, engine_kv_secret(e), sizeof s->secret);
     admit_set_room(&s->admit, o->max_batch, o->queue_requests, o->queue_tokens);
     s->created = time(NULL);
     snprintf(s->fingerprint, sizeof s->fingerprint, "tritd-%s-%s-%.8s", PACKAGE_VERSION,
