@@ -140,7 +140,7 @@ struct server {
     struct grammars grammars; /* compiled lately */
     struct keys keys; /* none: nobody is asked for one */
     struct admit admit;
-    uint8_t secret[32]; /* of this process, for salts */
+    uint8_t secret[32]; /* for salts; of this process, or of its lasting KV pool */
 
     struct rapl rapl;
     double rapl_at; /* when it is read again, so that no wrap is missed */
