@@ -65,6 +65,7 @@ EXTRA_DIST += \
 	tests/e2e/u-page.sh tests/e2e/v-browser.sh tests/e2e/v-browser.mjs tests/e2e/browser.mjs \
 	tests/e2e/w-embeddings.sh tests/e2e/w-embeddings.mjs \
 	tests/e2e/x-restart.sh tests/e2e/x-restart.mjs \
+	tests/long/booted-systemd.sh tests/long/booted-inside.sh \
 	tests/e2e/r-tls.sh tests/e2e/s-sockets.sh tests/e2e/t-browser.sh
 .PHONY: clean-e2e
 .PHONY: check-e2e check-restarts
