@@ -195,8 +195,8 @@ static uint64_t content_of(const struct kv *kv, uint32_t page)
 }
 
 /*
- * The page that the index has for these tokens, or NONE.  A predecessor's is looked at first: he may
- * have ended because his memory was not in order.
+ * The page that the index has for these tokens, or NONE.  A predecessor's is looked at first: he
+ * may have ended because his memory was not in order.
  */
 static uint32_t find(struct kv *kv, struct prefix_at *at, const int32_t *tokens)
 {

@@ -47,8 +47,8 @@
 #define NOTIFY_SECONDS 5.0
 #define EXTEND_SECONDS 30
 
-/* Who connects to a socket that was there before us may wait in its queue while we load, which takes
- * milliseconds when the weights are packed.  After so long he is told that we are loading. */
+/* Who connects to a socket that was there before us may wait in its queue while we load, which
+ * takes milliseconds when the weights are packed.  After so long he is told that we are loading. */
 #define WAIT_SECONDS 5
 
 enum state { LOADING, SERVING, STOPPING };
@@ -180,7 +180,9 @@ static void store(struct app *app)
             (void)notify_store(&app->notify, HANDED_KV, kv);
     }
     log_notice("fd-store weights=%s kv=%s warm_pages=%u", weights->adopted ? "kept" : "given",
-               kv < 0 ? "none" : inherited ? "kept" : "given",
+               kv < 0      ? "none"
+               : inherited ? "kept"
+                           : "given",
                atomic_load(&engine_stats(app->engine)->kv_kept));
 }
 
@@ -304,7 +306,8 @@ static void stop(struct app *app, int signo)
     listen_close(&app->sockets);
 }
 
-/* A successor is ready to accept: it is the daemon from now on, and we finish what we have begun. */
+/* A successor is ready to accept: it is the daemon from now on, and we finish what we have begun.
+ */
 static void step_down(struct upgrade *u, void *arg)
 {
     struct app *app = arg;
@@ -610,8 +613,8 @@ no_socket:
     return rc;
 }
 
-/* The path that we were started by, so that what lies there later is what is started later; where that
- * was looked up in PATH, what it has led to. */
+/* The path that we were started by, so that what lies there later is what is started later; where
+ * that was looked up in PATH, what it has led to. */
 static void find_program(struct app *app)
 {
     ssize_t len = -1;
