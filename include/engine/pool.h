@@ -37,8 +37,8 @@ enum { POOL_SECRET_BYTES = 32 };
 
 struct pool {
     int fd; /* of the memfd; -1: anonymous */
-    /* POOL_SECRET_BYTES random bytes that last as long as the memfd and are nowhere else, for whoever
-     * makes tenants of names; NULL in anonymous memory. */
+    /* POOL_SECRET_BYTES random bytes that last as long as the memfd and are nowhere else, for
+     * whoever makes tenants of names; NULL in anonymous memory. */
     const uint8_t *secret;
     bool inherited;
     uint8_t *pages; /* [n_pages * page_bytes] */

@@ -24,7 +24,7 @@
 #define MAGIC "TRITKV\0" /* with its NUL: eight bytes */
 
 enum {
-    FORMAT = 1,         /* of the header, of the index's entries and of where they lie */
+    FORMAT = 1,          /* of the header, of the index's entries and of where they lie */
     HUGE_PAGE = 2 << 20, /* pages begin where a huge one could */
     SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
 };
