@@ -151,7 +151,7 @@ START_TEST(a_damaged_index_is_not_believed)
 {
     uint64_t seed = unit_seed();
     uint32_t less = 0;
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 300; i++) {
         struct kv kv;
         int fd = leave();
         size_t at = unit_random(&seed) % (256 + prefix_bytes(PAGES));
@@ -164,7 +164,7 @@ START_TEST(a_damaged_index_is_not_believed)
         less += find(&kv, 7) < TEXT;
         kv_close(&kv);
     }
-    ck_assert_uint_gt(less, 100); /* else it has hit nothing */
+    ck_assert_uint_gt(less, 10); /* else it has hit nothing */
 }
 END_TEST
 
