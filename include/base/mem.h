@@ -36,6 +36,9 @@ void mem_free(void *p);
 void *mem_map(size_t bytes);
 void mem_unmap(void *p, size_t bytes);
 
+/* A memfd that can be sealed and, where the kernel can say so, never executed; -1 with errno. */
+int mem_memfd(const char *name);
+
 /*
  * For tests: let the n-th allocation from now fail (1 = the next one), once; 0 switches it off.
  * mem_fail_pending() tells whether it has not struck yet.  Process-wide.

@@ -39,13 +39,15 @@ struct engine_options {
     double token_target;     /* seconds between tokens to hold while prompts are read */
     uint32_t draft_tokens;   /* guessed ahead for each sequence, at most SEQ_DRAFT_MAX; 0: none */
     bool prefix_cache;       /* keep pages for texts that begin alike */
+    bool lasting;            /* keep those for the next process too, see kv_open_lasting */
+    int kv_fd;               /* with lasting: what the last one has left, taken; or POOL_NEW */
     uint32_t queue_requests; /* sequences that may wait */
     uint64_t queue_tokens;   /* prompt tokens that may wait */
     struct mailbox *events;  /* of struct seq.from_engine; drained by the loop thread */
 };
 
-/* Starts the thread and, with weights that nobody has used yet, runs one dummy token through the
- * model before it returns.  Gives *e. */
+/* Starts the thread and runs one dummy token through the model before it returns: who is told that
+ * the engine is open need not doubt that it can answer.  Gives *e. */
 int engine_open(const struct engine_options *opt, struct engine **e, struct trit_error *err);
 
 /* Ends every sequence as cancelled, then the thread.  The events are posted before it returns. */
@@ -105,6 +107,14 @@ void engine_set_threads(struct engine *e, unsigned n);
 /* What worker i has done so far, in seconds: computed, and waited for the others within steps.  false:
  * there are not so many.  Any thread. */
 bool engine_worker(const struct engine *e, unsigned i, double *busy, double *wait);
+
+/* The KV pool's memfd, for whoever keeps it for the next process; -1: it is not lasting.  *inherited:
+ * it is the one that was given to engine_open. */
+int engine_kv_fd(const struct engine *e, bool *inherited);
+
+/* POOL_SECRET_BYTES that last as long as the memfd does, for the salts of sequences: with others nothing
+ * of a predecessor's would be found.  NULL: it is not lasting. */
+const uint8_t *engine_kv_secret(const struct engine *e);
 
 const struct engine_stats *engine_stats(const struct engine *e);
 const struct engine_options *engine_options(const struct engine *e);

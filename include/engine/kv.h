@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/pool.h"
 #include "engine/prefix.h"
 #include "kernels/kernels.h"
 
@@ -39,7 +40,8 @@ struct kv_page; /* what is known of one page */
 
 struct kv {
     enum kv_type type;
-    uint8_t *pool;
+    struct pool memory;
+    uint8_t *pool; /* its pages */
     size_t pool_bytes, page_bytes;
     size_t span_bytes; /* K and V of one layer and head in a page */
     uint32_t n_kv_heads, head_dim;
@@ -54,6 +56,7 @@ struct kv {
     struct prefix *prefix; /* NULL: nothing is kept */
 
     uint64_t n_hits, n_evicted; /* pages found in the index; pages given up for others */
+    uint64_t n_damaged;         /* pages of a predecessor that were not what he had computed */
 };
 
 /* A sequence's pages, in order of position.  page has room for `cap` entries, set at admission. */
@@ -71,6 +74,15 @@ uint32_t kv_pages_for(uint64_t tokens);
 /* keep: with a prefix index. */
 int kv_open(const struct model *m, enum kv_type type, size_t bytes, bool keep, struct kv *kv,
             struct trit_error *err);
+
+/*
+ * With a prefix index, in memory that a successor can have: kv->memory.fd, for as long as anybody
+ * keeps that descriptor.  fd is the one that a predecessor has left, or POOL_NEW; it is taken.  His
+ * pages are kept pages then, all that he had entered and that are whole, also if he was killed.  What
+ * he had computed is summed, and looked at before a page is used for the first time.
+ */
+int kv_open_lasting(const struct model *m, enum kv_type type, size_t bytes, int fd, struct kv *kv,
+                    struct trit_error *err);
 void kv_close(struct kv *kv);
 
 /*

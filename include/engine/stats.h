@@ -24,6 +24,7 @@ struct engine_stats {
     atomic_ullong preempted;
     atomic_ullong cached_tokens; /* of prompts, that did not have to be computed */
     atomic_ullong cache_hits, cache_evicted; /* pages */
+    atomic_ullong cache_damaged;             /* pages of another process that were not used */
     atomic_ullong guessed, guessed_right;    /* tokens, see engine/draft.h */
     atomic_ullong grammar_hits, grammar_misses, grammar_evicted; /* parts of masks */
     atomic_ullong grammar_bytes;                                 /* that they take */

@@ -34,7 +34,7 @@ struct conf {
     const char *head_type, *kv_type;
     const char *chat_template; /* "": the file's own */
     const char *pooling;       /* "auto", "mean", "last" */
-    bool shared, mlock;
+    bool shared, fd_store, mlock;
     const char *shm_dir;
 
     /* Machine. */

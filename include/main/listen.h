@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+struct handed;
+struct notify;
 struct trit_error;
 
 enum { LISTEN_MAX = 4 }; /* sockets */
@@ -30,7 +32,9 @@ struct listen_wish {
 
 struct listener {
     int fd;            /* -1: none; non-blocking, close-on-exec */
-    bool activated;    /* from systemd */
+    bool activated;    /* from a socket unit */
+    bool kept;         /* our own, opened by a process before us */
+    char name[24];     /* of our own, for those who keep it; else "" */
     bool remote;       /* other machines can reach it */
     bool local;        /* a unix socket */
     uint16_t port;     /* 0 for a unix socket */
@@ -59,12 +63,17 @@ bool listen_is_owner(const char *text);
 int listen_check_host(const char *host, bool allow_remote, struct trit_error *err);
 
 /*
- * Take the sockets of LISTEN_FDS if systemd's activation handed any to this process, checking that
- * they are listening stream sockets and obey allow_remote; otherwise open host:port and the socket
- * beside it.  The variables are unset.  Gives *l.  A stale unix socket, one that nobody listens on,
- * is replaced.
+ * Take the sockets of a socket unit if there are any among those that were handed to this process,
+ * checking that they are listening stream sockets and obey allow_remote.  Otherwise those that a
+ * process before us has opened, where they are what is wished; the manager, n, is told to drop the
+ * others.  Otherwise open host:port and the socket beside it.  Gives *l.  A stale unix socket, one
+ * that nobody listens on, is replaced.
  */
-int listen_open(const struct listen_wish *w, struct listeners *l, struct trit_error *err);
+int listen_open(const struct listen_wish *w, struct handed *h, struct notify *n,
+                struct listeners *l, struct trit_error *err);
+
+/* The sockets live on elsewhere: from now on to close them removes no file. */
+void listen_leave(struct listeners *l);
 
 /* Whether any of them can be reached by other machines. */
 bool listen_is_remote(const struct listeners *l);

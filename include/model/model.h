@@ -106,6 +106,8 @@ struct model_options {
     enum layout_id layout;  /* what the chosen kernels read */
     enum table_type tables; /* --head-type */
     bool shared;            /* keep the packed weights in a named segment */
+    bool adopt; /* a private segment that was left in kept_fd, if it fits; takes the descriptor */
+    int kept_fd;
     bool mlock;
     const char *chat_template; /* instead of the file's own, see chat_open, or NULL */
     const atomic_bool *stop;   /* polled; loading gives up with -TRIT_ECANCELLED.  NULL: never */

@@ -14,7 +14,8 @@
  * belongs to a dead process and is removed by the next who looks.  Attached processes hold a shared
  * lock, which is how the list knows who is in use.
  *
- * Private segments (--no-shared) are sealed memfds: no name, no writer, gone with the process.
+ * Private segments (--no-shared) are sealed memfds: no name, no writer, gone with the process, unless
+ * somebody keeps the descriptor, as systemd's fd store does: then the next process adopts them.
  */
 #ifndef TRIT_SEGMENT_H
 #define TRIT_SEGMENT_H
@@ -42,6 +43,7 @@ struct segment {
     int builder_fd; /* where it is sealed and unnamed: holds the builder's lock */
     bool shared;
     bool attached;   /* somebody else had built it */
+    bool adopted;    /* and it is the memfd that segment_adopt was given */
     bool writable;   /* between segment_create and segment_seal */
     bool unnamed;    /* between segment_create and segment_publish, where it is shared */
     bool huge_asked; /* madvise(MADV_HUGEPAGE) was accepted */
@@ -58,8 +60,10 @@ struct segment {
 void segment_set_dir(const char *dir);
 
 /* Fill size, identity and, unless a segment of the same identity already knows it, the digest (read
- * through fd, SHA-256 over the SHA-256 of 16 MiB chunks).  layout and tables are the caller's. */
-int segment_identify(int fd, const char *path, struct segment_source *src, struct trit_error *err);
+ * through fd, SHA-256 over the SHA-256 of 16 MiB chunks).  layout and tables are the caller's.
+ * kept: a memfd that segment_adopt will be given, which is asked too; -1: there is none. */
+int segment_identify(int fd, const char *path, int kept, struct segment_source *src,
+                     struct trit_error *err);
 
 /*
  * Attach to a finished segment of this source, verifying header and checksums.  -TRIT_ENOENT when
@@ -68,6 +72,13 @@ int segment_identify(int fd, const char *path, struct segment_source *src, struc
  */
 int segment_attach(const struct segment_source *src, const atomic_bool *stop, struct segment *seg,
                    struct trit_error *err);
+
+/*
+ * Attach to a private segment that another process has left: sealed, of this source, every checksum
+ * verified.  Takes fd.  -TRIT_ENOENT: it is not, it was closed, and the log says why.
+ */
+int segment_adopt(const struct segment_source *src, int fd, struct segment *seg,
+                  struct trit_error *err);
 
 /* Make a writable segment for payload_bytes, zeroed.  Shared or private.  Clean error when the
  * memory is not to be had.  -TRIT_EBUSY when another process began to build it meanwhile: attach.

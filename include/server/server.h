@@ -64,6 +64,7 @@ struct server_options {
     enum seq_pool pooling;    /* of embeddings; SEQ_POOL_NONE: as the model's file says, else mean */
     size_t max_body;          /* bytes */
     uint32_t max_connections; /* on each socket */
+    bool hold;                /* let connections wait in the sockets' queues until server_accept */
     struct server_limits limits;
 };
 
@@ -73,7 +74,11 @@ int server_open(const struct server_options *opt, struct server **s, struct trit
 /* The mailbox for engine_options.events. */
 struct mailbox *server_events(struct server *s);
 
-/* From now on requests are answered by this model and engine (borrowed until server_close). */
+/* Take connections from now on, where that was held back. */
+void server_accept(struct server *s);
+
+/* From now on requests are answered by this model and engine (borrowed until server_close).  Whoever
+ * still waits to be accepted is. */
 void server_serve(struct server *s, const struct model *m, struct engine *e);
 
 void server_set_limits(struct server *s, const struct server_limits *limits);
@@ -89,10 +94,18 @@ int server_set_keys(struct server *s, struct keys *keys, struct trit_error *err)
 void server_set_cert(struct server *s, struct tls_cert *cert);
 
 /*
- * Stop accepting; /readyz says 503; new requests on open connections get 503 "draining".  done(arg)
+ * Stop accepting; /readyz says 503; new requests on open connections get 503 "draining", but for the
+ * first request of a connection that was accepted just before: its client could not know.  done(arg)
  * is called once, when no request is left, or after `seconds`, when the rest has been cancelled.
  */
 void server_drain(struct server *s, double seconds, void (*done)(void *arg), void *arg);
+
+/*
+ * The same where another process has begun to accept on these sockets: whoever has a connection is
+ * served to the end, once more, and told to close it.  done(arg) is called when no connection is left,
+ * or after `seconds`, when the rest has been cancelled.
+ */
+void server_leave(struct server *s, double seconds, void (*done)(void *arg), void *arg);
 
 /*
  * Close every connection.  No sequence may be with the engine any more: close the engine first, its

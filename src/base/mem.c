@@ -5,6 +5,7 @@
 #include "config.h"
 #include "base/mem.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +98,17 @@ void mem_unmap(void *p, size_t bytes)
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     if (p)
         trit_assert(munmap(p, round_up(bytes, page) + page) == 0);
+}
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
+#endif
+
+int mem_memfd(const char *name)
+{
+    unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    int fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
+    return fd < 0 && errno == EINVAL ? memfd_create(name, flags) : fd;
 }
 
 void *mem_carve(uint8_t *base, size_t *at, size_t n, size_t size)

@@ -214,6 +214,17 @@ bool engine_worker(const struct engine *e, unsigned i, double *busy, double *wai
     return true;
 }
 
+int engine_kv_fd(const struct engine *e, bool *inherited)
+{
+    *inherited = e->kv.memory.inherited;
+    return e->kv.memory.fd;
+}
+
+const uint8_t *engine_kv_secret(const struct engine *e)
+{
+    return e->kv.memory.secret;
+}
+
 const struct engine_stats *engine_stats(const struct engine *e)
 {
     return &e->stats;
@@ -257,6 +268,7 @@ static void count_pages(struct engine *e)
     atomic_store(&e->stats.kv_kept, e->kv.n_kept);
     atomic_store(&e->stats.cache_hits, e->kv.n_hits);
     atomic_store(&e->stats.cache_evicted, e->kv.n_evicted);
+    atomic_store(&e->stats.cache_damaged, e->kv.n_damaged);
 }
 
 /* The last word on a sequence.  It must not be touched afterwards: the receiver may free it. */
@@ -517,12 +529,20 @@ static void resize_team(struct engine *e)
     atomic_store(&e->stats.threads, team_resize(e->team, wanted));
 }
 
+static int open_kv(struct engine *e, struct trit_error *err)
+{
+    const struct engine_options *o = &e->opt;
+    if (!o->lasting || !o->prefix_cache)
+        return kv_open(o->model, o->kv_type, o->kv_bytes, o->prefix_cache, &e->kv, err);
+    return kv_open_lasting(o->model, o->kv_type, o->kv_bytes, o->kv_fd, &e->kv, err);
+}
+
 static int open_on_thread(struct engine *e, struct trit_error *err)
 {
     const struct engine_options *o = &e->opt;
     int rc = team_open_room(&e->team, o->threads, MAX(o->max_threads, o->threads), o->pin, err);
     if (rc == 0)
-        rc = kv_open(o->model, o->kv_type, o->kv_bytes, o->prefix_cache, &e->kv, err);
+        rc = open_kv(e, err);
     if (rc == 0)
         rc = batch_open(&e->batch, o, e->team, &e->kv, err);
     if (rc)
@@ -541,8 +561,9 @@ static int open_on_thread(struct engine *e, struct trit_error *err)
     e->stats.kv_page_bytes = e->kv.page_bytes;
     e->stats.kv_pool_bytes = e->kv.pool_bytes;
     e->stats.scratch_bytes = batch_bytes(&e->batch);
-    /* Who attaches has read every byte to verify it, and it was proved before it got its name. */
-    return o->model->segment.attached ? 0 : warm_up(e, err);
+    count_pages(e);
+    /* Also for weights that others have proved: it is these kernels, threads and pages now. */
+    return warm_up(e, err);
 }
 
 static void close_on_thread(struct engine *e)

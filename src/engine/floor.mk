@@ -13,6 +13,7 @@ libengine_a_SOURCES = \
 	include/engine/head.h src/engine/head.c \
 	include/engine/kv.h src/engine/kv.c \
 	include/engine/pace.h src/engine/pace.c \
+	include/engine/pool.h src/engine/pool.c \
 	include/engine/prefix.h src/engine/prefix.c \
 	src/engine/queue.h src/engine/queue.c \
 	include/engine/sampler.h src/engine/sampler.c \

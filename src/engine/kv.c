@@ -8,6 +8,9 @@
 #include "engine/kv.h"
 
 #include <string.h>
+#include <unistd.h>
+
+#include <xxhash.h>
 
 #include "base/base.h"
 #include "base/mem.h"
@@ -18,6 +21,7 @@
 struct kv_page {
     uint32_t holders;      /* leases */
     uint32_t older, newer; /* neighbours in the list of kept pages */
+    bool unproven;         /* computed by another process, and not looked at since */
 };
 
 /* K and V of one layer and KV head for the positions of a page. */
@@ -38,52 +42,6 @@ uint32_t kv_pages_for(uint64_t tokens)
     return (uint32_t)MIN(pages, (uint64_t)UINT32_MAX);
 }
 
-int kv_open(const struct model *m, enum kv_type type, size_t bytes, bool keep, struct kv *kv,
-            struct trit_error *err)
-{
-    *kv = (struct kv){.type = type,
-                      .page_bytes = kv_page_bytes(m, type),
-                      .span_bytes = span_bytes(&m->hp, type),
-                      .n_kv_heads = m->hp.n_kv_heads,
-                      .head_dim = m->hp.head_dim,
-                      .oldest = NONE,
-                      .newest = NONE};
-    size_t n = bytes / kv->page_bytes;
-    if (n == 0 || n > UINT32_MAX)
-        return trit_fail(err, TRIT_EINVAL,
-                         "kv-bytes: %zu, expected at least %zu (one page of %d positions)", bytes,
-                         kv->page_bytes, KV_PAGE_TOKENS);
-    kv->n_pages = kv->n_free = (uint32_t)n;
-    kv->pool_bytes = n * kv->page_bytes;
-    kv->free_list = mem_zalloc(n, sizeof *kv->free_list);
-    kv->pages = mem_zalloc(n, sizeof *kv->pages);
-    kv->pool = mem_map(kv->pool_bytes);
-    if (!kv->free_list || !kv->pages || !kv->pool) {
-        kv_close(kv);
-        return trit_fail(err, TRIT_ENOMEM, "no memory for a KV pool of %zu bytes", bytes);
-    }
-    int rc = keep ? prefix_open(kv->n_pages, &kv->prefix, err) : 0;
-    if (rc) {
-        kv_close(kv);
-        return rc;
-    }
-    /* Low pages on top of the stack: a lightly used pool stays small in memory. */
-    for (uint32_t i = 0; i < kv->n_pages; i++)
-        kv->free_list[i] = kv->n_pages - 1 - i;
-    return 0;
-}
-
-void kv_close(struct kv *kv)
-{
-    mem_unmap(kv->pool, kv->pool_bytes);
-    mem_free(kv->free_list);
-    mem_free(kv->pages);
-    prefix_close(&kv->prefix);
-    kv->pool = NULL;
-    kv->free_list = NULL;
-    kv->pages = NULL;
-}
-
 /* ------------------------------------------------------------------ kept pages */
 
 static void keep(struct kv *kv, uint32_t page)
@@ -96,6 +54,7 @@ static void keep(struct kv *kv, uint32_t page)
         kv->pages[kv->newest].newer = page;
     kv->newest = page;
     kv->n_kept++;
+    prefix_touch(kv->prefix, page);
 }
 
 static void unkeep(struct kv *kv, uint32_t page)
@@ -110,6 +69,100 @@ static void unkeep(struct kv *kv, uint32_t page)
     else
         kv->pages[p->newer].older = p->older;
     kv->n_kept--;
+}
+
+/* ------------------------------------------------------------------ opening */
+
+/* What the pages' content depends on, and how they are cut. */
+static struct pool_key key_of(const struct kv *kv, const struct model *m)
+{
+    struct pool_key key = {.program = PACKAGE_VERSION,
+                           .tables = m->embedding.type,
+                           .kv_type = kv->type,
+                           .page_tokens = KV_PAGE_TOKENS,
+                           .n_pages = kv->n_pages,
+                           .page_bytes = kv->page_bytes};
+    memcpy(key.model, m->segment.source.digest, sizeof key.model);
+    return key;
+}
+
+/* Every page is free, but for those that a predecessor has left in the index. */
+static void sort_pages(struct kv *kv)
+{
+    uint32_t n = kv->prefix ? prefix_pages(kv->prefix, kv->free_list) : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        keep(kv, kv->free_list[i]);
+        kv->pages[kv->free_list[i]].unproven = true;
+    }
+    /* Low pages on top of the stack: a lightly used pool stays small in memory. */
+    for (uint32_t i = kv->n_pages; i-- > 0;)
+        if (!kv->prefix || !prefix_holds(kv->prefix, i))
+            kv->free_list[kv->n_free++] = i;
+}
+
+static int open_pages(const struct model *m, size_t bytes, bool index, int fd, struct kv *kv,
+                      struct trit_error *err)
+{
+    size_t n = bytes / kv->page_bytes;
+    if (n == 0 || n > UINT32_MAX) {
+        if (fd >= 0)
+            close(fd);
+        return trit_fail(err, TRIT_EINVAL,
+                         "kv-bytes: %zu, expected at least %zu (one page of %d positions)", bytes,
+                         kv->page_bytes, KV_PAGE_TOKENS);
+    }
+    kv->n_pages = (uint32_t)n;
+    kv->pool_bytes = n * kv->page_bytes;
+    struct pool_key key = key_of(kv, m);
+    int rc = pool_open(&key, prefix_bytes(kv->n_pages), fd, &kv->memory, err);
+    if (rc)
+        return rc;
+    kv->pool = kv->memory.pages;
+    kv->free_list = mem_zalloc(n, sizeof *kv->free_list);
+    kv->pages = mem_zalloc(n, sizeof *kv->pages);
+    if (!kv->free_list || !kv->pages)
+        return trit_fail(err, TRIT_ENOMEM, "no memory for a KV pool of %zu bytes", bytes);
+    return index ? prefix_open(kv->n_pages, kv->memory.index, &kv->prefix, err) : 0;
+}
+
+static int open_any(const struct model *m, enum kv_type type, size_t bytes, bool index, int fd,
+                    struct kv *kv, struct trit_error *err)
+{
+    *kv = (struct kv){.type = type,
+                      .memory.fd = -1,
+                      .page_bytes = kv_page_bytes(m, type),
+                      .span_bytes = span_bytes(&m->hp, type),
+                      .n_kv_heads = m->hp.n_kv_heads,
+                      .head_dim = m->hp.head_dim,
+                      .oldest = NONE,
+                      .newest = NONE};
+    int rc = open_pages(m, bytes, index, fd, kv, err);
+    if (rc)
+        kv_close(kv);
+    else
+        sort_pages(kv);
+    return rc;
+}
+
+int kv_open(const struct model *m, enum kv_type type, size_t bytes, bool index, struct kv *kv,
+            struct trit_error *err)
+{
+    return open_any(m, type, bytes, index, POOL_ANONYMOUS, kv, err);
+}
+
+int kv_open_lasting(const struct model *m, enum kv_type type, size_t bytes, int fd, struct kv *kv,
+                    struct trit_error *err)
+{
+    return open_any(m, type, bytes, true, fd, kv, err);
+}
+
+void kv_close(struct kv *kv)
+{
+    prefix_close(&kv->prefix);
+    pool_close(&kv->memory);
+    mem_free(kv->free_list);
+    mem_free(kv->pages);
+    *kv = (struct kv){.memory.fd = -1};
 }
 
 /* ------------------------------------------------------------------ leases */
@@ -130,8 +183,36 @@ static uint32_t take(struct kv *kv)
     trit_assert(page != NONE);
     unkeep(kv, page);
     prefix_forget(kv->prefix, page);
+    kv->pages[page].unproven = false;
     kv->n_evicted++;
     return page;
+}
+
+/* Of what is in a page, where it may have to be proven one day. */
+static uint64_t content_of(const struct kv *kv, uint32_t page)
+{
+    return kv->memory.map ? XXH3_64bits(kv->pool + page * kv->page_bytes, kv->page_bytes) : 0;
+}
+
+/*
+ * The page that the index has for these tokens, or NONE.  A predecessor's is looked at first: he
+ * may have ended because his memory was not in order.
+ */
+static uint32_t find(struct kv *kv, struct prefix_at *at, const int32_t *tokens)
+{
+    struct prefix_at before = *at;
+    uint32_t page = prefix_find(kv->prefix, at, tokens);
+    if (page == NONE || !kv->pages[page].unproven)
+        return page;
+    kv->pages[page].unproven = false;
+    if (content_of(kv, page) == prefix_content(kv->prefix, page))
+        return page;
+    *at = before;
+    unkeep(kv, page); /* Nobody has held it yet. */
+    prefix_forget(kv->prefix, page);
+    kv->free_list[kv->n_free++] = page;
+    kv->n_damaged++;
+    return NONE;
 }
 
 /* Promise the pages that the lease lacks; or let go of what it holds. */
@@ -153,7 +234,7 @@ bool kv_begin(struct kv *kv, struct kv_lease *lease, uint64_t salt, const int32_
     if (kv->prefix)
         lease->at = prefix_root(kv->prefix, salt);
     while (kv->prefix && lease->n < full) {
-        page = prefix_find(kv->prefix, &lease->at, tokens + (size_t)lease->n * KV_PAGE_TOKENS);
+        page = find(kv, &lease->at, tokens + (size_t)lease->n * KV_PAGE_TOKENS);
         if (page == NONE)
             break;
         hold(kv, lease, page);
@@ -187,9 +268,9 @@ void kv_grow(struct kv *kv, struct kv_lease *lease, uint64_t tokens)
 void kv_enter(struct kv *kv, struct kv_lease *lease, const int32_t *tokens)
 {
     trit_assert(lease->n_entered < lease->n);
+    uint32_t page = lease->page[lease->n_entered++];
     if (kv->prefix)
-        (void)prefix_add(kv->prefix, &lease->at, tokens, lease->page[lease->n_entered]);
-    lease->n_entered++;
+        (void)prefix_add(kv->prefix, &lease->at, tokens, page, content_of(kv, page));
 }
 
 /* Back to front, so that the end of a text is given up before its beginning: without the beginning

@@ -80,7 +80,8 @@ void conf_help(FILE *out)
           "      See what a configuration means before it is used.\n"
           "\n"
           "Signals: SIGTERM finishes what is running, then stops; a second one stops at once.\n"
-          "SIGHUP reads the file again and takes over what can change while running.\n",
+          "SIGHUP reads the file again and takes over what can change while running.\n"
+          "SIGUSR2 starts the program anew to take over while this one finishes.\n",
           out);
 }
 

@@ -66,6 +66,9 @@ const struct conf_key conf_keys[] = {
              "model's file says, else the mean."},
     {SWITCH("shared", shared, "yes"),
      .help = "Keep packed weights in shared memory, for the next process and the next start."},
+    {SWITCH("fd-store", fd_store, "no"),
+     .help = "Under systemd with FileDescriptorStoreMax=, let it keep packed weights, computed "
+             "prefixes and our own listening sockets over a restart, instead of shm-dir."},
     {SWITCH("mlock", mlock, "no"),
      .help = "Lock the weights in memory, so that they are never swapped out."},
     {TEXT("shm-dir", shm_dir, "/dev/shm", "DIR"),

@@ -7,10 +7,12 @@ libmain_a_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 libmain_a_SOURCES = \
 	include/main/conf.h src/main/conf.c \
 	src/main/conf-key.h src/main/conf-print.c src/main/conf-read.c \
+	include/main/handed.h src/main/handed.c \
 	include/main/listen.h src/main/listen.c \
 	include/main/notify.h src/main/notify.c \
 	include/main/plan.h src/main/plan.c \
 	include/main/sandbox.h src/main/sandbox.c src/main/sandbox-calls.c src/main/sandbox-parts.h \
+	include/main/upgrade.h src/main/upgrade.c \
 	include/main/version.h src/main/version.c
 
 # conf.c has the path of the built-in model, which follows the prefix.
@@ -30,28 +32,33 @@ SUBSTITUTE = $(AM_V_GEN)$(MKDIR_P) $(@D) && $(SED) -e 's|@sbindir[@]|$(sbindir)|
 	-e 's|@modelsdir[@]|$(modelsdir)|g' -e 's|@BUILTIN_MODEL[@]|$(BUILTIN_MODEL)|g'
 conf/tritd.conf: conf/tritd.conf.in Makefile
 	$(SUBSTITUTE) $(srcdir)/conf/tritd.conf.in >$@.new && mv $@.new $@
-systemd/tritd.service: systemd/tritd.service.in Makefile
-	$(SUBSTITUTE) $(srcdir)/systemd/tritd.service.in >$@.new && mv $@.new $@
-systemd/tritd.socket: systemd/tritd.socket.in Makefile
-	$(SUBSTITUTE) $(srcdir)/systemd/tritd.socket.in >$@.new && mv $@.new $@
+UNITS = systemd/tritd.service systemd/tritd.socket systemd/tritd-own-socket.service \
+	systemd/tritd@.service
+$(UNITS): Makefile
+	$(SUBSTITUTE) $(srcdir)/$@.in >$@.new && mv $@.new $@
+systemd/tritd.service: systemd/tritd.service.in
+systemd/tritd.socket: systemd/tritd.socket.in
+systemd/tritd-own-socket.service: systemd/tritd-own-socket.service.in
+systemd/tritd@.service: systemd/tritd@.service.in
 
 # A release has no warnings, and its unit files stay inside the directory it is tested in.
 AM_DISTCHECK_CONFIGURE_FLAGS = --enable-werror \
 	--with-systemdsystemunitdir='$${prefix}/lib/systemd/system'
 
-nodist_systemdsystemunit_DATA = systemd/tritd.service systemd/tritd.socket
+nodist_systemdsystemunit_DATA = $(UNITS)
 sysusersdir = $(prefix)/lib/sysusers.d
 dist_sysusers_DATA = systemd/tritd.conf
 dist_doc_DATA = README.md LICENSE CONTRIBUTING.md SECURITY.md
 pagesdir = $(docdir)/doc
-dist_pages_DATA = doc/api.md doc/reliability.md doc/exactness.md doc/performance.md doc/page.png
+dist_pages_DATA = doc/api.md doc/reliability.md doc/exactness.md doc/operations.md doc/performance.md \
+	doc/page.png
 modelsdir = $(pkgdatadir)/models
 if HAVE_BUILTIN_MODEL
 dist_models_DATA = models/$(BUILTIN_MODEL) models/README.md models/loss.svg
 endif
 tritdconfdir = $(sysconfdir)/tritd
 noinst_DATA = conf/tritd.conf
-CLEANFILES += conf/tritd.conf systemd/tritd.service systemd/tritd.socket
+CLEANFILES += conf/tritd.conf $(UNITS)
 
 # The operator's file is never overwritten, and only removed while it is still ours word for word.
 install-data-local:
@@ -71,4 +78,5 @@ uninstall-hook:
 	done
 	-rmdir "$(DESTDIR)$(tritdconfdir)" "$(DESTDIR)$(modelsdir)" "$(DESTDIR)$(pkgdatadir)" 2>/dev/null
 endif
-EXTRA_DIST += conf/tritd.conf.in systemd/tritd.service.in systemd/tritd.socket.in .ci/run
+EXTRA_DIST += conf/tritd.conf.in systemd/tritd.service.in systemd/tritd.socket.in \
+	systemd/tritd-own-socket.service.in systemd/tritd@.service.in .ci/run

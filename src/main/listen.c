@@ -20,12 +20,11 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/log.h"
+#include "main/handed.h"
 
 /* The kernel cuts it to net.core.somaxconn. */
 #define BACKLOG 4096
-
-/* Where systemd's protocol puts the first socket, sd_listen_fds(3). */
-#define FIRST_FD 3
 
 union address {
     struct sockaddr any;
@@ -141,23 +140,10 @@ static int describe(struct listener *l, const struct listen_wish *w, union addre
     }
 }
 
-/* How many sockets systemd has handed to this process; the variables are for nobody else. */
-static long activated_sockets(void)
+/* One of a socket unit's. */
+static int take(int fd, const struct listen_wish *w, struct listener *l, struct trit_error *err)
 {
-    const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
-    long n = 0;
-    if (pid && fds && strtol(pid, NULL, 10) == (long)getpid())
-        n = strtol(fds, NULL, 10);
-    unsetenv("LISTEN_PID");
-    unsetenv("LISTEN_FDS");
-    unsetenv("LISTEN_FDNAMES");
-    return n;
-}
-
-/* The i-th of systemd's. */
-static int take(int i, const struct listen_wish *w, struct listener *l, struct trit_error *err)
-{
-    *l = (struct listener){.fd = FIRST_FD + i, .activated = true};
+    *l = (struct listener){.fd = fd, .activated = true};
     int type = 0, listening = 0, flags;
     socklen_t len = sizeof type;
     if (getsockopt(l->fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_STREAM)
@@ -298,7 +284,6 @@ static int open_own(const char *host, const struct listen_wish *w, struct listen
     union address a;
     socklen_t len = read_host(host, w->port, &a);
     trit_assert(len > 0); /* listen_check_host has seen it. */
-    *l = (struct listener){.fd = -1};
     l->fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l->fd < 0)
         return trit_fail(err, TRIT_EIO, "host: %s: no socket: %s", host, strerror(errno));
@@ -323,37 +308,116 @@ static int open_own(const char *host, const struct listen_wish *w, struct listen
     return describe(l, w, &a, err);
 }
 
-static int take_all(long n, const struct listen_wish *w, struct listeners *l,
+static int take_all(struct handed *h, size_t n, const struct listen_wish *w, struct listeners *l,
                     struct trit_error *err)
 {
     if (n > LISTEN_MAX)
         return trit_fail(err, TRIT_EINVAL,
-                         "socket activation: found %ld sockets, expected at most %d ListenStream= "
+                         "socket activation: found %zu sockets, expected at most %d ListenStream= "
                          "in the socket unit",
                          n, LISTEN_MAX);
-    for (int i = 0, rc; i < n; i++)
-        if ((rc = take(i, w, &l->at[l->n++], err)))
+    for (size_t i = 0; i < n; i++) {
+        int rc = take(handed_take_socket(h), w, &l->at[l->n++], err);
+        if (rc)
             return rc;
+    }
     return 0;
 }
 
-static int open_all(const struct listen_wish *w, struct listeners *l, struct trit_error *err)
+/* ------------------------------------------------------------------ of a process before us */
+
+/* Whether a socket is bound to what is wished; port 0 wishes for any. */
+static bool is_bound_to(int fd, const char *host, uint16_t port)
 {
-    char host[sizeof l->at[0].path + 8];
-    int rc = open_own(w->host, w, &l->at[l->n++], err);
-    if (rc || !*w->socket)
-        return rc;
-    snprintf(host, sizeof host, "unix:%s", w->socket);
-    return open_own(host, w, &l->at[l->n++], err);
+    union address want, have;
+    socklen_t len = sizeof have;
+    struct stat st;
+    memset(&have, 0, sizeof have);
+    if (read_host(host, port, &want) == 0 || getsockname(fd, &have.any, &len) != 0 ||
+        want.any.sa_family != have.any.sa_family)
+        return false;
+    switch (want.any.sa_family) {
+    case AF_INET:
+        return want.v4.sin_addr.s_addr == have.v4.sin_addr.s_addr &&
+               (port == 0 || want.v4.sin_port == have.v4.sin_port);
+    case AF_INET6:
+        return IN6_ARE_ADDR_EQUAL(&want.v6.sin6_addr, &have.v6.sin6_addr) &&
+               (port == 0 || want.v6.sin6_port == have.v6.sin6_port);
+    default: /* A unix socket whose file is gone cannot be reached. */
+        return strcmp(want.local.sun_path, have.local.sun_path) == 0 &&
+               lstat(want.local.sun_path, &st) == 0 && S_ISSOCK(st.st_mode);
+    }
 }
 
-int listen_open(const struct listen_wish *w, struct listeners *l, struct trit_error *err)
+/* The socket of this name, if it is what is wished; *found tells. */
+static int take_kept(const char *host, const struct listen_wish *w, struct handed *h,
+                     struct listener *l, bool *found, struct trit_error *err)
+{
+    int fd = handed_look(h, l->name);
+    *found = fd >= 0 && is_bound_to(fd, host, w->port);
+    if (!*found)
+        return 0;
+    char name[sizeof l->name];
+    memcpy(name, l->name, sizeof name);
+    int rc = take(handed_take(h, name), w, l, err);
+    memcpy(l->name, name, sizeof name);
+    l->activated = false;
+    l->kept = true;
+    if (l->local) {
+        snprintf(l->path, sizeof l->path, "%s", host + 5);
+        (void)lstat(l->path, &l->inode);
+    }
+    return rc;
+}
+
+/* All that is wished and kept, and the rest is closed, here and by the manager: an address is bound
+ * once. */
+static int take_all_kept(const char *const hosts[], size_t n_hosts, const struct listen_wish *w,
+                         struct handed *h, struct notify *n, struct listeners *l,
+                         struct trit_error *err)
+{
+    bool found, dropped = false;
+    for (size_t i = 0; i < LISTEN_MAX; i++) {
+        struct listener *at = &l->at[i];
+        *at = (struct listener){.fd = -1};
+        snprintf(at->name, sizeof at->name, HANDED_LISTEN "%zu", i);
+        int rc = i < n_hosts ? take_kept(hosts[i], w, h, at, &found, err) : 0;
+        if (rc) {
+            l->n = i + 1;
+            return rc;
+        }
+        dropped |= handed_drop(h, at->name, n);
+    }
+    if (dropped && n)
+        notify_barrier(n);
+    return 0;
+}
+
+static int open_all(const struct listen_wish *w, struct handed *h, struct notify *n,
+                    struct listeners *l, struct trit_error *err)
+{
+    char beside[sizeof l->at[0].path + 8];
+    const char *hosts[] = {w->host, beside};
+    size_t n_hosts = *w->socket ? 2 : 1;
+    snprintf(beside, sizeof beside, "unix:%s", w->socket);
+    int rc = take_all_kept(hosts, n_hosts, w, h, n, l, err);
+    for (size_t i = 0; rc == 0 && i < n_hosts; i++) {
+        struct listener *at = &l->at[i];
+        l->n = i + 1;
+        if (!at->kept)
+            rc = open_own(hosts[i], w, at, err);
+    }
+    return rc;
+}
+
+int listen_open(const struct listen_wish *w, struct handed *h, struct notify *n,
+                struct listeners *l, struct trit_error *err)
 {
     memset(l, 0, sizeof *l);
-    long n = activated_sockets();
+    size_t activated = handed_sockets(h);
     int rc = listen_check_host(w->host, w->allow_remote, err);
     if (rc == 0)
-        rc = n > 0 ? take_all(n, w, l, err) : open_all(w, l, err);
+        rc = activated ? take_all(h, activated, w, l, err) : open_all(w, h, n, l, err);
     if (rc != 0)
         listen_close(l);
     return rc;
@@ -394,6 +458,12 @@ static bool is_still_ours(const struct listener *l)
     return *l->path && lstat(l->path, &now) == 0 && now.st_dev == l->inode.st_dev &&
            now.st_ino == l->inode.st_ino && now.st_ctim.tv_sec == l->inode.st_ctim.tv_sec &&
            now.st_ctim.tv_nsec == l->inode.st_ctim.tv_nsec;
+}
+
+void listen_leave(struct listeners *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        l->at[i].path[0] = '\0';
 }
 
 void listen_close(struct listeners *l)

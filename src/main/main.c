@@ -9,6 +9,9 @@
  * The socket is opened first, so that a port in use is known in milliseconds and clients of a
  * restart wait in its backlog.  The state moves one way: LOADING, SERVING, STOPPING.
  *
+ * Two kinds of successors: the next process that the service manager starts, for which it may keep
+ * sockets, weights and KV pages (handed.h), and one that we start ourselves (upgrade.h).
+ *
  * Only this file ends the process: 0 after a stop that was asked for, 1 with an error on stderr.
  */
 #include "config.h"
@@ -29,25 +32,32 @@
 #include "model/model.h"
 #include "kernels/kernels.h"
 #include "engine/engine.h"
+#include "engine/pool.h"
 #include "engine/stats.h"
 #include "server/keys.h"
 #include "server/server.h"
 #include "server/tls.h"
 #include "main/conf.h"
+#include "main/handed.h"
 #include "main/listen.h"
 #include "main/notify.h"
 #include "main/plan.h"
 #include "main/sandbox.h"
+#include "main/upgrade.h"
 #include "main/version.h"
 
 /* How often the service manager hears from us, and how much time each request for more asks for. */
 #define NOTIFY_SECONDS 5.0
 #define EXTEND_SECONDS 30
 
+/* Who connects to a socket that was there before us may wait in its queue while we load, which
+ * takes milliseconds when the weights are packed.  After so long he is told that we are loading. */
+#define WAIT_SECONDS 5
+
 enum state { LOADING, SERVING, STOPPING };
 
-enum { N_SIGNALS = 3 };
-static const int signals[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+enum { N_SIGNALS = 4 };
+static const int signals[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
 
 struct app {
     int argc;
@@ -55,10 +65,17 @@ struct app {
     struct conf conf;
     struct listeners sockets;
     struct notify notify;
+    struct handed handed;
+    struct upgrade upgrade;        /* our successor, once it was asked for */
+    struct upgrade_child replaces; /* our predecessor, if it still runs */
+    bool replaced;                 /* the successor is the daemon now */
+    bool stores;                   /* the manager keeps things for the next process */
+    char program[4096];            /* what a successor is started from */
     const struct kernels *kernels;
     uv_loop_t loop;
     uv_signal_t on_signal[N_SIGNALS];
-    uv_timer_t tick; /* towards the service manager; stopped without one */
+    uv_timer_t tick;   /* towards the service manager; stopped without one */
+    uv_timer_t accept; /* ends WAIT_SECONDS */
     uv_work_t loading;
     struct server *server;
     enum state state;
@@ -70,6 +87,7 @@ struct app {
     struct plan plan;
     int load_rc;
     struct trit_error load_err;
+    double load_seconds;
 
     atomic_bool stop_loading; /* polled by model_load */
     bool is_loading;          /* loop: the thread has not ended yet */
@@ -81,10 +99,15 @@ static void load(uv_work_t *work)
 {
     struct app *app = work->data;
     const struct conf *c = &app->conf;
+    double start = trit_now();
+    int weights = handed_take(&app->handed, HANDED_WEIGHTS);
+    int kv = handed_take(&app->handed, HANDED_KV);
     struct model_options mo = {
         .layout = app->kernels->layout,
         .tables = strcmp(c->head_type, "f16") == 0 ? TABLE_F16 : TABLE_Q8,
-        .shared = c->shared,
+        .shared = c->shared && !app->stores,
+        .adopt = weights >= 0,
+        .kept_fd = weights,
         .mlock = c->mlock,
         .chat_template = *c->chat_template ? c->chat_template : NULL,
         .stop = &app->stop_loading,
@@ -108,6 +131,8 @@ static void load(uv_work_t *work)
         .token_target = c->token_target,
         .draft_tokens = c->draft_tokens,
         .prefix_cache = c->prefix_cache,
+        .lasting = app->stores,
+        .kv_fd = kv >= 0 ? kv : POOL_NEW,
         .queue_requests = c->queue_requests,
         .queue_tokens = c->queue_tokens,
         .events = server_events(app->server),
@@ -115,6 +140,7 @@ static void load(uv_work_t *work)
     app->load_rc = engine_open(&eo, &app->engine, &app->load_err);
     if (app->load_rc == 0)
         app->load_rc = model_publish(app->model, &app->load_err);
+    app->load_seconds = trit_now() - start;
 }
 
 /* ------------------------------------------------------------------ the loop */
@@ -140,6 +166,61 @@ static struct server_limits limits_of(const struct conf *c, const struct listene
     };
 }
 
+/* What the manager shall keep for the next process, and does not have yet. */
+static void store(struct app *app)
+{
+    bool inherited;
+    int kv = engine_kv_fd(app->engine, &inherited);
+    const struct segment *weights = &app->model->segment;
+    if (!app->stores)
+        return;
+    if (!weights->adopted) {
+        (void)notify_unstore(&app->notify, HANDED_WEIGHTS);
+        (void)notify_store(&app->notify, HANDED_WEIGHTS, weights->fd);
+    }
+    if (!inherited) {
+        (void)notify_unstore(&app->notify, HANDED_KV);
+        if (kv >= 0)
+            (void)notify_store(&app->notify, HANDED_KV, kv);
+    }
+    log_notice("fd-store weights=%s kv=%s warm_pages=%u", weights->adopted ? "kept" : "given",
+               kv < 0      ? "none"
+               : inherited ? "kept"
+                           : "given",
+               atomic_load(&engine_stats(app->engine)->kv_kept));
+}
+
+static void serve_clients(struct app *app)
+{
+    app->state = SERVING;
+    store(app);
+    server_serve(app->server, app->model, app->engine);
+    log_notice("ready url=%s model=\"%s\" encoding=%s chat=%s kernels=%s threads=%u ctx=%u "
+               "kv_bytes=%zu load_seconds=%.3f",
+               app->sockets.at[0].url, app->model->name, app->model->encoding,
+               chat_family(app->model->chat), app->kernels->name, app->plan.threads,
+               app->plan.n_ctx, app->plan.kv_bytes, app->load_seconds);
+    notify_send(&app->notify, "READY=1");
+    notify_status(&app->notify, "Serving %.100s", app->model->name);
+}
+
+/* The predecessor has answered that we are the daemon now; or it is gone. */
+static void take_over(bool go, void *arg)
+{
+    struct app *app = arg;
+    if (app->state == STOPPING)
+        return;
+    if (go) {
+        notify_mute(&app->notify, false);
+        serve_clients(app);
+        return;
+    }
+    log_error("upgrade given_up reason=\"the process to replace has ended\"");
+    app->exit_code = EXIT_FAILURE;
+    app->state = STOPPING;
+    uv_stop(&app->loop);
+}
+
 static void loaded(uv_work_t *work, int status)
 {
     struct app *app = work->data;
@@ -157,15 +238,17 @@ static void loaded(uv_work_t *work, int status)
         uv_stop(&app->loop);
         return;
     }
-    app->state = SERVING;
-    server_serve(app->server, app->model, app->engine);
-    log_notice("ready url=%s model=\"%s\" encoding=%s chat=%s kernels=%s threads=%u ctx=%u "
-               "kv_bytes=%zu",
-               app->sockets.at[0].url, app->model->name, app->model->encoding,
-               chat_family(app->model->chat), app->kernels->name, app->plan.threads,
-               app->plan.n_ctx, app->plan.kv_bytes);
-    notify_send(&app->notify, "READY=1");
-    notify_status(&app->notify, "Serving %.100s", app->model->name);
+    if (app->replaces.fd >= 0)
+        upgrade_child_ready(&app->replaces, &app->loop, take_over, app);
+    else
+        serve_clients(app);
+}
+
+static void stop_waiting(uv_timer_t *timer)
+{
+    struct app *app = timer->data;
+    if (app->state == LOADING)
+        server_accept(app->server);
 }
 
 /* The watchdog is fed by the engine, not by this timer: no sign of life, no word to systemd. */
@@ -225,6 +308,38 @@ static void stop(struct app *app, int signo)
     /* Nobody accepts any more, so nobody shall wait in vain: connections are refused from now on,
      * or wait in systemd's copy of the socket for the next start. */
     listen_close(&app->sockets);
+}
+
+/* A successor is ready to accept: it is the daemon from now on, and we finish what we have begun.
+ */
+static void step_down(struct upgrade *u, void *arg)
+{
+    struct app *app = arg;
+    if (app->state != SERVING) {
+        upgrade_give_up(u);
+        return;
+    }
+    log_notice("upgrade done pid=%d drain_seconds=%g", upgrade_pid(u), app->conf.drain_seconds);
+    app->state = STOPPING;
+    app->replaced = true;
+    notify_send(&app->notify, "MAINPID=%d", upgrade_pid(u));
+    notify_mute(&app->notify, true);
+    server_leave(app->server, app->conf.drain_seconds, drained, app);
+    listen_leave(&app->sockets);
+    listen_close(&app->sockets);
+    upgrade_go(u);
+}
+
+static void upgrade(struct app *app)
+{
+    const struct segment *weights = &app->model->segment;
+    if (app->state != SERVING || app->upgrade.going_on || app->upgrade.has_process) {
+        log_warn("upgrade refused reason=\"%s\"",
+                 app->state == SERVING ? "one is going on" : "not serving");
+        return;
+    }
+    (void)upgrade_begin(&app->upgrade, &app->loop, app->program, app->argv, &app->sockets,
+                        weights->shared ? -1 : weights->fd, &app->notify, step_down, app);
 }
 
 /* What the process may use may have changed: its affinity mask or its group's quota. */
@@ -329,7 +444,9 @@ static void reload(struct app *app)
 static void signalled(uv_signal_t *handle, int signo)
 {
     struct app *app = handle->data;
-    if (signo != SIGHUP)
+    if (signo == SIGUSR2)
+        upgrade(app);
+    else if (signo != SIGHUP)
         stop(app, signo);
     else if (app->state != STOPPING)
         reload(app);
@@ -383,6 +500,8 @@ static int open_loop(struct app *app, struct trit_error *err)
         return trit_fail(err, TRIT_EIO, "cannot open the event loop: %s", uv_strerror(rc));
     app->tick.data = app;
     trit_assert(uv_timer_init(&app->loop, &app->tick) == 0);
+    app->accept.data = app;
+    trit_assert(uv_timer_init(&app->loop, &app->accept) == 0);
     for (int i = 0; i < N_SIGNALS && rc == 0; i++) {
         app->on_signal[i].data = app;
         rc = uv_signal_init(&app->loop, &app->on_signal[i]);
@@ -421,10 +540,19 @@ static int open_sockets(struct app *app, struct trit_error *err)
         .tls = *c->tls_cert,
     };
     trit_assert(listen_read_mode(c->socket_mode, &w.mode));
-    int rc = listen_open(&w, &app->sockets, err);
-    for (size_t i = 0; i < app->sockets.n; i++)
-        log_notice("listening url=%s from=%s", app->sockets.at[i].url,
-                   app->sockets.at[i].activated ? "systemd" : "configuration");
+    int rc = listen_open(&w, &app->handed, &app->notify, &app->sockets, err);
+    for (size_t i = 0; i < app->sockets.n; i++) {
+        struct listener *l = &app->sockets.at[i];
+        log_notice("listening url=%s from=%s", l->url,
+                   l->activated ? "systemd"
+                   : l->kept    ? "predecessor"
+                                : "configuration");
+        /* Ours: a client of the restart waits in its queue like one of a socket unit. */
+        if (app->stores && !l->activated && !l->kept)
+            (void)notify_store(&app->notify, l->name, l->fd);
+    }
+    if (rc == 0 && app->stores && !app->sockets.at[0].activated)
+        listen_leave(&app->sockets);
     return rc;
 }
 
@@ -439,6 +567,13 @@ static void enter_sandbox(const struct conf *c)
     sandbox_enter(c, &in);
     log_notice("sandbox landlock=%d seccomp=%s%s%s%s", in.landlock, in.seccomp ? "yes" : "no",
                in.lacks ? " reason=\"" : "", in.lacks ? in.lacks : "", in.lacks ? "\"" : "");
+}
+
+/* Sockets that were there before us have clients in their queues. */
+static bool has_waiting(const struct app *app)
+{
+    const struct listener *l = &app->sockets.at[0];
+    return l->activated || l->kept;
 }
 
 /* Everything between a good configuration and the end.  Only what fails at once returns an error;
@@ -481,6 +616,7 @@ static int serve(struct app *app, struct trit_error *err)
         .powercap_dir = c->powercap_dir,
         .pooling = pooling_of(c),
         .max_body = (size_t)c->max_body,
+        .hold = has_waiting(app),
         .max_connections = plan_connections(c->max_connections * n_sockets) / n_sockets,
         .limits = limits_of(c, &app->sockets),
     };
@@ -494,6 +630,8 @@ static int serve(struct app *app, struct trit_error *err)
         rc = server_set_keys(app->server, &keys, err);
     if (rc != 0)
         goto no_server;
+    if (has_waiting(app) && app->replaces.fd < 0)
+        trit_assert(uv_timer_start(&app->accept, stop_waiting, WAIT_SECONDS * 1000, 0) == 0);
     notify_status(&app->notify, "Loading %.120s", c->model);
     app->loading.data = app;
     app->is_loading = true;
@@ -509,13 +647,34 @@ no_server:
     server_close(&app->server);
     close_loop(app);
 no_loop:
-    if (*c->port_file)
+    if (*c->port_file && !app->replaced)
         unlink(c->port_file);
 no_socket:
     listen_close(&app->sockets);
     tls_let_go(&cert);
     keys_free(&keys);
     return rc;
+}
+
+/* The path that we were started by, so that what lies there later is what is started later; where
+ * that was looked up in PATH, what it has led to. */
+static void find_program(struct app *app)
+{
+    ssize_t len = -1;
+    if (strchr(app->argv[0], '/'))
+        len = snprintf(app->program, sizeof app->program, "%s", app->argv[0]);
+    else
+        len = readlink("/proc/self/exe", app->program, sizeof app->program - 1);
+    app->program[MAX(len, 0)] = '\0';
+}
+
+/* What the manager has kept for a process with other settings. */
+static void drop_unwanted(struct app *app)
+{
+    if (!app->stores || !app->conf.prefix_cache)
+        (void)handed_drop(&app->handed, HANDED_KV, &app->notify);
+    if (!app->stores && app->replaces.fd < 0)
+        (void)handed_drop(&app->handed, HANDED_WEIGHTS, &app->notify);
 }
 
 int main(int argc, char **argv)
@@ -550,13 +709,20 @@ int main(int argc, char **argv)
         /* A client that leaves in the middle of an answer is no reason to die. */
         signal(SIGPIPE, SIG_IGN);
         log_open((enum log_level)log_level_parse(app.conf.log_level), notify_stderr_is_journal());
+        upgrade_child_open(&app.replaces);
         notify_open(&app.notify);
+        notify_mute(&app.notify, app.replaces.fd >= 0);
+        handed_open(&app.handed, app.replaces.fd >= 0);
+        app.stores = app.conf.fd_store && app.notify.fd >= 0;
+        drop_unwanted(&app);
+        find_program(&app);
         if (serve(&app, &err) != 0) {
             log_error("%s", err.text);
             notify_status(&app.notify, "%s", err.text);
             app.exit_code = EXIT_FAILURE;
         }
         log_notice("stopped exit=%d", app.exit_code);
+        handed_close(&app.handed);
         notify_close(&app.notify);
         break;
     }

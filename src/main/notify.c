@@ -6,6 +6,8 @@
 #include "main/notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -57,10 +59,12 @@ void notify_open(struct notify *n)
     const char *address = getenv("NOTIFY_SOCKET");
     if (address) {
         n->to_len = read_address(address, &n->to);
-        if (n->to_len == 0)
+        if (n->to_len == 0) {
             log_warn("notify socket=\"%.120s\" expected=\"/path or @name\"", address);
-        else
+        } else {
+            snprintf(n->address, sizeof n->address, "%s", address);
             n->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        }
     }
     if (n->fd >= 0)
         n->watchdog_seconds = read_watchdog();
@@ -87,7 +91,7 @@ void notify_close(struct notify *n)
 
 static void send_text(struct notify *n, const char *text)
 {
-    if (n->fd < 0)
+    if (n->fd < 0 || n->muted)
         return;
     ssize_t rc =
         sendto(n->fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&n->to, n->to_len);
@@ -121,6 +125,79 @@ void notify_status(struct notify *n, const char *fmt, ...)
         return;
     memcpy(n->status, status, sizeof status);
     notify_send(n, "STATUS=%s", status);
+}
+
+void notify_mute(struct notify *n, bool muted)
+{
+    n->muted = muted;
+    n->status[0] = '\0'; /* The manager has not heard it from us. */
+}
+
+/* Messages that matter, with a descriptor perhaps: a full queue is waited for. */
+static bool send_with(struct notify *n, const char *text, int fd)
+{
+    enum { WAIT_MS = 500 };
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof fd),
+                            .cmsg_level = SOL_SOCKET,
+                            .cmsg_type = SCM_RIGHTS}};
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text)};
+    struct msghdr m = {
+        .msg_name = &n->to, .msg_namelen = n->to_len, .msg_iov = &iov, .msg_iovlen = 1};
+    if (fd >= 0) {
+        m.msg_control = &control;
+        m.msg_controllen = sizeof control;
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+    }
+    for (int tries = 0;; tries++) {
+        if (sendmsg(n->fd, &m, MSG_NOSIGNAL) >= 0)
+            return true;
+        /* An unconnected socket cannot be polled for its receiver's room. */
+        if (errno != EAGAIN || tries == WAIT_MS / 10)
+            return false;
+        (void)poll(NULL, 0, 10);
+    }
+}
+
+bool notify_store(struct notify *n, const char *name, int fd)
+{
+    char text[128];
+    if (n->fd < 0 || n->muted)
+        return false;
+    /* Not to be watched: what becomes of a socket is not for the manager to conclude from it. */
+    snprintf(text, sizeof text, "FDSTORE=1\nFDNAME=%.64s\nFDPOLL=0", name);
+    bool sent = send_with(n, text, fd);
+    if (!sent)
+        log_warn("notify fdstore=%s error=\"%s\"", name, strerror(errno));
+    return sent;
+}
+
+bool notify_unstore(struct notify *n, const char *name)
+{
+    char text[128];
+    if (n->fd < 0 || n->muted)
+        return false;
+    snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%.64s", name);
+    bool sent = send_with(n, text, -1);
+    if (!sent)
+        log_warn("notify fdstoreremove=%s error=\"%s\"", name, strerror(errno));
+    return sent;
+}
+
+void notify_barrier(struct notify *n)
+{
+    int ends[2];
+    if (n->fd < 0 || n->muted || pipe2(ends, O_CLOEXEC) != 0)
+        return;
+    bool sent = send_with(n, "BARRIER=1", ends[1]);
+    close(ends[1]);
+    /* Its end is closed when the message has had its turn, or when the manager does not know it. */
+    struct pollfd p = {.fd = ends[0]};
+    if (sent)
+        (void)poll(&p, 1, 1000);
+    close(ends[0]);
 }
 
 void notify_reloading(struct notify *n)

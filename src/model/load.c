@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "base/log.h"
@@ -44,6 +45,7 @@ struct parts {
     const struct model_options *opt;
     struct model *m;
     struct segment_source source;
+    int kept;               /* segment to adopt, until that is tried; -1: none */
     int text_rc, attach_rc; /* -TRIT_ENOENT: the weights are to be packed */
     struct trit_error text_err, attach_err;
 };
@@ -57,7 +59,15 @@ static int open_text(struct parts *p)
 
 static int attach(struct parts *p)
 {
-    int rc = segment_identify(gguf_fd(p->g), gguf_path(p->g), &p->source, &p->attach_err);
+    int rc = segment_identify(gguf_fd(p->g), gguf_path(p->g), p->kept, &p->source, &p->attach_err);
+    if (rc == 0 && p->kept >= 0) {
+        int kept = p->kept;
+        p->kept = -1;
+        rc = segment_adopt(&p->source, kept, &p->m->segment, &p->attach_err);
+        if (rc != -TRIT_ENOENT)
+            return rc;
+        rc = 0;
+    }
     if (rc)
         return rc;
     return p->opt->shared ? segment_attach(&p->source, p->opt->stop, &p->m->segment, &p->attach_err)
@@ -116,7 +126,7 @@ static void describe(struct model *m, const struct model_options *opt)
                "weights_mb=%zu segment=%s attached=%s mlock=%s thp=%s huge_mb=%zu seconds=%.2f",
                m->name, m->arch->name, m->encoding, (unsigned long long)m->n_params,
                (unsigned long long)(m->file_bytes >> 20), layout_name(opt->layout),
-               m->weight_bytes >> 20, s->shared ? s->name : "private", s->attached ? "yes" : "no",
+               m->weight_bytes >> 20, s->shared ? s->name : s->adopted ? "kept" : "private", s->attached ? "yes" : "no",
                opt->mlock ? (s->locked ? "yes" : "refused") : "off",
                s->huge_asked ? "asked" : "refused", segment_huge_bytes(s) >> 20, m->load_seconds);
     const struct model_sampling *c = &m->sampling;
@@ -139,6 +149,7 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     err = err ? err : &ignored;
     struct gguf *g = NULL;
     struct weights_plan plan = {0};
+    struct parts parts = {.opt = opt, .m = m, .kept = opt->adopt ? opt->kept_fd : -1};
     int rc = gguf_open(path, &g, err);
     if (rc)
         goto fail;
@@ -146,7 +157,7 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     /* Everything that metadata alone can tell comes before the expensive part. */
     if ((rc = hparams_read(g, m, err)) || (rc = weights_plan(g, opt, m, &plan, err)))
         goto fail;
-    struct parts parts = {.g = g, .opt = opt, .m = m};
+    parts.g = g;
     parts.source.layout = opt->layout;
     parts.source.tables = opt->tables;
     rc = open_parts(&parts, err);
@@ -178,6 +189,8 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     return 0;
 fail:
     log_progress(NULL);
+    if (parts.kept >= 0)
+        close(parts.kept);
     weights_plan_free(&plan);
     gguf_close(&g);
     model_close(&m);

@@ -14,6 +14,8 @@
 #define SEGMENT_MAGIC    "TRITSEG" /* with its NUL: eight bytes */
 #define SEGMENT_PREFIX   "tritd-"
 #define SEGMENT_BUILDING ".building"
+/* Of memfds.  fcntl.h */
+#define SEGMENT_SEALS    (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 
 enum {
     SEGMENT_VERSION = 3, /* of the header and of the payload's arrangement in weights.c */
@@ -40,6 +42,9 @@ uint64_t segment_header_sum(const struct segment_header *h);
 
 /* Read and check the header: ours, private to us, this version, whole, of the size it claims. */
 bool segment_check_header(int fd, struct segment_header *h);
+
+/* Of a memfd, the same but for owner and mode, which say nothing there: sealed instead. */
+bool segment_check_sealed(int fd, struct segment_header *h);
 
 /* segment_list without counting users: reading /proc/locks stops whoever takes a lock, and takes
  * some ten milliseconds itself, which a start can do without. */

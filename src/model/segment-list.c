@@ -27,14 +27,27 @@ uint64_t segment_header_sum(const struct segment_header *h)
     return XXH3_64bits(h, offsetof(struct segment_header, header_sum));
 }
 
+static bool read_header(int fd, const struct stat *st, struct segment_header *h)
+{
+    return pread(fd, h, sizeof *h, 0) == (ssize_t)sizeof *h &&
+           memcmp(h->magic, SEGMENT_MAGIC, sizeof h->magic) == 0 && h->version == SEGMENT_VERSION &&
+           h->header_sum == segment_header_sum(h) && (uint64_t)st->st_size == h->file_bytes &&
+           h->payload_bytes < h->file_bytes;
+}
+
 bool segment_check_header(int fd, struct segment_header *h)
 {
     struct stat st;
     return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-           (st.st_mode & 077) == 0 && pread(fd, h, sizeof *h, 0) == (ssize_t)sizeof *h &&
-           memcmp(h->magic, SEGMENT_MAGIC, sizeof h->magic) == 0 && h->version == SEGMENT_VERSION &&
-           h->header_sum == segment_header_sum(h) && (uint64_t)st.st_size == h->file_bytes &&
-           h->payload_bytes < h->file_bytes;
+           (st.st_mode & 077) == 0 && read_header(fd, &st, h);
+}
+
+bool segment_check_sealed(int fd, struct segment_header *h)
+{
+    struct stat st;
+    int seals = fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && (seals & SEGMENT_SEALS) == SEGMENT_SEALS && fstat(fd, &st) == 0 &&
+           read_header(fd, &st, h);
 }
 
 /* Processes with a lock on this file, from /proc/locks; 0 where that cannot be read. */

@@ -184,13 +184,17 @@ static bool same_identity(const struct segment_source *a, const struct segment_s
 
 /* A finished segment made from this very file, by device, inode, size and times, knows its digest.
  * The times cannot be turned back by anyone who may not also replace our segments. */
-static bool known_digest(struct segment_source *src)
+static bool known_digest(struct segment_source *src, int kept)
 {
     struct segment_info *list;
+    struct segment_header h;
     size_t n;
-    bool found = false;
-    if (segment_list_uncounted(&list, &n) != 0)
-        return false;
+    bool found =
+        kept >= 0 && segment_check_sealed(kept, &h) && same_identity(&h.source, src);
+    if (found)
+        memcpy(src->digest, h.source.digest, sizeof src->digest);
+    if (found || segment_list_uncounted(&list, &n) != 0)
+        return found;
     for (size_t i = 0; i < n && !found; i++) {
         found = same_identity(&list[i].source, src);
         if (found)
@@ -200,7 +204,8 @@ static bool known_digest(struct segment_source *src)
     return found;
 }
 
-int segment_identify(int fd, const char *path, struct segment_source *src, struct trit_error *err)
+int segment_identify(int fd, const char *path, int kept, struct segment_source *src,
+                     struct trit_error *err)
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
@@ -210,7 +215,7 @@ int segment_identify(int fd, const char *path, struct segment_source *src, struc
     src->size = (uint64_t)st.st_size;
     src->mtime_ns = nanoseconds(st.st_mtim);
     src->ctime_ns = nanoseconds(st.st_ctim);
-    if (known_digest(src))
+    if (known_digest(src, kept))
         return 0;
 
     struct chunk_job j = {.fd = fd,
@@ -250,18 +255,54 @@ static int verify(struct segment *seg, const struct segment_header *h, struct tr
 {
     uint64_t n = chunks_of(seg->payload_bytes);
     const uint64_t *want = (const void *)(seg->map + sizeof *h);
+    const char *name = *seg->name ? seg->name : "memfd";
     if (XXH3_64bits(want, n * sizeof *want) != h->table_sum)
-        return trit_fail(err, TRIT_EFORMAT, "%s: checksum table damaged", seg->name);
+        return trit_fail(err, TRIT_EFORMAT, "%s: checksum table damaged", name);
     uint64_t *got = mem_zalloc(n, sizeof *got);
     if (!got)
-        return trit_fail(err, TRIT_ENOMEM, "no memory to verify %s", seg->name);
+        return trit_fail(err, TRIT_ENOMEM, "no memory to verify %s", name);
     int rc = sum_payload(seg, got, NULL, err);
     for (uint64_t i = 0; rc == 0 && i < n; i++)
         if (got[i] != want[i])
-            rc = trit_fail(err, TRIT_EFORMAT, "%s: chunk %llu of %llu damaged", seg->name,
+            rc = trit_fail(err, TRIT_EFORMAT, "%s: chunk %llu of %llu damaged", name,
                            (unsigned long long)i, (unsigned long long)n);
     mem_free(got);
     return rc;
+}
+
+static bool is_of(const struct segment_header *h, const struct segment_source *src)
+{
+    return memcmp(h->source.digest, src->digest, sizeof h->source.digest) == 0 &&
+           h->source.layout == src->layout && h->source.tables == src->tables;
+}
+
+/* Map seg->fd, whose header this is, and verify it. */
+static int use(struct segment *seg, const struct segment_header *h, struct trit_error *err)
+{
+    seg->payload_bytes = h->payload_bytes;
+    seg->map_bytes = h->file_bytes;
+    int rc = map_finished(seg, err);
+    return rc ? rc : verify(seg, h, err);
+}
+
+int segment_adopt(const struct segment_source *src, int fd, struct segment *seg,
+                  struct trit_error *err)
+{
+    struct segment_header h;
+    const char *why = NULL;
+    *seg = (struct segment){.fd = fd, .attached = true, .adopted = true, .source = *src};
+    if (!segment_check_sealed(fd, &h))
+        why = "it is not a sealed segment of this version";
+    else if (!is_of(&h, src))
+        why = "it is of another model or layout";
+    int rc = why ? trit_fail(err, TRIT_EFORMAT, "%s", why) : use(seg, &h, err);
+    if (rc == 0)
+        return 0;
+    segment_close(seg);
+    if (rc != -TRIT_EFORMAT)
+        return rc;
+    log_notice("weights kept=no reason=\"%s\"", why ? why : err ? err->text : "damaged");
+    return -TRIT_ENOENT;
 }
 
 /* True while some process holds the .building file of this segment. */
@@ -290,14 +331,9 @@ static int try_attach(const struct segment_source *src, struct segment *seg, str
         if (errno != EINTR)
             return trit_fail(err, TRIT_EIO, "%s: %s", path, strerror(errno));
     struct segment_header h;
-    if (!segment_check_header(seg->fd, &h) ||
-        memcmp(h.source.digest, src->digest, sizeof h.source.digest) != 0 ||
-        h.source.layout != src->layout || h.source.tables != src->tables)
+    if (!segment_check_header(seg->fd, &h) || !is_of(&h, src))
         return trit_fail(err, TRIT_EFORMAT, "%s: not a segment of this model", seg->name);
-    seg->payload_bytes = h.payload_bytes;
-    seg->map_bytes = h.file_bytes;
-    int rc = map_finished(seg, err);
-    return rc ? rc : verify(seg, &h, err);
+    return use(seg, &h, err);
 }
 
 int segment_attach(const struct segment_source *src, const atomic_bool *stop, struct segment *seg,
@@ -379,7 +415,7 @@ int segment_create(const struct segment_source *src, size_t payload_bytes, bool 
             return rc;
         }
     } else {
-        seg->fd = memfd_create("tritd-weights", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        seg->fd = mem_memfd("tritd-weights");
         if (seg->fd < 0)
             return trit_fail(err, TRIT_ENOMEM, "memfd_create: %s", strerror(errno));
     }
@@ -396,8 +432,7 @@ int segment_create(const struct segment_source *src, size_t payload_bytes, bool 
 static int forbid_writing(struct segment *seg, struct trit_error *err)
 {
     int rc = seg->shared ? fchmod(seg->fd, 0400)
-                         : fcntl(seg->fd, F_ADD_SEALS,
-                                 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+                         : fcntl(seg->fd, F_ADD_SEALS, SEGMENT_SEALS);
     if (rc != 0)
         return trit_fail(err, TRIT_EIO, "cannot seal the weights: %s", strerror(errno));
     return 0;

@@ -118,6 +118,7 @@ static void conn_free(struct conn *c)
     s->conn_closed = true;
     tls_let_go(&c->cert);
     mem_free(c);
+    server_check_drained(s);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
@@ -299,6 +300,8 @@ static bool run_door(struct door *d)
 static void http_run(struct server *s)
 {
     bool more = false;
+    if (!s->accepting)
+        return;
     trit_assert(!s->in_mhd);
     s->in_mhd = true;
     for (size_t i = 0; i < s->n_doors; i++)
@@ -417,7 +420,6 @@ static int open_door(struct door *d, const struct server_socket *socket, struct 
         return trit_fail(err, TRIT_EIO, "libmicrohttpd does not fit the loop: %s", uv_strerror(rc));
     }
     server_hold(s);
-    trit_assert(uv_poll_start(&d->poll, UV_READABLE, on_event) == 0);
     return 0;
 }
 
@@ -454,8 +456,25 @@ int http_open(struct server *s, struct trit_error *err)
     }
     trit_assert(uv_timer_init(s->opt.loop, &s->http_again) == 0);
     server_hold(s);
-    http_run(s); /* Only now the listening sockets enter their epoll sets. */
+    if (!s->opt.hold)
+        http_accept(s);
     return 0;
+}
+
+void http_accept(struct server *s)
+{
+    s->accepting = true;
+    for (size_t i = 0; i < s->n_doors; i++)
+        trit_assert(uv_poll_start(&s->door[i].poll, UV_READABLE, on_event) == 0);
+    http_run(s); /* Only now the listening sockets enter their epoll sets. */
+}
+
+bool http_expects_first(const struct server *s)
+{
+    for (const struct conn *c = s->conns; c; c = c->next)
+        if (!c->served)
+            return true;
+    return false;
 }
 
 /* The listening sockets are borrowed: libmicrohttpd gives them back instead of closing them. */

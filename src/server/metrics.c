@@ -301,6 +301,9 @@ static void write_engine(const struct metrics_page *page, struct buf *out)
              "KV pages found in the prefix cache.", (double)atomic_load(&st->cache_hits));
     of_model(out, page, "tritd_prefix_cache_evictions_total", "counter",
              "Kept KV pages given up for others.", (double)atomic_load(&st->cache_evicted));
+    of_model(out, page, "tritd_prefix_cache_damaged_total", "counter",
+             "KV pages of the process before that were not what it had computed, and not used.",
+             (double)atomic_load(&st->cache_damaged));
     of_model(out, page, "tritd_cached_prompt_tokens_total", "counter",
              "Prompt tokens that did not have to be computed.",
              (double)atomic_load(&st->cached_tokens));

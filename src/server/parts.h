@@ -130,7 +130,10 @@ struct server {
     struct job *jobs;
     uint32_t n_conns, n_exchanges, n_jobs;
 
+    bool accepting; /* connections are taken and served */
     bool draining, cancelled_all;
+    bool leaving;          /* draining, while a successor accepts: open connections are served */
+    double first_words_at; /* so long those who came before the drain may bring their first request */
     double drain_at;
     void (*drained)(void *arg);
     void *drained_arg;
@@ -138,7 +141,7 @@ struct server {
     struct grammars grammars; /* compiled lately */
     struct keys keys; /* none: nobody is asked for one */
     struct admit admit;
-    uint8_t secret[32]; /* of this process, for salts */
+    uint8_t secret[32]; /* for salts; of this process, or of its lasting KV pool */
 
     struct rapl rapl;
     double rapl_at; /* when it is read again, so that no wrap is missed */
@@ -162,6 +165,8 @@ void server_release(struct server *s);
 
 /* http.c */
 int http_open(struct server *s, struct trit_error *err);
+void http_accept(struct server *s); /* once */
+bool http_expects_first(const struct server *s); /* of some connection, its first request */
 void http_quiesce(struct server *s);
 void http_close(struct server *s);
 void http_run_soon(struct server *s);            /* in the next round of the loop */

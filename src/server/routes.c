@@ -317,11 +317,19 @@ static bool is_page(const struct route *r)
     return r->id == ROUTE_PAGE || r->id == ROUTE_PAGE_FILE;
 }
 
+/* Whether a request that came during a drain is served all the same: its client had connected before,
+ * and has not been told yet that this is the end. */
+static bool is_late(const struct exchange *x)
+{
+    const struct server *s = x->s;
+    return !s->cancelled_all && (s->leaving || (!x->conn->served && x->route != ROUTE_READYZ));
+}
+
 /* Not now: there is no model yet, or no future. */
 static bool refuse_unready(struct exchange *x)
 {
     struct server *s = x->s;
-    if (s->engine && !s->draining)
+    if (s->engine && (!s->draining || is_late(x)))
         return false;
     if (generates(&routes[x->route]))
         s->metrics.rejected[s->draining ? REJECTED_DRAINING : REJECTED_LOADING]++;

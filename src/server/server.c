@@ -18,13 +18,16 @@
 #include "base/mem.h"
 #include "model/model.h"
 #include "engine/engine.h"
+#include "engine/pool.h"
 #include "server/job.h"
 #include "server/keys.h"
 #include "server/names.h"
 #include "server/parts.h"
 #include "server/problem.h"
 
-enum { LAST_WORDS = 2 }; /* seconds for what was cancelled at the end of a drain to be told */
+/* Seconds for what was cancelled at the end of a drain to be told; and at its beginning for the first
+ * request of those who have a connection already. */
+enum { LAST_WORDS = 2, FIRST_WORDS = 1 };
 
 void server_assert_thread(const struct server *s)
 {
@@ -63,8 +66,12 @@ static void finish_drain(struct server *s)
 /* The time for a drain is over: first everything is cancelled, then, a little later, given up. */
 static double drain_clock(struct server *s, double now)
 {
+    if (s->drained && !s->cancelled_all)
+        server_check_drained(s);
     if (!s->drained || s->drain_at > now)
-        return s->drain_at;
+        return s->drained && !s->leaving && s->first_words_at > now
+                   ? fmin(s->drain_at, s->first_words_at)
+                   : s->drain_at;
     if (s->cancelled_all) {
         finish_drain(s);
         return INFINITY;
@@ -193,10 +200,21 @@ void server_serve(struct server *s, const struct model *m, struct engine *e)
     s->engine = e;
     s->name = s->alias ? s->alias : m->name;
     const struct engine_options *o = engine_options(e);
+    /* Salts must be what they were for the process before us, if its pages shall be found. */
+    if (engine_kv_secret(e))
+        memcpy(s->secret, engine_kv_secret(e), sizeof s->secret);
     admit_set_room(&s->admit, o->max_batch, o->queue_requests, o->queue_tokens);
     s->created = time(NULL);
     snprintf(s->fingerprint, sizeof s->fingerprint, "tritd-%s-%s-%.8s", PACKAGE_VERSION,
              s->opt.kernels, m->fingerprint);
+    server_accept(s);
+}
+
+void server_accept(struct server *s)
+{
+    server_assert_thread(s);
+    if (!s->accepting && !s->draining)
+        http_accept(s);
 }
 
 void server_set_limits(struct server *s, const struct server_limits *limits)
@@ -234,17 +252,26 @@ void server_set_cert(struct server *s, struct tls_cert *cert)
 
 /* ------------------------------------------------------------------ closing */
 
+static bool is_drained(const struct server *s)
+{
+    if (s->n_jobs || s->n_exchanges)
+        return false;
+    if (s->leaving)
+        return s->n_conns == 0;
+    return !http_expects_first(s) || trit_now() >= s->first_words_at;
+}
+
 void server_check_drained(struct server *s)
 {
     /* Told by the clock: whoever is told will close us, which must not happen in here. */
-    if (s->drained && s->n_jobs == 0 && s->n_exchanges == 0) {
+    if (s->drained && !s->cancelled_all && is_drained(s)) {
         s->cancelled_all = true;
         s->drain_at = trit_now();
         server_ring_by(s, s->drain_at);
     }
 }
 
-void server_drain(struct server *s, double seconds, void (*done)(void *arg), void *arg)
+static void begin_drain(struct server *s, double seconds, void (*done)(void *arg), void *arg)
 {
     server_assert_thread(s);
     trit_assert(!s->draining);
@@ -252,9 +279,21 @@ void server_drain(struct server *s, double seconds, void (*done)(void *arg), voi
     s->drained = done;
     s->drained_arg = arg;
     s->drain_at = trit_now() + seconds;
+    s->first_words_at = fmin(s->drain_at, trit_now() + FIRST_WORDS);
     http_quiesce(s);
-    server_ring_by(s, s->drain_at);
+    server_ring_by(s, s->first_words_at);
     server_check_drained(s);
+}
+
+void server_drain(struct server *s, double seconds, void (*done)(void *arg), void *arg)
+{
+    begin_drain(s, seconds, done, arg);
+}
+
+void server_leave(struct server *s, double seconds, void (*done)(void *arg), void *arg)
+{
+    s->leaving = true;
+    begin_drain(s, seconds, done, arg);
 }
 
 void server_close(struct server **server)

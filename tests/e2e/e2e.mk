@@ -1,8 +1,9 @@
 # The real daemon, driven from outside.  TRITD_URL=http://host:port runs those tests that need only a
 # server against one that runs already.
 if FULL
-check_PROGRAMS += notify-sink
+check_PROGRAMS += notify-sink manager
 notify_sink_SOURCES = tests/e2e/notify-sink.c
+manager_SOURCES = tests/e2e/manager.c
 
 E2E_TESTS = \
 	tests/e2e/a-start.sh \
@@ -27,6 +28,7 @@ E2E_TESTS = \
 	tests/e2e/w-embeddings.sh \
 	tests/e2e/r-tls.sh \
 	tests/e2e/s-sockets.sh \
+	tests/e2e/x-restart.sh \
 	tests/e2e/t-browser.sh \
 	tests/e2e/q-responses.sh \
 	tests/e2e/r-fields.sh \
@@ -40,8 +42,12 @@ clean-local: clean-e2e
 clean-e2e:
 	-rm -rf tests/e2e-state
 
+## check-restarts: 100 restarts and upgrades of a daemon that is busy, 1000 reloads
+check-restarts: all manager
+	RESTARTS=100 RELOADS=1000 $(MAKE) check TESTS=tests/e2e/x-restart.sh
+
 ## check-e2e: only the end to end tests
-check-e2e: all notify-sink
+check-e2e: all notify-sink manager
 	$(MAKE) check TESTS='$(E2E_TESTS)'
 endif
 EXTRA_DIST += tests/e2e/y-pull.sh tests/e2e/y-pull.mjs \
@@ -63,6 +69,8 @@ EXTRA_DIST += tests/e2e/y-pull.sh tests/e2e/y-pull.mjs \
 	tests/e2e/q-prometheus.sh \
 	tests/e2e/u-page.sh tests/e2e/v-browser.sh tests/e2e/v-browser.mjs tests/e2e/browser.mjs \
 	tests/e2e/w-embeddings.sh tests/e2e/w-embeddings.mjs \
+	tests/e2e/x-restart.sh tests/e2e/x-restart.mjs \
+	tests/long/booted-systemd.sh tests/long/booted-inside.sh \
 	tests/e2e/r-tls.sh tests/e2e/s-sockets.sh tests/e2e/t-browser.sh \
 	tests/e2e/q-responses.sh tests/e2e/q-responses.mjs \
 	tests/e2e/r-fields.sh tests/e2e/r-fields.mjs \
@@ -70,4 +78,4 @@ EXTRA_DIST += tests/e2e/y-pull.sh tests/e2e/y-pull.mjs \
 EXTRA_DIST += doc/openapi.yaml \
 	tests/e2e/q-shapes.sh tests/e2e/q-shapes.mjs tests/e2e/q-schemas.mjs
 .PHONY: clean-e2e
-.PHONY: check-e2e
+.PHONY: check-e2e check-restarts

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "main/handed.h"
 #include "main/listen.h"
 #include "unit.h"
 
@@ -33,7 +34,9 @@ static int open_one(const char *host, uint16_t port, bool allow_remote, struct l
                             .mode = 0660,
                             .owner = "",
                             .allow_remote = allow_remote};
-    int rc = listen_open(&w, &all, e);
+    struct handed handed;
+    handed_open(&handed, false);
+    int rc = listen_open(&w, &handed, NULL, &all, e);
     *l = rc == 0 ? all.at[0] : (struct listener){.fd = -1};
     return rc;
 }
@@ -218,6 +221,79 @@ START_TEST(activation_of_somebody_else_is_not_ours)
 }
 END_TEST
 
+/* What a process before us has opened is taken if it is what is wished, and else closed. */
+START_TEST(kept_sockets_are_taken_if_they_fit)
+{
+    struct listeners all;
+    struct listen_wish w = {.host = "127.0.0.1", .socket = "", .mode = 0660, .owner = ""};
+    struct handed h = {.n = 2};
+    h.at[0].fd = bound(INADDR_LOOPBACK, SOCK_STREAM, true);
+    strcpy(h.at[0].name, HANDED_LISTEN "0");
+    h.at[1].fd = bound(INADDR_LOOPBACK, SOCK_STREAM, true);
+    strcpy(h.at[1].name, HANDED_LISTEN "1");
+    int kept = h.at[0].fd;
+    ck_assert_msg(listen_open(&w, &h, NULL, &all, &err) == 0, "%s", err.text);
+    ck_assert_uint_eq(all.n, 1);
+    ck_assert_int_eq(all.at[0].fd, kept);
+    ck_assert(all.at[0].kept && !all.at[0].activated);
+    ck_assert_uint_eq(h.n, 0); /* the second is not wished for */
+    ck_assert(connects(all.at[0].port));
+    uint16_t port = all.at[0].port;
+    listen_close(&all);
+
+    static const struct {
+        uint32_t address;
+        bool any_port, kept;
+    } cases[] = {{INADDR_LOOPBACK, false, false}, {INADDR_LOOPBACK + 1, true, false}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        w.port = cases[i].any_port ? 0 : port;
+        h.n = 1;
+        h.at[0].fd = bound(cases[i].address, SOCK_STREAM, true);
+        strcpy(h.at[0].name, HANDED_LISTEN "0");
+        ck_assert_msg(listen_open(&w, &h, NULL, &all, &err) == 0, "case %zu: %s", i, err.text);
+        ck_assert(all.at[0].kept == cases[i].kept);
+        ck_assert_uint_eq(h.n, 0);
+        ck_assert(connects(all.at[0].port));
+        listen_close(&all);
+    }
+}
+END_TEST
+
+START_TEST(names_tell_what_was_handed)
+{
+    struct handed h;
+    char pid[32];
+    snprintf(pid, sizeof pid, "%ld", (long)getpid());
+    setenv("LISTEN_PID", pid, 1);
+    setenv("LISTEN_FDS", "4", 1);
+    setenv("LISTEN_FDNAMES", "tritd.socket:tritd-kv::tritd-weights", 1);
+    handed_open(&h, false);
+    ck_assert_ptr_null(getenv("LISTEN_FDNAMES"));
+    ck_assert_uint_eq(h.n, 4);
+    ck_assert_uint_eq(handed_sockets(&h), 2); /* a socket unit's name may be anything */
+    ck_assert_int_eq(handed_take(&h, HANDED_WEIGHTS), 6);
+    ck_assert_int_eq(handed_take(&h, HANDED_WEIGHTS), -1);
+    ck_assert_int_eq(handed_look(&h, HANDED_KV), 4);
+    ck_assert_int_eq(handed_take_socket(&h), 3);
+    ck_assert_int_eq(handed_take_socket(&h), 5);
+    ck_assert_int_eq(handed_take_socket(&h), -1);
+    ck_assert_uint_eq(h.n, 1);
+    static const char *const bad[] = {"", "-1", "x", "3x", "17", "99999999999999999999"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        setenv("LISTEN_PID", pid, 1);
+        setenv("LISTEN_FDS", bad[i], 1);
+        handed_open(&h, false);
+        ck_assert_uint_eq(h.n, 0);
+    }
+    /* A successor is started under the number of who starts it. */
+    snprintf(pid, sizeof pid, "%ld", (long)getppid());
+    setenv("LISTEN_PID", pid, 1);
+    setenv("LISTEN_FDS", "1", 1);
+    handed_open(&h, true);
+    ck_assert_uint_eq(h.n, 1);
+}
+END_TEST
+
 START_TEST(port_file_holds_the_port)
 {
     char path[] = "/tmp/check_listen.XXXXXX", text[32] = "";
@@ -247,7 +323,8 @@ START_TEST(unix_socket_beside_the_host)
     snprintf(owner, sizeof owner, "%u:%u", (unsigned)getuid(), (unsigned)getgid());
     struct listen_wish w = {
         .host = "127.0.0.1", .socket = path, .mode = 0600, .owner = owner, .tls = true};
-    ck_assert_msg(listen_open(&w, &all, &err) == 0, "%s", err.text);
+    struct handed none = {.n = 0};
+    ck_assert_msg(listen_open(&w, &none, NULL, &all, &err) == 0, "%s", err.text);
     ck_assert_uint_eq(all.n, 2);
     ck_assert(!all.at[0].local && all.at[1].local);
     ck_assert_int_eq(strncmp(all.at[0].url, "https://127.0.0.1:", 18), 0);
@@ -261,10 +338,10 @@ START_TEST(unix_socket_beside_the_host)
 
     /* What cannot be had leaves nothing behind. */
     w.owner = "no-such-user";
-    ck_assert_int_lt(listen_open(&w, &all, &err), 0);
+    ck_assert_int_lt(listen_open(&w, &none, NULL, &all, &err), 0);
     ck_assert_ptr_nonnull(strstr(err.text, "no user no-such-user"));
     w.owner = ":no-such-group";
-    ck_assert_int_lt(listen_open(&w, &all, &err), 0);
+    ck_assert_int_lt(listen_open(&w, &none, NULL, &all, &err), 0);
     ck_assert_ptr_nonnull(strstr(err.text, "no group no-such-group"));
     ck_assert_int_ne(access(path, F_OK), 0);
     rmdir(dir);
@@ -292,6 +369,8 @@ int main(void)
     tcase_add_test(c, unix_socket_lives_and_dies_with_its_owner);
     tcase_add_test(c, activation_takes_one_listening_stream_socket);
     tcase_add_test(c, activation_of_somebody_else_is_not_ours);
+    tcase_add_test(c, kept_sockets_are_taken_if_they_fit);
+    tcase_add_test(c, names_tell_what_was_handed);
     tcase_add_test(c, port_file_holds_the_port);
     tcase_add_test(c, unix_socket_beside_the_host);
     tcase_add_test(c, modes_and_owners);

@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,6 +161,45 @@ START_TEST(watchdog_belongs_to_one_process)
 }
 END_TEST
 
+START_TEST(descriptors_are_given_and_taken_back)
+{
+    int fd = manager(), given = open("/dev/null", O_RDONLY | O_CLOEXEC), got = -1;
+    char text[256], control[CMSG_SPACE(sizeof(int))];
+    struct iovec iov = {.iov_base = text, .iov_len = sizeof text - 1};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = sizeof control};
+    struct stat a, b;
+    notify_open(&notify);
+    ck_assert(notify_store(&notify, "tritd-kv", given));
+    ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT);
+    ck_assert_int_gt(n, 0);
+    text[n] = '\0';
+    ck_assert_str_eq(text, "FDSTORE=1\nFDNAME=tritd-kv\nFDPOLL=0");
+    ck_assert_ptr_nonnull(CMSG_FIRSTHDR(&m));
+    memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof got);
+    ck_assert(fstat(given, &a) == 0 && fstat(got, &b) == 0);
+    ck_assert(a.st_rdev == b.st_rdev && a.st_ino == b.st_ino);
+    close(got);
+    ck_assert(notify_unstore(&notify, "tritd-kv"));
+    ck_assert_str_eq(receive(fd), "FDSTOREREMOVE=1\nFDNAME=tritd-kv");
+    /* Who is not the main process says nothing, and says it all once it is. */
+    notify_status(&notify, "one");
+    ck_assert_str_eq(receive(fd), "STATUS=one");
+    notify_mute(&notify, true);
+    ck_assert(!notify_store(&notify, "tritd-kv", given));
+    notify_send(&notify, "READY=1");
+    ck_assert_str_eq(receive(fd), "");
+    notify_mute(&notify, false);
+    notify_status(&notify, "one");
+    ck_assert_str_eq(receive(fd), "STATUS=one");
+    notify_close(&notify);
+    close(given);
+    close(fd);
+}
+END_TEST
+
 START_TEST(the_journal_is_known_by_its_inode)
 {
     struct stat st;
@@ -189,6 +229,7 @@ int main(void)
     tcase_add_test(c, a_socket_with_a_path);
     tcase_add_test(c, silence_without_a_manager);
     tcase_add_test(c, watchdog_belongs_to_one_process);
+    tcase_add_test(c, descriptors_are_given_and_taken_back);
     tcase_add_test(c, the_journal_is_known_by_its_inode);
     suite_add_tcase(s, c);
     return unit_run(s);

@@ -5,7 +5,7 @@ if HAVE_CHECK
 if FULL
 EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h
 ENGINE_TESTS = check_attention check_base check_embed check_engine check_forecast check_head \
-	check_pace check_rapl \
+	check_pace check_pool check_rapl \
 	check_same check_sampler check_sched check_segment
 check_PROGRAMS += $(ENGINE_TESTS)
 TESTS += $(ENGINE_TESTS)
@@ -36,6 +36,9 @@ check_sampler_LDADD = $(TEST_LIBS)
 check_pace_SOURCES = tests/unit/check_pace.c
 check_pace_CFLAGS = $(TEST_CFLAGS)
 check_pace_LDADD = $(TEST_LIBS)
+check_pool_SOURCES = tests/unit/check_pool.c
+check_pool_CFLAGS = $(TEST_CFLAGS)
+check_pool_LDADD = $(TEST_LIBS)
 check_same_SOURCES = tests/unit/check_same.c
 check_same_CFLAGS = $(TEST_CFLAGS)
 check_same_LDADD = $(TEST_LIBS)

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * upgrade.h - a new process takes over from a running one, and no client notices: SIGUSR2.
+ *
+ * The old process starts the program anew, from the path it was started by, which may be another
+ * version by now, with the same command line.  It hands it its listening sockets and its weights
+ * (handed.h) and one end of a socket pair, over which they speak:
+ *
+ *     new:  R   I am ready to accept
+ *     old:      tells the service manager MAINPID=, accepts no more, finishes what it has begun
+ *           G   you are the daemon
+ *     new:      accepts; tells the service manager
+ *
+ * Until then the new one accepts nobody and sends the manager nothing: it would not be believed.
+ * One that ends before, because its configuration is wrong for example, was only tried.  When the
+ * old one's end closes without G, the new one ends.
+ *
+ * All on the loop thread.
+ */
+#ifndef TRIT_UPGRADE_H
+#define TRIT_UPGRADE_H
+
+#include <stdbool.h>
+
+#include "base/base.h" /* before uv.h */
+
+#include <uv.h>
+
+struct listeners;
+struct notify;
+
+/* ------------------------------------------------------------------ the old process */
+
+/* Zeroed: none is going on. */
+struct upgrade {
+    uv_process_t process;
+    uv_poll_t poll;
+    int fd; /* our end */
+    bool going_on;
+    bool has_process;                            /* the handle was opened and not closed */
+    void (*ready)(struct upgrade *u, void *arg); /* it has said R */
+    void *arg;
+};
+
+/*
+ * Start the new process.  weights: a sealed segment's descriptor, or -1.  ready(u, arg) is called
+ * when it is; nothing, where it ends before, but what the log says.  false: it could not be
+ * started.
+ */
+bool upgrade_begin(struct upgrade *u, uv_loop_t *loop, const char *program, char **argv,
+                   const struct listeners *l, int weights, const struct notify *n,
+                   void (*ready)(struct upgrade *u, void *arg), void *arg);
+
+int upgrade_pid(const struct upgrade *u);
+
+/* G; or nothing, and it ends. */
+void upgrade_go(struct upgrade *u);
+void upgrade_give_up(struct upgrade *u);
+
+/* ------------------------------------------------------------------ the new process */
+
+struct upgrade_child {
+    int fd; /* -1: nobody is replaced */
+    uv_poll_t poll;
+    void (*done)(bool go, void *arg);
+    void *arg;
+};
+
+/* Whether this process was started to replace another: reads and unsets the variable. */
+void upgrade_child_open(struct upgrade_child *c);
+
+/* R; done(true) when the answer is G, done(false) when there will be none. */
+void upgrade_child_ready(struct upgrade_child *c, uv_loop_t *loop, void (*done)(bool go, void *arg),
+                         void *arg);
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * upgrade.c - starting the successor, and the two letters that are exchanged.
+ */
+#include "config.h"
+#include "main/upgrade.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "main/handed.h"
+#include "main/listen.h"
+#include "main/notify.h"
+
+#define VARIABLE "TRITD_UPGRADE" /* the number of the new process's end */
+
+enum {
+    EXTRA = 6,                          /* variables that we add */
+    FDS = HANDED_FIRST + LISTEN_MAX + 2 /* stdio, sockets, weights, our pair */
+};
+
+/* ------------------------------------------------------------------ the old process */
+
+/* What the new process is given, before it is there. */
+struct dowry {
+    uv_stdio_container_t fd[FDS];
+    int n;
+    char names[256];
+    char text[EXTRA][320];
+    char **env; /* ours, and the texts */
+};
+
+static void give(struct dowry *d, int fd, const char *name)
+{
+    size_t used = strlen(d->names);
+    trit_assert(d->n < FDS);
+    d->fd[d->n++] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = fd};
+    if (name)
+        snprintf(d->names + used, sizeof d->names - used, "%s%s", used ? ":" : "", name);
+}
+
+static bool fill(struct dowry *d, const struct listeners *l, int weights, int pair,
+                 const struct notify *n)
+{
+    for (int fd = 0; fd < HANDED_FIRST; fd++)
+        give(d, fd, NULL);
+    for (size_t i = 0; i < l->n; i++)
+        give(d, l->at[i].fd, l->at[i].activated ? "socket" : l->at[i].name);
+    if (weights >= 0)
+        give(d, weights, HANDED_WEIGHTS);
+    int n_handed = d->n - HANDED_FIRST;
+    give(d, pair, NULL);
+
+    int k = 0;
+    snprintf(d->text[k++], sizeof d->text[0], "LISTEN_PID=%ld", (long)getpid());
+    snprintf(d->text[k++], sizeof d->text[0], "LISTEN_FDS=%d", n_handed);
+    snprintf(d->text[k++], sizeof d->text[0], "LISTEN_FDNAMES=%s", d->names);
+    snprintf(d->text[k++], sizeof d->text[0], VARIABLE "=%d", d->n - 1);
+    if (n->fd >= 0)
+        snprintf(d->text[k++], sizeof d->text[0], "NOTIFY_SOCKET=%s", n->address);
+    if (n->watchdog_seconds > 0)
+        snprintf(d->text[k++], sizeof d->text[0], "WATCHDOG_USEC=%.0f", n->watchdog_seconds * 1e6);
+
+    size_t ours = 0;
+    while (environ[ours])
+        ours++;
+    d->env = mem_zalloc(ours + EXTRA + 1, sizeof *d->env);
+    if (!d->env)
+        return false;
+    memcpy(d->env, environ, ours * sizeof *d->env);
+    for (int i = 0; i < k; i++)
+        d->env[ours + (size_t)i] = d->text[i];
+    return true;
+}
+
+static void end_talk(struct upgrade *u)
+{
+    if (!u->going_on)
+        return;
+    u->going_on = false;
+    uv_close((uv_handle_t *)&u->poll, NULL);
+    close(u->fd);
+}
+
+static void on_process_closed(uv_handle_t *handle)
+{
+    CONTAINER_OF((uv_process_t *)(void *)handle, struct upgrade, process)->has_process = false;
+}
+
+static void on_process_exit(uv_process_t *process, int64_t status, int signo)
+{
+    struct upgrade *u = CONTAINER_OF(process, struct upgrade, process);
+    log_error("upgrade failed pid=%d exit=%d signal=%d", process->pid, (int)status, signo);
+    end_talk(u);
+    uv_close((uv_handle_t *)process, on_process_closed);
+}
+
+static void on_word(uv_poll_t *poll, int status, int events)
+{
+    struct upgrade *u = CONTAINER_OF(poll, struct upgrade, poll);
+    char word;
+    (void)events;
+    if (status == 0 && recv(u->fd, &word, 1, MSG_DONTWAIT) == 1 && word == 'R') {
+        u->ready(u, u->arg);
+        return;
+    }
+    if (status == 0 && errno == EAGAIN)
+        return;
+    end_talk(u); /* on_process_exit says why. */
+}
+
+bool upgrade_begin(struct upgrade *u, uv_loop_t *loop, const char *program, char **argv,
+                   const struct listeners *l, int weights, const struct notify *n,
+                   void (*ready)(struct upgrade *u, void *arg), void *arg)
+{
+    struct dowry d = {0};
+    int pair[2];
+    trit_assert(!u->going_on && !u->has_process);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
+        log_error("upgrade failed error=\"%s\"", strerror(errno));
+        return false;
+    }
+    int rc = fill(&d, l, weights, pair[1], n) ? 0 : UV_ENOMEM;
+    uv_process_options_t o = {.exit_cb = on_process_exit,
+                              .file = program,
+                              .args = argv,
+                              .env = d.env,
+                              .stdio_count = d.n,
+                              .stdio = d.fd};
+    *u = (struct upgrade){.fd = pair[0], .ready = ready, .arg = arg};
+    if (rc == 0) {
+        rc = uv_spawn(loop, &u->process, &o);
+        /* A process that could not be started leaves its handle to be closed. */
+        u->has_process = true;
+        if (rc)
+            uv_close((uv_handle_t *)&u->process, on_process_closed);
+    }
+    mem_free(d.env);
+    close(pair[1]);
+    if (rc == 0)
+        rc = uv_poll_init(loop, &u->poll, u->fd);
+    if (rc) {
+        log_error("upgrade failed program=\"%s\" error=\"%s\"", program, uv_strerror(rc));
+        close(u->fd);
+        return false;
+    }
+    u->going_on = true;
+    trit_assert(uv_poll_start(&u->poll, UV_READABLE | UV_DISCONNECT, on_word) == 0);
+    log_notice("upgrade started pid=%d program=\"%s\"", u->process.pid, program);
+    return true;
+}
+
+int upgrade_pid(const struct upgrade *u)
+{
+    return u->process.pid;
+}
+
+void upgrade_go(struct upgrade *u)
+{
+    (void)send(u->fd, "G", 1, MSG_NOSIGNAL);
+    end_talk(u);
+    /* It is on its own now, and its end none of our business. */
+    uv_close((uv_handle_t *)&u->process, on_process_closed);
+}
+
+void upgrade_give_up(struct upgrade *u)
+{
+    end_talk(u);
+}
+
+/* ------------------------------------------------------------------ the new process */
+
+void upgrade_child_open(struct upgrade_child *c)
+{
+    const char *text = getenv(VARIABLE);
+    *c = (struct upgrade_child){.fd = -1};
+    if (!text)
+        return;
+    int type = 0;
+    socklen_t len = sizeof type;
+    int fd = (int)strtol(text, NULL, 10);
+    if (fd >= HANDED_FIRST && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+        type == SOCK_STREAM && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+        c->fd = fd;
+    else
+        log_warn("upgrade variable=" VARIABLE "=\"%.32s\" expected=\"a socket\"", text);
+    unsetenv(VARIABLE);
+}
+
+static void on_answer(uv_poll_t *poll, int status, int events)
+{
+    struct upgrade_child *c = CONTAINER_OF(poll, struct upgrade_child, poll);
+    char word = 0;
+    (void)events;
+    ssize_t n = status == 0 ? recv(c->fd, &word, 1, MSG_DONTWAIT) : 0;
+    if (n < 0 && errno == EAGAIN)
+        return;
+    uv_close((uv_handle_t *)&c->poll, NULL);
+    close(c->fd);
+    c->fd = -1;
+    c->done(n == 1 && word == 'G', c->arg);
+}
+
+void upgrade_child_ready(struct upgrade_child *c, uv_loop_t *loop, void (*done)(bool go, void *arg),
+                         void *arg)
+{
+    c->done = done;
+    c->arg = arg;
+    (void)send(c->fd, "R", 1, MSG_NOSIGNAL);
+    trit_assert(uv_poll_init(loop, &c->poll, c->fd) == 0);
+    trit_assert(uv_poll_start(&c->poll, UV_READABLE | UV_DISCONNECT, on_answer) == 0);
+}
