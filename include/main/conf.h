@@ -74,7 +74,7 @@ struct conf {
 
     /* Service. */
     double drain_seconds;
-    const char *log_level;
+    const char *log_level, *log_format;
     const char *config; /* "": no file */
 
     /* Per row of the table: the value as it was written, and by whom. */

@@ -158,6 +158,9 @@ const struct conf_key conf_keys[] = {
      .help = "Time that running requests get to finish after SIGTERM."},
     {WORD("log-level", log_level, "info", "error|warn|notice|info|debug"), .reloadable = true,
      .help = "How much is logged. info has one line for each request."},
+    {WORD("log-format", log_format, "text", "text|json"), .reloadable = true,
+     .help = "How: lines for people (under systemd, entries of the journal with their fields), or a "
+             "JSON object for each."},
     {TEXT("config", config, "", "FILE"), .command_only = true,
      .help = "Read settings from this file. The command line wins over it."},
 };

@@ -41,6 +41,9 @@
 #define NOTIFY_SECONDS 5.0
 #define EXTEND_SECONDS 30
 
+/* For the last lines to be written, if anybody reads them. */
+#define LOG_LAST_SECONDS 1.0
+
 enum state { LOADING, SERVING, STOPPING };
 
 enum { N_SIGNALS = 3 };
@@ -298,6 +301,7 @@ static int adopt(struct app *app, struct conf *fresh, struct trit_error *err)
     struct server_limits limits = limits_of(&app->conf, &app->sockets);
     server_set_limits(app->server, &limits);
     log_set_level((enum log_level)log_level_parse(app->conf.log_level));
+    log_set_json(strcmp(app->conf.log_format, "json") == 0);
     if (app->state == SERVING)
         reload_threads(app);
     return 0;
@@ -475,6 +479,17 @@ no_socket:
     return rc;
 }
 
+static void open_log(const struct conf *c)
+{
+    bool journal = notify_stderr_is_journal();
+    log_open((enum log_level)log_level_parse(c->log_level), journal);
+    log_set_json(strcmp(c->log_format, "json") == 0);
+    if (journal)
+        (void)log_to_journal(NULL); /* Without it the journal gets lines. */
+    if (!log_start())
+        log_warn("log thread=none effect=\"a log that is not read stops the server\"");
+}
+
 int main(int argc, char **argv)
 {
     struct app app = {.argc = argc, .argv = argv};
@@ -506,7 +521,7 @@ int main(int argc, char **argv)
     case CONF_RUN:
         /* A client that leaves in the middle of an answer is no reason to die. */
         signal(SIGPIPE, SIG_IGN);
-        log_open((enum log_level)log_level_parse(app.conf.log_level), notify_stderr_is_journal());
+        open_log(&app.conf);
         notify_open(&app.notify);
         if (serve(&app, &err) != 0) {
             log_error("%s", err.text);
@@ -515,6 +530,7 @@ int main(int argc, char **argv)
         }
         log_notice("stopped exit=%d", app.exit_code);
         notify_close(&app.notify);
+        log_stop(LOG_LAST_SECONDS);
         break;
     }
     conf_fini(&app.conf);

@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/rapl.h"
 #include "engine/engine.h"
 #include "engine/stats.h"
@@ -88,6 +89,12 @@ static void write_requests(const struct metrics_page *page, struct buf *out)
              (double)m->unauthorized);
     text_one(out, "tritd_http_timeouts_total", "counter",
              "Connections closed because a request did not come in time.", (double)m->timed_out);
+    struct log_losses lost;
+    log_get_losses(&lost);
+    text_head(out, "tritd_log_dropped_total", "counter", "Lines that the log does not have.");
+    text_labelled(out, "tritd_log_dropped_total", "reason", "blocked", (double)lost.blocked);
+    text_labelled(out, "tritd_log_dropped_total", "reason", "failed", (double)lost.failed);
+    text_labelled(out, "tritd_log_dropped_total", "reason", "limited", (double)lost.limited);
     text_one(out, "tritd_http_connections", "gauge", "Open connections.", page->connections);
 }
 

@@ -32,6 +32,7 @@
 #include "server/metrics.h"
 #include "server/server.h"
 #include "server/tls.h"
+#include "server/trace.h"
 
 struct job;
 struct problem;
@@ -76,6 +77,7 @@ struct exchange {
     char *path;
     const char *rest;      /* of the path, behind a prefix route */
     char id[132];          /* x-request-id */
+    struct trace trace;    /* traceparent, if there was one */
     double t_start;        /* header complete */
     struct tenant *tenant; /* who asks; held */
 
