@@ -32,7 +32,7 @@ wait "$request"
 is "joules of the machine" "$(metric 'tritd_energy_joules_total{domain="package",socket="0"}')" 2
 # Alone it bears all of them.
 has "joules of the request" "$(tail -c 200 "$work/answer")" '"tritd":\{"energy_joules":2\}\}'
-has "joules in the log" "$(cat "$work/log")" 'route=/v1/completions .* finish=length joules=2\.000$'
+logs "joules in the log" 'route=/v1/completions .* finish=length joules=2\.000 peer='
 stop
 is "exit status" "$ended" 0
 
