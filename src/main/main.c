@@ -505,6 +505,9 @@ int main(int argc, char **argv)
     case CONF_HELP:
         conf_help(stdout);
         break;
+    case CONF_LIST:
+        conf_list(stdout);
+        break;
     case CONF_VERSION:
         version_print(stdout);
         break;
