@@ -55,7 +55,7 @@ struct conf {
 
     /* Network. */
     const char *host;
-    uint32_t port;
+    uint32_t port, agent_port;
     const char *port_file;    /* "": none */
     const char *socket;       /* path of a unix socket beside host; "": none */
     const char *socket_mode;  /* octal */

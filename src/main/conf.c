@@ -108,6 +108,9 @@ const struct conf_key conf_keys[] = {
      .help = "TCP port. 0: a free one, named in the log and in port-file."},
     {TEXT("port-file", port_file, "", "PATH"),
      .help = "Write the port there once the socket is open. Empty: do not."},
+    {COUNT("agent-port", agent_port, "0", 0, 65535),
+     .help = "TCP port on which load balancers are told how much to send here: HAProxy's "
+             "agent-check. 0: none."},
     {TEXT("socket", socket, "", "PATH"),
      .help = "Listen on this unix socket as well. Empty: do not."},
     {TEXT("socket-mode", socket_mode, "0660", "MODE"),

@@ -54,6 +54,7 @@ struct app {
     char **argv;
     struct conf conf;
     struct listeners sockets;
+    struct listener agent; /* for load balancers; fd -1: none */
     struct notify notify;
     const struct kernels *kernels;
     uv_loop_t loop;
@@ -222,7 +223,7 @@ static void stop(struct app *app, int signo)
     }
     server_drain(app->server, app->conf.drain_seconds, drained, app);
     /* Nobody accepts any more, so nobody shall wait in vain: connections are refused from now on,
-     * or wait in systemd's copy of the socket for the next start. */
+     * or wait in systemd's copy of the socket for the next start.  The agent stays, to say so. */
     listen_close(&app->sockets);
 }
 
@@ -429,7 +430,14 @@ static int serve(struct app *app, struct trit_error *err)
         rc = listen_write_port(&app->sockets.at[0], c->port_file, err);
     if (rc != 0)
         goto no_socket;
-    rc = open_loop(app, err);
+    if (rc == 0 && c->agent_port) {
+        rc = listen_open_agent(c->host, (uint16_t)c->agent_port, conf_allows_remote(c), &app->agent,
+                               err);
+        if (rc == 0)
+            log_notice("agent port=%u", app->agent.port);
+    }
+    if (rc == 0)
+        rc = open_loop(app, err);
     if (rc != 0)
         goto no_loop;
 
@@ -444,6 +452,8 @@ static int serve(struct app *app, struct trit_error *err)
         .pooling = pooling_of(c),
         .max_body = (size_t)c->max_body,
         .max_connections = plan_connections(c->max_connections * n_sockets) / n_sockets,
+        .agent = app->agent.fd >= 0,
+        .agent_fd = app->agent.fd,
         .limits = limits_of(c, &app->sockets),
     };
     for (size_t i = 0; i < app->sockets.n; i++)
@@ -473,6 +483,7 @@ no_loop:
     if (*c->port_file)
         unlink(c->port_file);
 no_socket:
+    listen_close_one(&app->agent);
     listen_close(&app->sockets);
     tls_let_go(&cert);
     keys_free(&keys);
@@ -492,7 +503,7 @@ static void open_log(const struct conf *c)
 
 int main(int argc, char **argv)
 {
-    struct app app = {.argc = argc, .argv = argv};
+    struct app app = {.argc = argc, .argv = argv, .agent.fd = -1};
     struct trit_error err;
     struct keys keys;
     struct tls_cert *cert;

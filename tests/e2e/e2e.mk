@@ -28,7 +28,8 @@ E2E_TESTS = \
 	tests/e2e/r-tls.sh \
 	tests/e2e/s-sockets.sh \
 	tests/e2e/t-browser.sh \
-	tests/e2e/x-log.sh
+	tests/e2e/x-log.sh \
+	tests/e2e/y-scale.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -60,6 +61,6 @@ EXTRA_DIST += \
 	tests/e2e/u-page.sh tests/e2e/v-browser.sh tests/e2e/v-browser.mjs tests/e2e/browser.mjs \
 	tests/e2e/w-embeddings.sh tests/e2e/w-embeddings.mjs \
 	tests/e2e/r-tls.sh tests/e2e/s-sockets.sh tests/e2e/t-browser.sh \
-	tests/e2e/x-log.sh
+	tests/e2e/x-log.sh tests/e2e/y-scale.sh tests/e2e/y-scale.py
 .PHONY: clean-e2e
 .PHONY: check-e2e

@@ -145,7 +145,7 @@ endif
 if HAVE_CHECK
 if FULL
 SERVER_TESTS = check_json check_params check_text check_format check_framing check_admit check_keys \
-	check_origin check_trace
+	check_origin check_trace check_agent
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 check_admit_SOURCES = tests/unit/check_admit.c
@@ -154,6 +154,9 @@ check_admit_LDADD = $(TEST_LIBS)
 check_keys_SOURCES = tests/unit/check_keys.c
 check_keys_CFLAGS = $(TEST_CFLAGS)
 check_keys_LDADD = $(TEST_LIBS)
+check_agent_SOURCES = tests/unit/check_agent.c
+check_agent_CFLAGS = $(TEST_CFLAGS)
+check_agent_LDADD = $(TEST_LIBS)
 check_trace_SOURCES = tests/unit/check_trace.c
 check_trace_CFLAGS = $(TEST_CFLAGS)
 check_trace_LDADD = $(TEST_LIBS)
