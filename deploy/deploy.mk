@@ -18,3 +18,7 @@ deploykubernetes_DATA = deploy/kubernetes/tritd.yaml deploy/kubernetes/autoscale
 	deploy/kubernetes/inference-pool.yaml
 EXTRA_DIST += $(DEPLOY_PROMETHEUS) $(DEPLOY_GRAFANA) $(deployhaproxy_DATA) $(deploynginx_DATA) \
 	$(deploykubernetes_DATA)
+
+# Built from the tarball as well.
+EXTRA_DIST += Containerfile .containerignore debian/changelog debian/control debian/copyright \
+	debian/rules debian/source/format

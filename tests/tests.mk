@@ -12,3 +12,4 @@ include tests/unit/unit.mk
 include tests/kernels/kernels.mk
 include tests/golden/golden.mk
 include tests/e2e/e2e.mk
+include tests/long/deploy.mk
