@@ -20,6 +20,7 @@
 /* What the answer is made of. */
 struct agent_load {
     bool serving, draining;
+    uint32_t running;
     uint32_t waiting, queue_requests;      /* sequences in the queue, and how many may be */
     uint64_t waiting_tokens, queue_tokens; /* prompt tokens likewise */
     uint32_t kv_used, kv_pages;            /* pages that running sequences hold, of all */
@@ -32,7 +33,8 @@ enum { AGENT_LINE_BYTES = 64 };
  * The line, with its end, to dst[0, AGENT_LINE_BYTES); its length.  The weight is what the queue
  * and, with half its say, the KV cache have left, 1 to 100: 0 would mean drain.  maxconn is one
  * batch and one more that waits, so that what comes beyond waits at the balancer, where any daemon
- * that is free first can have it; never more than would be let in.
+ * that is free first can have it; less where the prompts that wait are so long that no batch of
+ * them would be let in, by their mean.
  */
 size_t agent_line(const struct agent_load *load, char *dst);
 

@@ -35,6 +35,11 @@ size_t agent_line(const struct agent_load *l, char *dst)
         double kv = share(l->kv_used, l->kv_pages);
         double weight = fmax(round(100 * (1 - queue) * (1 - kv / 2)), 1);
         uint64_t most = (uint64_t)l->max_batch + MIN(l->queue_requests, l->max_batch);
+        if (l->waiting) {
+            uint64_t mean = MAX(l->waiting_tokens / l->waiting, (uint64_t)1);
+            uint64_t left = l->queue_tokens - MIN(l->waiting_tokens, l->queue_tokens);
+            most = MIN(most, l->running + l->waiting + left / mean);
+        }
         n = snprintf(dst, AGENT_LINE_BYTES, "ready up %.0f%% maxconn:%llu\n", weight,
                      (unsigned long long)most);
     }
@@ -49,6 +54,7 @@ static void look(const struct server *s, struct agent_load *l)
         return;
     const struct engine_stats *st = engine_stats(s->engine);
     const struct engine_options *o = engine_options(s->engine);
+    l->running = atomic_load(&st->running);
     l->waiting = atomic_load(&st->waiting);
     l->queue_requests = o->queue_requests;
     l->waiting_tokens = atomic_load(&st->waiting_tokens);

@@ -307,7 +307,8 @@ static enum log_level level_of(const struct exchange *x, int status)
     bool routine = x->route == ROUTE_HEALTHZ || x->route == ROUTE_READYZ ||
                    x->route == ROUTE_METRICS || x->route == ROUTE_PAGE ||
                    x->route == ROUTE_PAGE_FILE;
-    return routine && status < 400 ? LOG_DEBUG : LOG_INFO;
+    /* Load balancers close as soon as they have seen a status line. */
+    return routine && (status < 400 || status == 499) ? LOG_DEBUG : LOG_INFO;
 }
 
 /* One line.  Those of requests that went well are all there; of each way to fail only so many. */

@@ -33,13 +33,23 @@ START_TEST(weights)
 {
     struct agent_load l = idle;
     l.waiting_tokens = 250;
-    ck_assert_str_eq(line(l), "ready up 75% maxconn:64\n");
+    l.waiting = 8;
+    ck_assert_str_eq(line(l), "ready up 75% maxconn:32\n");
     l.waiting = 64; /* of 128: the fuller measure of the queue counts */
+    l.queue_tokens = 100000;
     ck_assert_str_eq(line(l), "ready up 50% maxconn:64\n");
     l.kv_used = 100; /* half its say */
     ck_assert_str_eq(line(l), "ready up 25% maxconn:64\n");
     l.waiting = 500; /* full is not drained */
     ck_assert_str_eq(line(l), "ready up 1% maxconn:64\n");
+    /* Prompts of 100 tokens wait: of those 7 more would be let in. */
+    l = idle;
+    l.running = 5;
+    l.waiting = 3;
+    l.waiting_tokens = 300;
+    ck_assert_str_eq(line(l), "ready up 70% maxconn:15\n");
+    l.waiting_tokens = 2000;
+    ck_assert_str_eq(line(l), "ready up 1% maxconn:8\n");
     l = idle;
     l.queue_requests = 3;
     ck_assert_str_eq(line(l), "ready up 100% maxconn:35\n");
