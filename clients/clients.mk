@@ -13,7 +13,7 @@ libclient_a_SOURCES = \
 	clients/work.h clients/work.c
 
 bin_PROGRAMS += trit
-trit_SOURCES = clients/trit.h clients/trit.c clients/trit-load.c
+trit_SOURCES = clients/trit.h clients/trit.c clients/trit-costs.c clients/trit-load.c
 trit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/clients
 trit_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(CJSON_CFLAGS)
 # Of the server only what makes and reads keys.

@@ -307,6 +307,7 @@ static void help(FILE *out)
           "  chat [TEXT]       One question, or without TEXT a conversation, one line a turn.\n"
           "  models            List what the server has.\n"
           "  bench             Measure tokens a second and latencies with concurrent streams.\n"
+          "  costs             Tokens and energy of each API key since the server started.\n"
           "  keys new NAME [OPTION=VALUE ...]\n"
           "                    Make an API key: its line for tritd's api-keys file on stdout, the\n"
           "                    key itself, which is kept nowhere, on stderr.\n"
@@ -323,6 +324,8 @@ static void help(FILE *out)
           "  --seed N          Same seed, same answer. [random]\n"
           "  --system TEXT     chat: the system message.\n"
           "  --no-stream       Wait for the whole answer.\n"
+          "  --prices LIST     costs: prices for a million tokens and for a kilowatt-hour, some of\n"
+          "                    prompt=X,cached=X,generated=X,kwh=X.\n"
           "\n"
           "Options of bench:\n"
           "  --clients N       Requests at a time. [4]\n"
@@ -357,6 +360,7 @@ enum {
     OPT_PROMPT_WORDS,
     OPT_TIMEOUT,
     OPT_JSON,
+    OPT_PRICES,
     OPT_VERSION
 };
 
@@ -375,6 +379,7 @@ static const struct option long_options[] = {
     {"prompt-words", required_argument, NULL, OPT_PROMPT_WORDS},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"json", no_argument, NULL, OPT_JSON},
+    {"prices", required_argument, NULL, OPT_PRICES},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, OPT_VERSION},
     {0},
@@ -449,6 +454,9 @@ static void read_options(struct options *o, int argc, char **argv)
         case OPT_JSON:
             o->json = true;
             break;
+        case OPT_PRICES:
+            o->prices = optarg;
+            break;
         case OPT_VERSION:
             printf("trit %s (%s)\n", PACKAGE_VERSION, curl_version());
             exit(EXIT_SUCCESS);
@@ -501,6 +509,8 @@ int main(int argc, char **argv)
         rc = models(&o);
     } else if (strcmp(command, "bench") == 0) {
         rc = bench(&o);
+    } else if (strcmp(command, "costs") == 0) {
+        rc = costs(&o);
     } else if (strcmp(command, "keys") == 0) {
         rc = keys(argc, argv);
     } else {
