@@ -89,6 +89,9 @@ need haproxy
 haproxy -c -f "$deploy/haproxy/haproxy.cfg" >"$work/said" 2>&1 || fail "haproxy -c: $(cat "$work/said")"
 checks=$((checks + 1))
 
+# The agent's weight is a share of the server's in whole numbers: of 1, the default, it would be a drain.
+is "weights to take shares of" "$(grep -c 'default-server weight 100 ' "$deploy/haproxy/haproxy.cfg")" 2
+
 # ---- HAProxy as it is shipped, with the ports of this test; b is the one that stays
 declare -A daemon
 for name in a b; do
