@@ -13,7 +13,7 @@ libclient_a_SOURCES = \
 	clients/work.h clients/work.c
 
 bin_PROGRAMS += trit
-trit_SOURCES = clients/trit.h clients/trit.c clients/trit-load.c \
+trit_SOURCES = clients/trit.h clients/trit.c clients/trit-costs.c clients/trit-load.c \
 	clients/fetch.h clients/fetch.c clients/fetch-map.h clients/fetch-map.c \
 	clients/pull.h clients/pull.c clients/shelf.h clients/shelf.c
 trit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/clients

@@ -335,6 +335,7 @@ static void help(FILE *out)
           "  chat [TEXT]       One question, or without TEXT a conversation, one line a turn.\n"
           "  models            List what the server has.\n"
           "  bench             Measure tokens a second and latencies with concurrent streams.\n"
+          "  costs             Tokens and energy of each API key since the server started.\n"
           "  keys new NAME [OPTION=VALUE ...]\n"
           "                    Make an API key: its line for tritd's api-keys file on stdout, the\n"
           "                    key itself, which is kept nowhere, on stderr.\n"
@@ -356,6 +357,8 @@ static void help(FILE *out)
           "  --seed N          Same seed, same answer. [random]\n"
           "  --system TEXT     chat: the system message.\n"
           "  --no-stream       Wait for the whole answer.\n"
+          "  --prices LIST     costs: prices for a million tokens and for a kilowatt-hour, some of\n"
+          "                    prompt=X,cached=X,generated=X,kwh=X.\n"
           "\n"
           "Options of pull, list and rm:\n"
           "  --models DIR      Where models are kept. [$TRIT_MODELS, or below the home directory]\n"
@@ -404,6 +407,7 @@ enum {
     OPT_CONNECTIONS,
     OPT_SHA256,
     OPT_FORCE,
+    OPT_PRICES,
     OPT_VERSION
 };
 
@@ -427,6 +431,7 @@ static const struct option long_options[] = {
     {"connections", required_argument, NULL, OPT_CONNECTIONS},
     {"sha256", required_argument, NULL, OPT_SHA256},
     {"force", no_argument, NULL, OPT_FORCE},
+    {"prices", required_argument, NULL, OPT_PRICES},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, OPT_VERSION},
     {0},
@@ -516,6 +521,9 @@ static void read_options(struct options *o, int argc, char **argv)
         case OPT_FORCE:
             o->force = true;
             break;
+        case OPT_PRICES:
+            o->prices = optarg;
+            break;
         case OPT_VERSION:
             printf("trit %s (%s)\n", PACKAGE_VERSION, curl_version());
             exit(EXIT_SUCCESS);
@@ -573,6 +581,8 @@ int main(int argc, char **argv)
         rc = models(&o);
     } else if (strcmp(command, "bench") == 0) {
         rc = bench(&o);
+    } else if (strcmp(command, "costs") == 0) {
+        rc = costs(&o);
     } else if (strcmp(command, "keys") == 0) {
         rc = keys(argc, argv);
     } else if (local) {

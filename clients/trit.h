@@ -28,6 +28,8 @@ struct options {
     long clients, requests, prompt_words;
     double timeout_seconds;
     bool json;
+
+    const char *prices; /* costs: "prompt=0.02,kwh=0.3", or NULL */
 };
 
 /* Set by SIGINT; transfers look at it and give up. */
@@ -38,5 +40,6 @@ cJSON *body_of(const struct options *o);
 
 /* Exit status. */
 int bench(const struct options *o);
+int costs(const struct options *o);
 
 #endif

@@ -17,3 +17,4 @@ include tests/kernels/kernels.mk
 include tests/golden/golden.mk
 include tests/e2e/e2e.mk
 include tests/long/long.mk
+include tests/long/deploy.mk

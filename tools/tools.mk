@@ -35,3 +35,6 @@ EXTRA_DIST += \
 	tools/train/torch_step.py tools/train/train.py tools/train/vary.py \
 	tools/train/configs/storyteller.json tools/train/configs/teacher.json \
 	tools/train/configs/twin.json
+
+# Routing and queueing of many replicas, simulated; see doc/scale.md.
+dist_noinst_SCRIPTS += tools/fleet.py

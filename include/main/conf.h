@@ -18,13 +18,13 @@
 
 struct trit_error;
 
-enum { CONF_KEYS_MAX = 64 };
+enum { CONF_KEYS_MAX = 96 };
 
 /* Where a value came from, weakest first. */
 enum conf_origin { CONF_DEFAULT, CONF_FILE, CONF_COMMAND };
 
 /* What the command line asks for. */
-enum conf_action { CONF_RUN, CONF_HELP, CONF_VERSION, CONF_CHECK };
+enum conf_action { CONF_RUN, CONF_HELP, CONF_VERSION, CONF_CHECK, CONF_LIST };
 
 struct conf {
     /* Model. */
@@ -56,7 +56,7 @@ struct conf {
 
     /* Network. */
     const char *host;
-    uint32_t port;
+    uint32_t port, agent_port;
     const char *port_file;    /* "": none */
     const char *socket;       /* path of a unix socket beside host; "": none */
     const char *socket_mode;  /* octal */
@@ -76,7 +76,7 @@ struct conf {
     /* Service. */
     double drain_seconds;
     bool sandbox;
-    const char *log_level;
+    const char *log_level, *log_format;
     const char *config; /* "": no file */
 
     /* Per row of the table: the value as it was written, and by whom. */
@@ -86,9 +86,9 @@ struct conf {
 
 /*
  * Defaults, then the command line, then the file that it names, then the rules between keys.  May
- * be called again with the same arguments, to re-read the file.  With CONF_HELP and CONF_VERSION
- * the file is not read and the rules are not checked.  On failure *c holds nothing and *err reads
- * "file:line: key: found ..., expected ..." or "--key: ...".
+ * be called again with the same arguments, to re-read the file.  With CONF_HELP, CONF_VERSION
+ * and CONF_LIST the file is not read and the rules are not checked.  On failure *c holds nothing
+ * and *err reads "file:line: key: found ..., expected ..." or "--key: ...".
  */
 int conf_load(int argc, char **argv, struct conf *c, enum conf_action *action,
               struct trit_error *err);
@@ -117,6 +117,13 @@ int conf_adopt(struct conf *c, const struct conf *from);
 
 /* The text of --help. */
 void conf_help(FILE *out);
+
+/*
+ * The table of keys for programs, a line each with fields between tabs: name, group, placeholder
+ * (the words, for one that takes words), default, "reload", "restart" or "command" (no line of a
+ * file), and what it does.
+ */
+void conf_list(FILE *out);
 
 /* Every key as a configuration file would have it, with its origin as a comment. */
 void conf_print(const struct conf *c, FILE *out);

@@ -75,6 +75,14 @@ int listen_open(const struct listen_wish *w, struct handed *h, struct notify *n,
 /* The sockets live on elsewhere: from now on to close them removes no file. */
 void listen_leave(struct listeners *l);
 
+/*
+ * Open the agent's port beside the host's, on 127.0.0.1 where the host is a unix socket.  The same
+ * rules hold.  l->fd is -1 on failure.
+ */
+int listen_open_agent(const char *host, uint16_t port, bool allow_remote, struct listener *l,
+                      struct trit_error *err);
+void listen_close_one(struct listener *l);
+
 /* Whether any of them can be reached by other machines. */
 bool listen_is_remote(const struct listeners *l);
 

@@ -57,6 +57,8 @@ struct server_options {
     uv_loop_t *loop;
     struct server_socket socket[SERVER_SOCKETS];
     size_t n_sockets;
+    bool agent;               /* there is a port for load balancers, see agent.h */
+    int agent_fd;             /* listening, non-blocking; borrowed while it is opened */
     struct tls_cert *cert;    /* NULL: no socket has TLS */
     const char *alias;        /* the model's name in the API; NULL: the model's own */
     const char *powercap_dir; /* where the machine tells of its energy; "": nowhere */

@@ -1,41 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * log.c - formatting into a buffer on the stack, then one write(2); no lock is ever held.
+ * log.c - what is logged: levels, and how often one cause may speak.
  *
- * Not here: files, rotation, sockets.  stderr belongs to whoever started us.
+ * The lock guards the table of causes and is held for a look into it.
  */
 #include "config.h"
 #include "base/log.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/log-parts.h"
 
-#define LINE_BYTES 2048
+enum { LINE_BYTES = 2048, CAUSES = 64, CAUSE_BYTES = 64 };
 
 static atomic_int current_level = LOG_NOTICE;
+static atomic_bool as_json;
 static bool to_journal;
 static bool on_terminal;
-static bool to_socket;
-static int log_fd = STDERR_FILENO;
-static atomic_ulong n_dropped; /* lines, since the start ... */
-static atomic_ulong n_told;    /* ... and how many of them the log speaks of */
 static atomic_bool progress_shown;
 
-static const char *const names[] = {"error", "warn", "notice", "info", "debug"};
+/* One second of one cause. */
+struct cause {
+    char name[CAUSE_BYTES]; /* "": free */
+    double since;
+    uint64_t lines, suppressed;
+    enum log_level level;
+};
+static pthread_mutex_t causes_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct cause causes[CAUSES];
+static atomic_uint_fast64_t n_limited;
+static atomic_bool some_suppressed; /* the table is worth a look */
 
-/* syslog(3) priorities, which systemd reads from a <N> prefix. */
-static const char priorities[] = {'3', '4', '5', '6', '7'};
+static const char *const names[] = {"error", "warn", "notice", "info", "debug"};
 
 int log_level_parse(const char *name)
 {
@@ -55,24 +57,6 @@ void log_open(enum log_level level, int journal)
     atomic_store(&current_level, (int)level);
     to_journal = journal != 0;
     on_terminal = isatty(STDERR_FILENO) == 1;
-
-    /* Who reads us may stop reading, and nobody here may wait for him.  Whether writing waits is a
-     * property that stderr shares with whoever else has it, so a pipe is opened once more and of a
-     * socket each write is told. */
-    struct stat st;
-    if (log_fd != STDERR_FILENO || fstat(STDERR_FILENO, &st) != 0)
-        return;
-    to_socket = S_ISSOCK(st.st_mode);
-    if (S_ISFIFO(st.st_mode)) {
-        int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-        if (fd >= 0)
-            log_fd = fd;
-    }
-}
-
-unsigned long log_dropped(void)
-{
-    return atomic_load(&n_dropped);
 }
 
 void log_set_level(enum log_level level)
@@ -80,73 +64,173 @@ void log_set_level(enum log_level level)
     atomic_store(&current_level, (int)level);
 }
 
+void log_set_json(bool json)
+{
+    atomic_store(&as_json, json);
+}
+
 int log_enabled(enum log_level level)
 {
     return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
 }
 
-static bool write_all(const char *s, size_t len)
+bool log_to_journal(const char *socket)
 {
-    while (len) {
-        ssize_t n =
-            to_socket ? send(log_fd, s, len, MSG_DONTWAIT | MSG_NOSIGNAL) : write(log_fd, s, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false; /* Nobody reads us; there is nowhere left to complain. */
-        s += n;
-        len -= (size_t)n;
+    return log_sink_open_journal(socket);
+}
+
+bool log_start(void)
+{
+    return log_sink_start();
+}
+
+void log_stop(double seconds)
+{
+    log_tell_limited(true);
+    log_sink_stop(seconds);
+}
+
+void log_get_losses(struct log_losses *losses)
+{
+    log_sink_get(losses);
+    losses->limited = atomic_load(&n_limited);
+}
+
+static struct log_style style_now(void)
+{
+    if (atomic_load(&as_json))
+        return (struct log_style){.format = LOG_FORMAT_JSON, .prefix = to_journal};
+    if (log_sink_has_journal())
+        return (struct log_style){.format = LOG_FORMAT_JOURNAL};
+    return (struct log_style){.format = to_journal ? LOG_FORMAT_PRIORITY : LOG_FORMAT_TEXT};
+}
+
+static void emit(enum log_level level, const char *event, const char *message,
+                 const struct log_field *fields, size_t n)
+{
+    char entry[LOG_ENTRY_BYTES];
+    struct log_style style = style_now();
+    size_t len = log_format_entry(entry, style, level, event, message, fields, n);
+    if (atomic_load(&progress_shown))
+        log_progress(NULL);
+    log_sink_put(entry, len, level, style.format == LOG_FORMAT_JOURNAL);
+}
+
+size_t log_lost_entry(char *dst, uint64_t lines, bool *journal)
+{
+    struct log_style style = style_now();
+    struct log_field f = LOG_COUNT("lines", lines);
+    *journal = style.format == LOG_FORMAT_JOURNAL;
+    return log_format_entry(dst, style, LOG_WARN, "log-lost", NULL, &f, 1);
+}
+
+/* ------------------------------------------------------------------ causes */
+
+static void emit_suppressed(const struct cause *c)
+{
+    struct log_field f[] = {LOG_TEXT("cause", c->name), LOG_COUNT("lines", c->suppressed)};
+    emit(c->level, "log-suppressed", NULL, f, ARRAY_LEN(f));
+}
+
+/* The row of this name: its own, or a free one, or that of the cause that has been silent longest.
+ */
+static struct cause *find_cause(const char *name)
+{
+    struct cause *best = &causes[0];
+    for (size_t i = 0; i < CAUSES; i++) {
+        struct cause *c = &causes[i];
+        if (strncmp(c->name, name, CAUSE_BYTES - 1) == 0)
+            return c;
+        if (!*c->name || (*best->name && c->since < best->since))
+            best = c;
     }
-    return true;
+    return best;
 }
 
-/* Once there is room again, say what is missing. */
-static void tell_dropped(void)
+/* Whether another line may be written.  A second that is over and had too many is told first. */
+static bool may_speak(const char *name, enum log_level level)
 {
-    char line[96];
-    unsigned long dropped = atomic_load(&n_dropped), told = atomic_load(&n_told);
-    if (dropped == told || !atomic_compare_exchange_strong(&n_told, &told, dropped))
+    double now = trit_now();
+    struct cause over = {.suppressed = 0};
+    pthread_mutex_lock(&causes_lock);
+    struct cause *c = find_cause(name);
+    if (strncmp(c->name, name, CAUSE_BYTES - 1) != 0 || now - c->since >= 1) {
+        over = *c;
+        *c = (struct cause){.since = now, .level = level};
+        snprintf(c->name, sizeof c->name, "%s", name);
+    }
+    bool may = c->lines < LOG_PER_SECOND;
+    if (may)
+        c->lines++;
+    else
+        c->suppressed++;
+    if (!may)
+        atomic_store(&some_suppressed, true);
+    pthread_mutex_unlock(&causes_lock);
+    if (over.suppressed)
+        emit_suppressed(&over);
+    if (!may)
+        atomic_fetch_add(&n_limited, 1);
+    return may;
+}
+
+void log_tell_limited(bool all)
+{
+    double now = trit_now();
+    bool left = false;
+    if (!atomic_exchange(&some_suppressed, false))
         return;
-    int n = snprintf(line, sizeof line, "%slog dropped_lines=%lu reason=\"nobody reads\"\n",
-                     to_journal ? "<4>" : "", dropped - told);
-    if (!write_all(line, (size_t)n))
-        atomic_fetch_sub(&n_told, dropped - told);
+    for (size_t i = 0; i < CAUSES; i++) {
+        struct cause over = {.suppressed = 0};
+        pthread_mutex_lock(&causes_lock);
+        if (causes[i].suppressed && (all || now - causes[i].since >= 1)) {
+            over = causes[i];
+            causes[i].suppressed = 0;
+        }
+        left = left || causes[i].suppressed;
+        pthread_mutex_unlock(&causes_lock);
+        if (over.suppressed)
+            emit_suppressed(&over);
+    }
+    if (left)
+        atomic_store(&some_suppressed, true);
 }
 
-/* "<6>" for the journal; local time and level for people. */
-static int put_prefix(char *line, size_t cap, enum log_level level)
+/* ------------------------------------------------------------------ lines */
+
+static void emit_line(enum log_level level, const char *fmt, va_list ap)
 {
-    if (to_journal)
-        return snprintf(line, cap, "<%c>", priorities[level]);
-    struct timespec now;
-    struct tm local;
-    clock_gettime(CLOCK_REALTIME, &now);
-    localtime_r(&now.tv_sec, &local);
-    return snprintf(line, cap, "%02d:%02d:%02d.%03ld %-6s ", local.tm_hour, local.tm_min,
-                    local.tm_sec, now.tv_nsec / 1000000, names[level]);
+    char line[LINE_BYTES], event[32];
+    vsnprintf(line, sizeof line, fmt, ap);
+    snprintf(event, sizeof event, "%.*s", (int)strcspn(line, " "), line);
+    emit(level, event, line, NULL, 0);
 }
 
 void log_line(enum log_level level, const char *fmt, ...)
 {
     if (!log_enabled(level))
         return;
-    char line[LINE_BYTES];
-    int start = put_prefix(line, sizeof line, level);
     va_list ap;
     va_start(ap, fmt);
-    int n = vsnprintf(line + start, sizeof line - (size_t)start - 1, fmt, ap);
+    emit_line(level, fmt, ap);
     va_end(ap);
-    size_t len = MIN((size_t)start + (size_t)MAX(n, 0), sizeof line - 2);
-    for (size_t i = (size_t)start; i < len; i++)
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-            line[i] = '?';
-    line[len++] = '\n';
-    if (atomic_load(&progress_shown))
-        log_progress(NULL);
-    if (write_all(line, len))
-        tell_dropped();
-    else
-        atomic_fetch_add(&n_dropped, 1);
+}
+
+void log_limited(enum log_level level, const char *cause, const char *fmt, ...)
+{
+    if (!log_enabled(level) || !may_speak(cause, level))
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    emit_line(level, fmt, ap);
+    va_end(ap);
+}
+
+void log_fields(enum log_level level, const char *cause, const char *event,
+                const struct log_field *fields, size_t n)
+{
+    if (log_enabled(level) && (!cause || may_speak(cause, level)))
+        emit(level, event, NULL, fields, n);
 }
 
 void log_progress(const char *fmt, ...)
@@ -163,5 +247,5 @@ void log_progress(const char *fmt, ...)
         len = MIN(start + (size_t)MAX(n, 0), sizeof line - 1);
     }
     atomic_store(&progress_shown, fmt != NULL);
-    write_all(line, len);
+    log_sink_put(line, len, LOG_NOTICE, false);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf-print.c - the table of keys for people: --help and --check-config.
+ * conf-print.c - the table of keys: --help and --check-config for people, --list-keys for programs.
  */
 #include "config.h"
 #include "main/conf-key.h"
@@ -66,6 +66,9 @@ void conf_help(FILE *out)
           "Instead of serving:\n"
           "  --check-config                    Print the settings in effect and where each comes\n"
           "                                    from, or the line that is wrong; exit 0 or 1.\n"
+          "  --list-keys                       The settings for programs, a line each with fields\n"
+          "                                    between tabs: name, group, value, default, whether\n"
+          "                                    SIGHUP takes it over, help.\n"
           "  --version                         Print version, compiler, libraries and kernels.\n"
           "  -h, --help                        This text.\n"
           "\n"
@@ -83,6 +86,20 @@ void conf_help(FILE *out)
           "SIGHUP reads the file again and takes over what can change while running.\n"
           "SIGUSR2 starts the program anew to take over while this one finishes.\n",
           out);
+}
+
+void conf_list(FILE *out)
+{
+    const char *group = "";
+    for (size_t i = 0; i < conf_n_keys; i++) {
+        const struct conf_key *k = &conf_keys[i];
+        group = k->group ? k->group : group;
+        fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", k->name, group, k->placeholder, k->text,
+                k->command_only ? "command"
+                : k->reloadable ? "reload"
+                                : "restart",
+                k->help);
+    }
 }
 
 void conf_print(const struct conf *c, FILE *out)

@@ -130,11 +130,18 @@ int conf_read_file(struct conf *c, const char *path, struct trit_error *err)
 }
 
 /* What getopt_long returns for a row of the table: beyond every character. */
-enum { OPT_KEY = 0x1000, OPT_NO_KEY = 0x2000, OPT_HELP = 'h', OPT_VERSION = 'V', OPT_CHECK = 'C' };
+enum {
+    OPT_KEY = 0x1000,
+    OPT_NO_KEY = 0x2000,
+    OPT_HELP = 'h',
+    OPT_VERSION = 'V',
+    OPT_CHECK = 'C',
+    OPT_LIST = 'L',
+};
 
-enum { OPTIONS_MAX = 2 * CONF_KEYS_MAX + 4, NAME_MAX_BYTES = 40 };
+enum { OPTIONS_MAX = 2 * CONF_KEYS_MAX + 5, NAME_MAX_BYTES = 40 };
 
-/* --KEY for every row, --no-KEY for the switches, and the three that only ask. */
+/* --KEY for every row, --no-KEY for the switches, and the four that only ask. */
 static void list_options(struct option *options, char negated[][NAME_MAX_BYTES])
 {
     size_t n = 0;
@@ -151,6 +158,7 @@ static void list_options(struct option *options, char negated[][NAME_MAX_BYTES])
     options[n++] = (struct option){"help", no_argument, NULL, OPT_HELP};
     options[n++] = (struct option){"version", no_argument, NULL, OPT_VERSION};
     options[n++] = (struct option){"check-config", no_argument, NULL, OPT_CHECK};
+    options[n++] = (struct option){"list-keys", no_argument, NULL, OPT_LIST};
     options[n] = (struct option){0};
 }
 
@@ -196,6 +204,9 @@ int conf_read_args(struct conf *c, int argc, char **argv, enum conf_action *acti
             return 0;
         case OPT_VERSION:
             *action = CONF_VERSION;
+            return 0;
+        case OPT_LIST:
+            *action = CONF_LIST;
             return 0;
         case OPT_CHECK:
             *action = CONF_CHECK;

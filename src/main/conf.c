@@ -114,6 +114,9 @@ const struct conf_key conf_keys[] = {
      .help = "TCP port. 0: a free one, named in the log and in port-file."},
     {TEXT("port-file", port_file, "", "PATH"),
      .help = "Write the port there once the socket is open. Empty: do not."},
+    {COUNT("agent-port", agent_port, "0", 0, 65535),
+     .help = "TCP port on which load balancers are told how much to send here: HAProxy's "
+             "agent-check. 0: none."},
     {TEXT("socket", socket, "", "PATH"),
      .help = "Listen on this unix socket as well. Empty: do not."},
     {TEXT("socket-mode", socket_mode, "0660", "MODE"),
@@ -167,6 +170,9 @@ const struct conf_key conf_keys[] = {
              "connections. What a reload reads must then lie beside what the start has read."},
     {WORD("log-level", log_level, "info", "error|warn|notice|info|debug"), .reloadable = true,
      .help = "How much is logged. info has one line for each request."},
+    {WORD("log-format", log_format, "text", "text|json"), .reloadable = true,
+     .help = "How: lines for people (under systemd, entries of the journal with their fields), or a "
+             "JSON object for each."},
     {TEXT("config", config, "", "FILE"), .command_only = true,
      .help = "Read settings from this file. The command line wins over it."},
 };

@@ -423,6 +423,22 @@ int listen_open(const struct listen_wish *w, struct handed *h, struct notify *n,
     return rc;
 }
 
+int listen_open_agent(const char *host, uint16_t port, bool allow_remote, struct listener *l,
+                      struct trit_error *err)
+{
+    struct listen_wish w = {.host = listen_is_unix(host) ? "127.0.0.1" : host,
+                            .port = port,
+                            .allow_remote = allow_remote};
+    struct trit_error why;
+    *l = (struct listener){.fd = -1};
+    int rc = listen_check_host(w.host, allow_remote, err);
+    if (rc == 0 && (rc = open_own(w.host, &w, l, &why))) {
+        listen_close_one(l);
+        return trit_fail(err, TRIT_EIO, "agent-%s", why.text);
+    }
+    return rc;
+}
+
 bool listen_is_remote(const struct listeners *l)
 {
     for (size_t i = 0; i < l->n; i++)
@@ -466,14 +482,18 @@ void listen_leave(struct listeners *l)
         l->at[i].path[0] = '\0';
 }
 
+void listen_close_one(struct listener *l)
+{
+    if (l->fd < 0)
+        return;
+    if (is_still_ours(l))
+        unlink(l->path);
+    close(l->fd);
+    l->fd = -1;
+}
+
 void listen_close(struct listeners *l)
 {
-    for (; l->n > 0; l->n--) {
-        struct listener *last = &l->at[l->n - 1];
-        if (last->fd < 0)
-            continue;
-        if (is_still_ours(last))
-            unlink(last->path);
-        close(last->fd);
-    }
+    for (; l->n > 0; l->n--)
+        listen_close_one(&l->at[l->n - 1]);
 }

@@ -54,6 +54,9 @@
  * takes milliseconds when the weights are packed.  After so long he is told that we are loading. */
 #define WAIT_SECONDS 5
 
+/* For the last lines to be written, if anybody reads them. */
+#define LOG_LAST_SECONDS 1.0
+
 enum state { LOADING, SERVING, STOPPING };
 
 enum { N_SIGNALS = 4 };
@@ -64,6 +67,7 @@ struct app {
     char **argv;
     struct conf conf;
     struct listeners sockets;
+    struct listener agent; /* for load balancers; fd -1: none */
     struct notify notify;
     struct handed handed;
     struct upgrade upgrade;        /* our successor, once it was asked for */
@@ -306,7 +310,7 @@ static void stop(struct app *app, int signo)
     }
     server_drain(app->server, app->conf.drain_seconds, drained, app);
     /* Nobody accepts any more, so nobody shall wait in vain: connections are refused from now on,
-     * or wait in systemd's copy of the socket for the next start. */
+     * or wait in systemd's copy of the socket for the next start.  The agent stays, to say so. */
     listen_close(&app->sockets);
 }
 
@@ -417,6 +421,7 @@ static int adopt(struct app *app, struct conf *fresh, struct trit_error *err)
     struct server_limits limits = limits_of(&app->conf, &app->sockets);
     server_set_limits(app->server, &limits);
     log_set_level((enum log_level)log_level_parse(app->conf.log_level));
+    log_set_json(strcmp(app->conf.log_format, "json") == 0);
     if (app->state == SERVING)
         reload_threads(app);
     return 0;
@@ -601,7 +606,17 @@ static int serve(struct app *app, struct trit_error *err)
         rc = listen_write_port(&app->sockets.at[0], c->port_file, err);
     if (rc != 0)
         goto no_socket;
+    if (rc == 0 && c->agent_port) {
+        rc = listen_open_agent(c->host, (uint16_t)c->agent_port, conf_allows_remote(c), &app->agent,
+                               err);
+        if (rc == 0)
+            log_notice("agent port=%u", app->agent.port);
+    }
+    if (rc != 0)
+        goto no_socket;
     enter_sandbox(c);
+    if (!log_start())
+        log_warn("log thread=none effect=\"a log that is not read stops the server\"");
     rc = open_loop(app, err);
     if (rc != 0)
         goto no_loop;
@@ -618,6 +633,8 @@ static int serve(struct app *app, struct trit_error *err)
         .max_body = (size_t)c->max_body,
         .hold = has_waiting(app),
         .max_connections = plan_connections(c->max_connections * n_sockets) / n_sockets,
+        .agent = app->agent.fd >= 0,
+        .agent_fd = app->agent.fd,
         .limits = limits_of(c, &app->sockets),
     };
     for (size_t i = 0; i < app->sockets.n; i++)
@@ -650,6 +667,7 @@ no_loop:
     if (*c->port_file && !app->replaced)
         unlink(c->port_file);
 no_socket:
+    listen_close_one(&app->agent);
     listen_close(&app->sockets);
     tls_let_go(&cert);
     keys_free(&keys);
@@ -677,9 +695,18 @@ static void drop_unwanted(struct app *app)
         (void)handed_drop(&app->handed, HANDED_WEIGHTS, &app->notify);
 }
 
+static void open_log(const struct conf *c)
+{
+    bool journal = notify_stderr_is_journal();
+    log_open((enum log_level)log_level_parse(c->log_level), journal);
+    log_set_json(strcmp(c->log_format, "json") == 0);
+    if (journal)
+        (void)log_to_journal(NULL); /* Without it the journal gets lines. */
+}
+
 int main(int argc, char **argv)
 {
-    struct app app = {.argc = argc, .argv = argv};
+    struct app app = {.argc = argc, .argv = argv, .agent.fd = -1};
     struct trit_error err;
     struct keys keys;
     struct tls_cert *cert;
@@ -691,6 +718,9 @@ int main(int argc, char **argv)
     switch (action) {
     case CONF_HELP:
         conf_help(stdout);
+        break;
+    case CONF_LIST:
+        conf_list(stdout);
         break;
     case CONF_VERSION:
         version_print(stdout);
@@ -708,7 +738,7 @@ int main(int argc, char **argv)
     case CONF_RUN:
         /* A client that leaves in the middle of an answer is no reason to die. */
         signal(SIGPIPE, SIG_IGN);
-        log_open((enum log_level)log_level_parse(app.conf.log_level), notify_stderr_is_journal());
+        open_log(&app.conf);
         upgrade_child_open(&app.replaces);
         notify_open(&app.notify);
         notify_mute(&app.notify, app.replaces.fd >= 0);
@@ -724,6 +754,7 @@ int main(int argc, char **argv)
         log_notice("stopped exit=%d", app.exit_code);
         handed_close(&app.handed);
         notify_close(&app.notify);
+        log_stop(LOG_LAST_SECONDS);
         break;
     }
     conf_fini(&app.conf);

@@ -50,6 +50,7 @@ struct exchange *exchange_new(struct conn *c, struct MHD_Connection *mhd, const 
     x->route = ROUTE_OTHER;
     x->t_start = trit_now();
     choose_id(x);
+    trace_read(&x->trace, MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, "traceparent"));
     x->tenant = &c->s->admit.nobody;
     admit_hold(x->tenant);
     c->x = x;
@@ -246,6 +247,8 @@ static bool put_headers(struct exchange *x, struct MHD_Response *r)
         put(r, "Content-Type", "%s", x->content_type);
     origin_put_headers(x, r);
     put(r, "x-request-id", "%s", x->id);
+    if (*x->trace.id)
+        put(r, "traceresponse", "00-%s-%s-%s", x->trace.id, x->trace.span, x->trace.flags);
     put(r, "openai-processing-ms", "%.0f", (trit_now() - x->t_start) * 1e3);
     if (x->job && job_queue_seconds(x->job, &queued))
         put(r, "x-tritd-queue-ms", "%.0f", queued * 1e3);
@@ -298,35 +301,50 @@ enum MHD_Result exchange_send(struct exchange *x)
 
 /* ------------------------------------------------------------------ the end */
 
-/* " joules=1.250", or nothing where nobody knows. */
-static const char *joules_text(double joules, char *dst, size_t cap)
+/* What is asked every few seconds and went well is of interest to nobody. */
+static enum log_level level_of(const struct exchange *x, int status)
 {
-    if (joules >= 0)
-        snprintf(dst, cap, " joules=%.3f", joules);
-    else
-        dst[0] = '\0';
-    return dst;
+    bool routine = x->route == ROUTE_HEALTHZ || x->route == ROUTE_READYZ ||
+                   x->route == ROUTE_METRICS || x->route == ROUTE_PAGE ||
+                   x->route == ROUTE_PAGE_FILE;
+    /* Load balancers close as soon as they have seen a status line. */
+    return routine && (status < 400 || status == 499) ? LOG_DEBUG : LOG_INFO;
 }
 
+/* One line.  Those of requests that went well are all there; of each way to fail only so many. */
 static void log_request(const struct exchange *x, const struct job_sum *sum, int status)
 {
-    char energy[40];
-    double total = (trit_now() - x->t_start) * 1e3;
+    enum log_level level = level_of(x, status);
+    if (!log_enabled(level))
+        return;
+    char cause[64];
     const char *route = metrics_route_name(x->route), *key = x->tenant->grant.name;
-    if (!*key)
-        key = "-";
-    if (!x->job || x->job->kind != JOB_GENERATES)
-        log_info("request id=%s key=%s route=%s status=%d total_ms=%.1f peer=%s", x->id, key, route,
-                 status, total, x->conn->peer);
-    else
-        log_info(
-            "request id=%s key=%s route=%s status=%d prompt_tokens=%llu cached_tokens=%llu "
-            "completion_tokens=%llu queue_ms=%.1f ttft_ms=%.1f total_ms=%.1f finish=%s%s peer=%s",
-            x->id, key, route, status, (unsigned long long)sum->prompt,
-            (unsigned long long)sum->cached, (unsigned long long)sum->completion,
-            sum->queue_seconds * 1e3, sum->first_seconds * 1e3, total,
-            metrics_finish_name(sum->finish), joules_text(sum->joules, energy, sizeof energy),
-            x->conn->peer);
+    struct log_field f[16];
+    size_t n = 0;
+    bool generated = x->job && x->job->kind == JOB_GENERATES;
+    snprintf(cause, sizeof cause, "%s %d", route, status);
+    f[n++] = LOG_TEXT("id", x->id);
+    f[n++] = LOG_TEXT("key", *key ? key : "-");
+    f[n++] = LOG_TEXT("route", route);
+    f[n++] = LOG_COUNT("status", (uint64_t)status);
+    if (generated) {
+        f[n++] = LOG_TEXT("model", x->s->name);
+        f[n++] = LOG_COUNT("prompt_tokens", sum->prompt);
+        f[n++] = LOG_COUNT("cached_tokens", sum->cached);
+        f[n++] = LOG_COUNT("completion_tokens", sum->completion);
+        f[n++] = LOG_NUMBER("queue_ms", sum->queue_seconds * 1e3, 1);
+        f[n++] = LOG_NUMBER("ttft_ms", sum->first_seconds * 1e3, 1);
+    }
+    f[n++] = LOG_NUMBER("total_ms", (trit_now() - x->t_start) * 1e3, 1);
+    if (generated) {
+        f[n++] = LOG_TEXT("finish", metrics_finish_name(sum->finish));
+        f[n++] = LOG_NUMBER("joules", sum->joules >= 0 ? sum->joules : NAN, 3);
+    }
+    f[n++] = LOG_TEXT("trace_id", *x->trace.id ? x->trace.id : NULL);
+    f[n++] = LOG_TEXT("span_id", *x->trace.id ? x->trace.span : NULL);
+    f[n++] = LOG_TEXT("peer", x->conn->peer);
+    trit_assert(n <= ARRAY_LEN(f));
+    log_fields(level, status >= 400 ? cause : NULL, "request", f, n);
 }
 
 void exchange_done(struct exchange *x, bool delivered)

@@ -354,7 +354,7 @@ double http_clock(struct server *s, double now)
         }
         c->deadline = INFINITY;
         if (c->x && c->x->queued) {
-            log_debug("connection cut id=%s reason=slow_reader", c->x->id);
+            log_limited(LOG_DEBUG, "slow_reader", "connection cut id=%s reason=slow_reader", c->x->id);
             c->x->why = CANCELLED_SLOW_READER;
             exchange_abort(c->x);
         } else {
@@ -377,7 +377,7 @@ static void on_mhd_log(void *cls, const char *fmt, va_list ap)
     if (!log_enabled(LOG_DEBUG))
         return;
     vsnprintf(line, sizeof line, fmt, ap);
-    log_debug("libmicrohttpd %s", line);
+    log_limited(LOG_DEBUG, "libmicrohttpd", "libmicrohttpd %s", line);
 }
 
 static bool mhd_is_fixed(void)

@@ -95,8 +95,12 @@ static void write_requests(const struct metrics_page *page, struct buf *out)
              (double)m->unauthorized);
     text_one(out, "tritd_http_timeouts_total", "counter",
              "Connections closed because a request did not come in time.", (double)m->timed_out);
-    text_one(out, "tritd_log_dropped_total", "counter",
-             "Log lines dropped because nobody read them.", (double)log_dropped());
+    struct log_losses lost;
+    log_get_losses(&lost);
+    text_head(out, "tritd_log_dropped_total", "counter", "Lines that the log does not have.");
+    text_labelled(out, "tritd_log_dropped_total", "reason", "blocked", (double)lost.blocked);
+    text_labelled(out, "tritd_log_dropped_total", "reason", "failed", (double)lost.failed);
+    text_labelled(out, "tritd_log_dropped_total", "reason", "limited", (double)lost.limited);
     text_one(out, "tritd_http_connections", "gauge", "Open connections.", page->connections);
 }
 

@@ -5,6 +5,7 @@
  *     server.c   opening, serving, draining, closing; the loop's handles and the clock
  *     http.c     libmicrohttpd: connections, request bodies, deadlines
  *     exchange.c one request's answer: what is decided, how it is sent, what is logged
+ *     agent.c    a word to load balancers
  *     watch.c    noticing that a client has left
  *     origin-check.c  what pages of other origins may do
  *     routes.c   which request means what; the small answers
@@ -33,6 +34,7 @@
 #include "server/metrics.h"
 #include "server/server.h"
 #include "server/tls.h"
+#include "server/trace.h"
 
 struct job;
 struct problem;
@@ -43,6 +45,14 @@ struct door {
     struct MHD_Daemon *mhd;
     uv_poll_t poll; /* of its epoll descriptor */
     bool tls, loopback;
+};
+
+/* The agent's port and the connections that were answered last. */
+enum { AGENT_KEPT = 16 };
+struct agent {
+    uv_poll_t poll;
+    int kept[AGENT_KEPT]; /* -1: none */
+    size_t next;
 };
 
 /* One TCP or UNIX connection, from accept to close. */
@@ -77,6 +87,7 @@ struct exchange {
     char *path;
     const char *rest;      /* of the path, behind a prefix route */
     char id[132];          /* x-request-id */
+    struct trace trace;    /* traceparent, if there was one */
     double t_start;        /* header complete */
     struct tenant *tenant; /* who asks; held */
 
@@ -138,6 +149,7 @@ struct server {
     void (*drained)(void *arg);
     void *drained_arg;
 
+    struct agent agent;
     struct grammars grammars; /* compiled lately */
     struct keys keys; /* none: nobody is asked for one */
     struct admit admit;
@@ -207,6 +219,10 @@ void watch_idle(const struct conn *c); /* its request is done: has it nothing mo
 bool origin_preflight(struct exchange *x, const char *method);
 bool origin_refuse(struct exchange *x, const char *method);
 void origin_put_headers(const struct exchange *x, struct MHD_Response *r);
+
+/* agent.c */
+int agent_open(struct server *s, struct trit_error *err);
+void agent_close(struct server *s);
 
 /* requests.c */
 void requests_list(struct exchange *x);

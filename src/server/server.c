@@ -176,6 +176,10 @@ int server_open(const struct server_options *opt, struct server **out, struct tr
         if (rc)
             watch_close(s);
     }
+    if (rc == 0 && (rc = agent_open(s, err))) {
+        http_close(s);
+        watch_close(s);
+    }
     if (rc) {
         mailbox_fini(&s->events);
         close_own_handles(s);
@@ -312,5 +316,6 @@ void server_close(struct server **server)
         trit_assert(j->n_live == 0); /* Else the engine still writes into it. */
     mailbox_fini(&s->events);
     watch_close(s);
+    agent_close(s);
     close_own_handles(s);
 }

@@ -92,7 +92,7 @@ void watch_add(struct conn *c)
     struct epoll_event want = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = c};
     /* Out of kernel memory: this client's leaving will be noticed at a write. */
     if (epoll_ctl(c->s->watch_fd, EPOLL_CTL_ADD, c->fd, &want) != 0)
-        log_warn("watch failed error=\"%s\"", strerror(errno));
+        log_limited(LOG_WARN, "watch failed", "watch failed error=\"%s\"", strerror(errno));
 }
 
 void watch_remove(struct conn *c)

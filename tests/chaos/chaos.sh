@@ -18,7 +18,7 @@ answer()
 }
 dropped()
 {
-    [ "$(metric tritd_log_dropped_total)" -gt 0 ]
+    [ "$(metric "tritd_log_dropped_total{reason=\"blocked\"}")" -gt 0 ]
 }
 
 # ---- the model file is emptied, overwritten, removed while it is served

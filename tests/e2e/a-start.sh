@@ -57,7 +57,7 @@ is "segments left by models that were refused" \
 
 # ---- a longer context than the model has is cut, with a word about it
 start --ctx 1000000
-has "the log" "$(cat "$work/log")" "ctx-cut wanted=1000000 used=[0-9]+"
+logs "the log" "ctx-cut wanted=1000000 used=[0-9]+"
 stop TERM
 is "exit status after SIGTERM" "$ended" 0
 
@@ -85,10 +85,10 @@ refused "port: $taken on 127.0.0.1 is in use" --model "$model" --port "$taken"
 is "the first one still serves" "$(curl -fs -o "$work/out" -w '%{http_code}' "$url/readyz")" 200
 
 # ---- an orderly end
-has "the log" "$(cat "$work/log")" "ready url=$url"
+logs "the log" "ready url=$url"
 stop TERM
 is "exit status after SIGTERM" "$ended" 0
-has "the log" "$(cat "$work/log")" "stopped exit=0"
+logs "the log" "stopped exit=0"
 curl -s -o "$work/out" "$url/healthz" && fail "the port is still open"
 is "half-built segments" "$(find "$shm" -name '*.building' | wc -l)" 0
 [ ! -e "$work/port" ] || fail "the port file was left behind"

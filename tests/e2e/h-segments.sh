@@ -90,7 +90,7 @@ printf '%b' "\\x$(printf %x $((byte ^ 4)))" |
     dd of="$shm/$whole" bs=1 seek=$((size / 2)) conv=notrunc status=none
 start
 is "beside a damaged one" "$(attached)" attached=no
-has "the log" "$(cat "$work/log")" "segment-damaged name=$whole"
+logs "the log" "segment-damaged name=$whole"
 is "its answer" "$(answer)" "$expected"
 stop
 

@@ -81,7 +81,7 @@ if command -v systemd-socket-activate >/dev/null; then
         curl -fs --max-time 60 -o "$work/out" "$url/readyz"
     }
     within 60 activated || fail "no answer on the socket that was handed over"
-    has "the log" "$(cat "$work/log")" "listening url=$url from=systemd"
+    logs "the log" "listening url=$url from=systemd"
     stop
     is "exit status" "$ended" 0
 else

@@ -47,7 +47,10 @@ is "trit sends a key" "$(TRITD_URL=$url TRITD_API_KEY=$ALICE "$trit" complete --
     echo $?)" 0
 said=$(TRITD_URL=$url "$trit" models 2>&1) && fail "trit without a key"
 has "trit without a key" "$said" "401: this server needs an API key"
-has "the log names the key" "$(cat "$work/log")" "request id=[^ ]+ key=alice route=/v1/completions"
+has "trit costs" "$(TRITD_URL=$url TRITD_API_KEY=$ALICE "$trit" costs --prices generated=1000000)" "^alice .* [1-9][0-9]*\.0000\$"
+said=$("$trit" costs --prices gold=1 2>&1) && fail "a price of gold"
+has "prices" "$said" "expected some of prompt=X"
+logs "the log names the key" "request id=[^ ]+ key=alice route=/v1/completions"
 for secret in "$ALICE" "$BOB" "$CAROL"; do
     lacks "no key is in the log" "$(cat "$work/log")" "$secret"
     lacks "no key is in the metrics" "$(curl -fs "$url/metrics")" "$secret"

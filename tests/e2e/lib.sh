@@ -96,6 +96,13 @@ lacks()
     ! grep -Eq -- "$3" <<<"$2" || fail "$1: did not expect /$3/ in: $2"
 }
 
+# logs WHAT PATTERN: a line comes to the log, which is written a moment after what it tells.
+logs()
+{
+    checks=$((checks + 1))
+    within 10 grep -Eq -- "$2" "$work/log" || fail "$1: expected /$2/ in the log"
+}
+
 # within SECONDS COMMAND...: try until it succeeds; false when time is up.
 within()
 {

@@ -34,7 +34,7 @@ is "joules of the machine" "$(metric 'tritd_energy_joules_total{domain="package"
 has "joules of the request" "$(tail -c 200 "$work/answer")" '"tritd":\{"energy_joules":2\}\}'
 is "joules of all requests" "$(metric tritd_request_energy_joules_sum)" 2
 is "requests" "$(metric tritd_request_energy_joules_count)" 1
-has "joules in the log" "$(cat "$work/log")" 'route=/v1/completions .* finish=length joules=2\.000 peer='
+logs "joules in the log" 'route=/v1/completions .* finish=length joules=2\.000 peer='
 stop
 is "exit status" "$ended" 0
 

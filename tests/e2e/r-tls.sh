@@ -53,7 +53,7 @@ chmod 600 "$key"
 # ---- served, and only so; a unix socket beside it needs no certificate
 start --tls-cert "$cert" --tls-key "$key" --socket "$work/sock" --max-batch 2 --queue-requests 8 \
     --header-seconds 2 --body-seconds 2 --idle-seconds 3 --stall-seconds 3 --ping-seconds 0.3
-has "the log" "$(cat "$work/log")" "listening url=https://127.0.0.1:[0-9]+ "
+logs "the log" "listening url=https://127.0.0.1:[0-9]+ "
 address=${url#https://}
 is "https" "$(post /v1/completions '{"prompt":"a","max_tokens":3,"ignore_eos":true}' \
     -o "$work/out" -w '%{http_code}')" 200

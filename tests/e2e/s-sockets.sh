@@ -26,7 +26,7 @@ pid=$!
 within 60 serves || fail "nothing answers on the socket"
 is "permissions" "$(stat -c %a "$sock")" 600
 is "a completion" "$(over /v1/completions -d '{"prompt":"a","max_tokens":3,"ignore_eos":true}')" 200
-has "the log names who asks" "$(cat "$work/log")" "route=/v1/completions status=200 .* peer=uid:$(id -u)\$"
+logs "the log names who asks" "route=/v1/completions status=200 .* peer=uid:$(id -u)\$"
 said=$("$tritd" --model "$model" --shm-dir "$shm" --host "unix:$sock" 2>&1) && fail "two daemons have one socket"
 has "a second daemon" "$said" "another process listens there"
 is "it is still there" "$(over /healthz)" 200
@@ -55,12 +55,12 @@ umask 077
 [ -x "$PWD/trit" ] || skip "there is no trit in $PWD"
 "$PWD/trit" keys new alice >"$work/keys" 2>"$work/key" || broken "trit keys"
 start --socket "$sock" --api-keys "$work/keys"
-for path in /v1 /v1/models /v1/embeddings; do
+for path in /v1/tritd/requests /v1/models /v1/embeddings; do
     is "$path without a key" "$(over "$path")" 401
 done
 is "with a key" "$(over /v1/models -H "Authorization: Bearer $(cat "$work/key")")" 200
 is "the port" "$(curl -s -o "$work/out" -w '%{http_code}' -H "Authorization: Bearer $(cat "$work/key")" "$url/v1/models")" 200
-has "the log names an address" "$(cat "$work/log")" "key=alice route=/v1/models status=200 .* peer=127.0.0.1\$"
+logs "the log names an address" "key=alice route=/v1/models status=200 .* peer=127.0.0.1\$"
 is "both are told" "$(grep -c 'listening url=' "$work/log")" 4
 kill -HUP "$pid"
 reloaded()
@@ -78,7 +78,7 @@ if command -v systemd-socket-activate >/dev/null; then
     systemd-socket-activate -l "$sock" "$tritd" --model "$model" --shm-dir "$shm" 2>>"$work/log" &
     pid=$!
     within 60 serves || fail "a socket of systemd's does not answer"
-    has "whose it is" "$(cat "$work/log")" "listening url=unix:$sock from=systemd"
+    logs "whose it is" "listening url=unix:$sock from=systemd"
     stop
 fi
 

@@ -5,7 +5,7 @@ if HAVE_CHECK
 if FULL
 EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h
 ENGINE_TESTS = check_attention check_base check_embed check_engine check_forecast check_head \
-	check_pace check_pool check_rapl \
+	check_log check_pace check_pool check_rapl \
 	check_same check_sampler check_sched check_segment
 check_PROGRAMS += $(ENGINE_TESTS)
 TESTS += $(ENGINE_TESTS)
@@ -27,6 +27,9 @@ check_engine_LDADD = $(TEST_LIBS)
 check_base_SOURCES = tests/unit/check_base.c
 check_base_CFLAGS = $(TEST_CFLAGS)
 check_base_LDADD = $(TEST_LIBS)
+check_log_SOURCES = tests/unit/check_log.c
+check_log_CFLAGS = $(TEST_CFLAGS)
+check_log_LDADD = $(TEST_LIBS)
 check_rapl_SOURCES = tests/unit/check_rapl.c
 check_rapl_CFLAGS = $(TEST_CFLAGS)
 check_rapl_LDADD = $(TEST_LIBS)
@@ -156,7 +159,7 @@ endif
 if HAVE_CHECK
 if FULL
 SERVER_TESTS = check_json check_params check_text check_format check_responses check_framing \
-	check_admit check_keys check_origin check_regex check_schema
+	check_admit check_keys check_origin check_regex check_schema check_trace check_agent
 EXTRA_DIST += tests/unit/shape-run.h
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
@@ -166,6 +169,12 @@ check_admit_LDADD = $(TEST_LIBS)
 check_keys_SOURCES = tests/unit/check_keys.c
 check_keys_CFLAGS = $(TEST_CFLAGS)
 check_keys_LDADD = $(TEST_LIBS)
+check_agent_SOURCES = tests/unit/check_agent.c
+check_agent_CFLAGS = $(TEST_CFLAGS)
+check_agent_LDADD = $(TEST_LIBS)
+check_trace_SOURCES = tests/unit/check_trace.c
+check_trace_CFLAGS = $(TEST_CFLAGS)
+check_trace_LDADD = $(TEST_LIBS)
 check_origin_SOURCES = tests/unit/check_origin.c
 check_origin_CFLAGS = $(TEST_CFLAGS)
 check_origin_LDADD = $(TEST_LIBS)
