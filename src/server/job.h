@@ -19,6 +19,7 @@
 #include <uv.h>
 
 #include "model/tokenizer.h"
+#include "server/calls.h"
 #include "server/format.h"
 #include "server/params.h"
 #include "server/parts.h"
@@ -50,6 +51,8 @@ struct choice {
     bool waits;         /* its prompt counts as one that waits */
     const char *reason; /* finish_reason; NULL: not finished */
     uint32_t taken;     /* tokens looked at: all that count */
+    struct calls calls; /* calls.tools NULL: it may call nothing, all of it is text */
+    struct buf said;    /* what of the latest token is text */
     struct text text;
     struct buf out;  /* the answer so far, as far as it may be shown */
     uint32_t *shown; /* [max_new] length of out after each token; streams with logprobs */

@@ -146,7 +146,7 @@ static int read_item(const struct field_input *in, size_t i, const cJSON *item, 
     return 0;
 }
 
-/* Room for one message more is left in front, for the instructions. */
+/* Room for two messages more is left in front, for the instructions and the tools. */
 int params_read_input(const struct field_input *in)
 {
     struct params *p = in->dst;
@@ -155,7 +155,7 @@ int params_read_input(const struct field_input *in)
     size_t n = single ? 1 : cJSON_IsArray(v) ? (size_t)cJSON_GetArraySize(v) : 0, i = 0;
     if (n == 0)
         return fields_refuse(in->problem, in->name, v, "a string or an array of items");
-    p->message = mem_zalloc(n + 1, sizeof *p->message);
+    p->message = mem_zalloc(n + 2, sizeof *p->message);
     if (!p->message)
         return no_memory(in);
     if (single) {
