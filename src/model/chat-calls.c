@@ -54,6 +54,14 @@ static const struct chat_calls forms[] = {
              .untold = true},
 };
 
+const struct chat_calls *chat_calls_form(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++)
+        if (strcmp(forms[i].name, name) == 0)
+            return &forms[i];
+    return NULL;
+}
+
 const struct chat_calls *chat_calls(const struct chat *c)
 {
     const struct jinja *t = c->with_tools ? c->with_tools : c->jinja;

@@ -315,7 +315,8 @@ static bool in_after(struct calls *c)
     }
     if (maybe)
         return false;
-    buf_consume(&c->held, at);
+    if (!c->begun) /* else it stands between words */
+        buf_consume(&c->held, at);
     c->at = CALLS_TEXT;
     return true;
 }
