@@ -58,6 +58,7 @@ struct format_call {
     const char *id, *name;
     const char *arguments; /* JSON, or the beginning of it */
     size_t len;
+    bool whole; /* nothing is missing */
 };
 
 struct format_choice {

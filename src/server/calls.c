@@ -394,7 +394,8 @@ bool calls_name(const struct calls *c, const char *name, size_t len)
 bool calls_have_news(const struct calls *c)
 {
     for (size_t i = 0; i < c->n; i++)
-        if (!c->call[i].opened || c->call[i].told < c->call[i].arguments.len)
+        if (!c->call[i].opened || c->call[i].told < c->call[i].arguments.len ||
+            (c->call[i].whole && !c->call[i].closed))
             return true;
     return false;
 }

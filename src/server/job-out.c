@@ -112,20 +112,20 @@ void job_usage(const struct job *j, struct format_usage *u)
     }
 }
 
-static struct format_call format_call_of(const struct call *c)
+struct format_call job_call(const struct call *c)
 {
     return (struct format_call){.id = c->id,
                                 .name = c->tool->name,
                                 .arguments = c->arguments.data ? c->arguments.data : "",
-                                .len = c->arguments.len};
+                                .len = c->arguments.len,
+                                .whole = c->whole};
 }
 
-/* All calls, to be freed with mem_free; NULL: there are none, or no memory. */
-static struct format_call *calls_of(const struct choice *c)
+struct format_call *job_calls(const struct choice *c)
 {
     struct format_call *call = c->calls.n ? mem_zalloc(c->calls.n, sizeof *call) : NULL;
     for (size_t i = 0; call && i < c->calls.n; i++)
-        call[i] = format_call_of(&c->calls.call[i]);
+        call[i] = job_call(&c->calls.call[i]);
     return call;
 }
 
@@ -147,7 +147,7 @@ static void write_choice(struct json_out *o, struct choice *c)
             token[n + i] = answer_token(c, i);
         logprobs = job_logprobs(c, token, n + c->taken);
     }
-    struct format_call *call = calls_of(c);
+    struct format_call *call = job_calls(c);
     if (text.failed || c->scratch.failed || (c->calls.n && !call) || (j->params.want_logprobs && !token))
         o->buf->failed = true;
     else
@@ -308,8 +308,10 @@ static void tell_calls(struct choice *c, struct buf *out)
 {
     for (size_t i = 0; i < c->calls.n; i++) {
         struct call *call = &c->calls.call[i];
-        struct format_call f = format_call_of(call);
-        if (!call->opened)
+        struct format_call f = job_call(call);
+        if (!call->opened && job_is_response(c->job))
+            job_response_call(c->job, i, NULL, 0, out);
+        else if (!call->opened)
             format_call_event(out, &c->job->head, c->index, i, &f, NULL, 0);
         call->opened = true;
         while (call->told < call->arguments.len && out->len < FILL_BYTES) {
@@ -317,8 +319,17 @@ static void tell_calls(struct choice *c, struct buf *out)
             if (n > FILL_BYTES) /* At the beginning of a character. */
                 for (n = FILL_BYTES; (f.arguments[call->told + n] & 0xc0) == 0x80;)
                     n--;
-            format_call_event(out, &c->job->head, c->index, i, NULL, f.arguments + call->told, n);
+            if (job_is_response(c->job))
+                job_response_call(c->job, i, f.arguments + call->told, n, out);
+            else
+                format_call_event(out, &c->job->head, c->index, i, NULL, f.arguments + call->told,
+                                  n);
             call->told += n;
+        }
+        if (call->told == call->arguments.len && (call->whole || c->reason) && !call->closed) {
+            if (job_is_response(c->job))
+                job_response_call_end(c->job, i, out);
+            call->closed = true;
         }
         if (out->len >= FILL_BYTES)
             return;

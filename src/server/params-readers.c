@@ -176,7 +176,7 @@ static bool is_absent(const cJSON *v)
  * call, for a template that knows of none, is the user's; of several in a row the others are part of
  * the first, and *n does not grow.
  */
-static int read_message(const struct field_input *in, size_t i, const cJSON *m,
+int params_read_message(const struct field_input *in, size_t i, const cJSON *m,
                         struct params_history *h, size_t *n)
 {
     struct params *p = in->dst;
@@ -277,7 +277,7 @@ int params_read_messages(const struct field_input *in)
     if (!p->message || !p->more)
         return no_memory(in);
     for (const cJSON *m = in->value->child; m; m = m->next, i++) {
-        int rc = read_message(in, i, m, &h, &n);
+        int rc = params_read_message(in, i, m, &h, &n);
         if (rc)
             return rc;
     }

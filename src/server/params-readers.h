@@ -66,6 +66,7 @@ int params_settle_tools(struct params *p, const struct params_model *model,
 enum { PARAMS_CALLS = 128 }; /* of one message */
 struct params_history {
     bool untold;               /* as in struct chat_calls: calls and results are put in words */
+    bool flat;                 /* calls are items of their own, the first of them at `at` */
     const struct cJSON *calls; /* the latest; NULL: none that may still get a result */
     size_t at;                 /* in message */
     bool answered[PARAMS_CALLS];
@@ -73,6 +74,8 @@ struct params_history {
     bool has_calls, after_result;
     struct jinja_value more; /* for the template; a dict or undefined */
 };
+int params_read_message(const struct field_input *in, size_t i, const struct cJSON *m,
+                        struct params_history *h, size_t *n); /* and remember it as the n-th */
 int params_take_history(const struct field_input *in, size_t i, const struct cJSON *m,
                         const char *role, struct params_history *h);
 int params_end_history(const struct field_input *in, const struct params_history *h);

@@ -374,10 +374,13 @@ static int check_answered(const struct field_input *in, const struct params_hist
     for (const cJSON *c = h->calls ? h->calls->child : NULL; c; c = c->next, k++) {
         if (h->answered[k])
             continue;
-        snprintf(param, sizeof param, "%s[%zu].tool_calls[%zu].id", in->name, h->at, k);
-        return problem_set(in->problem, TRIT_EINVAL, param,
-                           "%s: no message of the role tool behind it has this tool_call_id",
-                           param);
+        if (h->flat)
+            snprintf(param, sizeof param, "%s[%zu].call_id", in->name, h->at + k);
+        else
+            snprintf(param, sizeof param, "%s[%zu].tool_calls[%zu].id", in->name, h->at, k);
+        return problem_set(in->problem, TRIT_EINVAL, param, "%s: no %s behind it has this %s",
+                           param, h->flat ? "function_call_output" : "message of the role tool",
+                           h->flat ? "call_id" : "tool_call_id");
     }
     return 0;
 }
@@ -491,7 +494,8 @@ static int take_result(const struct field_input *in, size_t i, const cJSON *id,
     struct params *p = in->dst;
     char param[64];
     size_t k = 0;
-    snprintf(param, sizeof param, "%s[%zu].tool_call_id", in->name, i);
+    snprintf(param, sizeof param, h->flat ? "%s[%zu].call_id" : "%s[%zu].tool_call_id", in->name,
+             i);
     if (!id)
         return problem_set(in->problem, TRIT_EINVAL, param, "%s is required", param);
     if (!cJSON_IsString(id))
@@ -502,9 +506,7 @@ static int take_result(const struct field_input *in, size_t i, const cJSON *id,
             break;
     if (!c)
         return problem_set(in->problem, TRIT_EINVAL, param,
-                           "%s: the assistant's message before has no tool_calls with this id that "
-                           "has no result yet",
-                           param);
+                           "%s: of the calls before it none has this id and no result yet", param);
     h->answered[k] = true;
     if (!h->untold) {
         h->more = jinja_dict(&p->values);

@@ -137,7 +137,7 @@ for (const part of ['"name":"get_weather"', `{"name": "get_weather", "arguments"
 for (const stream of [false, true]) {
   const asked = [];
   const runner = client.chat.completions.runTools({
-    model, messages, max_tokens: 60, temperature: 0, stream, tool_choice: named('get_weather'),
+    model, messages, max_tokens: 300, temperature: 0, stream, tool_choice: named('get_weather'),
     tools: [{ type: 'function', function: {
       name: 'get_weather', parameters: schemas.get_weather, parse: JSON.parse,
       function: (args) => {
