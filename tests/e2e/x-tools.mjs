@@ -151,6 +151,33 @@ for (const stream of [false, true]) {
   ok('runTools: the result', conversation.includes('tool'), conversation);
 }
 
+// ---- the Responses API: items, the same streamed, and a result as input
+const flat = tools.map(({ function: f }) => ({ type: 'function', strict: false, ...f }));
+for (const tool_choice of [{ type: 'function', name: 'get_weather' }, 'required']) {
+  const body = { model, input: messages, tools: flat, tool_choice, max_output_tokens: 320, seed: 3 };
+  const whole = await client.responses.create(body);
+  ok('response: only calls', whole.output.every((i) => i.type === 'function_call'));
+  for (const call of whole.output.filter((i) => i.status === 'completed'))
+    ok('response: arguments', valid[call.name](JSON.parse(call.arguments)), call.arguments);
+  const types = [];
+  const streamed = await client.responses.stream(body).on('event', ({ type }) => types.push(type))
+    .finalResponse();
+  const plainly = ({ output }) => output.map(({ name, arguments: args, status }) => [name, args, status]);
+  equal('response: streamed', plainly(streamed), plainly(whole));
+  equal('response: begun and ended', ['added', 'done'].map((end) =>
+    types.filter((t) => t === `response.output_item.${end}`).length), [whole.output.length, whole.output.length]);
+  equal('response: arguments ended', types.filter((t) => t === 'response.function_call_arguments.done').length,
+        whole.output.length);
+  if (whole.status !== 'completed') continue;
+  const next = await client.responses.create({ ...body, tool_choice: 'auto', max_output_tokens: 30, input: [
+    ...messages, ...whole.output,
+    ...whole.output.map(({ call_id }) => ({ type: 'function_call_output', call_id, output: '21 C' }))] });
+  ok('response: goes on', next.output.length > 0);
+}
+const said = await client.responses.create({
+  model, input: messages, tools: flat, max_output_tokens: 30, temperature: 0 });
+ok('response: auto', said.output.length > 0);
+
 // ---- what cannot be
 for (const [body, param] of [
   [{ tools: [{ type: 'function', function: { name: 'f', strict: true, parameters: {

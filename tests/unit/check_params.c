@@ -520,9 +520,11 @@ START_TEST(test_input)
         {"[{\"role\":\"user\",\"content\":[{\"type\":\"input_text\"}]}]", "input[0].content[0]"},
         {"[{\"type\":7,\"role\":\"user\",\"content\":\"x\"}]", "input[0].type"},
         {"[{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\",\"arguments\":\"{}\"}]",
-         "input[0].type"},
+         "input[0].call_id"},
+        {"[{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\"}]", "input[0].arguments"},
         {"[{\"type\":\"function_call_output\",\"call_id\":\"c\",\"output\":\"\"}]",
-         "input[0].type"},
+         "input[0].call_id"},
+        {"[{\"type\":\"reasoning\",\"summary\":[]}]", "input[0].type"},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         char body[400];
