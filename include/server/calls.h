@@ -57,7 +57,7 @@ struct calls {
     struct buf opening; /* in front of it: what opened the call, if it is one */
     size_t walked;      /* bytes of held, in CALLS_OBJECT */
     struct calls_walk walk;
-    bool begun; /* text came out */
+    bool begun;  /* text came out */
     bool failed; /* no memory */
     struct call *call;
     size_t n, cap;

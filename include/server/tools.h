@@ -3,10 +3,10 @@
  * tools.h - the functions that an answer may call, and the grammar of its calls.
  *
  * A call that must come is bound from the answer's first token on.  One that may come is bound from
- * the text that opens calls in the model's form, so that a call that was begun is always valid; only
- * where calls have no such opening (chat_calls.bare) it is read as it comes.  Arguments follow the
- * schema of their function.  Where a call may come, and its function is not `strict`, a schema that
- * cannot be enforced is any object.
+ * the text that opens calls in the model's form, so that a call that was begun is always valid;
+ * only where calls have no such opening (chat_calls.bare) it is read as it comes.  Arguments follow
+ * the schema of their function.  Where a call may come, and its function is not `strict`, a schema
+ * that cannot be enforced is any object.
  *
  * Not here: the fields of requests (src/server/params-tools.c), reading answers (server/calls.h).
  */
@@ -41,10 +41,11 @@ struct tools {
     const struct chat_calls *form;
     struct tool *tool; /* owned */
     size_t n;
-    bool must;            /* the answer is calls and nothing else; else it may have some */
-    bool many;            /* more than one */
-    struct shape content; /* what an answer that calls nothing is bound to; SHAPE_OBJECT or SCHEMA */
-    char *opening;        /* owned: what stands at the prompt's end if it must; or NULL */
+    bool must; /* the answer is calls and nothing else; else it may have some */
+    bool many; /* more than one */
+    struct shape
+        content;   /* what an answer that calls nothing is bound to; SHAPE_OBJECT or SCHEMA */
+    char *opening; /* owned: what stands at the prompt's end if it must; or NULL */
 };
 
 /* The grammar has to wait for the text form->open (grammar_state_wait). */

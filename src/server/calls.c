@@ -148,7 +148,8 @@ static bool take_object(struct calls *c, const char *s, size_t len)
     return true;
 }
 
-/* ------------------------------------------------------------------ states: true, as long as there is more to do */
+/* ------------------------------------------------------------------ states: true, as long as there
+ * is more to do */
 
 /* Bytes at the end of held that may begin a call, white space before it included. */
 static size_t keep(const struct calls *c)
@@ -372,8 +373,7 @@ void calls_end(struct calls *c, struct buf *text)
         return;
     if (c->at == CALLS_OBJECT)
         give_back(c, text);
-    if (c->at == CALLS_TEXT &&
-        !(c->n > 0 && spaces(c->held.data, c->held.len) == c->held.len))
+    if (c->at == CALLS_TEXT && !(c->n > 0 && spaces(c->held.data, c->held.len) == c->held.len))
         buf_add(text, c->held.data, c->held.len);
     buf_reset(&c->held);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * params-tools.c - readers of what a request has about functions: which there are, whether the model
- * has to call one, and what the messages say of earlier calls.
+ * params-tools.c - readers of what a request has about functions: which there are, whether the
+ * model has to call one, and what the messages say of earlier calls.
  *
  * In a response the members of a function lie flat beside its type; in a chat they are wrapped.
- * Templates get them wrapped.  A model without a word about tools in its template is told of them in
- * the system message, and of earlier calls in the words of that form.
+ * Templates get them wrapped.  A model without a word about tools in its template is told of them
+ * in the system message, and of earlier calls in the words of that form.
  */
 #include "config.h"
 #include "server/params-readers.h"
@@ -147,8 +147,8 @@ int params_read_tools(const struct field_input *in)
     int n = cJSON_GetArraySize(in->value);
     size_t i = 0;
     if (n > TOOLS_MAX)
-        return problem_set(in->problem, TRIT_EINVAL, in->name,
-                           "%s: found %d, expected at most %d", in->name, n, TOOLS_MAX);
+        return problem_set(in->problem, TRIT_EINVAL, in->name, "%s: found %d, expected at most %d",
+                           in->name, n, TOOLS_MAX);
     int rc = params_read_echoed(in);
     if (rc || n == 0)
         return rc;
@@ -301,8 +301,7 @@ static int tell(struct params *p, struct problem *problem)
 {
     struct chat_message *first = p->message;
     struct buf text = {0};
-    bool has_system =
-        strcmp(first->role, "system") == 0 || strcmp(first->role, "developer") == 0;
+    bool has_system = strcmp(first->role, "system") == 0 || strcmp(first->role, "developer") == 0;
     if (has_system && first->content_len) {
         buf_add(&text, first->content, first->content_len);
         buf_adds(&text, "\n\n");
@@ -341,8 +340,7 @@ static int take_shape(struct params *p, struct problem *problem)
     return 0;
 }
 
-int params_settle_tools(struct params *p, const struct params_model *model,
-                        struct problem *problem)
+int params_settle_tools(struct params *p, const struct params_model *model, struct problem *problem)
 {
     struct field_input in = {.name = "tool_choice", .dst = p, .problem = problem};
     int rc = choose(&in, p->tool_choice);
@@ -366,7 +364,8 @@ int params_settle_tools(struct params *p, const struct params_model *model,
 
 /* ------------------------------------------------------------------ earlier calls */
 
-/* Calls that have no result yet are the end of a conversation only for whoever has to bring them. */
+/* Calls that have no result yet are the end of a conversation only for whoever has to bring them.
+ */
 static int check_answered(const struct field_input *in, const struct params_history *h)
 {
     size_t k = 0;
@@ -541,8 +540,8 @@ int params_take_history(const struct field_input *in, size_t i, const cJSON *m, 
         return 0;
     if (strcmp(role, "assistant") != 0) {
         snprintf(param, sizeof param, "%s[%zu].tool_calls", in->name, i);
-        return problem_set(in->problem, TRIT_EINVAL, param,
-                           "%s: only an assistant calls functions", param);
+        return problem_set(in->problem, TRIT_EINVAL, param, "%s: only an assistant calls functions",
+                           param);
     }
     return take_calls(in, i, calls, h);
 }

@@ -130,7 +130,7 @@ static int put_arguments(const struct tool *tool, const char *rule, bool must, b
 
 int tools_to_grammar(const struct tools *t, bool loose, struct buf *out, struct problem *problem)
 {
-    const char *or = "";
+    const char * or = "";
     char rule[24];
     buf_adds(out, "root ::= ");
     if (t->content.kind != SHAPE_FREE)

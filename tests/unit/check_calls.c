@@ -23,9 +23,10 @@ static uint64_t seed;
 /* Two functions: f with a schema, g without arguments. */
 static struct tools *make(const char *form, bool must, bool many)
 {
-    static const char schema[] = "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},"
-                                 "\"b\":{\"type\":\"string\"}},\"required\":[\"a\"],"
-                                 "\"additionalProperties\":false}";
+    static const char schema[] =
+        "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},"
+        "\"b\":{\"type\":\"string\"}},\"required\":[\"a\"],"
+        "\"additionalProperties\":false}";
     struct tools *t = mem_zalloc(1, sizeof *t);
     ck_assert_ptr_nonnull(t);
     t->tool = mem_zalloc(2, sizeof *t->tool);
@@ -46,7 +47,8 @@ static struct tools *make(const char *form, bool must, bool many)
 /* ------------------------------------------------------------------ answers */
 
 /* Text, then calls as "name(arguments)", one behind the other. */
-static void feed(const struct tools *t, const char *answer, uint64_t cuts, bool all, struct buf *out)
+static void feed(const struct tools *t, const char *answer, uint64_t cuts, bool all,
+                 struct buf *out)
 {
     struct calls c;
     size_t from = 0, len = strlen(answer), shown = 0;
@@ -75,9 +77,9 @@ static void feed(const struct tools *t, const char *answer, uint64_t cuts, bool 
 }
 
 #define CALL(json) "<tool_call>\n" json "\n</tool_call>"
-#define F1 "{\"name\": \"f\", \"arguments\": {\"a\": 1}}"
-#define G "{\"name\": \"get_time-2\", \"arguments\": {}}"
-#define LLAMA_F "{\"name\": \"f\", \"parameters\": {\"a\": 1}}"
+#define F1         "{\"name\": \"f\", \"arguments\": {\"a\": 1}}"
+#define G          "{\"name\": \"get_time-2\", \"arguments\": {}}"
+#define LLAMA_F    "{\"name\": \"f\", \"parameters\": {\"a\": 1}}"
 
 static const struct {
     const char *form;
@@ -91,7 +93,8 @@ static const struct {
     {"hermes", false, "a < b <tool", "a < b <tool"},
     {"hermes", false, "a <tool_calls> b ", "a <tool_calls> b "},
     {"hermes", false, "h\xc3\xa9 <tool_\xf0\x9f\x98\x80", "h\xc3\xa9 <tool_\xf0\x9f\x98\x80"},
-    {"hermes", false, "{\"name\": \"f\", \"arguments\": {}}", "{\"name\": \"f\", \"arguments\": {}}"},
+    {"hermes", false, "{\"name\": \"f\", \"arguments\": {}}",
+     "{\"name\": \"f\", \"arguments\": {}}"},
     /* Calls. */
     {"hermes", false, CALL(F1), "|f({\"a\": 1})"},
     {"hermes", false, "\n" CALL(F1) "\n", "|f({\"a\": 1})"},
@@ -124,7 +127,8 @@ static const struct {
     {"hermes", false, "<tool_call>", "<tool_call>"},
     {"hermes", false, "<tool_call><tool_call>" F1, "<tool_call>|f({\"a\": 1})"},
     /* Cut by max_tokens. */
-    {"hermes", false, "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1", "|f({\"a\": 1)..."},
+    {"hermes", false, "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1",
+     "|f({\"a\": 1)..."},
     /* The prompt has opened it. */
     {"hermes", true, F1 "\n</tool_call>", "|f({\"a\": 1})"},
     {"hermes", true, F1 "\n</tool_call>\n" CALL(G), "|f({\"a\": 1})|get_time-2({})"},
@@ -237,7 +241,8 @@ static const struct {
      true,
      false,
      {F1 "\n</tool_call>", G "\n</tool_call>"},
-     {"", F1, "x", F1 "\n</tool_call>\n" CALL(G), "{\"name\": \"h\", \"arguments\": {}}\n</tool_call>",
+     {"", F1, "x", F1 "\n</tool_call>\n" CALL(G),
+      "{\"name\": \"h\", \"arguments\": {}}\n</tool_call>",
       "{\"name\": \"get_time-2\", \"arguments\": {\"a\": 1}}\n</tool_call>",
       "{\"name\": \"f\", \"arguments\": {\"a\": \"1\"}}\n</tool_call>"}},
     {"hermes",
@@ -312,8 +317,8 @@ START_TEST(test_loose)
     static const char odd[] = "{\"type\":\"object\",\"properties\":{\"a\":{\"not\":{}}}}";
     static const struct {
         bool must, strict, good;
-    } cases[] = {{true, false, false}, {true, true, false}, {false, true, false},
-                 {false, false, true}};
+    } cases[] = {
+        {true, false, false}, {true, true, false}, {false, true, false}, {false, false, true}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct tools *t = make("hermes", cases[i].must, false);
         struct shape s = {.kind = SHAPE_CALLS, .field = "tools", .tools = t};
@@ -328,7 +333,8 @@ START_TEST(test_loose)
             ck_assert_str_eq(p.param, "tools[0].function.parameters.properties.a.not");
             ck_assert_str_eq(p.code, "invalid_schema");
         } else {
-            ck_assert(shape_matches(g, "{\"name\": \"f\", \"arguments\": {\"z\": [1]}}\n</tool_call>"));
+            ck_assert(
+                shape_matches(g, "{\"name\": \"f\", \"arguments\": {\"z\": [1]}}\n</tool_call>"));
             ck_assert(!shape_matches(g, "{\"name\": \"f\", \"arguments\": 1}\n</tool_call>"));
         }
         grammar_unref(g);

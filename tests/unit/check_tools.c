@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_tools.c - tools, tool_choice and earlier calls in requests: what comes of them, and that each
- * refusal names the place.
+ * check_tools.c - tools, tool_choice and earlier calls in requests: what comes of them, and that
+ * each refusal names the place.
  */
 #include "config.h"
 
@@ -32,9 +32,9 @@ static int read_body(enum params_endpoint endpoint, const char *form, const char
 }
 
 #define USER "{\"role\":\"user\",\"content\":\"hi\"}"
-#define F "{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{}}}"
-#define G "{\"type\":\"function\",\"function\":{\"name\":\"g\"}}"
-#define FG "\"tools\":[" F "," G "]"
+#define F    "{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{}}}"
+#define G    "{\"type\":\"function\",\"function\":{\"name\":\"g\"}}"
+#define FG   "\"tools\":[" F "," G "]"
 
 static const char *chat(const char *fields)
 {
@@ -57,11 +57,13 @@ static const struct {
     {FG ",\"tool_choice\":\"none\"", false, 0, 0, 0, 0},
     {FG ",\"tool_choice\":\"auto\"", true, false, true, true, true},
     {"\"tool_choice\":\"required\"," FG, true, true, true, true, true},
-    {FG ",\"tool_choice\":\"required\",\"parallel_tool_calls\":false", true, true, false, true, true},
+    {FG ",\"tool_choice\":\"required\",\"parallel_tool_calls\":false", true, true, false, true,
+     true},
     {FG ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"g\"}}", true, true, false,
      false, true},
-    {FG ",\"tool_choice\":{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":\"auto\",\"tools\":"
-        "[" G "]}}",
+    {FG
+     ",\"tool_choice\":{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":\"auto\",\"tools\":"
+     "[" G "]}}",
      true, false, true, false, true},
     {FG ",\"tool_choice\":{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":\"required\","
         "\"tools\":[" G "," F "]}}",
@@ -169,11 +171,13 @@ END_TEST
 /* ------------------------------------------------------------------ earlier calls */
 
 #define CALLS                                                                                      \
-    "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"1\",\"type\":\"function\"," \
-    "\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\": [1]}\"}},{\"id\":\"2\",\"function\":" \
+    "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"1\",\"type\":"             \
+    "\"function\","                                                                                \
+    "\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\": "                                    \
+    "[1]}\"}},{\"id\":\"2\",\"function\":"                                                         \
     "{\"name\":\"g\",\"arguments\":\"oh\"}}]}"
 #define RESULT(id) "{\"role\":\"tool\",\"tool_call_id\":\"" id "\",\"content\":\"r" id "\"}"
-#define ONE(call) "{\"role\":\"assistant\",\"tool_calls\":[" call "]}"
+#define ONE(call)  "{\"role\":\"assistant\",\"tool_calls\":[" call "]}"
 
 static const struct {
     const char *messages, *param;
@@ -243,7 +247,8 @@ static const char *text_of(struct jinja_value v)
 START_TEST(test_template)
 {
     ck_assert_int_eq(read_body(FOR_CHAT, "hermes",
-                               "{\"messages\":[" USER "," CALLS "," RESULT("2") "," RESULT("1") "]}"),
+                               "{\"messages\":[" USER "," CALLS
+                               "," RESULT("2") "," RESULT("1") "]}"),
                      0);
     ck_assert_uint_eq(p.n_messages, 4);
     ck_assert_ptr_null(p.message[0].more);
@@ -264,8 +269,9 @@ END_TEST
 START_TEST(test_words)
 {
     ck_assert_int_eq(read_body(FOR_CHAT, "own",
-                               "{\"messages\":[" USER "," CALLS "," RESULT("1") "," RESULT("2") "],"
-                               "\"tools\":[" G "]}"),
+                               "{\"messages\":[" USER "," CALLS
+                               "," RESULT("1") "," RESULT("2") "],"
+                                                               "\"tools\":[" G "]}"),
                      0);
     ck_assert_uint_eq(p.n_messages, 4);
     ck_assert_str_eq(p.message[0].role, "system");
@@ -285,10 +291,11 @@ START_TEST(test_words)
     ck_assert_ptr_null(params_talk(&p, NULL).tools);
     params_fini(&p);
 
-    ck_assert_int_eq(read_body(FOR_TEMPLATE, "own",
-                               "{\"messages\":[{\"role\":\"developer\",\"content\":\"Be kind\"},"
-                               USER "],\"tools\":[" G "],\"tool_choice\":\"required\"}"),
-                     0);
+    ck_assert_int_eq(
+        read_body(FOR_TEMPLATE, "own",
+                  "{\"messages\":[{\"role\":\"developer\",\"content\":\"Be kind\"}," USER
+                  "],\"tools\":[" G "],\"tool_choice\":\"required\"}"),
+        0);
     ck_assert_uint_eq(p.n_messages, 2);
     ck_assert_str_eq(p.message[0].role, "developer");
     ck_assert_int_eq(strncmp(p.message[0].content, "Be kind\n\nYou can call", 21), 0);
@@ -300,11 +307,12 @@ END_TEST
 /* The Responses API has them flat; templates get them wrapped all the same. */
 START_TEST(test_responses)
 {
-    ck_assert_int_eq(read_body(FOR_RESPONSES, "hermes",
-                               "{\"input\":\"x\",\"instructions\":\"y\",\"tools\":[{\"type\":"
-                               "\"function\",\"name\":\"f\",\"strict\":true,\"parameters\":{\"type\":"
-                               "\"object\"}}],\"tool_choice\":{\"type\":\"function\",\"name\":\"f\"}}"),
-                     0);
+    ck_assert_int_eq(
+        read_body(FOR_RESPONSES, "hermes",
+                  "{\"input\":\"x\",\"instructions\":\"y\",\"tools\":[{\"type\":"
+                  "\"function\",\"name\":\"f\",\"strict\":true,\"parameters\":{\"type\":"
+                  "\"object\"}}],\"tool_choice\":{\"type\":\"function\",\"name\":\"f\"}}"),
+        0);
     ck_assert_str_eq(text_of(p.tool_list),
                      "[{\"type\": \"function\", \"function\": {\"name\": \"f\", \"strict\": true, "
                      "\"parameters\": {\"type\": \"object\"}}}]");
@@ -316,7 +324,8 @@ START_TEST(test_responses)
     } bad[] = {
         {"\"tools\":[{\"type\":\"web_search\"}]", "tools[0].type"},
         {"\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]", "tools[0].name"},
-        {"\"tools\":[{\"type\":\"function\",\"name\":\"f\"}],\"tool_choice\":{\"type\":\"function\","
+        {"\"tools\":[{\"type\":\"function\",\"name\":\"f\"}],\"tool_choice\":{\"type\":"
+         "\"function\","
          "\"name\":\"g\"}",
          "tool_choice.name"},
         {"\"tools\":[{\"type\":\"function\",\"name\":\"f\"}],\"tool_choice\":{\"type\":"
@@ -336,19 +345,18 @@ END_TEST
 /* What the text is bound to besides. */
 START_TEST(test_shapes)
 {
-    ck_assert_int_eq(read_body(FOR_CHAT, "hermes",
-                               chat(FG ",\"response_format\":{\"type\":\"json_object\"}")),
-                     0);
+    ck_assert_int_eq(
+        read_body(FOR_CHAT, "hermes", chat(FG ",\"response_format\":{\"type\":\"json_object\"}")),
+        0);
     ck_assert(p.shape.kind == SHAPE_CALLS && p.tools->content.kind == SHAPE_OBJECT);
     params_fini(&p);
-    ck_assert_int_eq(read_body(FOR_CHAT, "hermes",
-                               chat("\"regex\":\"a\"," FG ",\"tool_choice\":\"required\"")),
-                     0);
+    ck_assert_int_eq(
+        read_body(FOR_CHAT, "hermes", chat("\"regex\":\"a\"," FG ",\"tool_choice\":\"required\"")),
+        0);
     ck_assert(p.shape.kind == SHAPE_CALLS && p.tools->content.kind == SHAPE_FREE);
     params_fini(&p);
-    ck_assert_int_eq(read_body(FOR_CHAT, "hermes",
-                               chat("\"regex\":\"a\"," FG ",\"tool_choice\":\"none\"")),
-                     0);
+    ck_assert_int_eq(
+        read_body(FOR_CHAT, "hermes", chat("\"regex\":\"a\"," FG ",\"tool_choice\":\"none\"")), 0);
     ck_assert(p.shape.kind == SHAPE_REGEX);
     params_fini(&p);
     /* Calls without an opening are read as they come. */
