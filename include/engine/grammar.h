@@ -74,6 +74,14 @@ struct grammar_state;
 struct grammar_state *grammar_state_new(struct grammar *g);
 void grammar_state_free(struct grammar_state *st); /* NULL is allowed */
 
+/*
+ * Let *st, which is at the beginning, wait for a text: what is read is accepted whatever it is, and
+ * the grammar begins behind the first place where `marker` stands (borrowed, at least a byte).  Where
+ * the rest of a grammar_accept behind it is not of the grammar, it goes on waiting.
+ */
+void grammar_state_wait(struct grammar_state *st, const char *marker);
+bool grammar_waits(const struct grammar_state *st);
+
 /* Make *to, of any grammar, the same as *from, of the same grammar from now on. */
 void grammar_state_copy(struct grammar_state *to, const struct grammar_state *from);
 

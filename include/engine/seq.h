@@ -76,6 +76,7 @@ struct seq_wish {
     struct sampler_params sampler;
     struct sampler_bias *bias; /* owned; what sampler.bias points to */
     struct grammar *grammar;   /* owned, a reference; NULL: any text */
+    char *marker;              /* owned; see grammar_state_wait; NULL: the grammar holds at once */
     void *owner;               /* the submitter's, never touched */
 };
 

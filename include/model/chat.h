@@ -31,6 +31,28 @@ struct chat_message {
                                        reasoning_content), or NULL; for the model's own template */
 };
 
+/*
+ * How a model writes that it calls functions: open, lead, then for each call a JSON object
+ * {"name": "...", ARGUMENTS: {...}} and `after`, with `between` from one to the next, and at the end
+ * `close`.  White space may be more or less than that.
+ */
+struct chat_calls {
+    const char *name;   /* of the form: "hermes", "llama", "mistral", "own" */
+    const char *open;   /* what else would be text ends here */
+    const char *lead, *after, *between, *close;
+    const char *arguments; /* the member's name */
+    bool bare;      /* a call may also be all of the answer, without `open` */
+    bool single;    /* one call in an answer */
+    bool short_ids; /* ids of calls are nine letters and digits */
+    bool untold;    /* no template tells the model of this form or of its tools: whoever asks must */
+};
+
+/* That of the model's template; where it has no word about tools, "own". */
+const struct chat_calls *chat_calls(const struct chat *c);
+
+/* By the name of the form; NULL: there is none. */
+const struct chat_calls *chat_calls_form(const char *name);
+
 struct chat_talk {
     const struct chat_message *message;
     size_t n;
@@ -39,6 +61,7 @@ struct chat_talk {
     const struct jinja_value *tools;  /* a list */
     const struct jinja_value *kwargs; /* a dict of further variables; ours come first */
     const struct tm *now;             /* for templates that write the date */
+    const char *opening;              /* how the answer begins, in our words; NULL: as it will */
 };
 
 /*

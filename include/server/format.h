@@ -53,10 +53,20 @@ struct format_logprobs {
     size_t n;
 };
 
+/* A call of a function. */
+struct format_call {
+    const char *id, *name;
+    const char *arguments; /* JSON, or the beginning of it */
+    size_t len;
+    bool whole; /* nothing is missing */
+};
+
 struct format_choice {
     uint32_t index;
     const char *text;
     size_t len;
+    const struct format_call *call; /* whole answers only; with calls an empty text is null */
+    size_t n_calls;
     const struct format_logprobs *logprobs; /* NULL: null */
     const char *finish_reason;              /* NULL: null */
 };
@@ -70,6 +80,9 @@ void format_end(struct json_out *o, const struct format_usage *u);
 void format_role_event(struct buf *out, const struct format_head *h, uint32_t index);
 void format_delta_event(struct buf *out, const struct format_head *h,
                         const struct format_choice *c);
+/* The at-th call of a choice: `begins` tells its id and name, NULL: it goes on with these bytes. */
+void format_call_event(struct buf *out, const struct format_head *h, uint32_t index, size_t at,
+                       const struct format_call *begins, const char *arguments, size_t len);
 void format_usage_event(struct buf *out, const struct format_head *h, const struct format_usage *u);
 void format_problem_event(struct buf *out, const struct problem *p);
 void format_done_event(struct buf *out);

@@ -23,7 +23,9 @@
 #include "server/shape.h"
 #include "server/text.h"
 
+struct cJSON;
 struct problem;
+struct tools;
 
 enum params_endpoint {
     FOR_COMPLETIONS = 1,
@@ -103,6 +105,15 @@ struct params {
     bool add_generation_prompt;
     struct jinja_pool values; /* of what a template is given besides: */
     struct jinja_value kwargs; /* chat_template_kwargs, or undefined */
+    struct jinja_value *more;  /* of messages */
+
+    /* Functions that may be called. */
+    struct tools *tools;          /* NULL: there are none */
+    struct jinja_value tool_list; /* for the template */
+    struct buf tool_text;         /* a line of JSON for each */
+    struct cJSON *tool_choice;    /* as it came, or NULL */
+    bool parallel, no_calls;
+    char *told; /* content of the system message that tells of them, or NULL */
 
     /* Responses. */
     char *instructions; /* content of the first message; NULL: none */
@@ -118,6 +129,7 @@ struct params_model {
     int32_t vocab;    /* ids are below this */
     int32_t n_hidden; /* dimensions of an embedding */
     struct model_sampling sampling;
+    const struct chat_calls *calls; /* how it writes calls of functions */
 };
 
 /*

@@ -3,8 +3,9 @@
  * responses.h - answers in the shapes of OpenAI's Responses API: the Response object, and the
  * events of its stream.
  *
- * Pure functions from plain data to bytes, as those of server/format.h.  A response has one item, a
- * message with one part of text.  Nothing is stored, so a response cannot be asked for again.
+ * Pure functions from plain data to bytes, as those of server/format.h.  A response has an item for
+ * each call of a function, and one more, a message with one part of text, if it says something or
+ * calls nothing.  Nothing is stored, so a response cannot be asked for again.
  *
  * An event is a line "event: TYPE", a line "data: {...}" and an empty one; the object repeats the
  * type and counts the events of its stream from 0.  There is no [DONE].
@@ -19,6 +20,7 @@
 #include <stdint.h>
 
 struct buf;
+struct format_call;
 struct format_logprobs;
 struct format_usage;
 struct json_out;
@@ -42,6 +44,7 @@ struct responses_head {
     int64_t max_output_tokens; /* -1: not given */
     int64_t top_logprobs;      /* alternatives of each token */
     bool obfuscate;            /* deltas are filled up, see format_obfuscation */
+    size_t message_at;         /* items in front of the message */
 };
 
 enum responses_status {
@@ -54,7 +57,9 @@ enum responses_status {
 /* How far the answer has come. */
 struct responses_body {
     enum responses_status status;
-    bool begun; /* there is an item */
+    bool begun;                    /* there is a message */
+    const struct format_call *call; /* items of their own */
+    size_t n_calls;
     const char *text;
     size_t len;
     const struct format_logprobs *logprobs; /* NULL: not asked for */
@@ -82,6 +87,14 @@ enum responses_end {
 };
 void responses_end_event(struct buf *out, const struct responses_head *h,
                          const struct responses_body *b, enum responses_end end, uint64_t *n);
+
+/* The events of a call that is item `at`: its beginning, a piece of its arguments, its end. */
+void responses_call_event(struct buf *out, const struct format_call *call, size_t at, uint64_t *n);
+void responses_call_delta_event(struct buf *out, const struct responses_head *h,
+                                const struct format_call *call, size_t at, const char *text,
+                                size_t len, uint64_t *n);
+void responses_call_end_events(struct buf *out, const struct format_call *call, size_t at,
+                               uint64_t *n);
 
 /* A failure before the response was created. */
 void responses_error_event(struct buf *out, const struct problem *p, uint64_t *n);

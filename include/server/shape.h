@@ -14,6 +14,7 @@ struct buf;
 struct cJSON;
 struct grammar;
 struct problem;
+struct tools;
 
 enum shape_kind {
     SHAPE_FREE, /* bound to nothing */
@@ -22,6 +23,7 @@ enum shape_kind {
     SHAPE_REGEX,  /* which the whole answer matches */
     SHAPE_CHOICE, /* one of several texts */
     SHAPE_GRAMMAR,
+    SHAPE_CALLS, /* calls of functions, see server/tools.h */
 };
 
 enum { SHAPE_CHOICES = 4096 };
@@ -31,6 +33,7 @@ struct shape {
     const char *field;  /* static: the path that problems name */
     char *text;         /* owned: regular expression, grammar */
     struct cJSON *tree; /* owned: schema, array of strings */
+    const struct tools *tools;
 };
 
 /* Append its grammar; of SHAPE_FREE there is none.  Negative with *problem.  Any thread. */

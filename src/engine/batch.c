@@ -106,17 +106,21 @@ static void fill_masks(struct batch *b, struct seq *s, uint32_t first)
         if (slot->prompt_at)
             continue;
         uint64_t *mask = b->allowed + i * b->mask_words;
-        slot->rc = fill_mask(b, s, st, mask);
-        slot->allowed = mask;
+        bool bound = !grammar_waits(st);
+        if (bound) {
+            slot->rc = fill_mask(b, s, st, mask);
+            slot->allowed = mask;
+        }
         if (slot->rc || slot->guess < 0 ||
-            !(mask[slot->guess / 64] >> slot->guess % 64 & 1))
+            (bound && !(mask[slot->guess / 64] >> slot->guess % 64 & 1)))
             break;
         size_t len;
         const char *piece = tok_piece(b->tok, slot->guess, &len);
         if (st != b->ahead)
             grammar_state_copy(b->ahead, st);
         st = b->ahead;
-        if (!tok_is_text(b->tok, slot->guess) || grammar_accept(b->ahead, piece, len) != 0)
+        if ((bound && !tok_is_text(b->tok, slot->guess)) ||
+            grammar_accept(b->ahead, piece, len) != 0)
             break;
     }
     for (uint32_t r = 0; r < b->n_rows; r++)

@@ -163,7 +163,9 @@ struct grammar_state {
     uint32_t *top; /* the stacks that can still be right */
     uint32_t n_tops;
     bool may_end;
-    uint32_t *moved; /* scratch of compaction */
+    uint32_t *moved;    /* scratch of compaction */
+    const char *marker; /* what it waits for; NULL: nothing */
+    size_t met;         /* bytes of the marker that the text ends with */
 };
 
 /* ------------------------------------------------------------------ vocabularies */

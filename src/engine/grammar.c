@@ -125,6 +125,8 @@ void grammar_state_copy(struct grammar_state *to, const struct grammar_state *fr
     memcpy(to->top, from->top, from->n_tops * sizeof *to->top);
     to->n_tops = from->n_tops;
     to->may_end = from->may_end;
+    to->marker = from->marker;
+    to->met = from->met;
 }
 
 /* Forget the cells that no stack needs.  What is below a cell was made before it. */
@@ -157,7 +159,7 @@ static int step(struct grammar_stacks *s, const uint32_t *top, uint32_t n, uint8
     return s->n_tops || s->grounded ? 0 : -TRIT_EINVAL;
 }
 
-int grammar_accept(struct grammar_state *st, const char *bytes, size_t len)
+static int follow(struct grammar_state *st, const char *bytes, size_t len)
 {
     struct grammar_stacks *s = &st->stacks;
     uint32_t n = st->n_tops;
@@ -179,12 +181,55 @@ int grammar_accept(struct grammar_state *st, const char *bytes, size_t len)
     return 0;
 }
 
+void grammar_state_wait(struct grammar_state *st, const char *marker)
+{
+    trit_assert(*marker);
+    st->marker = marker;
+    st->met = 0;
+}
+
+bool grammar_waits(const struct grammar_state *st)
+{
+    return st->marker;
+}
+
+/* One byte more; whether the text ends with the marker now.  Markers are short, so where they match
+ * less than before is simply tried. */
+static bool meets(struct grammar_state *st, char byte)
+{
+    const char *m = st->marker;
+    size_t n = st->met;
+    while (m[n] != byte && n > 0) {
+        size_t shorter = n - 1;
+        while (shorter > 0 && memcmp(m, m + n - shorter, shorter) != 0)
+            shorter--;
+        n = shorter;
+    }
+    st->met = n + (m[n] == byte);
+    if (m[st->met])
+        return false;
+    st->met = 0;
+    return true;
+}
+
+int grammar_accept(struct grammar_state *st, const char *bytes, size_t len)
+{
+    if (!st->marker)
+        return follow(st, bytes, len);
+    for (size_t i = 0; i < len; i++)
+        if (meets(st, bytes[i]) && follow(st, bytes + i + 1, len - i - 1) == 0) {
+            st->marker = NULL;
+            break;
+        }
+    return 0;
+}
+
 bool grammar_may_end(const struct grammar_state *st)
 {
-    return st->may_end;
+    return st->marker || st->may_end;
 }
 
 bool grammar_may_go_on(const struct grammar_state *st)
 {
-    return st->n_tops > 0;
+    return st->marker || st->n_tops > 0;
 }

@@ -14,6 +14,7 @@ static void wish_free(struct seq_wish *w)
     mem_free(w->prompt);
     mem_free(w->stop_ids);
     mem_free(w->bias);
+    mem_free(w->marker);
     grammar_unref(w->grammar);
 }
 
@@ -43,6 +44,8 @@ struct seq *seq_new(const struct seq_wish *wish)
                  sampler_past_init(&s->past, remembers ? wish->n_prompt + wish->max_new : 0);
     if (wish->grammar)
         whole = whole && (s->grammar = grammar_state_new(wish->grammar));
+    if (s->grammar && wish->marker)
+        grammar_state_wait(s->grammar, wish->marker);
     if (wish->want_logprobs)
         whole = whole && (s->logprob = mem_zalloc(wish->max_new, s->logprob_stride));
     if (wish->want_prompt_logprobs)

@@ -113,8 +113,16 @@ out:
 int chat_render(const struct chat *c, const struct chat_talk *talk, struct buf *out,
                 struct tok_range **ranges, size_t *n_ranges, struct trit_error *err)
 {
-    return c->jinja ? chat_jinja_render(c, talk, out, ranges, n_ranges, err)
-                    : render_family(c, talk, out, ranges, n_ranges, err);
+    int rc = c->jinja ? chat_jinja_render(c, talk, out, ranges, n_ranges, err)
+                      : render_family(c, talk, out, ranges, n_ranges, err);
+    if (rc || !talk->opening)
+        return rc;
+    buf_adds(out, talk->opening);
+    if (!out->failed)
+        return 0;
+    if (ranges)
+        mem_free(*ranges);
+    return trit_fail(err, TRIT_ENOMEM, "no memory for the conversation");
 }
 
 /* BOS is the text's first word, and of ours. */

@@ -11,7 +11,7 @@ noinst_LIBRARIES += libmodel.a
 libmodel_a_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 libmodel_a_SOURCES = \
 	include/model/chat.h src/model/chat.c src/model/chat-choose.c src/model/chat-family.h \
-	src/model/chat-jinja.c \
+	src/model/chat-jinja.c src/model/chat-calls.c \
 	include/model/jinja.h src/model/jinja-parts.h src/model/jinja-value.c src/model/jinja-text.c \
 	src/model/jinja-lex.c src/model/jinja-expr.c src/model/jinja-parse.c src/model/jinja-eval.c \
 	src/model/jinja-exec.c src/model/jinja-ops.c src/model/jinja-string.c src/model/jinja-json.c \

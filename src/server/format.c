@@ -262,6 +262,39 @@ static void put_logprobs_and_reason(struct json_out *o, const struct format_head
 
 /* ------------------------------------------------------------------ choices */
 
+/* begins NULL: what goes on is only a piece of the arguments.  In streams calls have an index. */
+static void put_call(struct json_out *o, const struct format_call *begins, const char *arguments,
+                     size_t len)
+{
+    if (begins) {
+        json_key(o, "id");
+        json_str(o, begins->id);
+        json_key(o, "type");
+        json_str(o, "function");
+    }
+    json_key(o, "function");
+    json_open(o, '{');
+    if (begins) {
+        json_key(o, "name");
+        json_str(o, begins->name);
+    }
+    json_key(o, "arguments");
+    json_strn(o, arguments, len);
+    json_close(o, '}');
+}
+
+static void put_calls(struct json_out *o, const struct format_choice *c)
+{
+    json_key(o, "tool_calls");
+    json_open(o, '[');
+    for (size_t i = 0; i < c->n_calls; i++) {
+        json_open(o, '{');
+        put_call(o, &c->call[i], c->call[i].arguments, c->call[i].len);
+        json_close(o, '}');
+    }
+    json_close(o, ']');
+}
+
 void format_choice(struct json_out *o, const struct format_head *h, const struct format_choice *c)
 {
     json_open(o, '{');
@@ -273,12 +306,17 @@ void format_choice(struct json_out *o, const struct format_head *h, const struct
         json_key(o, "role");
         json_str(o, "assistant");
         json_key(o, "content");
-        json_strn(o, c->text, c->len);
+        if (c->n_calls && c->len == 0)
+            json_null(o);
+        else
+            json_strn(o, c->text, c->len);
         json_key(o, "refusal");
         json_null(o);
         json_key(o, "annotations");
         json_open(o, '[');
         json_close(o, ']');
+        if (c->n_calls)
+            put_calls(o, c);
         json_close(o, '}');
     } else {
         json_key(o, "text");
@@ -354,6 +392,31 @@ void format_role_event(struct buf *out, const struct format_head *h, uint32_t in
 void format_delta_event(struct buf *out, const struct format_head *h, const struct format_choice *c)
 {
     choice_event(out, h, c, NULL);
+}
+
+void format_call_event(struct buf *out, const struct format_head *h, uint32_t index, size_t at,
+                       const struct format_call *begins, const char *arguments, size_t len)
+{
+    struct json_out o = {.buf = out};
+    size_t start = out->len;
+    begin_event(&o, h);
+    json_open(&o, '{');
+    json_key(&o, "index");
+    json_int(&o, index);
+    json_key(&o, "delta");
+    json_open(&o, '{');
+    json_key(&o, "tool_calls");
+    json_open(&o, '[');
+    json_open(&o, '{');
+    json_key(&o, "index");
+    json_int(&o, (int64_t)at);
+    put_call(&o, begins, begins ? "" : arguments, len);
+    json_close(&o, '}');
+    json_close(&o, ']');
+    json_close(&o, '}');
+    put_logprobs_and_reason(&o, h, &(struct format_choice){0});
+    json_close(&o, '}');
+    end_event(&o, h, start);
 }
 
 void format_usage_event(struct buf *out, const struct format_head *h, const struct format_usage *u)

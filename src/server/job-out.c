@@ -18,6 +18,7 @@
 #include "engine/seq.h"
 #include "model/model.h"
 #include "server/json.h"
+#include "server/tools.h"
 
 enum {
     FILL_BYTES = 16 * 1024, /* enough for one call */
@@ -111,6 +112,23 @@ void job_usage(const struct job *j, struct format_usage *u)
     }
 }
 
+struct format_call job_call(const struct call *c)
+{
+    return (struct format_call){.id = c->id,
+                                .name = c->tool->name,
+                                .arguments = c->arguments.data ? c->arguments.data : "",
+                                .len = c->arguments.len,
+                                .whole = c->whole};
+}
+
+struct format_call *job_calls(const struct choice *c)
+{
+    struct format_call *call = c->calls.n ? mem_zalloc(c->calls.n, sizeof *call) : NULL;
+    for (size_t i = 0; call && i < c->calls.n; i++)
+        call[i] = job_call(&c->calls.call[i]);
+    return call;
+}
+
 static void write_choice(struct json_out *o, struct choice *c)
 {
     const struct job *j = c->job;
@@ -129,15 +147,19 @@ static void write_choice(struct json_out *o, struct choice *c)
             token[n + i] = answer_token(c, i);
         logprobs = job_logprobs(c, token, n + c->taken);
     }
-    if (text.failed || c->scratch.failed || (j->params.want_logprobs && !token))
+    struct format_call *call = job_calls(c);
+    if (text.failed || c->scratch.failed || (c->calls.n && !call) || (j->params.want_logprobs && !token))
         o->buf->failed = true;
     else
         format_choice(o, &j->head,
                       &(struct format_choice){.index = c->index,
                                               .text = text.data,
                                               .len = text.len,
+                                              .call = call,
+                                              .n_calls = c->calls.n,
                                               .logprobs = token ? &logprobs : NULL,
                                               .finish_reason = c->reason});
+    mem_free(call);
     mem_free(token);
     buf_free(&text);
 }
@@ -250,6 +272,7 @@ static bool choice_has_news(const struct choice *c)
     if (c->reason || (!c->opened && c->taken))
         return true;
     return c->opened && (c->echoed < n_prompt(c) || c->out.len > c->sent ||
+                         calls_have_news(&c->calls) ||
                          (c->job->params.want_logprobs && c->told < c->taken));
 }
 
@@ -271,10 +294,46 @@ static void tell(struct choice *c, struct buf *out, const char *text, size_t len
         job_response_delta(c->job, text, len, n ? &logprobs : NULL, out);
         return;
     }
+    /* Tokens of a call bring no text. */
+    if (c->calls.tools && len == 0)
+        text = NULL;
     format_delta_event(
         out, &c->job->head,
         &(struct format_choice){
             .index = c->index, .text = text, .len = len, .logprobs = n ? &logprobs : NULL});
+}
+
+/* For each call its name, then its arguments as they come. */
+static void tell_calls(struct choice *c, struct buf *out)
+{
+    for (size_t i = 0; i < c->calls.n; i++) {
+        struct call *call = &c->calls.call[i];
+        struct format_call f = job_call(call);
+        if (!call->opened && job_is_response(c->job))
+            job_response_call(c->job, i, NULL, 0, out);
+        else if (!call->opened)
+            format_call_event(out, &c->job->head, c->index, i, &f, NULL, 0);
+        call->opened = true;
+        while (call->told < call->arguments.len && out->len < FILL_BYTES) {
+            size_t n = call->arguments.len - call->told;
+            if (n > FILL_BYTES) /* At the beginning of a character. */
+                for (n = FILL_BYTES; (f.arguments[call->told + n] & 0xc0) == 0x80;)
+                    n--;
+            if (job_is_response(c->job))
+                job_response_call(c->job, i, f.arguments + call->told, n, out);
+            else
+                format_call_event(out, &c->job->head, c->index, i, NULL, f.arguments + call->told,
+                                  n);
+            call->told += n;
+        }
+        if (call->told == call->arguments.len && (call->whole || c->reason) && !call->closed) {
+            if (job_is_response(c->job))
+                job_response_call_end(c->job, i, out);
+            call->closed = true;
+        }
+        if (out->len >= FILL_BYTES)
+            return;
+    }
 }
 
 static void tell_echo(struct choice *c, struct buf *out)
@@ -327,6 +386,9 @@ static void tell_choice(struct choice *c, struct buf *out)
         tell(c, out, c->out.data + c->sent, c->out.len - c->sent, NULL, 0);
         c->sent = c->out.len;
     }
+    tell_calls(c, out);
+    if (calls_have_news(&c->calls))
+        return;
     if (c->reason && job_is_response(j)) {
         c->closed = job_response_close(j, out);
     } else if (c->reason) {

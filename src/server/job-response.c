@@ -36,7 +36,8 @@ static struct responses_head head_of(const struct job *j)
                                    .frequency_penalty = p->frequency_penalty,
                                    .max_output_tokens = p->max_tokens,
                                    .top_logprobs = p->top_logprobs,
-                                   .obfuscate = p->obfuscate};
+                                   .obfuscate = p->obfuscate,
+                                   .message_at = j->response.message_at};
 }
 
 /* All that there is of the answer.  *usage and *logprobs are room for what it points to; token is
@@ -46,7 +47,8 @@ static struct responses_body body_of(const struct job *j, struct format_usage *u
 {
     static const char length[] = "length";
     const struct choice *c = j->choice;
-    struct responses_body b = {.text = c->out.data, .len = c->out.len, .begun = true};
+    struct responses_body b = {.text = c->out.data, .len = c->out.len};
+    b.begun = j->response.message || c->out.len > 0 || c->calls.n == 0;
     job_usage(j, usage);
     b.usage = usage;
     b.status = j->failed                        ? RESPONSES_FAILED
@@ -74,10 +76,15 @@ static void write_body(struct job *j, struct buf *out, bool event, enum response
         out->failed = out->failed || !token;
     }
     struct responses_body b = body_of(j, &usage, &logprobs, token);
+    struct format_call *call = job_calls(j->choice);
+    b.call = call;
+    b.n_calls = call ? j->choice->calls.n : 0;
+    out->failed = out->failed || (j->choice->calls.n && !call);
     if (event)
         responses_end_event(out, &h, &b, end, &j->response.n_events);
     else
         responses_object(&(struct json_out){.buf = out}, &h, &b);
+    mem_free(call);
     mem_free(token);
 }
 
@@ -86,22 +93,67 @@ void job_write_response(struct job *j, struct buf *out)
     write_body(j, out, false, RESPONSES_DONE);
 }
 
+/* Behind the calls that the client knows. */
+static void begin_message(struct job *j, struct buf *out)
+{
+    const struct calls *c = &j->choice->calls;
+    size_t at = 0;
+    while (at < c->n && c->call[at].opened)
+        at++;
+    j->response.message = true;
+    j->response.message_at = at;
+    struct responses_head h = head_of(j);
+    responses_added_events(out, &h, &j->response.n_events);
+}
+
+/* Where call i stands among the items. */
+static size_t place_of(const struct job *j, size_t i)
+{
+    return i + (j->response.message && j->response.message_at <= i);
+}
+
+void job_response_call(struct job *j, size_t i, const char *text, size_t len, struct buf *out)
+{
+    struct responses_head h = head_of(j);
+    struct format_call call = job_call(&j->choice->calls.call[i]);
+    if (text)
+        responses_call_delta_event(out, &h, &call, place_of(j, i), text, len,
+                                   &j->response.n_events);
+    else
+        responses_call_event(out, &call, place_of(j, i), &j->response.n_events);
+}
+
+void job_response_call_end(struct job *j, size_t i, struct buf *out)
+{
+    struct format_call call = job_call(&j->choice->calls.call[i]);
+    responses_call_end_events(out, &call, place_of(j, i), &j->response.n_events);
+}
+
 void job_response_open(struct job *j, struct buf *out)
 {
     struct responses_head h = head_of(j);
     responses_created_events(out, &h, &j->response.n_events);
-    responses_added_events(out, &h, &j->response.n_events);
+    if (!j->choice->calls.tools)
+        begin_message(j, out);
 }
 
 void job_response_delta(struct job *j, const char *text, size_t len,
                         const struct format_logprobs *logprobs, struct buf *out)
 {
+    if (!j->response.message && len == 0) /* tokens of a call, of whose item they are no part */
+        return;
+    if (!j->response.message)
+        begin_message(j, out);
     struct responses_head h = head_of(j);
     responses_delta_event(out, &h, text, len, logprobs, &j->response.n_events);
 }
 
 bool job_response_close(struct job *j, struct buf *out)
 {
+    if (!j->response.message && j->choice->calls.n)
+        return true;
+    if (!j->response.message)
+        begin_message(j, out);
     write_body(j, out, true, j->response.ends++);
     return j->response.ends == RESPONSES_DONE;
 }

@@ -21,6 +21,7 @@
 #include "model/chat.h"
 #include "model/model.h"
 #include "server/names.h"
+#include "server/tools.h"
 
 enum {
     POOL_BYTES = 16 * 1024,   /* texts longer than this are encoded in the pool */
@@ -117,16 +118,19 @@ static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint
     w.prompt = copy_ids(c->prompt->ids.id, c->prompt->ids.n);
     w.stop_ids = collect_stops(j, &w.n_stop_ids);
     w.bias = mem_zalloc(p->n_bias, sizeof *w.bias);
-    if (!w.prompt || !w.stop_ids || !w.bias) {
+    bool waits = w.grammar && p->shape.kind == SHAPE_CALLS && tools_wait(p->tools);
+    if (waits)
+        w.marker = mem_strdup(p->tools->form->open);
+    if (!w.prompt || !w.stop_ids || !w.bias || (waits && !w.marker)) {
         mem_free(w.prompt);
         mem_free(w.stop_ids);
         mem_free(w.bias);
+        mem_free(w.marker);
         grammar_unref(w.grammar);
         return NULL;
     }
     if (p->n_bias)
         memcpy(w.bias, p->bias, p->n_bias * sizeof *w.bias);
-    w.grammar = j->grammar ? grammar_ref(j->grammar) : NULL;
     return seq_new(&w);
 }
 
@@ -215,6 +219,8 @@ static void job_run(struct job *j)
     for (uint32_t i = 0; i < j->n_choices; i++) {
         struct choice *c = &j->choice[i];
         *c = (struct choice){.job = j, .index = i, .prompt = &j->prompt[i / n]};
+        if (j->params.tools && !j->params.no_calls)
+            calls_begin(&c->calls, j->params.tools);
         if (n > 1 && i % n == 0)
             group = names_random_u64() | 1;
         if (submit_choice(j, c, max_new[i / n], i % n, group))

@@ -53,6 +53,8 @@ static void job_free(struct job *j)
     for (uint32_t i = 0; i < j->n_choices; i++) {
         struct choice *c = &j->choice[i];
         seq_free(c->seq);
+        calls_fini(&c->calls);
+        buf_free(&c->said);
         text_fini(&c->text);
         buf_free(&c->out);
         buf_free(&c->scratch);
@@ -173,23 +175,59 @@ static void finish_if_complete(struct job *j)
 
 /* ------------------------------------------------------------------ tokens arrive */
 
+/* The bytes of a token that are text, as far as that is known. */
+static const char *text_of(struct choice *c, int32_t id, size_t *len)
+{
+    const struct tok *tok = c->job->s->model->tok;
+    const char *piece = format_answer_piece(tok, id, len);
+    if (!c->calls.tools)
+        return piece;
+    if (tok_is_control(tok, id)) {
+        piece = tok_piece(tok, id, len);
+        if (!calls_name(&c->calls, piece, *len))
+            *len = 0;
+    }
+    buf_reset(&c->said);
+    calls_push(&c->calls, piece, *len, &c->said);
+    *len = c->said.len;
+    return c->said.data;
+}
+
+/* An answer that ended by itself, why. */
+static const char *stopped(const struct choice *c)
+{
+    return c->calls.n ? "tool_calls" : "stop";
+}
+
+/* No more tokens: what was held back comes out.  true: the text ends with a stop string. */
+static bool end_text(struct choice *c)
+{
+    const struct text_stops *stops = &c->job->params.stops;
+    if (c->calls.tools) {
+        buf_reset(&c->said);
+        calls_end(&c->calls, &c->said);
+        if (text_push(&c->text, stops, c->said.data, c->said.len, &c->out))
+            return true;
+    }
+    return text_end(&c->text, stops, &c->out);
+}
+
 /* The new tokens of an answer become text. */
 static void take_tokens(struct choice *c)
 {
     struct job *j = c->job;
-    const struct tok *tok = j->s->model->tok;
     uint32_t n = atomic_load_explicit(&c->seq->published, memory_order_acquire);
     if (n > c->taken)
         j->t_last = trit_now();
     while (c->taken < n && !c->reason) {
         size_t len;
-        const char *piece = format_answer_piece(tok, c->seq->token[c->taken], &len);
+        const char *piece = text_of(c, c->seq->token[c->taken], &len);
         bool stop = text_push(&c->text, &j->params.stops, piece, len, &c->out);
         if (c->shown)
             c->shown[c->taken] = (uint32_t)c->out.len;
         c->taken++;
         if (stop) {
-            c->reason = "stop";
+            c->reason = stopped(c);
             if (c->live)
                 engine_cancel(j->s->engine, c->seq);
         }
@@ -221,8 +259,8 @@ static void take_end(struct choice *c)
         job_fail(j, &p);
     } else if (end == SEQ_CANCELLED)
         job_fail_code(j, TRIT_EDRAINING); /* Not by us: the engine is being closed. */
-    else if (text_end(&c->text, &j->params.stops, &c->out) || end == SEQ_STOP)
-        c->reason = "stop";
+    else if (end_text(c) || end == SEQ_STOP)
+        c->reason = stopped(c);
     else
         c->reason = "length";
 }
@@ -243,7 +281,7 @@ static void on_seq(struct seq *s, void *arg)
     if (j->params.endpoint == FOR_EMBEDDINGS)
         job_embed_go_on(j);
     if (j->state == JOB_RUNNING) {
-        if (c->out.failed || c->text.held.failed)
+        if (c->out.failed || c->text.held.failed || c->said.failed || c->calls.failed)
             job_fail_code(j, TRIT_ENOMEM);
         else
             finish_if_complete(j);

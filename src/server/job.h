@@ -19,6 +19,7 @@
 #include <uv.h>
 
 #include "model/tokenizer.h"
+#include "server/calls.h"
 #include "server/format.h"
 #include "server/params.h"
 #include "server/parts.h"
@@ -50,6 +51,8 @@ struct choice {
     bool waits;         /* its prompt counts as one that waits */
     const char *reason; /* finish_reason; NULL: not finished */
     uint32_t taken;     /* tokens looked at: all that count */
+    struct calls calls; /* calls.tools NULL: it may call nothing, all of it is text */
+    struct buf said;    /* what of the latest token is text */
     struct text text;
     struct buf out;  /* the answer so far, as far as it may be shown */
     uint32_t *shown; /* [max_new] length of out after each token; streams with logprobs */
@@ -96,6 +99,8 @@ struct job {
     struct format_head head;
     struct {
         char item_id[40];
+        bool message;      /* its item was begun */
+        size_t message_at; /* calls in front of it */
         unsigned ends;     /* events that end the text, part, item: told */
         uint64_t n_events; /* of the stream */
     } response;
@@ -198,8 +203,14 @@ void job_write_response(struct job *j, struct buf *out);
 void job_response_open(struct job *j, struct buf *out);
 void job_response_delta(struct job *j, const char *text, size_t len,
                         const struct format_logprobs *logprobs, struct buf *out);
+void job_response_call(struct job *j, size_t i, const char *text, size_t len, struct buf *out);
+void job_response_call_end(struct job *j, size_t i, struct buf *out);
 bool job_response_close(struct job *j, struct buf *out); /* one event; true: that was the last */
 void job_response_end(struct job *j, struct buf *out);   /* also of a job that failed */
+
+/* Calls of an answer for writing: one, or all, to be freed with mem_free (NULL: none, or no memory). */
+struct format_call job_call(const struct call *c);
+struct format_call *job_calls(const struct choice *c);
 
 /* Logprobs of the tokens [0, n), to be freed with mem_free; NULL: no memory. */
 struct format_token *job_tokens(struct choice *c, size_t n);

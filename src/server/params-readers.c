@@ -171,10 +171,16 @@ static bool is_absent(const cJSON *v)
     return !v || cJSON_IsNull(v) || (cJSON_IsArray(v) && !v->child);
 }
 
-/* Appends role and content, each with its NUL. */
-static int read_message(const struct field_input *in, size_t i, const cJSON *m, struct buf *words,
-                        size_t *content_len)
+/*
+ * Appends role and content, each with its NUL, and sets the length of the content.  The result of a
+ * call, for a template that knows of none, is the user's; of several in a row the others are part of
+ * the first, and *n does not grow.
+ */
+int params_read_message(const struct field_input *in, size_t i, const cJSON *m,
+                        struct params_history *h, size_t *n)
 {
+    struct params *p = in->dst;
+    struct buf *words = &p->words;
     char path[64], param[96];
     snprintf(path, sizeof path, "%s[%zu]", in->name, i);
     if (!cJSON_IsObject(m))
@@ -194,25 +200,46 @@ static int read_message(const struct field_input *in, size_t i, const cJSON *m, 
     if (cJSON_IsString(name)) /* No chat format has a place for it. */
         fields_ignore(in, "name");
 
-    static const char *const calls[] = {"tool_calls", "function_call", "audio"};
+    static const char *const calls[] = {"function_call", "audio"};
     for (size_t k = 0; k < ARRAY_LEN(calls); k++)
         if (!is_absent(cJSON_GetObjectItemCaseSensitive(m, calls[k]))) {
             snprintf(param, sizeof param, "%s.%s", path, calls[k]);
             return problem_set(in->problem, TRIT_EUNSUPP, param, "%s is not supported", param);
         }
-    buf_add(words, role->valuestring, strlen(role->valuestring) + 1);
+    int rc = params_take_history(in, i, m, role->valuestring, h);
+    if (rc)
+        return rc;
+    bool result = h->untold && strcmp(role->valuestring, "tool") == 0;
+    bool joins = result && h->after_result;
+    const char *said = result ? "user" : role->valuestring;
+    h->after_result = result;
+    if (joins && !words->failed)
+        words->data[words->len - 1] = '\n'; /* In place of the NUL. */
+    else
+        buf_add(words, said, strlen(said) + 1);
     size_t start = words->len;
+    if (result)
+        buf_adds(words, "<tool_response>\n");
     /* An assistant may have said nothing; for the others it is a mistake of the client's. */
     if (!is_absent(content) || strcmp(role->valuestring, "assistant") != 0) {
         snprintf(param, sizeof param, "%s.content", path);
         if (!content)
             return problem_set(in->problem, TRIT_EINVAL, param, "%s is required", param);
         static const char *const text[] = {"text", NULL};
-        int rc = params_add_content(in, path, content, text, words);
+        rc = params_add_content(in, path, content, text, words);
         if (rc)
             return rc;
     }
-    *content_len = words->len - start;
+    p->more[*n] = h->more;
+    p->message[*n].more = h->more.type == JINJA_DICT ? &p->more[*n] : NULL;
+    if (result)
+        buf_adds(words, "\n</tool_response>");
+    if (h->untold && h->has_calls)
+        params_write_calls(h, words->len == start, words);
+    if (joins)
+        p->message[*n - 1].content_len += words->len - start + 1;
+    else
+        p->message[(*n)++].content_len = words->len - start;
     buf_addc(words, '\0');
     return 0;
 }
@@ -228,26 +255,36 @@ int params_place_messages(const struct field_input *in, size_t n)
         at += strlen(at) + 1;
         p->message[i].content = at;
         at += p->message[i].content_len + 1;
+        /* Who only calls has said nothing. */
+        if (p->message[i].more && p->message[i].content_len == 0)
+            p->message[i].content = NULL;
     }
     p->n_messages = n;
     return 0;
 }
 
+/* Room for one more is left, for what the server itself has to say. */
 int params_read_messages(const struct field_input *in)
 {
     struct params *p = in->dst;
-    size_t n = (size_t)cJSON_GetArraySize(in->value), i = 0;
-    if (n == 0)
+    const struct params_model *model = in->arg;
+    struct params_history h = {.untold = model->calls->untold};
+    size_t size = (size_t)cJSON_GetArraySize(in->value), n = 0, i = 0;
+    if (size == 0)
         return fields_refuse(in->problem, in->name, in->value, "at least one message");
-    p->message = mem_zalloc(n, sizeof *p->message);
-    if (!p->message)
+    p->message = mem_zalloc(size + 1, sizeof *p->message);
+    p->more = mem_zalloc(size, sizeof *p->more);
+    if (!p->message || !p->more)
         return no_memory(in);
     for (const cJSON *m = in->value->child; m; m = m->next, i++) {
-        int rc = read_message(in, i, m, &p->words, &p->message[i].content_len);
+        int rc = params_read_message(in, i, m, &h, &n);
         if (rc)
             return rc;
     }
-    return params_place_messages(in, n); /* Only now, when the buffer moves no more. */
+    if (p->values.failed)
+        return no_memory(in);
+    int rc = params_end_history(in, &h);
+    return rc ? rc : params_place_messages(in, n); /* Only now, when the buffer moves no more. */
 }
 
 int params_read_kwargs(const struct field_input *in)
@@ -435,21 +472,21 @@ int params_read_empty_list(const struct field_input *in)
 {
     if (in->value->child)
         return problem_set(in->problem, TRIT_EUNSUPP, in->name,
-                           "%s: tools are not supported; leave the field out or empty", in->name);
+                           "%s: its name here is tools; leave the field out or empty", in->name);
     return 0;
 }
 
-int params_read_tool_choice(const struct field_input *in)
+int params_read_function_call(const struct field_input *in)
 {
     const cJSON *v = in->value;
     if (!cJSON_IsString(v) && !cJSON_IsObject(v))
         return fields_refuse(in->problem, in->name, v, "a string or an object");
-    /* Without tools "auto" comes to the same as "none". */
+    /* Without functions "auto" comes to the same as "none". */
     if (cJSON_IsString(v) &&
         (strcmp(v->valuestring, "none") == 0 || strcmp(v->valuestring, "auto") == 0))
-        return params_read_echoed(in);
+        return 0;
     return problem_set(in->problem, TRIT_EUNSUPP, in->name,
-                       "%s: tools are not supported; only \"none\" and \"auto\" are accepted",
+                       "%s: its name here is tool_choice; only \"none\" and \"auto\" are accepted",
                        in->name);
 }
 

@@ -6,12 +6,17 @@
 #ifndef TRIT_PARAMS_READERS_H
 #define TRIT_PARAMS_READERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "model/jinja.h"
 
 struct buf;
 struct cJSON;
 struct field_input;
 struct params;
+struct params_model;
+struct problem;
 
 int params_read_model(const struct field_input *in);
 int params_read_messages(const struct field_input *in);
@@ -44,10 +49,39 @@ int params_read_guided_grammar(const struct field_input *in);
 
 /* Fields that may only ask for what happens anyway. */
 int params_read_empty_list(const struct field_input *in);
-int params_read_tool_choice(const struct field_input *in);
+int params_read_function_call(const struct field_input *in);
 int params_read_modalities(const struct field_input *in);
 int params_read_store(const struct field_input *in);
 int params_read_suffix(const struct field_input *in);
+
+/* Functions that may be called (params-tools.c). */
+int params_read_tools(const struct field_input *in);
+int params_read_tool_choice(const struct field_input *in);
+
+/* After all fields: which may be called, what that binds the answer to, what the model is told. */
+int params_settle_tools(struct params *p, const struct params_model *model,
+                        struct problem *problem);
+
+/* What a conversation, message by message, says of earlier calls.  Begins zeroed. */
+enum { PARAMS_CALLS = 128 }; /* of one message */
+struct params_history {
+    bool untold;               /* as in struct chat_calls: calls and results are put in words */
+    bool flat;                 /* calls are items of their own, the first of them at `at` */
+    const struct cJSON *calls; /* the latest; NULL: none that may still get a result */
+    size_t at;                 /* in message */
+    bool answered[PARAMS_CALLS];
+    /* Of the message that was taken last: */
+    bool has_calls, after_result;
+    struct jinja_value more; /* for the template; a dict or undefined */
+};
+int params_read_message(const struct field_input *in, size_t i, const struct cJSON *m,
+                        struct params_history *h, size_t *n); /* and remember it as the n-th */
+int params_take_history(const struct field_input *in, size_t i, const struct cJSON *m,
+                        const char *role, struct params_history *h);
+int params_end_history(const struct field_input *in, const struct params_history *h);
+
+/* Append the calls of the message that was taken last; `first`: nothing stands before them. */
+void params_write_calls(const struct params_history *h, bool first, struct buf *words);
 
 /* Responses. */
 int params_read_input(const struct field_input *in);

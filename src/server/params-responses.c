@@ -102,7 +102,9 @@ static int refuse_kind(const struct field_input *in, const char *path, const cha
     if (strlen(kind) > 40 || strspn(kind, NAMES_SANE) != strlen(kind))
         kind = "this type";
     return problem_set(in->problem, TRIT_EUNSUPP, param,
-                       "%s: only items of type message are supported, not %s", param, kind);
+                       "%s: only items of the types message, function_call and "
+                       "function_call_output are supported, not %s",
+                       param, kind);
 }
 
 /* A message, in either of the forms in which it may be given.  Appends role and content, each with
@@ -146,30 +148,154 @@ static int read_item(const struct field_input *in, size_t i, const cJSON *item, 
     return 0;
 }
 
-/* Room for one message more is left in front, for the instructions. */
+/* What a call has as an item of its own, in the form of a chat. */
+static int add_call(const struct field_input *in, size_t i, const cJSON *item, cJSON *calls)
+{
+    static const char *const members[] = {"call_id", "name", "arguments"};
+    char param[96];
+    for (size_t k = 0; k < ARRAY_LEN(members); k++) {
+        const cJSON *v = cJSON_GetObjectItemCaseSensitive(item, members[k]);
+        snprintf(param, sizeof param, "%s[%zu].%s", in->name, i, members[k]);
+        if (!v)
+            return problem_set(in->problem, TRIT_EINVAL, param, "%s is required", param);
+        if (!cJSON_IsString(v) || (k < 2 && !v->valuestring[0]))
+            return fields_refuse(in->problem, param, v, "a string");
+    }
+    cJSON *call = cJSON_CreateObject(), *f = cJSON_CreateObject();
+    bool whole = call && f && cJSON_AddItemToArray(calls, call) &&
+                 cJSON_AddStringToObject(
+                     call, "id", cJSON_GetObjectItemCaseSensitive(item, "call_id")->valuestring) &&
+                 cJSON_AddItemToObject(call, "function", f);
+    if (!whole) {
+        cJSON_Delete(f);
+        if (call && !call->prev)
+            cJSON_Delete(call);
+        return no_memory(in);
+    }
+    for (size_t k = 1; k < ARRAY_LEN(members); k++)
+        if (!cJSON_AddStringToObject(
+                f, members[k], cJSON_GetObjectItemCaseSensitive(item, members[k])->valuestring))
+            return no_memory(in);
+    return 0;
+}
+
+/* {"type": "function_call_output", "call_id", "output"} as a message of the role tool. */
+static int add_output(const struct field_input *in, size_t i, const cJSON *item,
+                      struct params_history *h, size_t *n)
+{
+    char param[96];
+    const cJSON *id = cJSON_GetObjectItemCaseSensitive(item, "call_id");
+    const cJSON *output = cJSON_GetObjectItemCaseSensitive(item, "output");
+    struct buf text = {0};
+    size_t k = 0;
+    snprintf(param, sizeof param, "%s[%zu].output", in->name, i);
+    if (!cJSON_IsString(output) && !cJSON_IsArray(output))
+        return output ? fields_refuse(in->problem, param, output,
+                                      "a string or an array of text parts")
+                      : problem_set(in->problem, TRIT_EINVAL, param, "%s is required", param);
+    buf_adds(&text, cJSON_IsString(output) ? output->valuestring : "");
+    for (const cJSON *e = output->child; e; e = e->next, k++) {
+        const cJSON *type = cJSON_GetObjectItemCaseSensitive(e, "type");
+        const cJSON *part = cJSON_GetObjectItemCaseSensitive(e, "text");
+        snprintf(param, sizeof param, "%s[%zu].output[%zu]", in->name, i, k);
+        if (!cJSON_IsString(type) || strcmp(type->valuestring, "input_text") != 0 ||
+            !cJSON_IsString(part)) {
+            buf_free(&text);
+            return fields_refuse(in->problem, param, e,
+                                 "{\"type\": \"input_text\", \"text\": \"...\"}");
+        }
+        buf_adds(&text, part->valuestring);
+    }
+    cJSON *m = cJSON_CreateObject();
+    bool whole = m && !text.failed && cJSON_AddStringToObject(m, "role", "tool") &&
+                 cJSON_AddStringToObject(m, "content", text.data) &&
+                 (!id || cJSON_AddItemToObject(m, "tool_call_id", cJSON_Duplicate(id, true)));
+    int rc = whole ? params_read_message(in, i, m, h, n) : no_memory(in);
+    cJSON_Delete(m);
+    buf_free(&text);
+    return rc;
+}
+
+static bool is_kind(const cJSON *item, const char *kind)
+{
+    const cJSON *type = cJSON_GetObjectItemCaseSensitive(item, "type");
+    return cJSON_IsString(type) && strcmp(type->valuestring, kind) == 0;
+}
+
+/* A new assistant's message for calls, kept in `groups` until all is read. */
+static cJSON *new_group(cJSON *groups)
+{
+    cJSON *group = cJSON_CreateObject();
+    if (group && cJSON_AddItemToArray(groups, group) &&
+        cJSON_AddStringToObject(group, "role", "assistant") &&
+        cJSON_AddArrayToObject(group, "tool_calls"))
+        return group;
+    return NULL;
+}
+
+static int read_items(const struct field_input *in, cJSON *groups, size_t *n)
+{
+    struct params *p = in->dst;
+    const struct params_model *model = in->arg;
+    struct params_history h = {.untold = model->calls->untold, .flat = true};
+    cJSON *group = NULL;
+    size_t i = 0, at = 0;
+    for (const cJSON *item = in->value->child; item; item = item->next, i++) {
+        int rc = 0;
+        if (is_kind(item, "function_call")) {
+            at = group ? at : i;
+            group = group ? group : new_group(groups);
+            rc = group ? add_call(in, i, item, cJSON_GetObjectItem(group, "tool_calls"))
+                       : no_memory(in);
+            if (rc)
+                return rc;
+            continue;
+        }
+        if (group)
+            rc = params_read_message(in, at, group, &h, n);
+        group = NULL;
+        if (rc == 0 && is_kind(item, "function_call_output")) {
+            rc = add_output(in, i, item, &h, n);
+        } else if (rc == 0) {
+            rc = params_take_history(in, i, item, "", &h);
+            h.after_result = false;
+            if (rc == 0)
+                rc = read_item(in, i, item, &p->words, &p->message[*n].content_len);
+            ++*n;
+        }
+        if (rc)
+            return rc;
+    }
+    int rc = group ? params_read_message(in, at, group, &h, n) : 0;
+    return rc ? rc : params_end_history(in, &h);
+}
+
+/* Room for two messages more is left, for the instructions and the tools. */
 int params_read_input(const struct field_input *in)
 {
     struct params *p = in->dst;
     const cJSON *v = in->value;
     bool single = cJSON_IsString(v);
-    size_t n = single ? 1 : cJSON_IsArray(v) ? (size_t)cJSON_GetArraySize(v) : 0, i = 0;
+    size_t n = single ? 1 : cJSON_IsArray(v) ? (size_t)cJSON_GetArraySize(v) : 0;
     if (n == 0)
         return fields_refuse(in->problem, in->name, v, "a string or an array of items");
-    p->message = mem_zalloc(n + 1, sizeof *p->message);
-    if (!p->message)
+    p->message = mem_zalloc(n + 2, sizeof *p->message);
+    p->more = mem_zalloc(n, sizeof *p->more);
+    if (!p->message || !p->more)
         return no_memory(in);
     if (single) {
         buf_add(&p->words, "user", sizeof "user");
         p->message[0].content_len = strlen(v->valuestring);
         buf_add(&p->words, v->valuestring, p->message[0].content_len + 1);
-    } else {
-        for (const cJSON *item = v->child; item; item = item->next, i++) {
-            int rc = read_item(in, i, item, &p->words, &p->message[i].content_len);
-            if (rc)
-                return rc;
-        }
+        return params_place_messages(in, 1);
     }
-    return params_place_messages(in, n);
+    cJSON *groups = cJSON_CreateArray();
+    size_t placed = 0;
+    int rc = groups ? read_items(in, groups, &placed) : no_memory(in);
+    cJSON_Delete(groups);
+    if (rc == 0 && p->values.failed)
+        rc = no_memory(in);
+    return rc ? rc : params_place_messages(in, placed);
 }
 
 void params_place_instructions(struct params *p)

@@ -18,6 +18,7 @@
 #include "server/json.h"
 #include "server/params-readers.h"
 #include "server/problem.h"
+#include "server/tools.h"
 
 enum {
     T = FOR_COMPLETIONS,
@@ -62,7 +63,7 @@ enum {
         name, on, FIELD_REFUSE, .why = reason                                                      \
     }
 
-static const char no_tools[] = "tools are not supported; leave the field out";
+static const char no_search[] = "nothing is searched for; leave the field out";
 static const char not_kept[] = "answers are not kept; send the whole conversation as input";
 static const char no_audio[] = "only text is supported";
 
@@ -142,17 +143,21 @@ static const struct field rows[] = {
     MIXED("guided_choice", G, params_read_guided_choice),
     MIXED("guided_grammar", G, params_read_guided_grammar),
 
+    /* What to call. */
+    {"tools", CR | FOR_TEMPLATE, FIELD_LIST, .read = params_read_tools},
+    MIXED("tool_choice", CR | FOR_TEMPLATE, params_read_tool_choice),
+    {"parallel_tool_calls", CR | FOR_TEMPLATE, FIELD_BOOL, .at = AT(parallel),
+     .read = params_read_echoed},
+
     /* Of OpenAI's, with a value that asks for nothing or else refused. */
-    {"tools", CR, FIELD_LIST, .read = params_read_empty_list},
     {"functions", C, FIELD_LIST, .read = params_read_empty_list},
-    MIXED("tool_choice", CR, params_read_tool_choice),
-    MIXED("function_call", C, params_read_tool_choice),
+    MIXED("function_call", C, params_read_function_call),
     {"modalities", C, FIELD_LIST, .read = params_read_modalities},
     {"store", CR, FIELD_BOOL, .read = params_read_store},
     INTEGER("best_of", T, 1, PARAMS_BEST_OF, best_of),
     {"suffix", T, FIELD_STRING, .read = params_read_suffix},
     REFUSED("audio", C, no_audio),
-    REFUSED("web_search_options", C, no_tools),
+    REFUSED("web_search_options", C, no_search),
     REFUSED("moderation", CR, "moderation is not supported"),
 
     /* Of the Responses API. */
@@ -181,7 +186,6 @@ static const struct field rows[] = {
     HARMLESS("prediction", C, FIELD_OBJECT),
     HARMLESS("verbosity", C, FIELD_STRING),
     HARMLESS("reasoning_effort", C, FIELD_STRING),
-    ECHOED("parallel_tool_calls", CR, FIELD_BOOL),
 };
 
 static const struct field_table table = {rows, ARRAY_LEN(rows)};
@@ -224,12 +228,17 @@ static int check_max_tokens(struct params *p, struct problem *problem)
     return 0;
 }
 
-static int check_together(struct params *p, struct problem *problem)
+static int check_together(struct params *p, const struct params_model *model,
+                          struct problem *problem)
 {
-    if (!(p->endpoint & FOR_GENERATION))
-        return 0;
+    int rc = 0;
     params_place_instructions(p);
-    int rc = check_logprobs(p, problem);
+    if (p->endpoint & (FOR_CONVERSATION | FOR_TEMPLATE))
+        rc = params_settle_tools(p, model, problem);
+    if (!(p->endpoint & FOR_GENERATION))
+        return rc;
+    if (rc == 0)
+        rc = check_logprobs(p, problem);
     if (rc == 0)
         rc = check_max_tokens(p, problem);
     if (rc)
@@ -278,6 +287,7 @@ int params_read(struct params *p, enum params_endpoint endpoint, const char *tex
         .add_special = endpoint == FOR_COMPLETIONS || endpoint == FOR_EMBEDDINGS,
         .parse_special = true,
         .add_generation_prompt = true,
+        .parallel = true,
     };
     struct trit_error err;
     cJSON *body;
@@ -286,7 +296,7 @@ int params_read(struct params *p, enum params_endpoint endpoint, const char *tex
         return problem_from(problem, rc, NULL, &err);
     rc = fields_read(&table, endpoint, body, text, len, p, model, ignored, problem);
     cJSON_Delete(body);
-    return rc ? rc : check_together(p, problem);
+    return rc ? rc : check_together(p, model, problem);
 }
 
 void params_fini(struct params *p)
@@ -297,6 +307,11 @@ void params_fini(struct params *p)
     }
     mem_free(p->prompt);
     mem_free(p->message);
+    mem_free(p->more);
+    tools_free(p->tools);
+    buf_free(&p->tool_text);
+    cJSON_Delete(p->tool_choice);
+    mem_free(p->told);
     buf_free(&p->words);
     mem_free(p->instructions);
     for (size_t i = 0; i < RESPONSES_ECHOES; i++)
@@ -333,12 +348,15 @@ const char *params_max_name(const struct params *p)
 
 struct chat_talk params_talk(const struct params *p, const struct tm *now)
 {
+    bool calls = p->tools && !p->no_calls, told = calls && !p->tools->form->untold;
     return (struct chat_talk){
         .message = p->message,
         .n = p->n_messages,
         .add_prompt = p->add_generation_prompt,
         .kwargs = p->kwargs.type == JINJA_DICT ? &p->kwargs : NULL,
+        .tools = told ? &p->tool_list : NULL,
         .now = now,
+        .opening = p->add_generation_prompt && calls ? p->tools->opening : NULL,
     };
 }
 

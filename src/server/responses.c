@@ -82,6 +82,34 @@ static void put_item(struct json_out *o, const struct responses_head *h,
     json_close(o, '}');
 }
 
+/* Of an id "call_X" the item is "fc_X". */
+static void put_call_id(struct json_out *o, const char *key, const struct format_call *c)
+{
+    char id[48] = "fc_";
+    const char *tail = strchr(c->id, '_');
+    strncat(id, tail ? tail + 1 : c->id, sizeof id - 4);
+    json_key(o, key);
+    json_str(o, id);
+}
+
+/* begun: it has only just begun. */
+static void put_call(struct json_out *o, const struct format_call *c, bool begun)
+{
+    json_open(o, '{');
+    put_call_id(o, "id", c);
+    json_key(o, "type");
+    json_str(o, "function_call");
+    json_key(o, "call_id");
+    json_str(o, c->id);
+    json_key(o, "name");
+    json_str(o, c->name);
+    json_key(o, "arguments");
+    json_strn(o, c->arguments, begun ? 0 : c->len);
+    json_key(o, "status");
+    json_str(o, begun ? "in_progress" : c->whole ? "completed" : "incomplete");
+    json_close(o, '}');
+}
+
 static void put_usage(struct json_out *o, const struct format_usage *u)
 {
     uint64_t page = KV_PAGE_TOKENS, whole = u->prompt / page * page;
@@ -194,8 +222,12 @@ void responses_object(struct json_out *o, const struct responses_head *h,
     json_str(o, h->model);
     json_key(o, "output");
     json_open(o, '[');
-    if (b->begun)
-        put_item(o, h, b);
+    for (size_t i = 0; i <= b->n_calls; i++) {
+        if (b->begun && i == MIN(h->message_at, b->n_calls))
+            put_item(o, h, b);
+        if (i < b->n_calls)
+            put_call(o, &b->call[i], false);
+    }
     json_close(o, ']');
     put_settings(o, h);
     json_key(o, "usage");
@@ -224,7 +256,7 @@ static void end_event(struct json_out *o)
     buf_adds(o->buf, "\n\n");
 }
 
-/* Which item and which part of it: there is one of each. */
+/* Of the message, or of its only part. */
 static void put_place(struct json_out *o, const struct responses_head *h, bool part)
 {
     if (part) {
@@ -232,7 +264,7 @@ static void put_place(struct json_out *o, const struct responses_head *h, bool p
         json_str(o, h->item_id);
     }
     json_key(o, "output_index");
-    json_int(o, 0);
+    json_int(o, (int64_t)h->message_at);
     if (part) {
         json_key(o, "content_index");
         json_int(o, 0);
@@ -319,6 +351,59 @@ void responses_end_event(struct buf *out, const struct responses_head *h,
         responses_object(&o, h, b);
         break;
     }
+    end_event(&o);
+}
+
+static void put_call_place(struct json_out *o, size_t at)
+{
+    json_key(o, "output_index");
+    json_int(o, (int64_t)at);
+}
+
+void responses_call_event(struct buf *out, const struct format_call *call, size_t at, uint64_t *n)
+{
+    struct json_out o = {.buf = out};
+    begin_event(&o, "response.output_item.added", n);
+    put_call_place(&o, at);
+    json_key(&o, "item");
+    put_call(&o, call, true);
+    end_event(&o);
+}
+
+void responses_call_delta_event(struct buf *out, const struct responses_head *h,
+                                const struct format_call *call, size_t at, const char *text,
+                                size_t len, uint64_t *n)
+{
+    struct json_out o = {.buf = out};
+    size_t start = out->len;
+    begin_event(&o, "response.function_call_arguments.delta", n);
+    put_call_id(&o, "item_id", call);
+    put_call_place(&o, at);
+    json_key(&o, "delta");
+    json_strn(&o, text, len);
+    if (h->obfuscate)
+        format_obfuscation(&o, start);
+    end_event(&o);
+}
+
+void responses_call_end_events(struct buf *out, const struct format_call *call, size_t at,
+                               uint64_t *n)
+{
+    struct json_out o = {.buf = out};
+    begin_event(&o, "response.function_call_arguments.done", n);
+    put_call_id(&o, "item_id", call);
+    put_call_place(&o, at);
+    json_key(&o, "name");
+    json_str(&o, call->name);
+    json_key(&o, "arguments");
+    json_strn(&o, call->arguments, call->len);
+    end_event(&o);
+
+    o = (struct json_out){.buf = out};
+    begin_event(&o, "response.output_item.done", n);
+    put_call_place(&o, at);
+    json_key(&o, "item");
+    put_call(&o, call, false);
     end_event(&o);
 }
 

@@ -48,7 +48,8 @@ static bool read_params(struct exchange *x, enum params_endpoint endpoint, struc
     const struct model *m = x->s->model;
     struct params_model allowed = {.vocab = (int32_t)MIN(tok_size(m->tok), (size_t)m->hp.vocab),
                                    .n_hidden = (int32_t)m->hp.dim,
-                                   .sampling = m->sampling};
+                                   .sampling = m->sampling,
+                                   .calls = chat_calls(m->chat)};
     struct problem problem;
     const char *body = x->body.data ? x->body.data : "";
     if (params_read(p, endpoint, body, x->body.len, &allowed, &x->ignored, &problem))

@@ -18,6 +18,7 @@
 #include "server/problem.h"
 #include "server/regex.h"
 #include "server/schema.h"
+#include "server/tools.h"
 
 static int no_memory(const struct shape *s, struct problem *problem)
 {
@@ -82,6 +83,9 @@ int shape_to_text(const struct shape *s, struct buf *text, struct problem *probl
     case SHAPE_GRAMMAR:
         buf_adds(text, s->text);
         break;
+    case SHAPE_CALLS:
+        rc = tools_to_grammar(s->tools, false, text, problem);
+        break;
     }
     return rc == 0 && text->failed ? no_memory(s, problem) : rc;
 }
@@ -96,6 +100,12 @@ int shape_compile(const struct shape *s, struct grammar **g, struct problem *pro
     int rc = shape_to_text(s, &text, problem);
     if (rc == 0) {
         rc = grammar_compile(text.data, text.len, NULL, g, &err);
+        if (rc == -TRIT_ETOOBIG && s->kind == SHAPE_CALLS && tools_may_be_loose(s->tools)) {
+            buf_reset(&text);
+            rc = tools_to_grammar(s->tools, true, &text, problem);
+            if (rc == 0 && !text.failed)
+                rc = grammar_compile(text.data, text.len, NULL, g, &err);
+        }
         if (rc)
             rc = refuse(s, rc, &err, problem);
     }
@@ -107,6 +117,8 @@ void shape_key(const struct shape *s, struct buf *key)
 {
     char *text = s->tree ? cJSON_PrintUnformatted(s->tree) : NULL;
     buf_addf(key, "%d", s->kind);
+    if (s->kind == SHAPE_CALLS)
+        tools_key(s->tools, key);
     if (s->text)
         buf_adds(key, s->text);
     else if (text)

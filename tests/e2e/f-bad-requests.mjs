@@ -108,7 +108,7 @@ const chats = [
   ['an image', user([{ type: 'image_url', image_url: { url: 'http://x/' } }]),
     'messages[0].content[0]'],
   ['a part without text', user([{ type: 'text' }]), 'messages[0].content[0]'],
-  ['tools', { tools: [{ type: 'function', function: { name: 'f' } }] }, 'tools'],
+  ['tools', { tools: [{ type: 'custom', custom: { name: 'f' } }] }, 'tools[0].type'],
   ['tool_choice required', { tool_choice: 'required' }, 'tool_choice'],
   ['audio', { audio: { voice: 'alloy', format: 'wav' } }, 'audio'],
   ['store', { store: true }, 'store'],

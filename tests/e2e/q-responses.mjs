@@ -130,13 +130,15 @@ async function rejects(name, promise, type, fields) {
 }
 const refused = {
   store: true, background: true, previous_response_id: 'resp_1', conversation: 'conv_1',
-  truncation: 'auto', max_tokens: 5, messages: [], tools: [{ type: 'web_search' }],
+  truncation: 'auto', max_tokens: 5, messages: [],
   tool_choice: 'required', prompt: { id: 'pmpt_1' }, n: 2, temperature: 3, top_logprobs: 2 };
 for (const [param, value] of Object.entries(refused))
   await rejects(`refused: ${param}`, client.responses.create({ ...ask, [param]: value }),
                 OpenAI.BadRequestError, { status: 400, param });
-await rejects('refused: items of tools', client.responses.create({
-  ...ask, input: [{ type: 'function_call_output', call_id: 'c', output: '' }] }),
+await rejects('refused: other tools', client.responses.create({ ...ask, tools: [{ type: 'web_search' }] }),
+              OpenAI.BadRequestError, { param: 'tools[0].type', code: 'unsupported' });
+await rejects('refused: items of other kinds', client.responses.create({
+  ...ask, input: [{ type: 'computer_call_output', call_id: 'c', output: '' }] }),
               OpenAI.BadRequestError, { param: 'input[0].type', code: 'unsupported' });
 await rejects('no such model', client.responses.create({ ...ask, model: 'nobody' }),
               OpenAI.NotFoundError, { code: 'model_not_found' });

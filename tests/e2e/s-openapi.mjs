@@ -99,6 +99,19 @@ for (const stream of [false, true]) {
     metadata: { a: 'b' }, text: { verbosity: 'low' }, reasoning: { effort: 'low' },
     tool_choice: 'none', ...streamed } });
 }
+const f = { name: 'f', parameters: { type: 'object', properties: { a: { enum: [1, 2] } }, required: ['a'] } };
+const called = { id: '1', type: 'function', function: { name: 'f', arguments: '{"a": 1}' } };
+for (const stream of [false, true])
+  for (const max of [40, 200]) {
+    await ask(chat, { body: { tools: [{ type: 'function', function: f }], tool_choice: 'required', stream,
+      max_tokens: max, parallel_tool_calls: false,
+      messages: [...messages, { role: 'assistant', content: null, tool_calls: [called] },
+                 { role: 'tool', tool_call_id: '1', content: 'x' }] } });
+    await ask(responses, { body: { tools: [{ type: 'function', ...f }], stream, max_output_tokens: max,
+      tool_choice: { type: 'function', name: 'f' }, input: [
+        { role: 'user', content: 'x' }, { type: 'function_call', call_id: '1', name: 'f', arguments: '{}' },
+        { type: 'function_call_output', call_id: '1', output: 'x' }] } });
+  }
 await ask(texts, { body: { prompt: 'a', max_tokens: 2, n: 1, best_of: 3 } });
 
 // ---- answers that are bound to something, by every name that there is for it

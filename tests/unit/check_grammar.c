@@ -271,6 +271,49 @@ static unsigned random_text(struct make *m, uint8_t *text)
     return len;
 }
 
+/* Whatever comes before the marker is taken; behind it, also within one call, the grammar holds. */
+START_TEST(waiting)
+{
+    static const struct {
+        const char *marker;
+        const char *pieces[5];
+        int last; /* what the last piece comes to */
+        bool waits, end;
+    } cases[] = {
+        {"<t>", {"any\xff <", "t", ">"}, 0, false, false},
+        {"<t>", {"any <t", ">x"}, 0, false, false},
+        {"<t>", {"any <t>xx"}, 0, false, true},
+        {"<t>", {"any <t>", "y"}, -TRIT_EINVAL, false, false},
+        {"<t>", {"any <t>xxx<t>", "x"}, 0, false, false}, /* the first was none */
+        {"<t>", {"any <<t>x"}, 0, false, false},
+        {"<t>", {"any < t>", "y"}, 0, true, true},
+        {"aab", {"aaab", "x"}, 0, false, false},
+        {"abab", {"abaabab", "xx"}, 0, false, true},
+        {"ababac", {"abababac", "x"}, 0, false, false},
+    };
+    struct grammar_state *copy = begin("root ::= \"z\"");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct grammar_state *st = begin("root ::= \"xx\"");
+        int rc = 0;
+        grammar_state_wait(st, cases[i].marker);
+        ck_assert(grammar_waits(st) && grammar_may_end(st) && grammar_may_go_on(st));
+        for (size_t k = 0; k < 5 && cases[i].pieces[k]; k++) {
+            ck_assert_msg(rc == 0, "case %zu, piece %zu: %d", i, k, rc);
+            grammar_state_copy(copy, st); /* which goes on alike */
+            rc = grammar_accept(copy, cases[i].pieces[k], strlen(cases[i].pieces[k]));
+            ck_assert_int_eq(rc, grammar_accept(st, cases[i].pieces[k],
+                                                strlen(cases[i].pieces[k])));
+        }
+        ck_assert_msg(rc == cases[i].last, "case %zu: %d", i, rc);
+        ck_assert_msg(grammar_waits(st) == cases[i].waits, "case %zu", i);
+        ck_assert_msg(grammar_may_end(st) == cases[i].end, "case %zu", i);
+        ck_assert_int_eq(grammar_waits(copy), grammar_waits(st));
+        grammar_state_free(st);
+    }
+    grammar_state_free(copy);
+}
+END_TEST
+
 START_TEST(random_grammars)
 {
     static struct make m;
@@ -496,6 +539,7 @@ int main(void)
     tcase_add_loop_test(c, bombs, 0, BOMBS);
     tcase_add_test(c, no_memory);
     tcase_add_loop_test(c, texts, 0, (int)ARRAY_LEN(accepted));
+    tcase_add_test(c, waiting);
     tcase_add_test(c, random_grammars);
     tcase_add_test(c, long_and_deep);
     tcase_add_loop_test(c, masks_are_what_trying_says, 0, 2);

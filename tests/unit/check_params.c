@@ -16,7 +16,7 @@
 #include "unit/unit.h"
 
 enum { VOCAB = 1000 };
-static const struct params_model model = {
+static struct params_model model = {
     .vocab = VOCAB,
     .sampling =
         {.temperature = 0.7, .top_p = 0.9, .min_p = 0.1, .repetition_penalty = 1.1, .top_k = 40},
@@ -248,7 +248,7 @@ static const struct {
     {FOR_CHAT, "\"cache_salt\":7", "cache_salt"},
     {FOR_CHAT, "\"prompt_cache_key\":7", "prompt_cache_key"},
     {FOR_CHAT, "\"response_format\":\"text\"", "response_format"},
-    {FOR_CHAT, "\"tools\":[{}]", "tools"},
+    {FOR_CHAT, "\"tools\":[{}]", "tools[0].type"},
     {FOR_CHAT, "\"tools\":{}", "tools"},
     {FOR_CHAT, "\"tool_choice\":\"required\"", "tool_choice"},
     {FOR_CHAT, "\"tool_choice\":{\"type\":\"function\"}", "tool_choice"},
@@ -294,7 +294,7 @@ static const struct {
     {FOR_RESPONSES, "\"metadata\":{\"a\":1}", "metadata"},
     {FOR_RESPONSES, "\"reasoning\":{\"effort\":1}", "reasoning"},
     {FOR_RESPONSES, "\"context_management\":[{}]", "context_management"},
-    {FOR_RESPONSES, "\"tools\":[{\"type\":\"function\"}]", "tools"},
+    {FOR_RESPONSES, "\"tools\":[{\"type\":\"function\"}]", "tools[0].name"},
     {FOR_RESPONSES, "\"grammar\":\"\"", "grammar"},
     {FOR_RESPONSES, "\"text\":{\"format\":{\"type\":\"json_object\"}},\"regex\":\"a\"", "regex"},
     {FOR_RESPONSES, "\"stream_options\":{}", "stream_options"},
@@ -445,7 +445,7 @@ START_TEST(test_messages)
          "{\"type\":\"image_url\",\"image_url\":{}}]}]",
          "messages[0].content[1]"},
         {"[{\"role\":\"assistant\",\"content\":\"x\",\"tool_calls\":[{}]}]",
-         "messages[0].tool_calls"},
+         "messages[0].tool_calls[0].id"},
         {"[{\"role\":\"assistant\",\"function_call\":{}}]", "messages[0].function_call"},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -525,9 +525,11 @@ START_TEST(test_input)
         {"[{\"role\":\"user\",\"content\":[{\"type\":\"input_text\"}]}]", "input[0].content[0]"},
         {"[{\"type\":7,\"role\":\"user\",\"content\":\"x\"}]", "input[0].type"},
         {"[{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\",\"arguments\":\"{}\"}]",
-         "input[0].type"},
+         "input[0].call_id"},
+        {"[{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\"}]", "input[0].arguments"},
         {"[{\"type\":\"function_call_output\",\"call_id\":\"c\",\"output\":\"\"}]",
-         "input[0].type"},
+         "input[0].call_id"},
+        {"[{\"type\":\"reasoning\",\"summary\":[]}]", "input[0].type"},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         char body[400];
@@ -771,6 +773,7 @@ int main(void)
 {
     Suite *suite = suite_create("params");
     TCase *tc = tcase_create("params");
+    model.calls = chat_calls_form("hermes");
     tcase_add_loop_test(tc, test_numbers, 0, (int)ARRAY_LEN(numbers));
     tcase_add_loop_test(tc, test_accepted, 0, (int)ARRAY_LEN(accepted));
     tcase_add_loop_test(tc, test_refused, 0, (int)ARRAY_LEN(refused));

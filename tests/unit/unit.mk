@@ -159,7 +159,8 @@ endif
 if HAVE_CHECK
 if FULL
 SERVER_TESTS = check_json check_params check_text check_format check_responses check_framing \
-	check_admit check_keys check_origin check_regex check_schema check_trace check_agent
+	check_admit check_keys check_origin check_regex check_schema check_trace check_agent \
+	check_calls check_tools
 EXTRA_DIST += tests/unit/shape-run.h
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
@@ -184,6 +185,12 @@ check_json_LDADD = $(TEST_LIBS)
 check_params_SOURCES = tests/unit/check_params.c
 check_params_CFLAGS = $(TEST_CFLAGS)
 check_params_LDADD = $(TEST_LIBS)
+check_calls_SOURCES = tests/unit/check_calls.c
+check_calls_CFLAGS = $(TEST_CFLAGS)
+check_calls_LDADD = $(TEST_LIBS)
+check_tools_SOURCES = tests/unit/check_tools.c
+check_tools_CFLAGS = $(TEST_CFLAGS)
+check_tools_LDADD = $(TEST_LIBS)
 check_text_SOURCES = tests/unit/check_text.c
 check_text_CFLAGS = $(TEST_CFLAGS)
 check_text_LDADD = $(TEST_LIBS)
