@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "model/hf.h"
 #include "model/quant.h"
 
 /* What a file holds, summed up over its tensors by type. */
@@ -237,7 +238,7 @@ static int run(int argc, char **argv)
     struct trit_error err = {0};
     struct gguf *g = NULL;
     struct sums sums = {0};
-    if (gguf_open(argv[optind], &g, &err) != 0 || sum_up(g, &sums, &err) != 0) {
+    if (hf_open_any(argv[optind], &g, &err) != 0 || sum_up(g, &sums, &err) != 0) {
         gguf_close(&g);
         return tool_failed(&err);
     }

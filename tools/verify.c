@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "model/arch.h"
+#include "model/hf.h"
 #include "model/quant.h"
 
 /* Scales of trained models lie around one, in either direction by a few powers of ten. */
@@ -177,7 +178,7 @@ static int check_file(const char *path, bool verbose)
     struct trit_error err = {0};
     struct gguf *g = NULL;
     struct check c = {.verbose = verbose};
-    if (gguf_open(path, &g, &err) != 0) {
+    if (hf_open_any(path, &g, &err) != 0) {
         printf("problem: %s\n", err.text);
         return TOOL_FAILED;
     }

@@ -8,7 +8,10 @@
 
 #include "model/chat.h"
 
-enum { CHAT_STOPS = 4 };
+enum {
+    CHAT_STOPS = 4,   /* of a family */
+    CHAT_LISTED = 16, /* of a Hugging Face folder */
+};
 
 struct chat_family {
     const char *name;
@@ -26,7 +29,7 @@ struct chat {
     bool closes_with_eos; /* EOS behind the content of assistant turns */
     bool last_is_open;    /* ... and then nothing more, when it is the last turn */
     char *bos, *eos;      /* names; NULL where the model has none */
-    int32_t stop[CHAT_STOPS + 2];
+    int32_t stop[CHAT_STOPS + 2 + CHAT_LISTED];
     size_t n_stop;
     char note[256];
 };

@@ -16,6 +16,7 @@
 #include "model/arch.h"
 #include "model/chat.h"
 #include "model/gguf.h"
+#include "model/hf.h"
 #include "model/load-parts.h"
 #include "model/quant.h"
 #include "model/tokenizer.h"
@@ -57,7 +58,14 @@ static int open_text(struct parts *p)
 
 static int attach(struct parts *p)
 {
-    int rc = segment_identify(gguf_fd(p->g), gguf_path(p->g), &p->source, &p->attach_err);
+    size_t n = gguf_n_files(p->g);
+    struct segment_file *files = mem_zalloc(n, sizeof *files);
+    if (!files)
+        return trit_fail(&p->attach_err, TRIT_ENOMEM, "no memory for the names of %zu files", n);
+    for (size_t i = 0; i < n; i++)
+        files[i].fd = gguf_file_at(p->g, i, &files[i].path);
+    int rc = segment_identify(files, n, &p->source, &p->attach_err);
+    mem_free(files);
     if (rc)
         return rc;
     return p->opt->shared ? segment_attach(&p->source, p->opt->stop, &p->m->segment, &p->attach_err)
@@ -139,7 +147,7 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     err = err ? err : &ignored;
     struct gguf *g = NULL;
     struct weights_plan plan = {0};
-    int rc = gguf_open(path, &g, err);
+    int rc = hf_open_any(path, &g, err);
     if (rc)
         goto fail;
     name_model(g, m);

@@ -39,7 +39,7 @@ static const struct {
     const char *file, *answers;
 } models[] = {
     {"b158.tq2_0.gguf", "b158"}, {"b158.tq1_0.gguf", "b158"},     {"b158.i2_s.gguf", "b158"},
-    {"b158.f16.gguf", "b158"},   {"bitnet.tq1_0.gguf", "bitnet"}, {"llama.i2_s.gguf", "llama"},
+    {"b158.f16.gguf", "b158"},   {"b158.hf", "b158"},            {"bitnet.tq1_0.gguf", "bitnet"}, {"llama.i2_s.gguf", "llama"},
     {"bonsai.q2_0.gguf", "bonsai"}, {"bonsai.q2_0_g128.gguf", "bonsai"},
 };
 
