@@ -25,6 +25,7 @@ E2E_TESTS = \
 	tests/e2e/u-page.sh \
 	tests/e2e/v-browser.sh \
 	tests/e2e/w-embeddings.sh \
+	tests/e2e/y-folder.sh \
 	tests/e2e/r-tls.sh \
 	tests/e2e/s-sockets.sh \
 	tests/e2e/t-browser.sh
@@ -58,6 +59,7 @@ EXTRA_DIST += \
 	tests/e2e/q-prometheus.sh \
 	tests/e2e/u-page.sh tests/e2e/v-browser.sh tests/e2e/v-browser.mjs tests/e2e/browser.mjs \
 	tests/e2e/w-embeddings.sh tests/e2e/w-embeddings.mjs \
+	tests/e2e/y-folder.sh tests/e2e/y-folder.mjs \
 	tests/e2e/r-tls.sh tests/e2e/s-sockets.sh tests/e2e/t-browser.sh
 .PHONY: clean-e2e
 .PHONY: check-e2e
