@@ -69,8 +69,10 @@ endif
 # formats
 if HAVE_CHECK
 if FULL
-check_PROGRAMS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups check_rope
-TESTS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups check_rope
+check_PROGRAMS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups check_rope \
+	check_safetensors check_hf
+TESTS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups check_rope \
+	check_safetensors check_hf
 check_groups_SOURCES = tests/unit/check_groups.c
 check_groups_CFLAGS = $(TEST_CFLAGS)
 check_groups_LDADD = $(TEST_LIBS)
@@ -95,6 +97,12 @@ check_sampling_SOURCES = tests/unit/check_sampling.c tests/unit/gguf-files.h too
 check_sampling_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_sampling_CFLAGS = $(TEST_CFLAGS)
 check_sampling_LDADD = $(TEST_LIBS)
+check_hf_SOURCES = tests/unit/check_hf.c
+check_hf_CFLAGS = $(TEST_CFLAGS)
+check_hf_LDADD = $(TEST_LIBS)
+check_safetensors_SOURCES = tests/unit/check_safetensors.c
+check_safetensors_CFLAGS = $(TEST_CFLAGS)
+check_safetensors_LDADD = $(TEST_LIBS)
 check_arch_SOURCES = tests/unit/check_arch.c
 check_arch_CFLAGS = $(TEST_CFLAGS)
 check_arch_LDADD = $(TEST_LIBS)
@@ -103,7 +111,7 @@ endif
 if FULL
 TESTS += tests/unit/trit-model.sh
 endif
-EXTRA_DIST += tests/unit/trit-model.sh tests/fuzz/fuzz_gguf.c
+EXTRA_DIST += tests/unit/trit-model.sh tests/fuzz/fuzz_gguf.c tests/fuzz/fuzz_safetensors.c
 
 # tokenizer and chat formats
 if HAVE_CHECK
