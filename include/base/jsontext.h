@@ -57,6 +57,9 @@ bool jsontext_next(struct jsontext_walk *w, struct jsontext *key, struct jsontex
 /* Whether a string spells `name`, whatever escapes it is written with. */
 bool jsontext_is(struct jsontext string, const char *name);
 
+/* Whether two strings spell the same. */
+bool jsontext_equal(struct jsontext a, struct jsontext b);
+
 /* Append what a string spells.  A buffer without memory remembers it. */
 void jsontext_string(struct jsontext string, struct buf *out);
 

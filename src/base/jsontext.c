@@ -421,6 +421,28 @@ bool jsontext_is(struct jsontext string, const char *name)
     return *name == '\0';
 }
 
+bool jsontext_equal(struct jsontext a, struct jsontext b)
+{
+    const char *p = a.at + 1, *p_end = a.at + a.len - 1, *q = b.at + 1, *q_end = b.at + b.len - 1;
+    char x[4], y[4];
+    unsigned n = 0, m = 0, i = 0, k = 0;
+    /* A byte of each at a time: one may have escapes where the other has not. */
+    for (;; i++, k++) {
+        if (i == n && p < p_end) {
+            n = take_char(&p, x);
+            i = 0;
+        }
+        if (k == m && q < q_end) {
+            m = take_char(&q, y);
+            k = 0;
+        }
+        if (i == n || k == m)
+            return i == n && k == m;
+        if (x[i] != y[k])
+            return false;
+    }
+}
+
 void jsontext_string(struct jsontext string, struct buf *out)
 {
     const char *p = string.at + 1, *end = string.at + string.len - 1;
@@ -438,10 +460,12 @@ void jsontext_string(struct jsontext string, struct buf *out)
 
 int jsontext_member(struct jsontext object, const char *name, struct jsontext *value)
 {
-    struct jsontext_walk w = jsontext_begin(object);
     struct jsontext key, v;
     bool found = false;
     *value = (struct jsontext){"null", 4};
+    if (jsontext_kind(object) != JSONTEXT_OBJECT)
+        return -TRIT_ENOENT;
+    struct jsontext_walk w = jsontext_begin(object);
     while (jsontext_next(&w, &key, &v)) {
         if (!jsontext_is(key, name))
             continue;

@@ -324,14 +324,10 @@ static int read_pre_tokenizer(const struct maker *m)
 /* The id of a token by its name: the last one, as an added one comes last.  -1: none. */
 static int32_t find_token(const struct maker *m, struct jsontext name)
 {
-    struct buf want = {0};
-    int32_t id = -1;
-    jsontext_string(name, &want);
-    for (size_t i = m->n; i-- > 0 && id < 0 && !want.failed && want.len;)
-        if (m->token[i].name.at && jsontext_is(m->token[i].name, want.data))
-            id = (int32_t)i;
-    buf_free(&want);
-    return id;
+    for (size_t i = m->n; i-- > 0;)
+        if (m->token[i].name.at && jsontext_equal(m->token[i].name, name))
+            return (int32_t)i;
+    return -1;
 }
 
 /* A token named in tokenizer_config.json, as a string or as an object with its content. */

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,14 +117,23 @@ static int open_part(struct hf *h, const char *name, const char **path, int *fd,
     return rc;
 }
 
+static bool has_file(const struct hf *h, const char *name)
+{
+    int dir = open(h->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool there = dir >= 0 && faccessat(dir, name, F_OK, 0) == 0;
+    if (dir >= 0)
+        close(dir);
+    return there;
+}
+
 /* A whole file; absent is no error where it is optional. */
 static int read_text(struct hf *h, const char *name, size_t max, bool required, struct hf_text *t)
 {
     const char *path;
     uint64_t bytes = 0;
-    int fd, rc = open_part(h, name, &path, &fd, &bytes);
-    if (rc == -TRIT_ENOENT && !required)
+    if (!required && !has_file(h, name))
         return 0;
+    int fd, rc = open_part(h, name, &path, &fd, &bytes);
     if (rc)
         return rc;
     if (bytes > max)
@@ -325,16 +335,7 @@ static int add_shards(struct hf *h, const struct hf_text *index)
     return rc;
 }
 
-/* Whether the folder has a file, or any file whose name ends so. */
-static bool has_file(const struct hf *h, const char *name)
-{
-    char *full = path_of(h, name);
-    struct stat st;
-    bool there = full && stat(full, &st) == 0;
-    mem_free(full);
-    return there;
-}
-
+/* Whether the folder has any file whose name ends so. */
 static bool has_suffix(const struct hf *h, const char *suffix)
 {
     bool found = false;
