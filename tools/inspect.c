@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "model/hf.h"
 #include "model/quant.h"
 
 /* What a file holds, summed up over its tensors by type. */
@@ -101,9 +102,12 @@ static void print_sums(const struct gguf *g, const struct sums *s)
 {
     char text[24];
     printf("%s\n", gguf_path(g));
-    printf("  %s, GGUF version %" PRIu32 ", %zu keys, %zu tensors\n",
-           tool_bytes(gguf_file_bytes(g), text, sizeof text), gguf_version(g), gguf_n_keys(g),
-           gguf_n_tensors(g));
+    printf("  %s, ", tool_bytes(gguf_file_bytes(g), text, sizeof text));
+    if (gguf_version(g))
+        printf("GGUF version %" PRIu32, gguf_version(g));
+    else
+        printf("%zu Hugging Face files, under the names that GGUF has", gguf_n_files(g));
+    printf(", %zu keys, %zu tensors\n", gguf_n_keys(g), gguf_n_tensors(g));
     printf("  %" PRIu64 " parameters, %" PRIu64 " of them ternary\n", s->values, s->ternary);
     printf("\nBytes by type\n");
     for (size_t i = 0; i < s->n; i++) {
@@ -175,6 +179,8 @@ static cJSON *json_tensor(const struct gguf_tensor *t)
     char type[24];
     cJSON *o = cJSON_CreateObject(), *shape = cJSON_CreateArray();
     cJSON_AddStringToObject(o, "name", t->name);
+    if (strcmp(t->origin, t->name) != 0)
+        cJSON_AddStringToObject(o, "origin", t->origin);
     cJSON_AddStringToObject(o, "type", type_name(t, type, sizeof type));
     for (uint32_t i = t->n_dims; i-- > 0;)
         cJSON_AddItemToArray(shape, json_uint(t->ne[i]));
@@ -237,7 +243,7 @@ static int run(int argc, char **argv)
     struct trit_error err = {0};
     struct gguf *g = NULL;
     struct sums sums = {0};
-    if (gguf_open(argv[optind], &g, &err) != 0 || sum_up(g, &sums, &err) != 0) {
+    if (hf_open_any(argv[optind], &g, &err) != 0 || sum_up(g, &sums, &err) != 0) {
         gguf_close(&g);
         return tool_failed(&err);
     }
@@ -255,8 +261,10 @@ static int run(int argc, char **argv)
 }
 
 const struct tool_command tool_inspect = {
-    "inspect", "show the metadata, tensors and sizes of a GGUF file",
-    "Usage: trit-model inspect [--json] FILE\n"
+    "inspect", "show the metadata, tensors and sizes of a model",
+    "Usage: trit-model inspect [--json] FILE|FOLDER\n"
+    "\n"
+    "FILE is in GGUF; FOLDER holds Hugging Face files (config.json, *.safetensors, tokenizer.json).\n"
     "\n"
     "  -j, --json   one JSON object instead of text; arrays are shown by length and beginning\n"
     "  -h, --help   this text\n"

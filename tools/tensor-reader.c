@@ -75,6 +75,32 @@ static uint64_t first_bad(const struct tensor_reader *w)
     trit_unreachable("a bad piece without a bad block");
 }
 
+/* Of HF_U8 a row of the file holds a quarter of the codes of four rows of the tensor. */
+static int read_quarters(struct tensor_reader *w, struct trit_error *err)
+{
+    uint64_t cols = w->t->ne[0], packed_rows = w->t->ne[1] / 4;
+    w->scales[0] = 1; /* the tensor that multiplies or divides has it */
+    w->n_scales = 1;
+    for (size_t done = 0, run; done < w->n; done += run) {
+        uint64_t row = (w->at + done) / cols, col = (w->at + done) % cols;
+        run = MIN(w->n - done, cols - col);
+        int rc = gguf_read(w->g, w->t, row % packed_rows * cols + col, w->raw, run, err);
+        if (rc)
+            return rc;
+        unsigned quarter = (unsigned)(row / packed_rows);
+        size_t bad = 0;
+        if (quant_hf_u8_trits(w->raw, quarter, w->trits + done, run) == 0)
+            continue;
+        while (quant_hf_u8_trits(w->raw + bad, quarter, w->trits + done, 1) == 0)
+            bad++;
+        return trit_fail(err, TRIT_EFORMAT,
+                         "tensor %s: the value at row %" PRIu64 ", column %" PRIu64
+                         " has code 3, expected 0, 1 or 2",
+                         w->t->origin, row, col + bad);
+    }
+    return 0;
+}
+
 int tensor_reader_next(struct tensor_reader *w, struct trit_error *err)
 {
     const struct quant_info *q = w->t->quant;
@@ -82,6 +108,8 @@ int tensor_reader_next(struct tensor_reader *w, struct trit_error *err)
     w->n = MIN(w->total - w->at, (uint64_t)TENSOR_PIECE);
     if (w->n == 0)
         return 0;
+    if (q->type == QUANT_HF_U8)
+        return read_quarters(w, err);
     int rc = gguf_read(w->g, w->t, piece_bytes(q, w->at), w->raw, piece_bytes(q, w->n), err);
     if (rc)
         return rc;

@@ -58,7 +58,7 @@ struct tensor_reader {
     const struct gguf_tensor *t;
     uint64_t total, at; /* values; those before the current piece */
     size_t n;           /* values in the current piece */
-    size_t n_scales;    /* and scales: one for each block, or the one of an I2_S tensor */
+    size_t n_scales;    /* and scales: one for each block, or the one of a tensor */
     unsigned char *raw; /* the piece as it lies in the file */
     int8_t *trits;
     float *scales; /* shares its memory with `floats` */

@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "model/arch.h"
+#include "model/hf.h"
 #include "model/quant.h"
 
 /* Scales of trained models lie around one, in either direction by a few powers of ten. */
@@ -90,7 +91,7 @@ static void check_scales(struct check *c, const struct tensor_reader *w, struct 
             problem(c,
                     "tensor %s: the scale at row %" PRIu64 ", column %" PRIu64
                     " is %g, expected one between %g and %g",
-                    w->t->name, at / w->t->ne[0], at % w->t->ne[0], (double)s, (double)LEAST_SCALE,
+                    w->t->origin, at / w->t->ne[0], at % w->t->ne[0], (double)s, (double)LEAST_SCALE,
                     (double)MOST_SCALE);
             *named = true;
         }
@@ -107,7 +108,7 @@ static void check_floats(struct check *c, const struct tensor_reader *w, bool *n
             problem(c,
                     "tensor %s: the value at row %" PRIu64 ", column %" PRIu64
                     " is %g, expected a finite number",
-                    w->t->name, (w->at + i) / w->t->ne[0], (w->at + i) % w->t->ne[0],
+                    w->t->origin, (w->at + i) / w->t->ne[0], (w->at + i) % w->t->ne[0],
                     (double)w->floats[i]);
             *named = true;
         }
@@ -129,7 +130,7 @@ static void print_tally(const char *name, const char *type, const struct tally *
 static int check_tensor(struct check *c, const struct gguf_tensor *t, struct trit_error *err)
 {
     if (!t->quant) {
-        problem(c, "tensor %s: type %" PRIu32 " is not supported", t->name, t->type);
+        problem(c, "tensor %s: type %" PRIu32 " is not supported", t->origin, t->type);
         return 0;
     }
     struct tensor_reader w;
@@ -177,7 +178,7 @@ static int check_file(const char *path, bool verbose)
     struct trit_error err = {0};
     struct gguf *g = NULL;
     struct check c = {.verbose = verbose};
-    if (gguf_open(path, &g, &err) != 0) {
+    if (hf_open_any(path, &g, &err) != 0) {
         printf("problem: %s\n", err.text);
         return TOOL_FAILED;
     }
@@ -229,8 +230,8 @@ static int run(int argc, char **argv)
 }
 
 const struct tool_command tool_verify = {
-    "verify", "decode every weight of a GGUF file and name what is wrong",
-    "Usage: trit-model verify [--verbose] FILE\n"
+    "verify", "decode every weight of a model and name what is wrong",
+    "Usage: trit-model verify [--verbose] FILE|FOLDER\n"
     "\n"
     "Checks the container (bounds, names, types, alignment, overlap), then every tensor: that "
     "each\n"

@@ -34,7 +34,8 @@ struct arch {
     enum head_source head;
     bool sub_norms; /* RMSNorm before attn_output and before ffn_down */
     bool qk_norms;  /* RMSNorm over each head of q and k before RoPE */
-    bool absmean;   /* float linears are master weights, to be quantised; else they must be ternary */
+    bool absmean;   /* float linears are master weights, to be quantised, unless the file says
+                     * otherwise; else they must be ternary */
 };
 
 /* NULL when the architecture is not one tritd serves. */

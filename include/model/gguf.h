@@ -10,6 +10,9 @@
  * The file is read with pread, never mapped: one that is truncated or replaced while we read gives an
  * error, not SIGBUS.
  *
+ * Its keys and tensor names are also the vocabulary in which tritd speaks of models: a folder of
+ * Hugging Face files is opened as the same struct (model/hf.h), with several files behind it.
+ *
  * Not here: what the keys mean (model/model.h), how values are encoded (model/quant.h).
  * Format: ggml docs/gguf.md; big-endian and split files are refused by name.
  */
@@ -55,6 +58,7 @@ struct gguf_strs {
 
 struct gguf_tensor {
     const char *name;               /* NUL-terminated, no control characters, <= 127 bytes */
+    const char *origin;             /* its name in the file, where that is not GGUF; else name */
     const struct quant_info *quant; /* NULL for a type tritd does not know */
     uint32_t type;                  /* as in the file */
     uint32_t n_dims;
@@ -69,8 +73,12 @@ void gguf_close(struct gguf **g);
 
 const char *gguf_path(const struct gguf *g);
 uint64_t gguf_file_bytes(const struct gguf *g);
-int gguf_fd(const struct gguf *g); /* borrowed, read-only */
-uint32_t gguf_version(const struct gguf *g);
+int gguf_fd(const struct gguf *g); /* borrowed, read-only; -1: there are several */
+uint32_t gguf_version(const struct gguf *g); /* 0: not from a GGUF file */
+
+/* The files that were read, at least one: a borrowed, read-only descriptor, and *path. */
+size_t gguf_n_files(const struct gguf *g);
+int gguf_file_at(const struct gguf *g, size_t i, const char **path);
 
 /*
  * Typed getters.  Absent key: -TRIT_ENOENT, *out untouched and, when err is not NULL, the key named.

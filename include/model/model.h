@@ -32,6 +32,14 @@ struct rope_yarn {
     double size; /* of the rotated heads: their scores are to grow with the context */
 };
 
+/* Llama 3.1: frequencies with waves longer than n_ctx / low are scaled, those with waves shorter than
+ * n_ctx / high stay, those between are mixed. */
+struct rope_bands {
+    bool on;
+    uint32_t n_ctx; /* that the model was trained for at first */
+    double low, high;
+};
+
 /* How the file says that embeddings are made of hidden states, by GGUF's numbers. */
 enum model_pooling {
     MODEL_POOLING_NONE, /* it does not say */
@@ -55,7 +63,9 @@ struct hparams {
     double rope_base;
     double rope_scale;     /* positions are divided by this; 1: not */
     struct rope_yarn yarn; /* .on: but not for all frequencies */
+    struct rope_bands bands; /* likewise */
     uint32_t pooling;      /* enum model_pooling, or a number that is none of them */
+    bool absmean;          /* float linears are master weights, to be quantised */
 };
 
 struct layer {
@@ -114,7 +124,7 @@ struct model_options {
 };
 
 /*
- * Load a GGUF file: validate, attach to a packed segment or build one, open tokenizer and template.
+ * Load a GGUF file, or a folder of Hugging Face files: validate, attach to a packed segment or build one, open tokenizer and template.
  * Gives *m.  On failure nothing is left behind and *err names file, tensor or key.
  */
 int model_load(const char *path, const struct model_options *opt, struct model **m,

@@ -40,13 +40,15 @@ enum quant_type {
     QUANT_Q2_0 = 42,
     QUANT_PQ2_0 = 142,
     QUANT_PTQ1_0 = 143,
+    QUANT_INNER = 0x10000, /* from here on ids are ours, and no GGUF file may use them */
+    QUANT_HF_U8 = QUANT_INNER,
 };
 
 struct quant_info {
     const char *name;      /* "TQ1_0" */
     uint32_t type;         /* enum quant_type */
     uint32_t block_values; /* values in a block; the row length must be a multiple */
-    uint32_t block_bytes;  /* bytes of a block; 0 for I2_S, whose size is a matter of the tensor */
+    uint32_t block_bytes;  /* bytes of a block; 0 for I2_S and HF_U8, whose size is a matter of the tensor */
     bool ternary;          /* decodes with quant_trits rather than quant_floats */
 };
 
@@ -54,8 +56,8 @@ struct quant_info {
 const struct quant_info *quant_find(uint32_t type);
 
 /*
- * Bytes of a tensor of `rows` rows of `cols` values, both >= 1.  I2_S: rows * cols / 4 + 32.
- * -TRIT_EFORMAT when cols is not a multiple of the block, -TRIT_ETOOBIG on overflow.
+ * Bytes of a tensor of `rows` rows of `cols` values, both >= 1.  I2_S: rows * cols / 4 + 32, HF_U8:
+ * rows / 4 * cols.  -TRIT_EFORMAT when cols is not a multiple of the block or rows not of four, -TRIT_ETOOBIG on overflow.
  */
 int quant_tensor_bytes(const struct quant_info *q, uint64_t rows, uint64_t cols, uint64_t *bytes);
 
@@ -79,6 +81,14 @@ float quant_block_scale(const struct quant_info *q, const void *block);
  * code area, total / 4 bytes); any phase is allowed.  -TRIT_EFORMAT on code 3.
  */
 int quant_i2s_trits(const uint8_t *codes, uint64_t total, uint64_t first, int8_t *trits, size_t n);
+
+/*
+ * HF_U8, the packed linears of Hugging Face folders (transformers, integrations/bitnet.py): rows in
+ * four quarters that lie over each other.  Packed row p of `cols` bytes holds in bits 2i..2i+1 of
+ * byte c the code of row i * rows / 4 + p, column c.  Decodes n values of the field `quarter`, 0 to 3.
+ * -TRIT_EFORMAT on code 3.
+ */
+int quant_hf_u8_trits(const uint8_t *packed, unsigned quarter, int8_t *trits, size_t n);
 
 /* IEEE binary16 and bfloat16.  To f16 rounds to nearest even. */
 float quant_f16_to_f32(uint16_t h);
@@ -111,6 +121,9 @@ void quant_write_q1(const int8_t *trits, float scale, void *dst, size_t n); /* n
 void quant_write_q2(const struct quant_info *q, const int8_t *trits, float scale, void *dst,
                     size_t n); /* q: Q2_0 or PQ2_0 */
 void quant_write_i2s(const int8_t *trits, float scale, void *dst, size_t total);
+
+/* trits[rows][cols], rows a multiple of four. */
+void quant_write_hf_u8(const int8_t *trits, void *dst, size_t rows, size_t cols);
 
 /*
  * Writers of value encodings, which round.  F16: to nearest even.  Q8_0: as ggml's

@@ -3,7 +3,7 @@
  * segment.h - packed weights in shared memory: built once, attached by every later process.
  *
  * A segment is a file in /dev/shm named tritd-<uid>-<key>, where the key digests what it was made
- * from: the content of the model file, the layout, the table type and the version of this format.
+ * from: the content of the model's files, the layout, the table type and the version of this format.
  * It begins with a header (magic, version, state, key, sizes, source file identity, the checksum of
  * every chunk), followed by the payload that model/load.h arranges.
  *
@@ -31,8 +31,8 @@ enum { SEGMENT_KEY_BYTES = 16, SEGMENT_DIGEST_BYTES = 32 };
 
 /* What a segment is made from. */
 struct segment_source {
-    uint8_t digest[SEGMENT_DIGEST_BYTES]; /* of the file's content */
-    uint64_t dev, inode, size;            /* and its identity, for finding a segment */
+    uint8_t digest[SEGMENT_DIGEST_BYTES]; /* of the content of its file, or files */
+    uint64_t dev, inode, size;            /* and the identity, for finding a segment */
     int64_t mtime_ns, ctime_ns;           /* again without reading the file */
     uint32_t layout;                      /* enum layout_id */
     uint32_t tables;                      /* enum table_type */
@@ -59,10 +59,19 @@ struct segment {
 /* Where segments live: /dev/shm, or another tmpfs for tests.  Call before anything else. */
 void segment_set_dir(const char *dir);
 
-/* Fill size, identity and, unless a segment of the same identity already knows it, the digest (read
- * through fd, SHA-256 over the SHA-256 of 16 MiB chunks).  layout and tables are the caller's.
- * kept: a memfd that segment_adopt will be given, which is asked too; -1: there is none. */
-int segment_identify(int fd, const char *path, int kept, struct segment_source *src,
+/* A file that a model is read from; borrowed. */
+struct segment_file {
+    int fd;
+    const char *path; /* for messages */
+};
+
+/*
+ * Fill size, identity and, unless a segment of the same identity already knows it, the digest (read
+ * through fd, SHA-256 over the SHA-256 of 16 MiB chunks).  Of several files the digest is that of
+ * their digests in order, and the identity digests theirs.  layout and tables are the caller's.
+ * kept: a memfd that segment_adopt will be given, which is asked too; -1: there is none.
+ */
+int segment_identify(const struct segment_file *files, size_t n, int kept, struct segment_source *src,
                      struct trit_error *err);
 
 /*

@@ -48,7 +48,8 @@
 // clang-format off
 const struct conf_key conf_keys[] = {
     {TEXT("model", model, BUILTIN_MODEL, "PATH"), .group = "Model",
-     .help = "The GGUF file to serve. The default is the built-in model."},
+     .help = "The GGUF file, or the folder of Hugging Face files, to serve. The default is the "
+             "built-in model."},
     {TEXT("alias", alias, "", "NAME"),
      .help = "The model's name in the API. Empty: the name in the file."},
     {COUNT("ctx", ctx, "0", 0, 1 << 20),

@@ -21,6 +21,9 @@ static const struct arch archs[] = {
     /* Converters to GGUF permute the rows of q and k for this one, hence adjacent pairs. */
     {"llama",        ROPE_NORM, ACT_SILU,  HEAD_OPTIONAL, .sub_norms = false},
     {"qwen3",        ROPE_NEOX, ACT_SILU,  HEAD_OPTIONAL, .qk_norms = true},
+    /* Of Hugging Face folders: rows are not permuted there, and a head of its own counts. */
+    {"llama-neox",   ROPE_NEOX, ACT_SILU,  HEAD_OPTIONAL, .sub_norms = false},
+    {"bitnet-silu",  ROPE_NEOX, ACT_SILU,  HEAD_OPTIONAL, .sub_norms = true, .absmean = true},
 };
 // clang-format on
 
@@ -36,5 +39,5 @@ const struct arch *arch_find(const char *name, size_t len)
  * holds it against the table. */
 const char *arch_names(void)
 {
-    return "bitnet, bitnet-25, bitnet-b1.58, llama, qwen3";
+    return "bitnet, bitnet-25, bitnet-b1.58, llama, qwen3, llama-neox, bitnet-silu";
 }

@@ -271,6 +271,28 @@ static void add_stop(struct chat *c, int32_t id)
         c->stop[c->n_stop++] = id;
 }
 
+/* Of a Hugging Face folder: all of its eos_token_id. */
+static int add_listed_stops(const struct gguf *g, const struct tok *t, struct chat *c,
+                            struct trit_error *err)
+{
+    static const char KEY[] = "tokenizer.ggml.eos_token_ids";
+    const int32_t *ids;
+    size_t n;
+    int rc = gguf_has(g, KEY) ? gguf_ints(g, KEY, &ids, &n, err) : -TRIT_ENOENT;
+    if (rc)
+        return rc == -TRIT_ENOENT ? 0 : rc;
+    if (n > CHAT_LISTED)
+        return gguf_fail(g, err, TRIT_EUNSUPP, "key %s: found %zu ids, expected at most %d", KEY, n,
+                         CHAT_LISTED);
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || (size_t)ids[i] >= tok_size(t))
+            return gguf_fail(g, err, TRIT_EFORMAT, "key %s: found %d, expected less than %zu", KEY,
+                             ids[i], tok_size(t));
+        add_stop(c, ids[i]);
+    }
+    return 0;
+}
+
 /* EOS, the end of a turn that the file names, the family's, and those of common names that the
  * template writes, as far as they exist. */
 static int collect_stops(const struct gguf *g, const struct tok *t, struct gguf_str template,
@@ -282,8 +304,11 @@ static int collect_stops(const struct gguf *g, const struct tok *t, struct gguf_
     static const char KEY[] = "tokenizer.ggml.eot_token_id";
     uint64_t eot;
     add_stop(c, tok_eos(t));
+    int rc = add_listed_stops(g, t, c, err);
+    if (rc)
+        return rc;
     if (gguf_has(g, KEY)) {
-        int rc = gguf_uint(g, KEY, &eot, err);
+        rc = gguf_uint(g, KEY, &eot, err);
         if (rc)
             return rc;
         if (eot >= tok_size(t))

@@ -10,7 +10,11 @@
 
 struct jinja;
 
-enum { CHAT_STOPS = 4, CHAT_STOPS_ALL = 20 };
+enum {
+    CHAT_STOPS = 4,      /* of a family */
+    CHAT_LISTED = 16,    /* of a Hugging Face folder */
+    CHAT_STOPS_ALL = 40, /* these, EOS and the end of a turn, and those of common names */
+};
 
 struct chat_family {
     const char *name;

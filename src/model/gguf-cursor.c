@@ -14,17 +14,32 @@
 
 #include "base/mem.h"
 
-int gguf_fail(const struct gguf *g, struct trit_error *err, int code, const char *fmt, ...)
+static int fail_at(const char *path, struct trit_error *err, int code, const char *fmt, va_list ap)
 {
     enum { SHOWN = 160 };
     char text[300];
+    vsnprintf(text, sizeof text, fmt, ap);
+    size_t len = strlen(path);
+    const char *dots = len > SHOWN ? "..." : "";
+    return trit_fail(err, code, "%s%s: %s", dots, path + (len > SHOWN ? len - SHOWN : 0), text);
+}
+
+int gguf_fail_at(const char *path, struct trit_error *err, int code, const char *fmt, ...)
+{
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    int rc = fail_at(path, err, code, fmt, ap);
     va_end(ap);
-    size_t len = strlen(g->path);
-    const char *dots = len > SHOWN ? "..." : "";
-    return trit_fail(err, code, "%s%s: %s", dots, g->path + (len > SHOWN ? len - SHOWN : 0), text);
+    return rc;
+}
+
+int gguf_fail(const struct gguf *g, struct trit_error *err, int code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int rc = fail_at(g->path, err, code, fmt, ap);
+    va_end(ap);
+    return rc;
 }
 
 int cursor_bad(const struct cursor *c, int code, const char *fmt, ...)
@@ -46,12 +61,12 @@ int cursor_no_memory(const struct cursor *c)
     return cursor_bad(c, TRIT_ENOMEM, "out of memory");
 }
 
-int gguf_pread(const struct gguf *g, uint64_t offset, void *dst, size_t len)
+int gguf_pread(int fd, uint64_t offset, void *dst, size_t len)
 {
     char *p = dst;
     while (len) {
         /* Linux moves at most 2 GiB at a time; a smaller request leaves nothing to chance. */
-        ssize_t n = pread(g->fd, p, MIN(len, (size_t)1 << 30), (off_t)offset);
+        ssize_t n = pread(fd, p, MIN(len, (size_t)1 << 30), (off_t)offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
@@ -88,7 +103,7 @@ int cursor_take(struct cursor *c, void *dst, uint64_t n)
     while (n) {
         size_t at = c->pos - c->window_pos;
         if (at >= c->window_len && n >= GGUF_WINDOW_BYTES) {
-            if (gguf_pread(c->g, c->pos, dst, n) != 0)
+            if (gguf_pread(c->g->fd, c->pos, dst, n) != 0)
                 return unreadable(c);
             c->pos += n;
             return 0;
@@ -96,7 +111,7 @@ int cursor_take(struct cursor *c, void *dst, uint64_t n)
         if (at >= c->window_len) {
             c->window_len = 0;
             size_t len = MIN(cursor_left(c), (uint64_t)GGUF_WINDOW_BYTES);
-            if (gguf_pread(c->g, c->pos, c->window, len) != 0)
+            if (gguf_pread(c->g->fd, c->pos, c->window, len) != 0)
                 return unreadable(c);
             c->window_pos = c->pos;
             c->window_len = len;

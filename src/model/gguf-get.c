@@ -62,6 +62,18 @@ uint32_t gguf_version(const struct gguf *g)
     return g->version;
 }
 
+size_t gguf_n_files(const struct gguf *g)
+{
+    return g->n_files ? g->n_files : 1;
+}
+
+int gguf_file_at(const struct gguf *g, size_t i, const char **path)
+{
+    trit_assert(i < gguf_n_files(g));
+    *path = g->n_files ? g->files[i].path : g->path;
+    return g->n_files ? g->files[i].fd : g->fd;
+}
+
 const struct gguf_pair *gguf_find(const struct gguf *g, const char *key)
 {
     for (size_t lo = 0, hi = g->n_pairs; lo < hi;) {
@@ -434,7 +446,7 @@ static int unreadable(const struct gguf *g, const char *what, const char *name,
 int gguf_read_pair(const struct gguf *g, size_t i, void *dst, struct trit_error *err)
 {
     const struct gguf_pair *p = &g->pairs[i];
-    if (gguf_pread(g, p->offset, dst, gguf_pair_bytes(g, i)) == 0)
+    if (gguf_pread(g->fd, p->offset, dst, gguf_pair_bytes(g, i)) == 0)
         return 0;
     return unreadable(g, "key", p->key, err);
 }
@@ -443,7 +455,8 @@ int gguf_read(const struct gguf *g, const struct gguf_tensor *t, uint64_t offset
               size_t len, struct trit_error *err)
 {
     trit_assert(offset <= t->bytes && len <= t->bytes - offset);
-    if (gguf_pread(g, g->data_start + t->offset + offset, dst, len) == 0)
+    const struct gguf_entry *e = (const void *)t; /* its first member */
+    if (gguf_pread(e->fd, e->start + offset, dst, len) == 0)
         return 0;
     return unreadable(g, "tensor", t->name, err);
 }

@@ -2,6 +2,8 @@
 /*
  * gguf-private.h - a GGUF file in memory, shared by the bodies of model/gguf.h: the checks of the
  * head (gguf.c), the cursor that feeds them (gguf-cursor.c) and the views (gguf-get.c).
+ * A view need not be of a GGUF file: gguf_make begins an empty one, which hf.c fills with keys and
+ * tensors under the names that GGUF has for them.
  */
 #ifndef TRIT_GGUF_PRIVATE_H
 #define TRIT_GGUF_PRIVATE_H
@@ -29,25 +31,42 @@ struct gguf_pair {
 };
 
 struct gguf_entry {
-    struct gguf_tensor t; /* t.name points at name */
+    struct gguf_tensor t; /* first; t.name points at name */
     char name[GGUF_NAME_MAX + 1];
+    char *origin; /* t.origin, where that is another */
+    int fd;
+    uint64_t start; /* of its bytes in the file */
+};
+
+/* A file that a view of several was made from. */
+struct gguf_file {
+    char *path;
+    int fd;
 };
 
 struct gguf {
-    char *path;
-    int fd;
+    char *path; /* of the file, or of the folder */
+    int fd;     /* -1 of a folder */
     uint64_t file_bytes;
-    uint32_t version;
+    uint32_t version; /* 0 of a folder */
+    struct gguf_file *files; /* of a folder */
+    size_t n_files;
     size_t n_pairs, n_tensors;
     struct gguf_pair *pairs;
     struct gguf_entry *tensors;
     uint32_t *by_key, *by_name; /* indices in order of strcmp, for binary search */
     uint64_t pairs_end;         /* file offset behind the last pair */
     uint64_t data_start;
+    size_t cap_pairs, cap_tensors; /* while gguf-make.c fills it */
+    bool failed;                   /* it had no memory */
 };
 
 /* Like trit_fail, with the file's name in front; of a long path the end is shown. */
 int gguf_fail(const struct gguf *g, struct trit_error *err, int code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The same with any file's name. */
+int gguf_fail_at(const char *path, struct trit_error *err, int code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
 const struct gguf_pair *gguf_find(const struct gguf *g, const char *key);
@@ -57,7 +76,10 @@ const char *gguf_type_name(enum gguf_type type);
 size_t gguf_type_bytes(enum gguf_type type);
 
 /* pread until all is there.  -TRIT_EIO, also at the end of the file, with errno 0 then. */
-int gguf_pread(const struct gguf *g, uint64_t offset, void *dst, size_t len);
+int gguf_pread(int fd, uint64_t offset, void *dst, size_t len);
+
+/* Open a regular file for reading, without waiting for what is none.  *fd and *bytes are set. */
+int gguf_open_file(const char *path, int *fd, uint64_t *bytes, struct trit_error *err);
 
 /* The bytes of the head, in order.  what, index and name say what is being read. */
 struct cursor {
@@ -90,8 +112,37 @@ int cursor_length(struct cursor *c, uint64_t max, uint64_t *len);
 /* A string with a NUL behind it, for the caller to free. */
 int cursor_string(struct cursor *c, uint64_t max, char **s, uint64_t *len);
 
+/* Sort keys, or tensors, and refuse what is there twice. */
+int gguf_index_keys(struct cursor *c);
+int gguf_index_tensors(struct cursor *c);
+
 /* Once all tensors are known, and where the data begins: which of the two encodings with the id of
  * Q2_0 this file has. */
 int gguf_settle_widths(struct cursor *c, uint32_t alignment);
+
+/*
+ * Making a view of other files (gguf-make.c).  Values are copied.  What finds no memory is remembered
+ * and ignores what follows; gguf_make_done tells.  Names are checked by the caller, but may be there
+ * twice.
+ */
+int gguf_make(const char *path, struct gguf **g, struct trit_error *err);
+void gguf_make_uint(struct gguf *g, const char *key, uint64_t v);
+void gguf_make_float(struct gguf *g, const char *key, double v);
+void gguf_make_bool(struct gguf *g, const char *key, bool v);
+void gguf_make_string(struct gguf *g, const char *key, const char *s, size_t len);
+void gguf_make_ints(struct gguf *g, const char *key, const int32_t *v, size_t n);
+
+/* Strings end to end, at most UINT32_MAX bytes; *bytes and *ends are taken, also on failure. */
+void gguf_make_strings(struct gguf *g, const char *key, char *bytes, uint32_t *ends, size_t n);
+
+/* name and origin are at most GGUF_NAME_MAX bytes, asserted; the bytes begin at `start` of fd. */
+void gguf_make_tensor(struct gguf *g, const struct gguf_tensor *t, const char *origin, int fd,
+                      uint64_t start);
+
+/* The view owns the file from now on; false (and it does not): no memory. */
+bool gguf_make_file(struct gguf *g, const char *path, int fd, uint64_t bytes);
+
+/* Sort and check.  -TRIT_ENOMEM; -TRIT_EFORMAT where a name stands twice. */
+int gguf_make_done(struct gguf *g, struct trit_error *err);
 
 #endif

@@ -211,6 +211,18 @@ static int index_unique(struct cursor *c, size_t n,
     return 0;
 }
 
+int gguf_index_keys(struct cursor *c)
+{
+    c->what = "key";
+    return index_unique(c, c->g->n_pairs, compare_keys, key_of, &c->g->by_key);
+}
+
+int gguf_index_tensors(struct cursor *c)
+{
+    c->what = "tensor";
+    return index_unique(c, c->g->n_tensors, compare_names, name_of, &c->g->by_name);
+}
+
 static int read_pairs(struct cursor *c)
 {
     struct gguf *g = c->g;
@@ -223,7 +235,7 @@ static int read_pairs(struct cursor *c)
     }
     c->name = NULL;
     g->pairs_end = c->pos;
-    return index_unique(c, g->n_pairs, compare_keys, key_of, &g->by_key);
+    return gguf_index_keys(c);
 }
 
 /* What the container itself means by its keys: alignment and splitting. */
@@ -273,7 +285,7 @@ static int take_name(struct cursor *c, struct gguf_entry *e)
                               (unsigned char)e->name[i]);
     if (!utf8_valid(e->name, len))
         return cursor_bad(c, TRIT_EFORMAT, "the name is not valid UTF-8");
-    c->name = e->t.name = e->name;
+    c->name = e->t.name = e->t.origin = e->name;
     return 0;
 }
 
@@ -315,7 +327,7 @@ static int take_tensor(struct cursor *c, struct gguf_entry *e)
         rc = cursor_u64(c, &t->offset);
     if (rc)
         return rc;
-    t->quant = quant_find(t->type);
+    t->quant = t->type < QUANT_INNER ? quant_find(t->type) : NULL;
     if (!t->quant)
         return 0; /* Whoever needs the tensor refuses it; inspect still shows it. */
     rc = quant_tensor_bytes(t->quant, rows, t->ne[0], &t->bytes);
@@ -343,7 +355,7 @@ static int read_tensors(struct cursor *c)
             return rc;
     }
     c->name = NULL;
-    return index_unique(c, g->n_tensors, compare_names, name_of, &g->by_name);
+    return gguf_index_tensors(c);
 }
 
 /* Each tensor is aligned and ends before the file does. */
@@ -365,6 +377,8 @@ static int check_ranges(struct cursor *c, uint32_t alignment)
                               " of the data, which starts at %" PRIu64
                               ", end beyond the file of %" PRIu64 " bytes (a download cut short?)",
                               t->bytes, t->offset, g->data_start, g->file_bytes);
+        g->tensors[i].fd = g->fd;
+        g->tensors[i].start = g->data_start + t->offset;
     }
     return 0;
 }
@@ -457,20 +471,20 @@ static int read_header(struct cursor *c)
     return 0;
 }
 
-static int open_file(struct gguf *g, struct trit_error *err)
+int gguf_open_file(const char *path, int *fd, uint64_t *bytes, struct trit_error *err)
 {
     struct stat st;
     /* A named pipe must not hold us up before we can see what it is. */
-    g->fd = open(g->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (g->fd < 0)
-        return gguf_fail(g, err, errno == ENOENT || errno == ENOTDIR ? TRIT_ENOENT : TRIT_EIO,
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (*fd < 0)
+        return gguf_fail_at(path, err, errno == ENOENT || errno == ENOTDIR ? TRIT_ENOENT : TRIT_EIO,
                          "cannot open: %s", strerror(errno));
-    if (fstat(g->fd, &st) != 0)
-        return gguf_fail(g, err, TRIT_EIO, "cannot look at the file: %s", strerror(errno));
+    if (fstat(*fd, &st) != 0)
+        return gguf_fail_at(path, err, TRIT_EIO, "cannot look at the file: %s", strerror(errno));
     if (!S_ISREG(st.st_mode))
-        return gguf_fail(g, err, TRIT_EFORMAT, "%s, expected a regular file",
+        return gguf_fail_at(path, err, TRIT_EFORMAT, "%s, expected a regular file",
                          S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
-    g->file_bytes = (uint64_t)st.st_size;
+    *bytes = (uint64_t)st.st_size;
     return 0;
 }
 
@@ -507,7 +521,7 @@ int gguf_open(const char *path, struct gguf **out, struct trit_error *err)
         return trit_fail(err, TRIT_ENOMEM, "%.200s: out of memory", path);
     }
     g->path = copy;
-    rc = open_file(g, err);
+    rc = gguf_open_file(g->path, &g->fd, &g->file_bytes, err);
     if (rc == 0) {
         c->g = g;
         c->err = err;
@@ -531,6 +545,13 @@ void gguf_close(struct gguf **gp)
         mem_free(g->pairs[i].bytes);
         mem_free(g->pairs[i].ends);
     }
+    for (size_t i = 0; i < g->n_tensors; i++)
+        mem_free(g->tensors[i].origin);
+    for (size_t i = 0; i < g->n_files; i++) {
+        mem_free(g->files[i].path);
+        close(g->files[i].fd);
+    }
+    mem_free(g->files);
     mem_free(g->pairs);
     mem_free(g->tensors);
     mem_free(g->by_key);

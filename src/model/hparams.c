@@ -94,6 +94,23 @@ static int read_yarn(const struct reader *r, struct hparams *hp)
     return 0;
 }
 
+/* Ours, of Hugging Face folders; GGUF files have a tensor of divisors instead. */
+static int read_bands(const struct reader *r, struct hparams *hp)
+{
+    struct rope_bands *b = &hp->bands;
+    *b = (struct rope_bands){.on = true};
+    int rc = read_uint(r, "rope.scaling.original_context_length", REQUIRED, 1, MAX_CTX, &b->n_ctx);
+    if (rc || (rc = read_float(r, "rope.scaling.factor", 1, 1e6, true, &hp->rope_scale)) ||
+        (rc = read_float(r, "rope.scaling.low_freq_factor", 1e-3, 1e3, true, &b->low)) ||
+        (rc = read_float(r, "rope.scaling.high_freq_factor", 1e-3, 1e3, true, &b->high)))
+        return rc;
+    if (b->low >= b->high)
+        return gguf_fail(r->g, r->err, TRIT_EFORMAT,
+                         "rope.scaling.low_freq_factor is %g, expected less than %g, the high one",
+                         b->low, b->high);
+    return 0;
+}
+
 /* Only what the forward pass does. */
 static int read_rope_scaling(const struct reader *r, struct hparams *hp)
 {
@@ -110,8 +127,10 @@ static int read_rope_scaling(const struct reader *r, struct hparams *hp)
         return read_float(r, "rope.scaling.factor", 1e-3, 1e6, false, &hp->rope_scale);
     if (type.len == 4 && memcmp(type.data, "yarn", 4) == 0)
         return read_yarn(r, hp);
+    if (type.len == 6 && memcmp(type.data, "llama3", 6) == 0)
+        return read_bands(r, hp);
     return gguf_fail(r->g, r->err, TRIT_EUNSUPP,
-                     "%s is \"%.*s\", supported are none, linear and yarn", key,
+                     "%s is \"%.*s\", supported are none, linear, yarn and llama3", key,
                      (int)MIN(type.len, 40), type.data);
 }
 
@@ -187,6 +206,10 @@ int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
         (rc = read_rope_scaling(&r, hp)))
         return rc;
     hp->norm_eps = (float)eps;
+    hp->absmean = m->arch->absmean;
+    if (gguf_has(g, "general.master_weights") &&
+        (rc = gguf_bool(g, "general.master_weights", &hp->absmean, err)))
+        return rc;
 
     /* The embedding says how large the vocabulary is; a key that says otherwise is a broken file.
      */

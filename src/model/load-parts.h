@@ -19,7 +19,8 @@ void sampling_read(const struct gguf *g, struct model *m);
 /* One thing to be packed: a tensor of the file and its place in the payload. */
 struct weights_item {
     const struct gguf_tensor *t;
-    const struct gguf_tensor *multiplier; /* "<tensor>.scale", or NULL */
+    const struct gguf_tensor *multiplier; /* "<tensor>.scale" or "<tensor>.divisor", or NULL */
+    bool divides;                         /* it is the latter */
     struct linear *linear;                /* exactly one of these three */
     struct table *table;
     const float **vector;

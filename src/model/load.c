@@ -17,6 +17,7 @@
 #include "model/arch.h"
 #include "model/chat.h"
 #include "model/gguf.h"
+#include "model/hf.h"
 #include "model/load-parts.h"
 #include "model/quant.h"
 #include "model/tokenizer.h"
@@ -59,7 +60,14 @@ static int open_text(struct parts *p)
 
 static int attach(struct parts *p)
 {
-    int rc = segment_identify(gguf_fd(p->g), gguf_path(p->g), p->kept, &p->source, &p->attach_err);
+    size_t n = gguf_n_files(p->g);
+    struct segment_file *files = mem_zalloc(n, sizeof *files);
+    if (!files)
+        return trit_fail(&p->attach_err, TRIT_ENOMEM, "no memory for the names of %zu files", n);
+    for (size_t i = 0; i < n; i++)
+        files[i].fd = gguf_file_at(p->g, i, &files[i].path);
+    int rc = segment_identify(files, n, p->kept, &p->source, &p->attach_err);
+    mem_free(files);
     if (rc == 0 && p->kept >= 0) {
         int kept = p->kept;
         p->kept = -1;
@@ -150,7 +158,7 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     struct gguf *g = NULL;
     struct weights_plan plan = {0};
     struct parts parts = {.opt = opt, .m = m, .kept = opt->adopt ? opt->kept_fd : -1};
-    int rc = gguf_open(path, &g, err);
+    int rc = hf_open_any(path, &g, err);
     if (rc)
         goto fail;
     name_model(g, m);

@@ -52,7 +52,7 @@ static void complain(struct packer *p, int rc, const struct trit_error *why, uin
         if (why)
             *p->err = *why;
         else
-            gguf_fail(p->g, p->err, -rc, "tensor %s, row %" PRIu64 ": %s", p->item->t->name, row,
+            gguf_fail(p->g, p->err, -rc, "tensor %s, row %" PRIu64 ": %s", p->item->t->origin, row,
                       what);
         atomic_store(&p->rc, rc);
     }
@@ -137,6 +137,31 @@ static bool read_i2s(struct packer *p, struct bench *b, uint64_t row, uint32_t n
     return true;
 }
 
+/* Of HF_U8 a row of the file holds a quarter of the codes of four rows; those of a tile that lie in one
+ * quarter follow each other. */
+static bool read_hf_u8(struct packer *p, struct bench *b, uint64_t row, uint32_t n)
+{
+    const struct gguf_tensor *t = p->item->t;
+    uint64_t cols = t->ne[0], packed_rows = t->ne[1] / 4;
+    for (uint32_t done = 0, run; done < n; done += run) {
+        uint64_t quarter = (row + done) / packed_rows, from = (row + done) % packed_rows;
+        run = (uint32_t)MIN((uint64_t)(n - done), packed_rows - from);
+        struct trit_error err;
+        int rc = gguf_read(p->g, t, from * cols, b->raw, run * cols, &err);
+        if (rc) {
+            complain(p, rc, &err, row, NULL);
+            return false;
+        }
+        for (uint32_t r = 0; r < run; r++)
+            if (quant_hf_u8_trits(b->raw + r * cols, (unsigned)quarter,
+                                  b->trits + (done + r) * cols, cols) != 0) {
+                complain(p, -TRIT_EFORMAT, NULL, row + done + r, "a code that is no trit (3)");
+                return false;
+            }
+    }
+    return true;
+}
+
 /* Trits and scales of a row that is no linear's: the ternary embedding of a Bonsai model. */
 static bool row_of_trits(struct packer *p, struct bench *b, uint64_t row)
 {
@@ -198,9 +223,10 @@ static bool pack_tile(struct packer *p, struct bench *b, uint64_t tile)
     for (uint32_t r = 0; r < n; r++)
         scales[r] = p->scale;
     memset(b->trits + (size_t)n * w->cols, 0, (size_t)(LAYOUT_TILE - n) * w->cols);
-    bool ok = it->t->type == QUANT_I2_S ? read_i2s(p, b, row, n)
-              : it->t->quant->ternary   ? read_blocks(p, b, row, n, scales, group_scales)
-                                        : read_float_trits(p, b, row, n);
+    bool ok = it->t->type == QUANT_I2_S    ? read_i2s(p, b, row, n)
+              : it->t->type == QUANT_HF_U8 ? read_hf_u8(p, b, row, n)
+              : it->t->quant->ternary      ? read_blocks(p, b, row, n, scales, group_scales)
+                                           : read_float_trits(p, b, row, n);
     if (!ok)
         return false;
     layout_pack_tile(w, b->trits, p->payload + it->at + tile * w->tile_bytes);
@@ -273,31 +299,39 @@ static int find_scale(struct packer *p, const struct model *m)
     const struct gguf_tensor *t = it->t;
     bool exact = true;
     int rc = 0;
-    p->scale = 0;
+    p->scale = t->type == QUANT_HF_U8; /* its own is the multiplier */
     if (t->type == QUANT_I2_S)
         rc = gguf_read(p->g, t, t->ne[0] * t->ne[1] / 4, &p->scale, sizeof p->scale, p->err);
     else if (!t->quant->ternary)
         rc = scan_floats(p, &exact);
     if (rc == 0 && !isfinite(p->scale))
-        rc = gguf_fail(p->g, p->err, TRIT_EFORMAT, "tensor %s: its scale is not finite", t->name);
-    if (rc == 0 && !exact && !m->arch->absmean)
+        rc = gguf_fail(p->g, p->err, TRIT_EFORMAT, "tensor %s: its scale is not finite",
+                       t->origin);
+    if (rc == 0 && !exact && !m->hp.absmean)
         rc = gguf_fail(p->g, p->err, TRIT_EUNSUPP,
                        "tensor %s: its %s values are not ternary, expected only -s, 0 and s; "
                        "this looks like an ordinary %s model, which tritd does not serve",
-                       t->name, t->quant->name, m->arch->name);
+                       t->origin, t->quant->name, m->arch->name);
     return rc;
 }
 
 static int apply_multiplier(struct packer *p)
 {
     const struct weights_item *it = p->item;
+    const struct quant_info *q = it->multiplier->quant;
+    uint8_t raw[sizeof(float)];
     float by, *scales = (void *)(p->payload + it->scales_at);
-    int rc = gguf_read(p->g, it->multiplier, 0, &by, sizeof by, p->err);
-    if (rc == 0 && !isfinite(by))
-        rc = gguf_fail(p->g, p->err, TRIT_EFORMAT, "tensor %s is not finite", it->multiplier->name);
-    for (size_t i = 0; rc == 0 && i < it->scale_bytes / sizeof *scales; i++)
+    int rc = gguf_read(p->g, it->multiplier, 0, raw, q->block_bytes, p->err);
+    if (rc)
+        return rc;
+    quant_floats(q, raw, &by, 1);
+    by = it->divides ? 1 / by : by;
+    if (!isfinite(by))
+        return gguf_fail(p->g, p->err, TRIT_EFORMAT, "tensor %s is %s, expected a finite number",
+                         it->multiplier->origin, it->divides ? "zero or not finite" : "not finite");
+    for (size_t i = 0; i < it->scale_bytes / sizeof *scales; i++)
         scales[i] *= by;
-    return rc;
+    return 0;
 }
 
 static int open_benches(struct packer *p, const struct weights_plan *plan, unsigned n)

@@ -44,7 +44,7 @@ static const char GPT2[] =
 struct pretok_row {
     const char *name;
     const char *pattern;
-    bool llama3; /* of that family: ignore_merges, and BOS in front */
+    bool llama3; /* of that family: ignore_merges, and BOS in front, unless the file says otherwise */
 };
 
 /* The first row serves files that name none: official BitNet b1.58 2B-4T ones are like that. */
@@ -57,6 +57,7 @@ static const struct pretok_row rows[] = {
 struct pretok {
     const struct pretok_row *row;
     bool assumed;
+    bool takes_words;
     pcre2_general_context *memory;
     pcre2_code *code;
 };
@@ -102,7 +103,7 @@ static int unknown(const struct gguf *g, struct gguf_str name, struct trit_error
 
 int pretok_open(const struct gguf *g, struct pretok **out, struct trit_error *err)
 {
-    static const char KEY[] = "tokenizer.ggml.pre";
+    static const char KEY[] = "tokenizer.ggml.pre", WORDS[] = "tokenizer.ggml.ignore_merges";
     struct gguf_str name;
     const struct pretok_row *row = &rows[0];
     int rc = 0;
@@ -119,6 +120,11 @@ int pretok_open(const struct gguf *g, struct pretok **out, struct trit_error *er
         goto no_memory;
     p->row = row;
     p->assumed = !gguf_has(g, KEY);
+    p->takes_words = row->llama3;
+    if (gguf_has(g, WORDS) && (rc = gguf_bool(g, WORDS, &p->takes_words, err))) {
+        pretok_close(&p);
+        return rc;
+    }
     p->memory = pcre2_general_context_create(take, give, NULL);
     pcre2_compile_context *compile = p->memory ? pcre2_compile_context_create(p->memory) : NULL;
     if (!compile)
@@ -160,7 +166,7 @@ bool pretok_is_llama3(const struct pretok *p)
 
 bool pretok_takes_words(const struct pretok *p)
 {
-    return p->row->llama3;
+    return p->takes_words;
 }
 
 size_t pretok_held(const struct pretok *p)

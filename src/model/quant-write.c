@@ -119,6 +119,19 @@ void quant_write_i2s(const int8_t *trits, float scale, void *dst, size_t total)
     store16(p + 2, (uint16_t)(f32_to_bits(scale) >> 16));
 }
 
+void quant_write_hf_u8(const int8_t *trits, void *dst, size_t rows, size_t cols)
+{
+    uint8_t *p = dst;
+    size_t quarter = rows / 4 * cols; /* values */
+    trit_assert(rows % 4 == 0);
+    for (size_t i = 0; i < quarter; i++) {
+        unsigned byte = 0;
+        for (unsigned k = 0; k < 4; k++)
+            byte |= (unsigned)(trits[k * quarter + i] + 1) << 2 * k;
+        p[i] = (uint8_t)byte;
+    }
+}
+
 void quant_write_f32(const float *x, void *dst, size_t n)
 {
     uint8_t *p = dst;

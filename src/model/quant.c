@@ -33,6 +33,7 @@ static const struct quant_info infos[] = {
     {"Q2_0",  QUANT_Q2_0,  Q2_VALUES,    Q2_BYTES,   true},
     {"PQ2_0", QUANT_PQ2_0, PRISM_VALUES, PQ2_BYTES,  true},
     {"PTQ1_0", QUANT_PTQ1_0, PRISM_VALUES, PTQ1_BYTES, true},
+    {"HF_U8", QUANT_HF_U8, 1,       0,          true},
 };
 // clang-format on
 
@@ -59,6 +60,10 @@ int quant_tensor_bytes(const struct quant_info *q, uint64_t rows, uint64_t cols,
             return -TRIT_EFORMAT;
         *bytes = n / 4 + I2S_BLOCK_BYTES;
         return 0;
+    }
+    if (q->type == QUANT_HF_U8) {
+        *bytes = n / 4;
+        return rows % 4 ? -TRIT_EFORMAT : 0;
     }
     return __builtin_mul_overflow(n / q->block_values, q->block_bytes, bytes) ? -TRIT_ETOOBIG : 0;
 }
@@ -353,6 +358,19 @@ int quant_i2s_trits(const uint8_t *codes, uint64_t total, uint64_t first, int8_t
         first += take;
         trits += take;
         n -= take;
+    }
+    return bad ? -TRIT_EFORMAT : 0;
+}
+
+int quant_hf_u8_trits(const uint8_t *packed, unsigned quarter, int8_t *trits, size_t n)
+{
+    unsigned shift = 2 * quarter;
+    uint8_t bad = 0;
+    trit_assert(quarter < 4);
+    for (size_t i = 0; i < n; i++) {
+        uint8_t code = packed[i] >> shift & 3;
+        bad |= (uint8_t)(code & code >> 1);
+        trits[i] = (int8_t)(code - 1);
     }
     return bad ? -TRIT_EFORMAT : 0;
 }

@@ -204,40 +204,77 @@ static bool known_digest(struct segment_source *src, int kept)
     return found;
 }
 
-int segment_identify(int fd, const char *path, int kept, struct segment_source *src,
-                     struct trit_error *err)
+/* The SHA-256 over those of the file's chunks. */
+static int digest_file(const struct segment_file *f, uint64_t bytes, uint8_t *digest,
+                       struct trit_error *err)
 {
-    struct stat st;
-    if (fstat(fd, &st) != 0)
-        return trit_fail(err, TRIT_EIO, "%s: %s", path, strerror(errno));
-    src->dev = st.st_dev;
-    src->inode = st.st_ino;
-    src->size = (uint64_t)st.st_size;
-    src->mtime_ns = nanoseconds(st.st_mtim);
-    src->ctime_ns = nanoseconds(st.st_ctim);
-    if (known_digest(src, kept))
-        return 0;
-
-    struct chunk_job j = {.fd = fd,
-                          .bytes = src->size,
+    struct chunk_job j = {.fd = f->fd,
+                          .bytes = bytes,
                           .chunk = 16 << 20,
-                          .n_chunks = src->size / (16 << 20) + 1,
+                          .n_chunks = bytes / (16 << 20) + 1,
                           .what = "reading the model"};
     j.digests = mem_zalloc(j.n_chunks, SEGMENT_DIGEST_BYTES);
     if (!j.digests)
-        return trit_fail(err, TRIT_ENOMEM, "%s: no memory to digest it", path);
+        return trit_fail(err, TRIT_ENOMEM, "%s: no memory to digest it", f->path);
     int rc = run_chunks(&j, hash_run, err);
     if (rc == 0 && j.error)
-        rc = trit_fail(err, j.error == ENOMEM ? TRIT_ENOMEM : TRIT_EIO, "%s: %s", path,
+        rc = trit_fail(err, j.error == ENOMEM ? TRIT_ENOMEM : TRIT_EIO, "%s: %s", f->path,
                        j.error == EPIPE ? "the file shrinks while it is read" : strerror(j.error));
     if (rc == 0) {
         struct sha256_ctx ctx;
         sha256_init(&ctx);
         sha256_update(&ctx, j.n_chunks * SEGMENT_DIGEST_BYTES, j.digests);
-        sha256_digest(&ctx, SEGMENT_DIGEST_BYTES, src->digest);
+        sha256_digest(&ctx, SEGMENT_DIGEST_BYTES, digest);
     }
     mem_free(j.digests);
     return rc;
+}
+
+/* Of one file what the system says; of several the sum of their sizes, the youngest of their times,
+ * and a digest of all of it in place of the inode. */
+static int identity_of(const struct segment_file *files, size_t n, struct segment_source *src,
+                       struct trit_error *err)
+{
+    uint64_t mixed = 0;
+    src->size = 0;
+    src->mtime_ns = src->ctime_ns = INT64_MIN;
+    for (size_t i = 0; i < n; i++) {
+        struct stat st;
+        if (fstat(files[i].fd, &st) != 0)
+            return trit_fail(err, TRIT_EIO, "%s: %s", files[i].path, strerror(errno));
+        int64_t mtime = nanoseconds(st.st_mtim), ctime = nanoseconds(st.st_ctim);
+        const uint64_t facts[] = {st.st_dev, st.st_ino, (uint64_t)st.st_size, (uint64_t)mtime,
+                                  (uint64_t)ctime};
+        mixed = XXH3_64bits_withSeed(facts, sizeof facts, mixed);
+        src->dev = st.st_dev;
+        src->inode = n == 1 ? st.st_ino : mixed;
+        src->size += (uint64_t)st.st_size;
+        src->mtime_ns = MAX(src->mtime_ns, mtime);
+        src->ctime_ns = MAX(src->ctime_ns, ctime);
+    }
+    return 0;
+}
+
+int segment_identify(const struct segment_file *files, size_t n, int kept,
+                     struct segment_source *src, struct trit_error *err)
+{
+    struct sha256_ctx ctx;
+    struct stat st;
+    int rc = identity_of(files, n, src, err);
+    if (rc || known_digest(src, kept))
+        return rc;
+    sha256_init(&ctx);
+    for (size_t i = 0; i < n; i++) {
+        if (fstat(files[i].fd, &st) != 0)
+            return trit_fail(err, TRIT_EIO, "%s: %s", files[i].path, strerror(errno));
+        rc = digest_file(&files[i], (uint64_t)st.st_size, src->digest, err);
+        if (rc)
+            return rc;
+        sha256_update(&ctx, SEGMENT_DIGEST_BYTES, src->digest);
+    }
+    if (n > 1)
+        sha256_digest(&ctx, SEGMENT_DIGEST_BYTES, src->digest);
+    return 0;
 }
 
 /* ------------------------------------------------------------------ attaching */

@@ -106,10 +106,10 @@ static int find(struct planner *p, const char *name, uint64_t rows, uint64_t col
         return gguf_fail(p->g, p->err, TRIT_EFORMAT,
                          "tensor %s is [%" PRIu64 ", %" PRIu64 "], expected [%" PRIu64 ", %" PRIu64
                          "]",
-                         name, t->ne[0], got_rows, cols, rows);
+                         t->origin, t->ne[0], got_rows, cols, rows);
     if (!t->quant)
         return gguf_fail(p->g, p->err, TRIT_EUNSUPP, "tensor %s has encoding %u, which is unknown",
-                         name, t->type);
+                         t->origin, t->type);
     return 0;
 }
 
@@ -154,7 +154,7 @@ static int add_vector(struct planner *p, const char *name, uint32_t n, bool requ
         return rc;
     if (!is_float(t->quant))
         return gguf_fail(p->g, p->err, TRIT_EUNSUPP, "tensor %s is %s, expected F32, F16 or BF16",
-                         name, t->quant->name);
+                         t->origin, t->quant->name);
     return add(p, (struct weights_item){.t = t, .vector = dst, .bytes = n * sizeof(float)});
 }
 
@@ -168,9 +168,10 @@ static int add_table(struct planner *p, const char *name, bool required, struct 
         *found = t != NULL;
     if (rc || !t)
         return rc;
-    if (t->quant->type == QUANT_I2_S)
+    if (t->quant->ternary && !t->quant->block_bytes)
         return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
-                         "tensor %s is I2_S, expected floats or an encoding by blocks", name);
+                         "tensor %s is %s, expected floats or an encoding by blocks", t->origin,
+                         t->quant->name);
     table_shape(table, p->opt->tables, hp->vocab, hp->dim);
     return add(p, (struct weights_item){.t = t,
                                         .table = table,
@@ -202,7 +203,7 @@ static int find_group(struct planner *p, const struct gguf_tensor *t, uint32_t r
 {
     const struct quant_info *q = t->quant;
     *group = cols;
-    if (!q->ternary || q->type == QUANT_I2_S || cols == q->block_values)
+    if (!q->ternary || !q->block_bytes || cols == q->block_values)
         return 0;
     size_t blocks = cols / q->block_values, row_bytes = blocks * q->block_bytes, shared = blocks;
     uint8_t *raw = mem_zalloc(row_bytes, 1);
@@ -219,6 +220,30 @@ static int find_group(struct planner *p, const struct gguf_tensor *t, uint32_t r
     return rc;
 }
 
+/* What a file has beside a linear: "<stem>.scale" multiplies its outputs, "<stem>.divisor" (ours, of
+ * Hugging Face folders) divides them. */
+static int find_multiplier(struct planner *p, const char *stem, const struct gguf_tensor *linear,
+                           const struct gguf_tensor **multiplier, bool *divides)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s.scale", stem);
+    int rc = find(p, name, 1, 1, false, multiplier);
+    if (rc == 0 && !*multiplier) {
+        snprintf(name, sizeof name, "%s.divisor", stem);
+        rc = find(p, name, 1, 1, false, multiplier);
+        *divides = *multiplier != NULL;
+    }
+    if (rc)
+        return rc;
+    if (*multiplier && !is_float((*multiplier)->quant))
+        return gguf_fail(p->g, p->err, TRIT_EUNSUPP, "tensor %s is %s, expected F32, F16 or BF16",
+                         (*multiplier)->origin, (*multiplier)->quant->name);
+    if (!*multiplier && linear->type == QUANT_HF_U8)
+        return gguf_fail(p->g, p->err, TRIT_EFORMAT, "tensor %s is packed, but has no weight_scale",
+                         linear->origin);
+    return 0;
+}
+
 static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32_t cols,
                       struct linear *w)
 {
@@ -231,24 +256,24 @@ static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32
     if (!t->quant->ternary && !is_float(t->quant))
         return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
                          "tensor %s is %s, expected a ternary encoding (TQ1_0, TQ2_0, I2_S, Q2_0, "
-                         "PQ2_0, PTQ1_0, Q1_0) or floats that hold ternary values",
-                         name, t->quant->name);
-    snprintf(name, sizeof name, "%s.scale", stem);
-    rc = find(p, name, 1, 1, false, &multiplier);
+                         "PQ2_0, PTQ1_0, Q1_0, HF_U8) or floats that hold ternary values",
+                         t->origin, t->quant->name);
+    bool divides = false;
+    rc = find_multiplier(p, stem, t, &multiplier, &divides);
     if (rc)
         return rc;
-    if (multiplier && multiplier->type != QUANT_F32)
-        return gguf_fail(p->g, p->err, TRIT_EUNSUPP, "tensor %s is not F32", name);
     uint32_t group;
     rc = find_group(p, t, rows, cols, &group);
     if (rc)
         return rc;
     if (multiplier && group != cols)
         return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
-                         "tensor %s multiplies weights that have several scales a row", name);
+                         "tensor %s multiplies weights that have several scales a row",
+                         multiplier->origin);
     layout_shape(w, p->opt->layout, rows, cols, group);
     return add(p, (struct weights_item){.t = t,
                                         .multiplier = multiplier,
+                                        .divides = divides,
                                         .linear = w,
                                         .bytes = layout_code_bytes(w),
                                         .scale_bytes = layout_scale_bytes(w)});
@@ -285,7 +310,7 @@ static int refuse_leftover(struct planner *p)
             used = p->plan->items[k].t == t || p->plan->items[k].multiplier == t;
         if (!used)
             return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
-                             "tensor %s has no place in the %s architecture", t->name,
+                             "tensor %s has no place in the %s architecture", t->origin,
                              p->m->arch->name);
     }
     return 0;

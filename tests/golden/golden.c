@@ -39,7 +39,7 @@ static const struct {
     const char *file, *answers;
 } models[] = {
     {"b158.tq2_0.gguf", "b158"}, {"b158.tq1_0.gguf", "b158"},     {"b158.i2_s.gguf", "b158"},
-    {"b158.f16.gguf", "b158"},   {"bitnet.tq1_0.gguf", "bitnet"}, {"llama.i2_s.gguf", "llama"},
+    {"b158.f16.gguf", "b158"},   {"b158.hf", "b158"},            {"bitnet.tq1_0.gguf", "bitnet"}, {"llama.i2_s.gguf", "llama"},
     {"bonsai.q2_0.gguf", "bonsai"}, {"bonsai.q2_0_g128.gguf", "bonsai"},
 };
 
@@ -283,6 +283,27 @@ static void check_q8(const char *dir, const char *file, const cJSON *cases, enum
     model_close(&m);
 }
 
+/* One model in two encodings that hold the same numbers: the same bits come out. */
+static void check_twins(const char *dir, const char *one, const char *two, const cJSON *cases)
+{
+    static struct answer first[2 * MAX_CASES], second[2 * MAX_CASES];
+    const struct kernels *best = kernels_pick(kernels_cpu_detect());
+    const char *files[] = {one, two};
+    for (int i = 0; i < 2; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+        if (access(path, R_OK) != 0)
+            return;
+        struct model *m = load(path, best->layout, TABLE_F16);
+        if (!m)
+            return;
+        answer_all(m, best, KV_F16, 1, 256, false, cases, i ? second : first);
+        model_close(&m);
+    }
+    size_t bytes = sizeof first[0] * 2 * (size_t)cJSON_GetArraySize(cases);
+    REPORT(memcmp(first, second, bytes) == 0, "%s and %s: every bit equal", one, two);
+}
+
 /* The answers stand beside this program's source, the models in `dir`. */
 static void check_set(const char *srcdir, const char *dir, const struct demand *demand)
 {
@@ -303,6 +324,8 @@ static void check_set(const char *srcdir, const char *dir, const struct demand *
             check_q8(dir, models[i].file, cases, TABLE_Q8, KV_F16, 0.1);
             check_q8(dir, models[i].file, cases, TABLE_F16, KV_Q8, 0.25);
         }
+        if (demand == &oracle && strcmp(models[i].file, "b158.hf") == 0)
+            check_twins(dir, "b158.f16.gguf", models[i].file, cases);
     }
     cJSON_Delete(doc);
 }

@@ -18,6 +18,8 @@ static const struct arch expected[] = {
     {"bitnet-b1.58", ROPE_NEOX, ACT_RELU2, HEAD_OPTIONAL, true, false, true},
     {"llama", ROPE_NORM, ACT_SILU, HEAD_OPTIONAL, false, false, false},
     {"qwen3", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, true, false},
+    {"llama-neox", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, false, false},
+    {"bitnet-silu", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, true, false, true},
 };
 
 START_TEST(rows)

@@ -42,7 +42,8 @@ static void teardown(void)
 static struct segment_source identify(void)
 {
     struct segment_source src = {.layout = 2, .tables = 1};
-    ck_assert_msg(segment_identify(source_fd, source_path, -1, &src, &err) == 0, "%s", err.text);
+    const struct segment_file file = {source_fd, source_path};
+    ck_assert_msg(segment_identify(&file, 1, -1, &src, &err) == 0, "%s", err.text);
     return src;
 }
 

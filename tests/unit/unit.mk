@@ -82,8 +82,10 @@ endif
 # formats
 if HAVE_CHECK
 if FULL
-check_PROGRAMS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups check_rope
-TESTS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups check_rope
+check_PROGRAMS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups check_rope \
+	check_safetensors check_hf
+TESTS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups check_rope \
+	check_safetensors check_hf
 check_groups_SOURCES = tests/unit/check_groups.c
 check_groups_CFLAGS = $(TEST_CFLAGS)
 check_groups_LDADD = $(TEST_LIBS)
@@ -108,6 +110,12 @@ check_sampling_SOURCES = tests/unit/check_sampling.c tests/unit/gguf-files.h too
 check_sampling_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_sampling_CFLAGS = $(TEST_CFLAGS)
 check_sampling_LDADD = $(TEST_LIBS)
+check_hf_SOURCES = tests/unit/check_hf.c
+check_hf_CFLAGS = $(TEST_CFLAGS)
+check_hf_LDADD = $(TEST_LIBS)
+check_safetensors_SOURCES = tests/unit/check_safetensors.c
+check_safetensors_CFLAGS = $(TEST_CFLAGS)
+check_safetensors_LDADD = $(TEST_LIBS)
 check_arch_SOURCES = tests/unit/check_arch.c
 check_arch_CFLAGS = $(TEST_CFLAGS)
 check_arch_LDADD = $(TEST_LIBS)

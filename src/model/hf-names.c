@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hf-names.c - the names of tensors in Hugging Face folders, and GGUF's for them.
+ *
+ * The two BitNet generations differ in the names of their sub-norms.  post_attention_layernorm
+ * stands before the feed-forward network in all of these models.  lm_head is last: hf.c leaves it
+ * out where the head is tied.
+ */
+#include "config.h"
+#include "model/hf-parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *hf, *gguf;
+    enum hf_role role;
+} in_layer[] =
+    {
+        {"input_layernorm", "attn_norm", HF_OTHER},
+        {"self_attn.q_proj", "attn_q", HF_LINEAR},
+        {"self_attn.k_proj", "attn_k", HF_LINEAR},
+        {"self_attn.v_proj", "attn_v", HF_LINEAR},
+        {"self_attn.o_proj", "attn_output", HF_LINEAR},
+        {"self_attn.q_norm", "attn_q_norm", HF_OTHER},
+        {"self_attn.k_norm", "attn_k_norm", HF_OTHER},
+        {"self_attn.attn_sub_norm", "attn_sub_norm", HF_OTHER}, /* microsoft */
+        {"self_attn.inner_attn_ln", "attn_sub_norm", HF_OTHER}, /* 1bitLLM */
+        {"self_attn.rotary_emb.inv_freq", NULL, HF_IGNORED},    /* of older writers */
+        {"post_attention_layernorm", "ffn_norm", HF_OTHER},
+        {"mlp.gate_proj", "ffn_gate", HF_LINEAR},
+        {"mlp.up_proj", "ffn_up", HF_LINEAR},
+        {"mlp.down_proj", "ffn_down", HF_LINEAR},
+        {"mlp.ffn_sub_norm", "ffn_sub_norm", HF_OTHER},
+        {"mlp.ffn_layernorm", "ffn_sub_norm", HF_OTHER},
+},
+  on_top[] = {
+      {"model.embed_tokens.weight", "token_embd.weight", HF_OTHER},
+      {"model.norm.weight", "output_norm.weight", HF_OTHER},
+      {"lm_head.weight", "output.weight", HF_OTHER},
+      {"model.rotary_emb.inv_freq", NULL, HF_IGNORED},
+};
+
+/* "N." with N as numbers are written; the bytes of both, or 0. */
+static size_t layer_digits(const char *s)
+{
+    size_t n = strspn(s, "0123456789");
+    return n == 0 || n > 4 || (n > 1 && *s == '0') || s[n] != '.' ? 0 : n + 1;
+}
+
+/* What stands behind "model.layers.N.". */
+static enum hf_role name_in_layer(const char *layer, size_t digits, const char *rest, bool divides,
+                                  char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(in_layer); i++) {
+        size_t len = strlen(in_layer[i].hf);
+        const char *end = rest + len;
+        if (strncmp(rest, in_layer[i].hf, len) != 0)
+            continue;
+        if (in_layer[i].role == HF_IGNORED && *end == '\0')
+            return HF_IGNORED;
+        bool scale = strcmp(end, ".weight_scale") == 0;
+        if (in_layer[i].role == HF_IGNORED || (!scale && strcmp(end, ".weight") != 0) ||
+            (scale && in_layer[i].role != HF_LINEAR))
+            continue;
+        snprintf(name, GGUF_NAME_MAX + 1, "blk.%.*s%s.%s", (int)digits, layer, in_layer[i].gguf,
+                 !scale    ? "weight"
+                 : divides ? "divisor"
+                           : "scale");
+        return scale ? HF_SCALE : in_layer[i].role;
+    }
+    return HF_UNKNOWN;
+}
+
+enum hf_role hf_name(const char *origin, bool divides, char name[GGUF_NAME_MAX + 1])
+{
+    static const char LAYERS[] = "model.layers.";
+    for (size_t i = 0; i < ARRAY_LEN(on_top); i++)
+        if (strcmp(origin, on_top[i].hf) == 0) {
+            if (on_top[i].gguf)
+                strcpy(name, on_top[i].gguf);
+            return on_top[i].role;
+        }
+    if (strncmp(origin, LAYERS, sizeof LAYERS - 1) != 0)
+        return HF_UNKNOWN;
+    const char *layer = origin + sizeof LAYERS - 1;
+    size_t digits = layer_digits(layer);
+    return digits ? name_in_layer(layer, digits, layer + digits, divides, name) : HF_UNKNOWN;
+}

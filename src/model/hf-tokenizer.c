@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hf-tokenizer.c - tokenizer.json and what stands beside it to the keys tokenizer.*.
+ *
+ * A tokenizer.json is a pipeline of parts that can be put together freely.  Those of published
+ * models are a few, which tritd has as whole tokenizers under GGUF's names; so a pipeline is
+ * recognised by its parts and their values, and one that is not among them is refused with the part
+ * that is new.
+ *
+ * Tokens are taken by id: first those of the model's vocabulary, then the added ones, which may
+ * name the same id again.  A special one is a control token, another a word that is cut out as it
+ * stands.
+ *
+ * Source: huggingface/tokenizers (tokenizers/src/models/bpe, pre_tokenizers, processors).
+ */
+#include "config.h"
+#include "model/hf-parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/mem.h"
+#include "model/tokenizer-parts.h"
+
+enum {
+    TOKENS_MAX = 1 << 22, /* ids */
+    TEMPLATE_MAX = 1 << 20,
+};
+
+/* Patterns of the pre-tokenizer Split, and pretok.c's names for them. */
+static const struct {
+    const char *pattern, *pre;
+} patterns[] = {
+    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
+     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+     "llama-bpe"},
+    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| "
+     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+     "qwen2"},
+    {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt-2"},
+};
+
+struct token {
+    struct jsontext name; /* .at NULL: no token has this id */
+    uint8_t kind;
+};
+
+struct maker {
+    struct hf *h;
+    const struct hf_text *t; /* tokenizer.json */
+    struct jsontext model;
+    struct token *token;
+    size_t n, cap; /* ids that may have a token */
+};
+
+static int refuse(const struct maker *m, const char *what, struct jsontext found,
+                  const char *expected)
+{
+    return hf_refuse(m->h, m->t, TRIT_EUNSUPP, what, found, expected);
+}
+
+/* Whether a part of the pipeline is of this type. */
+static bool is_type(struct jsontext part, const char *type)
+{
+    struct jsontext v;
+    return jsontext_kind(part) == JSONTEXT_OBJECT && jsontext_member(part, "type", &v) == 0 &&
+           jsontext_kind(v) == JSONTEXT_STRING && jsontext_is(v, type);
+}
+
+/* A part of the document; null where it is absent. */
+static struct jsontext part_of(struct jsontext object, const char *name)
+{
+    struct jsontext v;
+    (void)jsontext_member(object, name, &v);
+    return v;
+}
+
+/* The elements of the array `list` of a Sequence, or the part itself: at most two. */
+static size_t unfold(struct jsontext part, const char *list, struct jsontext out[3])
+{
+    struct jsontext none, elements = part_of(part, list);
+    size_t n = 0;
+    if (!is_type(part, "Sequence") || jsontext_kind(elements) != JSONTEXT_ARRAY) {
+        out[0] = part;
+        return 1;
+    }
+    for (struct jsontext_walk w = jsontext_begin(elements);
+         n < 3 && jsontext_next(&w, &none, &out[n]);)
+        n++;
+    return n;
+}
+
+/* A boolean member with a default. */
+static bool flag(struct jsontext part, const char *name, bool otherwise)
+{
+    struct jsontext v = part_of(part, name);
+    return jsontext_kind(v) == JSONTEXT_BOOL ? jsontext_true(v) : otherwise;
+}
+
+/* ------------------------------------------------------------------ tokens */
+
+static int no_memory(const struct maker *m)
+{
+    return gguf_fail_at(m->t->path, m->h->err, TRIT_ENOMEM, "no memory for the tokenizer");
+}
+
+static int take_token(struct maker *m, const char *where, struct jsontext name, struct jsontext id,
+                      uint8_t kind)
+{
+    uint64_t i;
+    if (!jsontext_uint(id, &i) || i >= TOKENS_MAX)
+        return hf_refuse(m->h, m->t, TRIT_EFORMAT, where, id, "a token's id below 4194304");
+    if (i >= m->cap) {
+        size_t cap = MAX(2 * m->cap, round_up(i + 1, 1024));
+        struct token *more = mem_resize(m->token, cap, sizeof *more);
+        if (!more)
+            return no_memory(m);
+        memset(more + m->cap, 0, (cap - m->cap) * sizeof *more);
+        m->token = more;
+        m->cap = cap;
+    }
+    if (m->token[i].name.at && kind == VOCAB_NORMAL)
+        return hf_refuse(m->h, m->t, TRIT_EFORMAT, where, id, "each id once");
+    m->token[i] = (struct token){name, kind};
+    m->n = MAX(m->n, (size_t)i + 1);
+    return 0;
+}
+
+static int read_vocab(struct maker *m)
+{
+    bool found;
+    struct jsontext vocab = {"{}", 2}, name, id;
+    int rc = hf_value(m->h, m->t, m->model, "vocab", JSONTEXT_OBJECT, true, &found, &vocab);
+    struct jsontext_walk w = jsontext_begin(vocab);
+    while (rc == 0 && jsontext_next(&w, &name, &id))
+        rc = take_token(m, "model.vocab", name, id, VOCAB_NORMAL);
+    return rc;
+}
+
+/* Tokens that swallow the spaces around them, or are found only between others, are not had. */
+static int read_added(struct maker *m)
+{
+    static const char *const unlike[] = {"single_word", "lstrip", "rstrip"};
+    bool found;
+    struct jsontext list = {"[]", 2}, none, e, id = {"null", 4}, name = {"null", 4};
+    int rc = hf_value(m->h, m->t, m->t->doc, "added_tokens", JSONTEXT_ARRAY, false, &found, &list);
+    struct jsontext_walk w = jsontext_begin(list);
+    while (rc == 0 && jsontext_next(&w, &none, &e)) {
+        if (jsontext_kind(e) != JSONTEXT_OBJECT)
+            return hf_refuse(m->h, m->t, TRIT_EFORMAT, "an element of added_tokens", e,
+                             "an object");
+        for (size_t i = 0; i < ARRAY_LEN(unlike); i++)
+            if (flag(e, unlike[i], false))
+                return refuse(m, "an element of added_tokens", e,
+                              "false for single_word, lstrip and rstrip");
+        if ((rc = hf_value(m->h, m->t, e, "id", JSONTEXT_NUMBER, true, &found, &id)) ||
+            (rc = hf_value(m->h, m->t, e, "content", JSONTEXT_STRING, true, &found, &name)))
+            return rc;
+        rc = take_token(m, "id of an added token", name, id,
+                        flag(e, "special", false) ? VOCAB_CONTROL : VOCAB_USER);
+    }
+    return rc;
+}
+
+static int put_tokens(struct maker *m)
+{
+    struct buf bytes = {0};
+    uint32_t *ends = mem_zalloc(m->n, sizeof *ends);
+    int32_t *kinds = mem_zalloc(m->n, sizeof *kinds);
+    if (!ends || !kinds)
+        goto no_memory;
+    for (size_t i = 0; i < m->n; i++) {
+        kinds[i] = m->token[i].name.at ? m->token[i].kind : VOCAB_UNUSED;
+        if (m->token[i].name.at)
+            jsontext_string(m->token[i].name, &bytes);
+        ends[i] = (uint32_t)bytes.len;
+    }
+    buf_addc(&bytes, '\0');
+    if (bytes.failed)
+        goto no_memory;
+    gguf_make_ints(m->h->g, "tokenizer.ggml.token_type", kinds, m->n);
+    gguf_make_strings(m->h->g, "tokenizer.ggml.tokens", buf_take(&bytes, NULL), ends, m->n);
+    mem_free(kinds);
+    return 0;
+no_memory:
+    buf_free(&bytes);
+    mem_free(ends);
+    mem_free(kinds);
+    return no_memory(m);
+}
+
+/* "left right", or in newer files ["left", "right"]. */
+static bool add_merge(struct jsontext v, struct buf *out)
+{
+    struct jsontext none, part;
+    size_t n = 0;
+    if (jsontext_kind(v) == JSONTEXT_STRING) {
+        jsontext_string(v, out);
+        return true;
+    }
+    if (jsontext_kind(v) != JSONTEXT_ARRAY)
+        return false;
+    for (struct jsontext_walk w = jsontext_begin(v); jsontext_next(&w, &none, &part); n++) {
+        if (n == 2 || jsontext_kind(part) != JSONTEXT_STRING)
+            return false;
+        if (n == 1)
+            buf_addc(out, ' ');
+        jsontext_string(part, out);
+    }
+    return n == 2;
+}
+
+static int read_merges(struct maker *m)
+{
+    bool found;
+    struct jsontext list = {"[]", 2}, none, e;
+    struct buf bytes = {0};
+    size_t n = 0, i = 0;
+    int rc = hf_value(m->h, m->t, m->model, "merges", JSONTEXT_ARRAY, true, &found, &list);
+    if (rc)
+        return rc;
+    for (struct jsontext_walk w = jsontext_begin(list); jsontext_next(&w, &none, &e);)
+        n++;
+    uint32_t *ends = mem_zalloc(n, sizeof *ends);
+    for (struct jsontext_walk w = jsontext_begin(list); ends && jsontext_next(&w, &none, &e);) {
+        if (!add_merge(e, &bytes)) {
+            rc = hf_refuse(m->h, m->t, TRIT_EFORMAT, "an element of model.merges", e,
+                           "\"left right\" or [\"left\", \"right\"]");
+            break;
+        }
+        ends[i++] = (uint32_t)bytes.len;
+    }
+    buf_addc(&bytes, '\0');
+    if (rc == 0 && (!ends || bytes.failed))
+        rc = no_memory(m);
+    if (rc) {
+        buf_free(&bytes);
+        mem_free(ends);
+        return rc;
+    }
+    gguf_make_strings(m->h->g, "tokenizer.ggml.merges", buf_take(&bytes, NULL), ends, n);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ the pipeline */
+
+/* Byte-level BPE and nothing that changes its pieces. */
+static int check_model(struct maker *m)
+{
+    static const char *const none[] = {"dropout", "unk_token", "continuing_subword_prefix",
+                                       "end_of_word_suffix"};
+    bool found;
+    int rc = hf_value(m->h, m->t, m->t->doc, "model", JSONTEXT_OBJECT, true, &found, &m->model);
+    if (rc)
+        return rc;
+    struct jsontext type = part_of(m->model, "type");
+    if (!is_type(m->model, "BPE") && jsontext_kind(type) != JSONTEXT_NULL)
+        return refuse(m, "model.type", type, "\"BPE\"");
+    for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+        struct jsontext v = part_of(m->model, none[i]);
+        /* The unknown token is for what has no piece; every byte has one. */
+        bool fine = jsontext_kind(v) == JSONTEXT_NULL || i == 1 ||
+                    (jsontext_kind(v) == JSONTEXT_STRING && jsontext_is(v, ""));
+        if (!fine)
+            return refuse(m, none[i], v, "null");
+    }
+    if (flag(m->model, "byte_fallback", false))
+        return refuse(m, "model.byte_fallback", (struct jsontext){"true", 4},
+                      "false: SentencePiece models are not served yet");
+    gguf_make_bool(m->h->g, "tokenizer.ggml.ignore_merges", flag(m->model, "ignore_merges", false));
+    gguf_make_string(m->h->g, "tokenizer.ggml.model", "gpt2", 4);
+    return 0;
+}
+
+/* Qwen's NFC is passed over, as everywhere in tritd: text is taken as it comes (pretok.c). */
+static int check_normalizer(const struct maker *m)
+{
+    struct jsontext v = part_of(m->t->doc, "normalizer");
+    if (jsontext_kind(v) == JSONTEXT_NULL || is_type(v, "NFC"))
+        return 0;
+    return refuse(m, "normalizer", v, "null or NFC");
+}
+
+/* The pattern of a Split that leaves all of the text in pieces, or NULL. */
+static const char *pattern_of(struct jsontext part)
+{
+    struct jsontext pattern = part_of(part, "pattern"), behavior = part_of(part, "behavior");
+    if (!is_type(part, "Split") || jsontext_kind(pattern) != JSONTEXT_OBJECT ||
+        jsontext_kind(behavior) != JSONTEXT_STRING)
+        return NULL;
+    /* The patterns match everywhere, so what lies between their matches is empty. */
+    bool invert = flag(part, "invert", false);
+    if (!(jsontext_is(behavior, "Isolated") && !invert) &&
+        !(jsontext_is(behavior, "Removed") && invert))
+        return NULL;
+    struct jsontext regex = part_of(pattern, "Regex");
+    for (size_t i = 0; i < ARRAY_LEN(patterns) && jsontext_kind(regex) == JSONTEXT_STRING; i++)
+        if (jsontext_is(regex, patterns[i].pattern))
+            return patterns[i].pre;
+    return NULL;
+}
+
+static int read_pre_tokenizer(const struct maker *m)
+{
+    struct jsontext v = part_of(m->t->doc, "pre_tokenizer"), part[3];
+    size_t n = unfold(v, "pretokenizers", part);
+    const char *pre = n == 2 ? pattern_of(part[0]) : n == 1 ? "gpt-2" : NULL;
+    struct jsontext last = part[n ? n - 1 : 0];
+    bool bytes = n > 0 && is_type(last, "ByteLevel") && !flag(last, "add_prefix_space", true) &&
+                 flag(last, "use_regex", true) == (n == 1);
+    if (!pre || !bytes)
+        return refuse(
+            m, "pre_tokenizer", n == 2 && bytes ? part[0] : v,
+            "ByteLevel without a prefix space, alone or behind a Split with the pattern of "
+            "Llama 3, Qwen2 or GPT-2");
+    gguf_make_string(m->h->g, "tokenizer.ggml.pre", pre, strlen(pre));
+    return 0;
+}
+
+/* ------------------------------------------------------------------ BOS, EOS, chat template */
+
+/* The id of a token by its name: the last one, as an added one comes last.  -1: none. */
+static int32_t find_token(const struct maker *m, struct jsontext name)
+{
+    for (size_t i = m->n; i-- > 0;)
+        if (m->token[i].name.at && jsontext_equal(m->token[i].name, name))
+            return (int32_t)i;
+    return -1;
+}
+
+/* A token named in tokenizer_config.json, as a string or as an object with its content. */
+static int named_token(const struct maker *m, const char *member, int32_t *id)
+{
+    const struct hf_text *t = &m->h->tokenizer_config;
+    struct jsontext v = t->path ? part_of(t->doc, member) : (struct jsontext){"null", 4};
+    if (jsontext_kind(v) == JSONTEXT_OBJECT)
+        v = part_of(v, "content");
+    if (jsontext_kind(v) == JSONTEXT_NULL)
+        return 0;
+    if (jsontext_kind(v) != JSONTEXT_STRING || (*id = find_token(m, v)) < 0)
+        return hf_refuse(m->h, t, TRIT_EFORMAT, member, v, "the name of a token");
+    return 0;
+}
+
+/* Which of the ends of a text the post-processor puts a token to. */
+struct ends {
+    bool known; /* there is a post-processor */
+    bool first, last;
+    struct jsontext first_name, last_name;
+};
+
+/* TemplateProcessing's "single": special tokens, the text "A", special tokens. */
+static int read_template(const struct maker *m, struct jsontext part, struct ends *e)
+{
+    struct jsontext single = part_of(part, "single"), none, piece;
+    bool text = false;
+    if (jsontext_kind(single) != JSONTEXT_ARRAY)
+        return refuse(m, "post_processor.single", single, "an array");
+    for (struct jsontext_walk w = jsontext_begin(single); jsontext_next(&w, &none, &piece);) {
+        struct jsontext special = jsontext_kind(piece) == JSONTEXT_OBJECT
+                                      ? part_of(piece, "SpecialToken")
+                                      : (struct jsontext){"null", 4};
+        bool is_text = jsontext_kind(piece) == JSONTEXT_OBJECT &&
+                       jsontext_kind(part_of(piece, "Sequence")) == JSONTEXT_OBJECT;
+        bool *there = text ? &e->last : &e->first;
+        if (is_text && !text) {
+            text = true;
+            continue;
+        }
+        struct jsontext name = jsontext_kind(special) == JSONTEXT_OBJECT
+                                   ? part_of(special, "id")
+                                   : (struct jsontext){"null", 4};
+        if (jsontext_kind(name) != JSONTEXT_STRING || *there)
+            return refuse(m, "post_processor.single", single,
+                          "at most one special token, the text, at most one special token");
+        *there = true;
+        *(text ? &e->last_name : &e->first_name) = name;
+    }
+    return 0;
+}
+
+static int read_post_processor(const struct maker *m, struct ends *e)
+{
+    struct jsontext v = part_of(m->t->doc, "post_processor"), part[3];
+    *e = (struct ends){.known = jsontext_kind(v) != JSONTEXT_NULL};
+    if (!e->known)
+        return 0;
+    size_t n = unfold(v, "processors", part);
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (n == 3 || !(is_type(part[i], "ByteLevel") || is_type(part[i], "TemplateProcessing")))
+            return refuse(m, "post_processor", v, "ByteLevel or TemplateProcessing");
+        if (is_type(part[i], "TemplateProcessing"))
+            rc = read_template(m, part[i], e);
+    }
+    return rc;
+}
+
+/* Whether a token stands at an end of the text: as the post-processor does it; where there is none,
+ * as tokenizer_config.json says; else it is left to the tokenizer's own default. */
+static int put_end(const struct maker *m, const struct ends *e, bool there, struct jsontext name,
+                   const char *member, const char *key, int32_t id)
+{
+    const struct hf_text *t = &m->h->tokenizer_config;
+    bool found = false, wanted = false;
+    int rc = t->path ? hf_bool(m->h, t, t->doc, member, &found, &wanted) : 0;
+    if (rc)
+        return rc;
+    if (there && find_token(m, name) != id)
+        return refuse(m, "a token of post_processor.single", name,
+                      "the one that tokenizer_config.json names");
+    if (e->known)
+        gguf_make_bool(m->h->g, key, there);
+    else if (found)
+        gguf_make_bool(m->h->g, key, wanted);
+    return 0;
+}
+
+static int put_ids(const struct maker *m)
+{
+    struct hf_facts *f = &m->h->facts;
+    struct gguf *g = m->h->g;
+    struct ends e;
+    int32_t bos = f->bos, eos = f->n_eos ? f->eos[0] : -1;
+    int rc;
+    if ((rc = named_token(m, "bos_token", &bos)) || (rc = named_token(m, "eos_token", &eos)) ||
+        (rc = read_post_processor(m, &e)) ||
+        (rc = put_end(m, &e, e.first, e.first_name, "add_bos_token", "tokenizer.ggml.add_bos_token",
+                      bos)) ||
+        (rc = put_end(m, &e, e.last, e.last_name, "add_eos_token", "tokenizer.ggml.add_eos_token",
+                      eos)))
+        return rc;
+    if (bos >= 0)
+        gguf_make_uint(g, "tokenizer.ggml.bos_token_id", (uint64_t)bos);
+    if (eos >= 0)
+        gguf_make_uint(g, "tokenizer.ggml.eos_token_id", (uint64_t)eos);
+    gguf_make_ints(g, "tokenizer.ggml.eos_token_ids", f->eos, f->n_eos);
+    return 0;
+}
+
+static int put_template(const struct maker *m, const char *key, struct jsontext v)
+{
+    struct buf text = {0};
+    jsontext_string(v, &text);
+    buf_addc(&text, '\0');
+    if (text.failed)
+        return no_memory(m);
+    gguf_make_string(m->h->g, key, text.data, text.len - 1);
+    buf_free(&text);
+    return 0;
+}
+
+/* Several, by name: "default", and "tool_use" for conversations with tools; others are not asked
+ * for. */
+static int read_templates(const struct maker *m, struct jsontext list)
+{
+    const struct hf_text *t = &m->h->tokenizer_config;
+    struct jsontext none, e, name = {"null", 4}, text = {"null", 4};
+    bool found;
+    int rc = 0;
+    for (struct jsontext_walk w = jsontext_begin(list); rc == 0 && jsontext_next(&w, &none, &e);) {
+        if (jsontext_kind(e) != JSONTEXT_OBJECT)
+            return hf_refuse(m->h, t, TRIT_EFORMAT, "an element of chat_template", e, "an object");
+        if ((rc = hf_value(m->h, t, e, "name", JSONTEXT_STRING, true, &found, &name)) ||
+            (rc = hf_value(m->h, t, e, "template", JSONTEXT_STRING, true, &found, &text)))
+            return rc;
+        if (jsontext_is(name, "default"))
+            rc = put_template(m, "tokenizer.chat_template", text);
+        else if (jsontext_is(name, "tool_use"))
+            rc = put_template(m, "tokenizer.chat_template.tool_use", text);
+    }
+    return rc;
+}
+
+/* A file of its own counts before a member of tokenizer_config.json. */
+static int read_chat_template(const struct maker *m)
+{
+    const struct hf_text *t = &m->h->tokenizer_config, *own = &m->h->template;
+    if (own->path) {
+        gguf_make_string(m->h->g, "tokenizer.chat_template", own->text, own->len);
+        return 0;
+    }
+    if (!t->path)
+        return 0;
+    struct jsontext v = part_of(t->doc, "chat_template");
+    switch (jsontext_kind(v)) {
+    case JSONTEXT_NULL:
+        return 0;
+    case JSONTEXT_STRING:
+        return put_template(m, "tokenizer.chat_template", v);
+    case JSONTEXT_ARRAY:
+        return read_templates(m, v);
+    default:
+        return hf_refuse(m->h, t, TRIT_EFORMAT, "chat_template", v, "a string or an array");
+    }
+}
+
+int hf_tokenizer(struct hf *h)
+{
+    struct maker m = {.h = h, .t = &h->tokenizer};
+    int rc;
+    if ((rc = check_model(&m)) || (rc = check_normalizer(&m)) || (rc = read_pre_tokenizer(&m)) ||
+        (rc = read_vocab(&m)) || (rc = read_added(&m)) || (rc = put_tokens(&m)) ||
+        (rc = read_merges(&m)) || (rc = put_ids(&m)) || (rc = read_chat_template(&m))) {
+        mem_free(m.token);
+        return rc;
+    }
+    mem_free(m.token);
+    return 0;
+}

@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Folders of Hugging Face files: the same numbers in any encoding give the same answers; what is
+# wrong is said by file and member.
+# shellcheck source=tests/e2e/lib.sh
+. "${srcdir:-.}/tests/e2e/lib.sh"
+[ -z "${TRITD_URL:-}" ] || skip "needs a daemon of its own"
+need curl node
+
+# make KIND: sets $model.
+make_folder()
+{
+    model=$work/$1
+    node "$here/y-folder.mjs" "$model" "$1" || broken "y-folder.mjs $1"
+}
+
+# answer KIND: what a model of this kind says, with logprobs; in $said.
+answer()
+{
+    make_folder "$1"
+    start --ctx 128
+    said=$(post /v1/completions '{"prompt":"that thing","max_tokens":12,"temperature":0,
+        "logprobs":5,"ignore_eos":true}' | grep -Eo '"choices":.*"usage"')
+    [ -n "$said" ] || fail "$1: no answer"
+    has "$1" "$said" '"token_logprobs": ?\[-?[0-9]'
+    stop
+    is "exit status" "$ended" 0
+}
+
+# same KIND KIND...: they answer alike, and differ from what $other says.
+same()
+{
+    local kind first
+    answer "$1"
+    first=$said
+    shift
+    for kind; do
+        answer "$kind"
+        is "$kind" "$said" "$first"
+    done
+    said=$first
+}
+same bitnet-multiply bitnet-divide bitnet-f32 bitnet-shards
+one=$said
+same bitnet-means bitnet-master
+[ "$said" != "$one" ] || fail "other scales give the same answers"
+same llama-multiply llama-divide llama-f32
+same qwen-multiply qwen-f32
+
+# ---- what a folder says besides its weights
+make_folder bitnet-multiply
+start --ctx 128
+has "the name" "$(curl -fs "$url/v1/models")" '"id": ?"bitnet-multiply"'
+has "the log" "$(cat "$work/log")" 'sampling temperature=0.6 top_p=0.9'
+has "the log" "$(cat "$work/log")" 'tokenizer .*tokens=260 merges=1 special=3 .*add_bos=yes'
+has "a conversation" "$(post /v1/chat/completions \
+    '{"messages":[{"role":"user","content":"that"}],"max_tokens":2,"ignore_eos":true}')" \
+    '"completion_tokens": ?2'
+stop
+
+# ---- the segment is one for the folder, and another once any file of it is another
+start --ctx 128
+has "the second start" "$(grep -c 'attached=yes' "$work/log")" '^[1-9]'
+stop
+rm -f "$work/log"
+sed -i 's/"autobitlinear"/"bitlinear"/' "$model/config.json"
+start --ctx 128
+has "after config.json has changed" "$(cat "$work/log")" 'attached=no'
+stop
+"$trit_model" verify "$model" >"$work/out" || fail "verify: $(cat "$work/out")"
+has "inspect" "$("$trit_model" inspect "$model")" 'blk.1.ffn_down.divisor +F32'
+
+# ---- refusals
+# wrong FILE FROM TO PATTERN: with this text replaced the folder is refused.
+wrong()
+{
+    make_folder bitnet-shards
+    sed -i "s/$2/$3/" "$model/$1"
+    out=$("$tritd" --model "$model" --shm-dir "$shm" --port 0 2>&1) && fail "$1 with $3 was taken"
+    has "$1 with $3" "$out" "$4"
+}
+wrong config.json '"hidden_size":64' '"hidden_size":"wide"' \
+    'config.json: hidden_size is "wide", expected a number'
+wrong config.json '"hidden_size":64,' '' 'config.json: hidden_size is missing'
+wrong config.json '"hidden_size":64' '"hidden_size":64,"hidden_size":64' 'hidden_size stands twice'
+wrong config.json '"hidden_size":64' '"hidden_size":68' \
+    'model.embed_tokens.weight is \[64, 260\], expected \[68, 260\]'
+wrong config.json BitNetForCausalLM MambaForCausalLM 'architectures is \["MambaForCausalLM"\]'
+wrong config.json relu2 gelu 'hidden_act is "gelu", expected "silu"'
+wrong config.json '"quant_method":"bitnet"' '"quant_method":"gptq"' 'quant_method is "gptq"'
+wrong config.json '"offline"' '"offline","use_rms_norm":true' 'use_rms_norm is true'
+wrong config.json '"rope_theta"' '"rope_scaling":{"type":"longrope"},"rope_theta"' \
+    'rope_type is "longrope", expected default, linear, yarn or llama3'
+wrong config.json '^{' '' 'config.json: not JSON: found'
+wrong tokenizer.json '"use_regex":true' '"use_regex":false' 'tokenizer.json: pre_tokenizer is'
+wrong tokenizer.json '"type":"BPE"' '"type":"Unigram"' 'model.type is "Unigram", expected "BPE"'
+wrong tokenizer.json '"rstrip":false' '"rstrip":true' 'expected false for single_word'
+wrong tokenizer.json '\["t","h"\]' '["t","h","e"]' 'model.merges is \["t","h","e"\]'
+wrong tokenizer_config.json '"bos_token":"<|begin' '"bos_token":"<|other' 'bos_token is "<|other'
+wrong model.safetensors.index.json 'model.norm.weight' 'model.norms.weight' \
+    'tensor model.norm.weight is not one that the index has in this file'
+wrong model.safetensors.index.json 'model-00002-of' '..\/model-00002-of' 'expected the name of'
+make_folder bitnet-multiply
+truncate -s -1 "$model/model.safetensors"
+out=$("$tritd" --model "$model" --shm-dir "$shm" --port 0 2>&1) && fail "a short file was taken"
+has "a short file" "$out" 'model.safetensors: tensor .*ends at byte .* \(a download cut short'
+rm "$model/tokenizer.json"
+out=$("$tritd" --model "$model" --shm-dir "$shm" --port 0 2>&1) && fail "no tokenizer was needed"
+has "no tokenizer.json" "$out" 'tokenizer.json: cannot open'
+rm "$model/config.json"
+out=$("$tritd" --model "$model" --shm-dir "$shm" --port 0 2>&1) && fail "no config was needed"
+has "no config.json" "$out" 'a folder without config.json'

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_hf.c - folders of Hugging Face files: the keys and tensors that come of them, and files
+ * that are changed, cut or missing.
+ */
+#include "config.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "model/chat.h"
+#include "model/gguf.h"
+#include "model/hf.h"
+#include "model/quant.h"
+#include "model/tokenizer.h"
+#include "unit/unit.h"
+
+static char dir[64];
+static struct trit_error err;
+static struct gguf *g;
+
+static const char CONFIG[] =
+    "{\"architectures\":[\"BitNetForCausalLM\"],\"hidden_act\":\"relu2\",\"hidden_size\":8,"
+    "\"intermediate_size\":12,\"num_hidden_layers\":1,\"num_attention_heads\":2,"
+    "\"num_key_value_heads\":1,\"max_position_embeddings\":512,\"rms_norm_eps\":1e-05,"
+    "\"rope_theta\":500000.0,\"tie_word_embeddings\":true,\"bos_token_id\":256,"
+    "\"eos_token_id\":[257,258],\"vocab_size\":260,\"torch_dtype\":\"bfloat16\","
+    "\"quantization_config\":{\"quant_method\":\"bitnet\",\"linear_class\":\"autobitlinear\"}}";
+static const char GENERATION[] = "{\"temperature\":0.6,\"top_p\":0.9,\"top_k\":-1}";
+static const char TOKENIZER_CONFIG[] =
+    "{\"bos_token\":{\"content\":\"<|b|>\"},\"eos_token\":\"<|e|>\","
+    "\"chat_template\":[{\"name\":\"default\",\"template\":\"<|im_start|><|im_end|>\"},"
+    "{\"name\":\"tool_use\",\"template\":\"tools\"}]}";
+static const char TENSORS[] =
+    "{\"model.embed_tokens.weight\":{\"dtype\":\"BF16\",\"shape\":[260,8],"
+    "\"data_offsets\":[0,4160]},\"model.layers.0.mlp.gate_proj.weight\":{\"dtype\":\"U8\","
+    "\"shape\":[3,8],\"data_offsets\":[4160,4184]},\"model.layers.0.mlp.gate_proj.weight_scale\":"
+    "{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[4184,4186]},\"lm_head.weight\":"
+    "{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[4186,4188]}}";
+
+static char tokenizer[16384];
+
+/* The bytes, "th", the special tokens and a word. */
+static void make_tokenizer(void)
+{
+    struct buf b = {0};
+    unsigned more = 256;
+    buf_adds(&b, "{\"added_tokens\":[");
+    for (unsigned i = 0; i < 3; i++)
+        buf_addf(&b, "{\"id\":%u,\"content\":\"<|%c|>\",\"special\":true},", 256 + i, "bef"[i]);
+    buf_adds(&b,
+             "{\"id\":259,\"content\":\"<think>\",\"special\":false}],\"normalizer\":null,"
+             "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
+             "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":"
+             "{\"id\":\"<|b|>\"}},{\"Sequence\":{\"id\":\"A\"}}]},\"model\":{\"type\":\"BPE\","
+             "\"vocab\":{");
+    for (unsigned i = 0; i < 256; i++) {
+        bool prints = (i > 32 && i < 127) || (i > 160 && i < 173) || i > 173;
+        buf_addf(&b, "%s\"\\u%04x\":%u", i ? "," : "", prints ? i : more++, i);
+    }
+    buf_adds(&b, "},\"merges\":[]}}");
+    ck_assert_uint_lt(b.len, sizeof tokenizer);
+    memcpy(tokenizer, b.data, b.len + 1);
+    buf_free(&b);
+}
+
+static void put_bytes(const char *name, const void *bytes, size_t len)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, bytes, len), (ssize_t)len);
+    close(fd);
+}
+
+static void put(const char *name, const char *text)
+{
+    put_bytes(name, text, strlen(text));
+}
+
+static void setup(void)
+{
+    log_open(LOG_ERROR, 0);
+    snprintf(dir, sizeof dir, "/tmp/tritd-check-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    make_tokenizer();
+    struct buf b = {0};
+    uint64_t len = strlen(TENSORS);
+    static const char zeros[4188];
+    buf_add(&b, &len, sizeof len);
+    buf_adds(&b, TENSORS);
+    buf_add(&b, zeros, sizeof zeros);
+    put_bytes("model.safetensors", b.data, b.len);
+    buf_free(&b);
+    put("config.json", CONFIG);
+    put("generation_config.json", GENERATION);
+    put("tokenizer.json", tokenizer);
+    put("tokenizer_config.json", TOKENIZER_CONFIG);
+}
+
+static void teardown(void)
+{
+    char cmd[128];
+    gguf_close(&g);
+    snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
+    ck_assert_int_eq(system(cmd), 0);
+}
+
+static int open_it(void)
+{
+    gguf_close(&g);
+    memset(&err, 0, sizeof err);
+    int rc = hf_open_any(dir, &g, &err);
+    ck_assert_int_eq(err.code, -rc);
+    if (rc) {
+        ck_assert_ptr_null(g);
+        ck_assert_msg(strstr(err.text, dir) != NULL, "%s", err.text);
+        ck_assert_msg(utf8_valid(err.text, strlen(err.text)), "%s", err.text);
+    }
+    return rc;
+}
+
+static double number(const char *key)
+{
+    double d = -1;
+    uint64_t u;
+    struct trit_error ignored;
+    if (gguf_uint(g, key, &u, &ignored) == 0)
+        return (double)u;
+    (void)gguf_float(g, key, &d, &ignored);
+    return d;
+}
+
+static bool is_text(const char *key, const char *want)
+{
+    struct gguf_str s;
+    return gguf_string(g, key, &s, NULL) == 0 && s.len == strlen(want) &&
+           memcmp(s.data, want, s.len) == 0;
+}
+
+/* text with `from` replaced once. */
+static void put_changed(const char *name, const char *text, const char *from, const char *to)
+{
+    const char *at = strstr(text, from);
+    struct buf b = {0};
+    ck_assert_msg(at != NULL, "%s is not in %s", from, name);
+    buf_add(&b, text, (size_t)(at - text));
+    buf_adds(&b, to);
+    buf_adds(&b, at + strlen(from));
+    put_bytes(name, b.data, b.len);
+    buf_free(&b);
+}
+
+START_TEST(a_good_folder)
+{
+    bool yes;
+    const int32_t *ids;
+    size_t n;
+    ck_assert_msg(open_it() == 0, "%s", err.text);
+    ck_assert(is_text("general.architecture", "bitnet-b1.58"));
+    ck_assert_double_eq(number("bitnet-b1.58.embedding_length"), 8);
+    ck_assert_double_eq(number("bitnet-b1.58.rope.freq_base"), 500000);
+    ck_assert(!gguf_has(g, "bitnet-b1.58.attention.key_length"));
+    ck_assert_double_eq(number("general.sampling.temp"), 0.6);
+    ck_assert(!gguf_has(g, "general.sampling.top_k"));
+    ck_assert(is_text("tokenizer.ggml.pre", "gpt-2"));
+    ck_assert(is_text("tokenizer.chat_template", "<|im_start|><|im_end|>"));
+    ck_assert(is_text("tokenizer.chat_template.tool_use", "tools"));
+    ck_assert_double_eq(number("tokenizer.ggml.bos_token_id"), 256);
+    ck_assert_double_eq(number("tokenizer.ggml.eos_token_id"), 257);
+    ck_assert_int_eq(gguf_ints(g, "tokenizer.ggml.eos_token_ids", &ids, &n, NULL), 0);
+    ck_assert_uint_eq(n, 2);
+    ck_assert_int_eq(ids[1], 258);
+    ck_assert(gguf_bool(g, "tokenizer.ggml.add_bos_token", &yes, NULL) == 0 && yes);
+    ck_assert(gguf_bool(g, "general.master_weights", &yes, NULL) == 0 && !yes);
+    /* The head is tied, so lm_head is left out. */
+    ck_assert_uint_eq(gguf_n_tensors(g), 3);
+    const struct gguf_tensor *t = gguf_tensor(g, "blk.0.ffn_gate.weight");
+    ck_assert_ptr_nonnull(t);
+    ck_assert_str_eq(t->origin, "model.layers.0.mlp.gate_proj.weight");
+    ck_assert_uint_eq(t->type, QUANT_HF_U8);
+    ck_assert_uint_eq(t->ne[0], 8);
+    ck_assert_uint_eq(t->ne[1], 12);
+    ck_assert_uint_eq(t->bytes, 24);
+    ck_assert_ptr_nonnull(gguf_tensor(g, "blk.0.ffn_gate.scale"));
+    ck_assert_uint_eq(gguf_n_files(g), 5);
+}
+END_TEST
+
+/* A change of config.json, and what is to come of it. */
+static const struct {
+    const char *from, *to, *key;
+    double value;
+} meant[] = {
+    {"autobitlinear", "bitlinear", "blk.0.ffn_gate.divisor", 0},
+    {",\"linear_class\":\"autobitlinear\"", "", "blk.0.ffn_gate.divisor", 0},
+    {"\"hidden_act\":\"relu2\"", "\"hidden_act\":\"silu\"", "bitnet-silu.block_count", 1},
+    {"\"BitNetForCausalLM\"],\"hidden_act\":\"relu2\"", "\"BitnetForCausalLM\"]",
+     "bitnet-silu.block_count", 1},
+    {"\"BitNetForCausalLM\"],\"hidden_act\":\"relu2\"", "\"LlamaForCausalLM\"]",
+     "llama-neox.block_count", 1},
+    {"\"BitNetForCausalLM\"],\"hidden_act\":\"relu2\"", "\"Qwen3ForCausalLM\"]",
+     "qwen3.attention.key_length", 128},
+    {"\"vocab_size\"", "\"head_dim\":16,\"vocab_size\"", "bitnet-b1.58.attention.key_length", 16},
+    {"\"rope_theta\":500000.0", "\"rope_parameters\":{\"rope_theta\":77}",
+     "bitnet-b1.58.rope.freq_base", 77},
+    {"\"rope_theta\"", "\"rope_scaling\":{\"type\":\"linear\",\"factor\":4},\"rope_theta\"",
+     "bitnet-b1.58.rope.scaling.factor", 4},
+    {"\"rope_theta\"",
+     "\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4,\"beta_fast\":30},\"rope_theta\"",
+     "bitnet-b1.58.rope.scaling.original_context_length", 512},
+    {"\"rope_theta\"",
+     "\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":1,\"attention_factor\":2},\"rope_theta\"",
+     "bitnet-b1.58.rope.scaling.attn_factor", 2},
+    {"\"rope_theta\"",
+     "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":1,"
+     "\"high_freq_factor\":4,\"original_max_position_embeddings\":64},\"rope_theta\"",
+     "bitnet-b1.58.rope.scaling.high_freq_factor", 4},
+    {"[257,258]", "258", "tokenizer.ggml.eos_token_id", 257}, /* named in tokenizer_config.json */
+};
+
+START_TEST(meanings)
+{
+    put_changed("config.json", CONFIG, meant[_i].from, meant[_i].to);
+    ck_assert_msg(open_it() == 0, "%s", err.text);
+    if (meant[_i].value == 0)
+        ck_assert_ptr_nonnull(gguf_tensor(g, meant[_i].key));
+    else
+        ck_assert_double_eq(number(meant[_i].key), meant[_i].value);
+}
+END_TEST
+
+/* All of it, up to conversations. */
+static void use(void)
+{
+    struct tok *t = NULL;
+    struct chat *c = NULL;
+    if (open_it() || tok_open(g, 260, &t, &err))
+        return;
+    if (chat_open(g, t, NULL, &c, &err) == 0)
+        chat_close(&c);
+    tok_close(&t);
+}
+
+START_TEST(tokens)
+{
+    struct tok *t = NULL;
+    struct tok_ids ids = {0};
+    static const int32_t want[] = {256, 'a', 259, 257};
+    ck_assert_int_eq(open_it(), 0);
+    ck_assert_msg(tok_open(g, 260, &t, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(
+        tok_encode(t, "a<think><|e|>", 13, TOK_ADD_SPECIAL | TOK_PARSE_SPECIAL, 0, &ids), 0);
+    ck_assert_uint_eq(ids.n, ARRAY_LEN(want));
+    ck_assert_mem_eq(ids.id, want, sizeof want);
+    tok_ids_free(&ids);
+    tok_close(&t);
+}
+END_TEST
+
+START_TEST(cut_anywhere)
+{
+    for (size_t len = 0; len < sizeof CONFIG - 1; len++) {
+        put_bytes("config.json", CONFIG, len);
+        ck_assert_int_eq(open_it(), -TRIT_EFORMAT);
+    }
+}
+END_TEST
+
+/* Bytes of the JSON files are changed, left out or repeated: refused in words, or of some meaning.
+ */
+START_TEST(changed_anywhere)
+{
+    static const char *const names[] = {"config.json", "generation_config.json", "tokenizer.json",
+                                        "tokenizer_config.json"};
+    static const char marks[] = "{}[]\",:0123456789-.eE\\tfn ";
+    const char *const texts[] = {CONFIG, GENERATION, tokenizer, TOKENIZER_CONFIG};
+    uint64_t state = unit_seed();
+    for (int i = 0; i < 4000; i++) {
+        size_t which = unit_random(&state) % ARRAY_LEN(names);
+        size_t len = strlen(texts[which]), at = unit_random(&state) % len;
+        size_t gone = unit_random(&state) % 3;
+        struct buf b = {0};
+        buf_add(&b, texts[which], at);
+        if (unit_random(&state) % 2)
+            buf_addc(&b, marks[unit_random(&state) % (sizeof marks - 1)]);
+        at = MIN(at + gone, len);
+        buf_add(&b, texts[which] + at, len - at);
+        put_bytes(names[which], b.data, b.len);
+        buf_free(&b);
+        use();
+        put(names[which], texts[which]);
+    }
+}
+END_TEST
+
+START_TEST(no_memory)
+{
+    for (unsigned at = 1;; at++) {
+        mem_fail_at(at);
+        int rc = open_it();
+        bool struck = !mem_fail_pending();
+        mem_fail_at(0);
+        if (!struck)
+            break;
+        ck_assert_msg(rc == -TRIT_ENOMEM || rc == 0, "%s", err.text);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("hf");
+    TCase *c = tcase_create("hf");
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_set_timeout(c, 120);
+    tcase_add_test(c, a_good_folder);
+    tcase_add_loop_test(c, meanings, 0, ARRAY_LEN(meant));
+    tcase_add_test(c, tokens);
+    tcase_add_test(c, cut_anywhere);
+    tcase_add_test(c, changed_anywhere);
+    tcase_add_test(c, no_memory);
+    suite_add_tcase(s, c);
+    return unit_run(s);
+}
