@@ -16,7 +16,7 @@
 #define SEGMENT_BUILDING ".building"
 
 enum {
-    SEGMENT_VERSION = 3, /* of the header and of the payload's arrangement in weights.c */
+    SEGMENT_VERSION = 4, /* of the header and of the payload's arrangement in weights.c */
     SEGMENT_CHUNK = 4 << 20,
     SEGMENT_PATH_BYTES = 512,
 };

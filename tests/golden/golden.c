@@ -160,6 +160,7 @@ static void answer_all(const struct model *m, const struct kernels *k, enum kv_t
     o.kv_type = kv_type;
     o.threads = threads;
     o.step_tokens = step_tokens;
+    o.acts = getenv("A") ? (enum acts_type)atoi(getenv("A")) : 0;
     run_open(&r, &o);
     for (int i = 0; i < n; i++) {
         const cJSON *item = cJSON_GetArrayItem(cases, i / 2);
@@ -221,7 +222,7 @@ static void check_model(const char *dir, const char *file, const struct demand *
             skipped++;
             continue;
         }
-        struct model *m = load(path, k->layout, TABLE_F16);
+        struct model *m = load(path, k->layout, getenv("T") ? (enum table_type)atoi(getenv("T")) : TABLE_F16);
         if (!m)
             return;
         /* The scalar specification is slow, and its company matters no more than others'. */
