@@ -17,8 +17,7 @@ static const float MAGNIFIED = KERNELS_REST;
 
 int acts_type_parse(const char *word, enum acts_type *type)
 {
-    static const char *const words[] = {
-        [ACTS_AUTO] = "auto", [ACTS_Q8] = "q8", [ACTS_Q16] = "q16"};
+    static const char *const words[] = {[ACTS_AUTO] = "auto", [ACTS_Q8] = "q8", [ACTS_Q16] = "q16"};
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (strcmp(word, words[i]) == 0) {
             *type = (enum acts_type)i;

@@ -2,8 +2,8 @@
 /*
  * rest.c - what rounding to int8 left, for those who quantise that as well.
  *
- * One body serves every machine: the operations are multiplications and subtractions, rounded one by
- * one, in runs of fixed length of which compilers make the vectors that any processor has.
+ * One body serves every machine: the operations are multiplications and subtractions, rounded one
+ * by one, in runs of fixed length of which compilers make the vectors that any processor has.
  */
 #include "config.h"
 #include "kernels/kernels.h"
