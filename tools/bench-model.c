@@ -181,8 +181,7 @@ struct model *bench_open_model(const struct bench_options *o, const struct kerne
 {
     struct trit_error err;
     struct model *m;
-    struct model_options mo = {
-        .layout = k->layout, .tables = o->tables, .shared = false};
+    struct model_options mo = {.layout = k->layout, .tables = o->tables, .shared = false};
     if (model_load(o->model, &mo, &m, &err) == 0)
         return m;
     fprintf(stderr, "trit-bench: %s\n", err.text);

@@ -85,12 +85,12 @@ struct model {
     const struct arch *arch;
     struct hparams hp;
     struct model_sampling sampling;
-    char name[128];           /* general.name, or the file's name */
-    char encoding[16];        /* encoding of the linears in the file, "TQ2_0" */
-    char fingerprint[17];     /* first 8 bytes of the content digest, in hex */
-    struct layer *layers;     /* [n_layers] */
-    /* [vocab, dim], both; the head equals the embedding when tied.  Each is a table, or stays ternary
-     * as the file has it: then its tiles have codes, and the table has no data. */
+    char name[128];       /* general.name, or the file's name */
+    char encoding[16];    /* encoding of the linears in the file, "TQ2_0" */
+    char fingerprint[17]; /* first 8 bytes of the content digest, in hex */
+    struct layer *layers; /* [n_layers] */
+    /* [vocab, dim], both; the head equals the embedding when tied.  Each is a table, or stays
+     * ternary as the file has it: then its tiles have codes, and the table has no data. */
     struct table embedding, head;
     struct linear embedding_tiles, head_tiles;
     const float *output_norm; /* [dim] */

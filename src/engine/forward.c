@@ -53,7 +53,7 @@ struct forward {
     uint32_t groups_cap; /* its groups */
     float *temp;         /* [workers][2][temp_stride] one row on its way to quantisation */
     size_t temp_stride;
-    float *sums;         /* [workers][sums_stride] of two planes: products on their way to one */
+    float *sums; /* [workers][sums_stride] of two planes: products on their way to one */
     size_t sums_stride;
 
     /* The step under way. */

@@ -133,7 +133,8 @@ START_TEST(two_planes_are_close_to_floats)
     ck_assert_double_lt(with_one, 0.3);
     ck_assert_double_gt(with_one, 1e-4);
     ck_assert_double_lt(with_two, 1e-3);
-    /* The others: rounding by 1 / 127 and 1 / 32258 of the largest input, which may be an outlier. */
+    /* The others: rounding by 1 / 127 and 1 / 32258 of the largest input, which may be an outlier.
+     */
     for (size_t t = 1; t < N_ROWS; t += 5)
         memset(x[t], 0, sizeof x[t]), memset(one[t], 0, sizeof one[t]),
             memset(two[t], 0, sizeof two[t]);

@@ -38,7 +38,8 @@ static inline void run_event(struct seq *s, void *arg)
         r->open--;
 }
 
-/* A small model of the golden tests, for the best kernels there are; exits when it cannot be had. */
+/* A small model of the golden tests, for the best kernels there are; exits when it cannot be had.
+ */
 static inline struct model *run_load_file(const char *file, const struct kernels **k)
 {
     const char *srcdir = getenv("srcdir");
