@@ -78,8 +78,8 @@ static int open_stage(struct stage *s, const struct kernels *k, unsigned streams
     if (rc == 0)
         rc = kv_open(s->model, s->o->kv_type, bytes, false, &s->kv, &err);
     if (rc == 0)
-        rc = forward_open(s->model, k, s->team, &s->kv, MAX(chunk, streams), streams, n_ctx,
-                          &s->forward, &err);
+        rc = forward_open(s->model, k, s->team, &s->kv, s->o->acts, MAX(chunk, streams), streams,
+                          n_ctx, &s->forward, &err);
     for (unsigned i = 0; rc == 0 && i < streams; i++) {
         struct kv_lease *lease = &s->leases[i];
         lease->cap = pages;

@@ -131,10 +131,12 @@ static uint32_t spare_tokens(unsigned streams)
  * (engine/head.h), and of an embedding next to nothing. */
 static double step_bytes(const struct model *m)
 {
-    double bytes = (double)m->weight_bytes, head = (double)table_data_bytes(&m->head);
-    if (m->head.data != m->embedding.data)
-        bytes -= (double)table_data_bytes(&m->embedding);
-    return m->head.type == TABLE_Q8 ? bytes - head / 2 : bytes;
+    double bytes = (double)m->weight_bytes;
+    if (m->head.data != m->embedding.data || m->head_tiles.codes != m->embedding_tiles.codes)
+        bytes -= m->embedding.data ? (double)table_data_bytes(&m->embedding)
+                                   : (double)layout_code_bytes(&m->embedding_tiles);
+    bool halved = m->head.data && m->head.type == TABLE_Q8;
+    return halved ? bytes - (double)table_data_bytes(&m->head) / 2 : bytes;
 }
 
 static int measure_decode(struct session *b, unsigned streams, double memory)
@@ -179,8 +181,7 @@ struct model *bench_open_model(const struct bench_options *o, const struct kerne
 {
     struct trit_error err;
     struct model *m;
-    struct model_options mo = {
-        .layout = k->layout, .tables = o->f16_head ? TABLE_F16 : TABLE_Q8, .shared = false};
+    struct model_options mo = {.layout = k->layout, .tables = o->tables, .shared = false};
     if (model_load(o->model, &mo, &m, &err) == 0)
         return m;
     fprintf(stderr, "trit-bench: %s\n", err.text);
@@ -201,6 +202,7 @@ static int open_session(struct session *b, const struct kernels *k, unsigned max
                                 .kernels = k,
                                 .threads = o->threads,
                                 .kv_type = o->kv_type,
+                                .acts = o->acts,
                                 .kv_bytes = pages * kv_page_bytes(b->model, o->kv_type),
                                 .n_ctx = longest,
                                 .max_batch = max_streams,

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "kernels/kernels.h"
+#include "engine/acts.h"
 
 struct model;
 
@@ -25,7 +26,8 @@ struct bench_options {
     uint32_t context; /* positions before what is measured; 0: none, and through the engine */
     const char *kv_word;
     enum kv_type kv_type; /* the same, understood */
-    bool f16_head;
+    enum table_type tables; /* --head-type */
+    enum acts_type acts;    /* --act-type */
     bool json;
     uint64_t seed;
 };

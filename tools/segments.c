@@ -34,9 +34,10 @@ static int list(void)
     for (size_t i = 0; i < n; i++) {
         char bytes[24];
         bool known = s[i].source.layout == LAYOUT_T2 || s[i].source.layout == LAYOUT_T5;
-        const char *head = s[i].source.tables == TABLE_F16  ? "f16"
-                           : s[i].source.tables == TABLE_Q8 ? "q8"
-                                                            : "-";
+        const char *head = s[i].source.tables == TABLE_F16       ? "f16"
+                           : s[i].source.tables == TABLE_Q8      ? "q8"
+                           : s[i].source.tables == TABLE_TERNARY ? "ternary"
+                                                                 : "-";
         printf("%-56s  %10s  %-8s  %5u  %-6s  %s\n", s[i].name,
                tool_bytes(s[i].bytes, bytes, sizeof bytes), state(&s[i]), s[i].users,
                known ? layout_name((enum layout_id)s[i].source.layout) : "-", head);

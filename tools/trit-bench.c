@@ -104,7 +104,8 @@ static const char help[] =
     "  --context N       instead, single steps behind N positions of random keys and values: a\n"
     "                    chunk of a prompt, at most 256 tokens, and a token of each stream\n"
     "  --kv-type TYPE    f16, f32 or q8 (default f16)\n"
-    "  --head-type TYPE  q8 or f16 (default q8)\n"
+    "  --head-type TYPE  auto, q8 or f16 (default auto: ternary where the file is, else q8)\n"
+    "  --act-type TYPE   auto, q8 or q16 (default auto: q16 for models with several scales a row)\n"
     "  --repeat N        samples behind each median, 1 to 64 (default 5)\n"
     "  --seed N          of everything random (default 1)\n"
     "  --json            one JSON object instead of a table\n"
@@ -126,6 +127,7 @@ enum {
     OPT_CONTEXT,
     OPT_KV,
     OPT_HEAD,
+    OPT_ACTS,
     OPT_REPEAT,
     OPT_SEED,
     OPT_JSON
@@ -140,6 +142,7 @@ static const struct option options[] = {
     {"context", required_argument, NULL, OPT_CONTEXT},
     {"kv-type", required_argument, NULL, OPT_KV},
     {"head-type", required_argument, NULL, OPT_HEAD},
+    {"act-type", required_argument, NULL, OPT_ACTS},
     {"repeat", required_argument, NULL, OPT_REPEAT},
     {"seed", required_argument, NULL, OPT_SEED},
     {"json", no_argument, NULL, OPT_JSON},
@@ -192,6 +195,21 @@ static bool take_kv_type(struct bench_options *o, const char *word)
     return false;
 }
 
+static bool take_head_type(struct bench_options *o, const char *word)
+{
+    static const struct {
+        const char *word;
+        enum table_type type;
+    } types[] = {{"auto", TABLE_TERNARY}, {"q8", TABLE_Q8}, {"f16", TABLE_F16}};
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (strcmp(word, types[i].word) == 0) {
+            o->tables = types[i].type;
+            return true;
+        }
+    fprintf(stderr, "trit-bench: --head-type: \"%s\", expected auto, q8 or f16\n", word);
+    return false;
+}
+
 static bool take_option(struct bench_options *o, int opt)
 {
     unsigned long n = 0;
@@ -220,10 +238,11 @@ static bool take_option(struct bench_options *o, int opt)
         o->json = true;
         return true;
     case OPT_HEAD:
-        o->f16_head = strcmp(optarg, "f16") == 0;
-        if (o->f16_head || strcmp(optarg, "q8") == 0)
+        return take_head_type(o, optarg);
+    case OPT_ACTS:
+        if (acts_type_parse(optarg, &o->acts) == 0)
             return true;
-        fprintf(stderr, "trit-bench: --head-type: \"%s\", expected q8 or f16\n", optarg);
+        fprintf(stderr, "trit-bench: --act-type: \"%s\", expected auto, q8 or q16\n", optarg);
         return false;
     default:
         return false; /* getopt has said what is wrong. */
@@ -240,6 +259,7 @@ int main(int argc, char **argv)
                               .streams = "1,4,8,16",
                               .kv_word = "f16",
                               .kv_type = KV_F16,
+                              .tables = TABLE_TERNARY,
                               .seed = 1};
     log_open(LOG_WARN, 0);
     if (argc > 1 && strcmp(argv[1], "load") == 0)

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/acts.h"
 #include "kernels/kernels.h"
 
 struct engine;
@@ -32,6 +33,7 @@ struct engine_options {
     unsigned max_threads; /* that engine_set_threads may ask for; 0: as many as threads */
     bool pin;
     enum kv_type kv_type; /* how keys and values are kept */
+    enum acts_type acts;  /* what linear layers take */
     size_t kv_bytes;
     uint32_t n_ctx;          /* longest prompt + answer of one sequence */
     uint32_t max_batch;      /* sequences running together */

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/acts.h"
 #include "engine/head.h"
 #include "engine/kv.h"
 
@@ -34,11 +35,11 @@ struct forward_row {
 
 /*
  * Scratch for up to max_rows rows, max_logits slots and n_ctx positions.  The model, kernels, team
- * and KV pool are borrowed.  The q8 or f16 head is the model's.
+ * and KV pool are borrowed.  Linear layers take what `acts` says; the head is the model's.
  */
 int forward_open(const struct model *m, const struct kernels *k, struct team *team, struct kv *kv,
-                 uint32_t max_rows, uint32_t max_logits, uint32_t n_ctx, struct forward **f,
-                 struct trit_error *err);
+                 enum acts_type acts, uint32_t max_rows, uint32_t max_logits, uint32_t n_ctx,
+                 struct forward **f, struct trit_error *err);
 void forward_close(struct forward **f);
 
 /*

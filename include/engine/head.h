@@ -19,7 +19,8 @@
  *    keep a logit that is off by about s, a twentieth of a typical logit.
  *
  * Both depend on the hidden state alone, not on what else is in the batch or on who computes what.
- * An f16 table has exact logits only.
+ * An f16 table has exact logits only.  So has a head that is ternary as the layers are: its inputs
+ * stand in two planes of int8 (engine/acts.h), and its products are those of any linear layer.
  *
  * The functions marked "team" are called by every worker of a run; they end with a barrier.
  */

@@ -252,6 +252,15 @@ struct kernels {
     size_t (*argmax)(const float *x, size_t n, float *max);
 };
 
+/*
+ * What `quantise` left of x[w->cols] when it wrote row `token` of *a, magnified:
+ * rest[i] = (x[i] - (float)q[i] * step) * 256, rounded after each operation.  Quantised in its turn
+ * it makes a second plane of activations, see engine/acts.h.  rest and x do not overlap.
+ */
+enum { KERNELS_REST = 256 };
+void kernels_rest(const struct linear *w, const struct acts *a, size_t token, const float *x,
+                  float *rest);
+
 /* What this CPU has.  Asks the operating system for the use of matrix tiles where there are any:
  * call it once before threads are started. */
 uint32_t kernels_cpu_detect(void);

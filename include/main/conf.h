@@ -31,7 +31,7 @@ struct conf {
     const char *model; /* path of a GGUF file */
     const char *alias; /* "": the model's own name */
     uint32_t ctx;      /* 0: the model's, at most PLAN_CTX_MAX */
-    const char *head_type, *kv_type;
+    const char *head_type, *act_type, *kv_type;
     const char *chat_template; /* "": the file's own */
     const char *pooling;       /* "auto", "mean", "last" */
     bool shared, fd_store, mlock;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/acts.h"
 #include "kernels/kernels.h"
 
 struct conf;
@@ -21,6 +22,8 @@ enum {
 struct plan {
     unsigned threads;
     uint32_t n_ctx;
+    enum table_type tables;
+    enum acts_type acts;
     enum kv_type kv_type;
     size_t kv_bytes;
 };
@@ -29,7 +32,10 @@ struct plan {
 unsigned plan_threads(const struct conf *c);
 unsigned plan_max_threads(unsigned threads);
 
-/* A wish that the model cannot fulfil (a longer context) is cut, and the log says so. */
+/* What can be known before the model: the words of --head-type, --act-type and --kv-type. */
+void plan_types(const struct conf *c, struct plan *plan);
+
+/* The rest.  A wish that the model cannot fulfil (a longer context) is cut, and the log says so. */
 void plan_make(const struct conf *c, const struct model *m, struct plan *plan);
 
 /*

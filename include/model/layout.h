@@ -79,6 +79,9 @@ uint32_t layout_acts(const struct linear *w);      /* cols in whole blocks: padd
 size_t layout_code_bytes(const struct linear *w);  /* with slack */
 size_t layout_scale_bytes(const struct linear *w);
 
+/* dst[cols] = row `row` as floats, code by code: for a look-up. */
+void layout_row(const struct linear *w, uint32_t row, float *dst);
+
 /*
  * Pack one tile: trits[16][cols], rows beyond the matrix zero; dst receives tile_bytes.
  * layout_unpack_tile is the exact inverse (the specification of reading, used by tests).

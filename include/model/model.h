@@ -95,12 +95,14 @@ struct model {
     const struct arch *arch;
     struct hparams hp;
     struct model_sampling sampling;
-    char name[128];           /* general.name, or the file's name */
-    char encoding[16];        /* encoding of the linears in the file, "TQ2_0" */
-    char fingerprint[17];     /* first 8 bytes of the content digest, in hex */
-    struct layer *layers;     /* [n_layers] */
-    struct table embedding;   /* [vocab, dim] */
-    struct table head;        /* [vocab, dim]; equals embedding when tied */
+    char name[128];       /* general.name, or the file's name */
+    char encoding[16];    /* encoding of the linears in the file, "TQ2_0" */
+    char fingerprint[17]; /* first 8 bytes of the content digest, in hex */
+    struct layer *layers; /* [n_layers] */
+    /* [vocab, dim], both; the head equals the embedding when tied.  Each is a table, or stays
+     * ternary as the file has it: then its tiles have codes, and the table has no data. */
+    struct table embedding, head;
+    struct linear embedding_tiles, head_tiles;
     const float *output_norm; /* [dim] */
     const float *rope_freqs;  /* [rope_dims / 2] divisors of the angles, or NULL */
     struct tok *tok;
@@ -114,7 +116,7 @@ struct model {
 
 struct model_options {
     enum layout_id layout;  /* what the chosen kernels read */
-    enum table_type tables; /* --head-type */
+    enum table_type tables; /* --head-type; TABLE_TERNARY: where the file is, else TABLE_Q8 */
     bool shared;            /* keep the packed weights in a named segment */
     bool adopt; /* a private segment that was left in kept_fd, if it fits; takes the descriptor */
     int kept_fd;
@@ -134,6 +136,9 @@ int model_load(const char *path, const struct model_options *opt, struct model *
  * and we have packed them.  Without this they go with the model. */
 int model_publish(struct model *m, struct trit_error *err);
 void model_close(struct model **m);
+
+/* dst[dim] = the embedding of a token. */
+void model_embed(const struct model *m, uint32_t token, float *dst);
 
 /* Of the rotary embedding: freq[rope_dims / 2] receives radians a position.  Returns what cosines
  * and sines are multiplied by. */

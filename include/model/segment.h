@@ -35,7 +35,7 @@ struct segment_source {
     uint64_t dev, inode, size;            /* and the identity, for finding a segment */
     int64_t mtime_ns, ctime_ns;           /* again without reading the file */
     uint32_t layout;                      /* enum layout_id */
-    uint32_t tables;                      /* enum table_type */
+    uint32_t tables;                      /* enum table_type, of embedding and head */
 };
 
 struct segment {

@@ -28,7 +28,8 @@ enum {
 enum table_type {
     TABLE_F16 = 1,
     TABLE_Q8 = 2,
-    TABLE_BYTES = 3, /* int8 q [rows][stride]; never in a segment */
+    TABLE_BYTES = 3,   /* int8 q [rows][stride]; never in a segment */
+    TABLE_TERNARY = 4, /* no table but tiles (model/layout.h), for a loader to choose */
 };
 
 /* data and scales are borrowed from the segment. */

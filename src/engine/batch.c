@@ -232,8 +232,8 @@ int batch_open(struct batch *b, const struct engine_options *o, struct team *tea
                         .n_vocab = (uint32_t)MIN(tok_size(m->tok), (size_t)m->hp.vocab),
                         .max_rows = MAX(o->step_tokens, o->max_batch),
                         .max_slots = o->max_batch + SPARE_SLOTS};
-    int rc = forward_open(m, o->kernels, team, kv, b->max_rows, b->max_slots, o->n_ctx, &b->forward,
-                          err);
+    int rc = forward_open(m, o->kernels, team, kv, o->acts, b->max_rows, b->max_slots, o->n_ctx,
+                          &b->forward, err);
     if (rc)
         return rc;
     b->rows = mem_zalloc(b->max_rows, sizeof *b->rows);

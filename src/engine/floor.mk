@@ -1,6 +1,7 @@
 if FULL
 noinst_LIBRARIES += libengine.a
 libengine_a_SOURCES = \
+	include/engine/acts.h src/engine/acts.c \
 	src/engine/attention.h src/engine/attention.c \
 	include/engine/engine.h src/engine/engine.c src/engine/batch.h src/engine/batch.c \
 	include/engine/draft.h src/engine/draft.c \

@@ -28,6 +28,9 @@
 #include "model/model.h"
 #include "engine/attention.h"
 
+/* Tiles dealt to a worker at a time, at most. */
+enum { GRAIN = 16 };
+
 struct forward {
     const struct model *m;
     const struct kernels *k;
@@ -44,11 +47,14 @@ struct forward {
     float *angles;       /* [max_rows][rope_dims]: cosines, then sines */
     double *freq;        /* [rope_dims / 2] radians a position */
     double rope_size;    /* what cosines and sines are multiplied by */
+    unsigned planes;     /* of activations: engine/acts.h */
     struct acts acts;    /* room for the widest layer */
     size_t acts_cap;     /* its bytes a row */
     uint32_t groups_cap; /* its groups */
-    float *temp;         /* [workers][temp_stride] one row on its way to quantisation */
+    float *temp;         /* [workers][2][temp_stride] one row on its way to quantisation */
     size_t temp_stride;
+    float *sums; /* [workers][sums_stride] of two planes: products on their way to one */
+    size_t sums_stride;
 
     /* The step under way. */
     const struct forward_row *rows;
@@ -86,12 +92,14 @@ static struct acts acts_for(const struct forward *f, const struct linear *w)
  * chunks: small enough that a slow worker delays little, large enough to stream, and of as many
  * tiles as kernels take at a time or a multiple of that: what they lack is computed for nothing.
  */
-static void multiply(struct forward *f, const struct product *p, unsigned n)
+static void multiply(struct forward *f, const struct product *p, unsigned n, unsigned worker)
 {
     size_t total = 0;
     for (unsigned i = 0; i < n; i++)
         total += layout_tiles(p[i].w);
-    size_t grain = round_up(MIN(total / (16 * (size_t)team_size(f->team)) + 1, 16u), KERNELS_TILES);
+    size_t share = total / (16 * (size_t)team_size(f->team)) + 1;
+    size_t grain = round_up(MIN(share, (size_t)GRAIN), KERNELS_TILES);
+    float *sums = row_of(f->sums, worker, f->sums_stride);
     struct acts a = acts_for(f, p[0].w);
     for (size_t first; (first = team_take(f->team, grain)) < total;) {
         size_t last = MIN(first + grain, total), base = 0;
@@ -99,7 +107,8 @@ static void multiply(struct forward *f, const struct product *p, unsigned n)
             size_t tiles = layout_tiles(p[i].w);
             size_t from = MAX(first, base), to = MIN(last, base + tiles);
             if (from < to)
-                f->k->ternary(p[i].out, p[i].stride, p[i].w, from - base, to - base, &a, f->n_rows);
+                acts_multiply(f->k, p[i].out, p[i].stride, p[i].w, from - base, to - base, &a,
+                              f->planes, f->n_rows, sums);
             base += tiles;
         }
     }
@@ -112,7 +121,7 @@ static void phase_embed(struct forward *f)
     const struct hparams *hp = &f->m->hp;
     size_t half = hp->rope_dims / 2;
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
-        table_row(&f->m->embedding, (uint32_t)f->rows[r].token, row_of(f->x, r, hp->dim));
+        model_embed(f->m, (uint32_t)f->rows[r].token, row_of(f->x, r, hp->dim));
         float *cs = row_of(f->angles, r, hp->rope_dims);
         for (size_t i = 0; i < half; i++) {
             double angle = (double)f->rows[r].pos * f->freq[i];
@@ -123,7 +132,7 @@ static void phase_embed(struct forward *f)
     team_barrier(f->team);
 }
 
-/* Row r of the activations: x[n], normed first where there is a norm. */
+/* Row r of the activations: x[n], normed first where there is a norm.  temp: two rows. */
 static void quantise_row(struct forward *f, const struct linear *w, struct acts *a, size_t r,
                          const float *x, size_t n, const float *norm, float *temp)
 {
@@ -131,7 +140,7 @@ static void quantise_row(struct forward *f, const struct linear *w, struct acts 
         f->k->rmsnorm(temp, x, norm, f->m->hp.norm_eps, n);
         x = temp;
     }
-    f->k->quantise(w, a, r, x);
+    acts_put(f->k, w, a, f->planes, r, x, temp + f->temp_stride);
 }
 
 /* Take in the previous product if there is one; norm; quantise for the layers shaped like w. */
@@ -210,16 +219,17 @@ static void run_layer(struct forward *f, uint32_t i, float *temp, unsigned worke
     multiply(f,
              (const struct product[]){
                  {&l->q, f->q, f->q_dim}, {&l->k, f->k_rows, f->kv_dim}, {&l->v, f->v, f->kv_dim}},
-             3);
+             3, worker);
     phase_rope(f, i);
     attention_run(f->attention, i, f->q, f->att, worker);
     phase_attended(f, l, temp);
-    multiply(f, &(const struct product){&l->o, f->y, dim}, 1);
+    multiply(f, &(const struct product){&l->o, f->y, dim}, 1, worker);
 
     phase_norm(f, l->ffn_norm, &l->gate, true, temp);
-    multiply(f, (const struct product[]){{&l->gate, f->gate, ffn}, {&l->up, f->up, ffn}}, 2);
+    multiply(f, (const struct product[]){{&l->gate, f->gate, ffn}, {&l->up, f->up, ffn}}, 2,
+             worker);
     phase_glu(f, l, temp);
-    multiply(f, &(const struct product){&l->down, f->y, dim}, 1);
+    multiply(f, &(const struct product){&l->down, f->y, dim}, 1, worker);
 }
 
 /* The rows whose logits or hidden states are wanted: last residual, final norm. */
@@ -251,7 +261,7 @@ static void phase_after(struct forward *f, enum head_use use, unsigned worker)
 static void run_step(void *ctx, unsigned worker)
 {
     struct forward *f = ctx;
-    float *temp = row_of(f->temp, worker, f->temp_stride);
+    float *temp = row_of(f->temp, 2 * worker, f->temp_stride);
 
     phase_embed(f);
     for (uint32_t i = 0; i < f->m->hp.n_layers; i++)
@@ -319,11 +329,10 @@ static size_t lay_out(struct forward *f, uint8_t *base)
     f->up = mem_carve(base, &at, rows * hp->ffn, sizeof(float));
     f->angles = mem_carve(base, &at, rows * hp->rope_dims, sizeof(float));
     f->freq = mem_carve(base, &at, hp->rope_dims / 2, sizeof(double));
-    f->acts.q = mem_carve(base, &at, rows, f->acts_cap);
-    f->acts.step = mem_carve(base, &at, rows * f->groups_cap, sizeof(float));
-    f->acts.sum = mem_carve(base, &at, rows * f->groups_cap, sizeof(int32_t));
+    acts_carve(&f->acts, base, &at, f->planes, rows, f->acts_cap, f->groups_cap);
     f->use = mem_carve(base, &at, slots, 1);
-    f->temp = mem_carve(base, &at, workers * f->temp_stride, sizeof(float));
+    f->temp = mem_carve(base, &at, 2 * workers * f->temp_stride, sizeof(float));
+    f->sums = mem_carve(base, &at, workers * f->sums_stride, sizeof(float));
     return at;
 }
 
@@ -334,8 +343,8 @@ static void widen(struct forward *f, const struct linear *w)
 }
 
 int forward_open(const struct model *m, const struct kernels *k, struct team *team, struct kv *kv,
-                 uint32_t max_rows, uint32_t max_logits, uint32_t n_ctx, struct forward **out,
-                 struct trit_error *err)
+                 enum acts_type acts, uint32_t max_rows, uint32_t max_logits, uint32_t n_ctx,
+                 struct forward **out, struct trit_error *err)
 {
     const struct hparams *hp = &m->hp;
     *out = NULL;
@@ -349,6 +358,7 @@ int forward_open(const struct model *m, const struct kernels *k, struct team *te
                           .max_rows = max_rows,
                           .max_logits = max_logits,
                           .n_ctx = n_ctx,
+                          .planes = acts_planes(m, acts),
                           .q_dim = hp->n_heads * hp->head_dim,
                           .kv_dim = hp->n_kv_heads * hp->head_dim};
     int rc = head_open(m, k, team, max_logits, &f->head, err);
@@ -365,6 +375,7 @@ int forward_open(const struct model *m, const struct kernels *k, struct team *te
         widen(f, &m->layers[i].down);
     }
     f->temp_stride = round_up(MAX(MAX(hp->dim, f->q_dim), hp->ffn), 16);
+    f->sums_stride = round_up(acts_sums(f->planes, GRAIN, max_rows), 16);
     f->memory_bytes = lay_out(f, NULL);
     f->memory = mem_map(f->memory_bytes);
     if (!f->memory) {

@@ -19,13 +19,17 @@
 #include "base/team.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
+#include "engine/acts.h"
 
 enum {
-    BLOCK = 128, /* rows; a sixth of a megabyte of nibbles */
+    BLOCK = 128, /* rows; a sixth of a megabyte of nibbles, eight tiles of ternary weights */
     JOINED = 32, /* rows that are put together at a time for exact logits */
 };
 
 static const float DEVIATIONS = 6; /* see head.h */
+
+/* Of a ternary head's inputs: it decides the tokens, and costs no more to read (engine/acts.h). */
+static const unsigned PLANES = 2;
 
 /* Rows on their way to exact logits, of one worker. */
 struct joined {
@@ -38,9 +42,10 @@ struct joined {
 
 struct head {
     const struct table *t;
+    const struct linear *tiles; /* of a ternary head, else NULL */
     const struct kernels *k;
     struct team *team;
-    uint32_t dim, n_blocks;
+    uint32_t dim, n_rows, n_blocks;
 
     uint8_t *memory; /* everything below, in one mapping */
     size_t memory_bytes;
@@ -52,6 +57,12 @@ struct head {
     float *logits;        /* [slots][logits_stride] */
     size_t logits_stride;
     struct joined *joined; /* [workers] */
+
+    /* A ternary head. */
+    struct acts acts; /* [slots] in PLANES */
+    float *rest;      /* [slots][dim] and */
+    float *sums;      /* [workers][sums_stride]: scratch of acts_put and acts_multiply */
+    size_t sums_stride;
 };
 
 static float *logits_of(const struct head *h, size_t slot)
@@ -89,8 +100,17 @@ static float reach_of(const struct planes *p, size_t n)
     return DEVIATIONS * p->step[0] * sqrtf(square);
 }
 
+static bool is_exact(const struct head *h)
+{
+    return h->tiles || h->t->type == TABLE_F16;
+}
+
 void head_set(struct head *h, uint32_t slot, const float *x)
 {
+    if (h->tiles) {
+        acts_put(h->k, h->tiles, &h->acts, PLANES, slot, x, h->rest + (size_t)slot * h->dim);
+        return;
+    }
     if (h->t->type == TABLE_F16) {
         float *to = h->x + (size_t)slot * h->t->stride;
         for (uint32_t i = 0; i < h->t->stride; i++)
@@ -137,7 +157,7 @@ static float promise_of(const float *logit, const float *scale, float reach, siz
 
 void head_allow(struct head *h, uint32_t slot, const uint64_t *allowed)
 {
-    if (h->t->type != TABLE_F16)
+    if (!is_exact(h))
         h->allowed[slot] = allowed;
 }
 
@@ -215,7 +235,7 @@ static float best_promise(const struct head *h, uint32_t slot)
 
 void head_choose(struct head *h, const uint8_t *use, uint32_t n, unsigned worker)
 {
-    if (h->t->type == TABLE_F16) {
+    if (is_exact(h)) {
         head_exact(h, use, n, worker);
         return;
     }
@@ -237,16 +257,23 @@ void head_choose(struct head *h, const uint8_t *use, uint32_t n, unsigned worker
     team_barrier(h->team);
 }
 
-/* All rows of a block, for each run of slots that want them. */
-static void exact_block(struct head *h, struct joined *j, size_t block, const uint8_t *use,
+/* All rows of a block, for each run of slots that want them; where there are no others, for all. */
+static void exact_block(struct head *h, unsigned worker, size_t block, const uint8_t *use,
                         uint32_t n)
 {
     const struct table *t = h->t;
-    size_t row = block * BLOCK, end = MIN(row + BLOCK, (size_t)t->rows);
+    size_t row = block * BLOCK, end = MIN(row + BLOCK, (size_t)h->n_rows);
+    if (h->tiles) {
+        size_t tile = row / LAYOUT_TILE, tile_end = (end + LAYOUT_TILE - 1) / LAYOUT_TILE;
+        acts_multiply(h->k, h->logits, h->logits_stride, h->tiles, tile, tile_end, &h->acts, PLANES,
+                      n, h->sums + worker * h->sums_stride);
+        return;
+    }
     if (t->type == TABLE_F16) {
         h->k->head_f16(h->logits, h->logits_stride, t, row, end, h->x, t->stride, n);
         return;
     }
+    struct joined *j = &h->joined[worker];
     while (row < end) {
         for (j->n = 0; row < end && j->n < JOINED; row++)
             join(h, j, (uint32_t)row);
@@ -258,7 +285,7 @@ static void exact_block(struct head *h, struct joined *j, size_t block, const ui
 void head_exact(struct head *h, const uint8_t *use, uint32_t n, unsigned worker)
 {
     for (size_t block; (block = team_take(h->team, 1)) < h->n_blocks;)
-        exact_block(h, &h->joined[worker], block, use, n);
+        exact_block(h, worker, block, use, n);
     team_barrier(h->team);
 }
 
@@ -270,6 +297,14 @@ static size_t lay_out(struct head *h, uint8_t *base, size_t slots)
     size_t at = 0, stride = h->t->stride, workers = team_room(h->team);
     bool f16 = h->t->type == TABLE_F16;
     h->logits = mem_carve(base, &at, slots * h->logits_stride, sizeof(float));
+    if (h->tiles) {
+        h->sums_stride = acts_sums(PLANES, BLOCK / LAYOUT_TILE, slots);
+        acts_carve(&h->acts, base, &at, PLANES, slots, round_up(layout_acts(h->tiles), 64),
+                   h->tiles->n_groups);
+        h->rest = mem_carve(base, &at, slots * h->dim, sizeof(float));
+        h->sums = mem_carve(base, &at, workers * h->sums_stride, sizeof(float));
+        return at;
+    }
     h->x = mem_carve(base, &at, f16 ? slots * stride : 0, sizeof(float));
     if (f16)
         return at;
@@ -301,10 +336,12 @@ int head_open(const struct model *m, const struct kernels *k, struct team *team,
     if (!h)
         return trit_fail(err, TRIT_ENOMEM, "no memory for the head");
     *h = (struct head){.t = &m->head,
+                       .tiles = m->head_tiles.codes ? &m->head_tiles : NULL,
                        .k = k,
                        .team = team,
                        .dim = m->hp.dim,
-                       .n_blocks = (m->head.rows + BLOCK - 1) / BLOCK,
+                       .n_rows = m->hp.vocab,
+                       .n_blocks = (m->hp.vocab + BLOCK - 1) / BLOCK,
                        .logits_stride = round_up(m->hp.vocab, 16)};
     h->memory_bytes = lay_out(h, NULL, max_slots);
     h->memory = mem_map(h->memory_bytes);
@@ -329,7 +366,7 @@ void head_close(struct head **h)
 
 bool head_is_exact(const struct head *h)
 {
-    return h->t->type == TABLE_F16;
+    return is_exact(h);
 }
 
 size_t head_bytes(const struct head *h)

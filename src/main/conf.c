@@ -54,8 +54,12 @@ const struct conf_key conf_keys[] = {
      .help = "The model's name in the API. Empty: the name in the file."},
     {COUNT("ctx", ctx, "0", 0, 1 << 20),
      .help = "Longest prompt and answer together, in tokens. 0: the model's, at most 4096."},
-    {WORD("head-type", head_type, "q8", "q8|f16"),
-     .help = "How embedding and output head are kept: q8 is smaller and faster, f16 exact."},
+    {WORD("head-type", head_type, "auto", "auto|q8|f16"),
+     .help = "How embedding and output head are kept: auto as the file has them where they are ternary, "
+             "else q8; q8 is smaller and faster, f16 exact."},
+    {WORD("act-type", act_type, "auto", "auto|q8|q16"),
+     .help = "What linear layers take: q8 is what BitNet models were trained with, q16 all but floats. "
+             "auto: q16 for models with several scales a row, which expect floats, else q8."},
     {WORD("kv-type", kv_type, "f16", "f16|f32|q8"),
      .help = "How keys and values are kept: f16; f32 for twice the memory and no rounding; q8 for "
              "half the memory and 8 bits."},

@@ -106,9 +106,10 @@ static void load(uv_work_t *work)
     double start = trit_now();
     int weights = handed_take(&app->handed, HANDED_WEIGHTS);
     int kv = handed_take(&app->handed, HANDED_KV);
+    plan_types(c, &app->plan);
     struct model_options mo = {
         .layout = app->kernels->layout,
-        .tables = strcmp(c->head_type, "f16") == 0 ? TABLE_F16 : TABLE_Q8,
+        .tables = app->plan.tables,
         .shared = c->shared && !app->stores,
         .adopt = weights >= 0,
         .kept_fd = weights,
@@ -128,6 +129,7 @@ static void load(uv_work_t *work)
         .max_threads = plan_max_threads(app->plan.threads),
         .pin = c->pin,
         .kv_type = app->plan.kv_type,
+        .acts = app->plan.acts,
         .kv_bytes = app->plan.kv_bytes,
         .n_ctx = app->plan.n_ctx,
         .max_batch = c->max_batch,

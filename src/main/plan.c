@@ -49,6 +49,17 @@ unsigned plan_max_threads(unsigned threads)
     return MAX(threads, (unsigned)MIN(MAX(online, 1), 1024));
 }
 
+void plan_types(const struct conf *c, struct plan *plan)
+{
+    plan->tables = strcmp(c->head_type, "f16") == 0  ? TABLE_F16
+                   : strcmp(c->head_type, "q8") == 0 ? TABLE_Q8
+                                                     : TABLE_TERNARY;
+    plan->kv_type = strcmp(c->kv_type, "f32") == 0  ? KV_F32
+                    : strcmp(c->kv_type, "q8") == 0 ? KV_Q8
+                                                    : KV_F16;
+    trit_assert(acts_type_parse(c->act_type, &plan->acts) == 0); /* conf.c knows the words */
+}
+
 void plan_make(const struct conf *c, const struct model *m, struct plan *plan)
 {
     plan->threads = plan_threads(c);
@@ -60,9 +71,6 @@ void plan_make(const struct conf *c, const struct model *m, struct plan *plan)
                  plan->n_ctx, m->hp.n_ctx);
         plan->n_ctx = m->hp.n_ctx;
     }
-    plan->kv_type = strcmp(c->kv_type, "f32") == 0  ? KV_F32
-                    : strcmp(c->kv_type, "q8") == 0 ? KV_Q8
-                                                    : KV_F16;
     plan->kv_bytes = c->kv_bytes ? c->kv_bytes
                                  : plan_kv_bytes(kv_page_bytes(m, plan->kv_type),
                                                  kv_pages_for(plan->n_ctx), plan_memory());

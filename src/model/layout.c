@@ -2,8 +2,8 @@
 /*
  * layout.c - packing ternary weights into run-time tiles, and the exact way back.
  *
- * Written for clarity: packing runs once per model, and unpacking serves only the tests.  The fast
- * readers are the kernels.
+ * Written for clarity: packing runs once per model, unpacking a tile serves only the tests, and of
+ * rows a step looks up as many as it has tokens.  The fast readers are the kernels.
  */
 #include "config.h"
 #include "model/layout.h"
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "model/quant.h"
 
 /* Byte lanes of a block: 16 rows side by side, four columns (j) each; lane = 4 * row + j. */
 enum {
@@ -162,6 +163,42 @@ void layout_pack_tile(const struct linear *w, const int8_t *trits, uint8_t *dst)
         memcpy(last[r], trits + (size_t)r * w->cols + first, w->cols - first);
     gather_block(w->layout, last[0], BLOCK_COLS_MAX, &b);
     pack_block(w->layout, &b, dst);
+}
+
+/* The codes of a lane, one for each vector of its block, four columns apart. */
+static void lane_codes(enum layout_id id, const uint8_t *block, unsigned lane, uint8_t code[4])
+{
+    if (id == LAYOUT_T2) {
+        for (unsigned t = 0; t < 4; t++)
+            code[t] = block[lane] >> 2 * t & 3;
+        return;
+    }
+    uint64_t bits = 0;
+    memcpy(&bits, block + lane / WORD_LANES * T5_WORD_BYTES, T5_WORD_BYTES);
+    unsigned field = (unsigned)(bits >> 5 * (lane % WORD_LANES) & 31);
+    for (unsigned t = 0; t < 3; t++, field /= 3)
+        code[t] = (uint8_t)(field % 3);
+}
+
+void layout_row(const struct linear *w, uint32_t row, float *dst)
+{
+    size_t tile = row / LAYOUT_TILE, r = row % LAYOUT_TILE;
+    size_t at = tile * w->n_groups * LAYOUT_TILE + r;
+    uint32_t block_cols = layout_block_cols(w->layout), vectors = block_cols / ROW_LANES;
+    const uint8_t *block = w->codes + tile * w->tile_bytes;
+    for (uint32_t c = 0; c < w->cols; c += block_cols, block += layout_block_bytes(w->layout))
+        for (unsigned j = 0; j < ROW_LANES; j++) {
+            uint8_t code[4];
+            lane_codes(w->layout, block, (unsigned)(ROW_LANES * r + j), code);
+            for (unsigned t = 0; t < vectors; t++)
+                if (c + ROW_LANES * t + j < w->cols)
+                    dst[c + ROW_LANES * t + j] = (float)(code[t] - 1);
+        }
+    for (uint32_t g = 0; g < w->n_groups; g++, dst += w->group, at += LAYOUT_TILE) {
+        float scale = w->scales ? w->scales[at] : quant_f16_to_f32(w->group_scales[at]);
+        for (uint32_t i = 0; i < w->group; i++)
+            dst[i] *= scale;
+    }
 }
 
 void layout_unpack_tile(const struct linear *w, const uint8_t *src, int8_t *trits)

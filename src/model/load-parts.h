@@ -32,6 +32,7 @@ struct weights_plan {
     struct weights_item *items;
     size_t n, cap;
     size_t payload_bytes;
+    enum table_type tables; /* TABLE_TERNARY if embedding or head is so, else what was asked for */
 };
 
 /*

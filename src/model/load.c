@@ -167,7 +167,7 @@ int model_load(const char *path, const struct model_options *opt, struct model *
         goto fail;
     parts.g = g;
     parts.source.layout = opt->layout;
-    parts.source.tables = opt->tables;
+    parts.source.tables = plan.tables;
     rc = open_parts(&parts, err);
     if (rc == -TRIT_ENOENT && parts.text_rc == 0)
         rc = pack(&parts, &plan, err);
@@ -208,6 +208,14 @@ fail:
 int model_publish(struct model *m, struct trit_error *err)
 {
     return segment_publish(&m->segment, err);
+}
+
+void model_embed(const struct model *m, uint32_t token, float *dst)
+{
+    if (m->embedding_tiles.codes)
+        layout_row(&m->embedding_tiles, token, dst);
+    else
+        table_row(&m->embedding, token, dst);
 }
 
 void model_close(struct model **m)

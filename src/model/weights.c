@@ -23,7 +23,13 @@
 /* ------------------------------------------------------------------ the graph's tensors, as data
  */
 
-enum { ROWS_SEEN = 4 }; /* of a tensor, before its shape in memory is settled */
+/* Of a tensor, before its shape in memory is settled.  The rows of an embedding are less alike: some
+ * belong to no token and are zero. */
+enum {
+    ROWS_SEEN = 4,
+    VOCAB_ROWS_SEEN = 256,
+    VOCAB_GROUP = 128, /* the most inputs of an embedding that share a scale, if a block has no more */
+};
 
 enum width { DIM, FFN, Q_DIM, KV_DIM, HEAD_DIM };
 enum when { ALWAYS, WITH_SUB_NORMS, WITH_QK_NORMS };
@@ -158,27 +164,6 @@ static int add_vector(struct planner *p, const char *name, uint32_t n, bool requ
     return add(p, (struct weights_item){.t = t, .vector = dst, .bytes = n * sizeof(float)});
 }
 
-static int add_table(struct planner *p, const char *name, bool required, struct table *table,
-                     bool *found)
-{
-    const struct hparams *hp = &p->m->hp;
-    const struct gguf_tensor *t;
-    int rc = find(p, name, hp->vocab, hp->dim, required, &t);
-    if (found)
-        *found = t != NULL;
-    if (rc || !t)
-        return rc;
-    if (t->quant->ternary && !t->quant->block_bytes)
-        return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
-                         "tensor %s is %s, expected floats or an encoding by blocks", t->origin,
-                         t->quant->name);
-    table_shape(table, p->opt->tables, hp->vocab, hp->dim);
-    return add(p, (struct weights_item){.t = t,
-                                        .table = table,
-                                        .bytes = table_data_bytes(table),
-                                        .scale_bytes = table_scale_bytes(table)});
-}
-
 /* Whether of every `run` blocks of a row all have the same scale.  Blocks of zeros agree with any. */
 static bool share_scales(const struct quant_info *q, const uint8_t *row, size_t blocks, size_t run)
 {
@@ -199,7 +184,7 @@ static bool share_scales(const struct quant_info *q, const uint8_t *row, size_t 
  * tell; when others contradict them, packing refuses the tensor.
  */
 static int find_group(struct planner *p, const struct gguf_tensor *t, uint32_t rows, uint32_t cols,
-                      uint32_t *group)
+                      uint32_t rows_seen, uint32_t *group)
 {
     const struct quant_info *q = t->quant;
     *group = cols;
@@ -210,8 +195,8 @@ static int find_group(struct planner *p, const struct gguf_tensor *t, uint32_t r
     if (!raw)
         return trit_fail(p->err, TRIT_ENOMEM, "no memory to look at %s", t->name);
     int rc = 0;
-    for (uint64_t i = 0; rc == 0 && i < ROWS_SEEN; i++) {
-        rc = gguf_read(p->g, t, i * rows / ROWS_SEEN * row_bytes, raw, row_bytes, p->err);
+    for (uint64_t i = 0; rc == 0 && i < rows_seen; i++) {
+        rc = gguf_read(p->g, t, i * rows / rows_seen * row_bytes, raw, row_bytes, p->err);
         while (rc == 0 && !share_scales(q, raw, blocks, shared))
             shared = shared > 2 && blocks % 2 == 0 ? 2 : 1;
     }
@@ -244,6 +229,46 @@ static int find_multiplier(struct planner *p, const char *stem, const struct ggu
     return 0;
 }
 
+/* Embedding or head as tiles, as the file has it.  Its groups are blocks, whether or not more of them
+ * agree: rows of tokens differ, and those that were looked at may be the ones that do not. */
+static int add_tiles(struct planner *p, const struct gguf_tensor *t, struct linear *w)
+{
+    const struct hparams *hp = &p->m->hp;
+    uint32_t block = t->quant->block_values, group;
+    int rc = find_group(p, t, hp->vocab, hp->dim, VOCAB_ROWS_SEEN, &group);
+    if (rc)
+        return rc;
+    group = MIN(group, MAX(block, (uint32_t)VOCAB_GROUP));
+    layout_shape(w, p->opt->layout, hp->vocab, hp->dim, hp->dim % group ? block : group);
+    p->plan->tables = TABLE_TERNARY;
+    return add(p, (struct weights_item){.t = t,
+                                        .linear = w,
+                                        .bytes = layout_code_bytes(w),
+                                        .scale_bytes = layout_scale_bytes(w)});
+}
+
+static int add_table(struct planner *p, const char *name, bool required, struct table *table,
+                     struct linear *tiles)
+{
+    const struct hparams *hp = &p->m->hp;
+    const struct gguf_tensor *t;
+    int rc = find(p, name, hp->vocab, hp->dim, required, &t);
+    if (rc || !t)
+        return rc;
+    if (t->quant->ternary && !t->quant->block_bytes)
+        return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
+                         "tensor %s is %s, expected floats or an encoding by blocks", t->origin,
+                         t->quant->name);
+    enum table_type type = p->opt->tables;
+    if (type == TABLE_TERNARY && t->quant->ternary)
+        return add_tiles(p, t, tiles);
+    table_shape(table, type == TABLE_TERNARY ? TABLE_Q8 : type, hp->vocab, hp->dim);
+    return add(p, (struct weights_item){.t = t,
+                                        .table = table,
+                                        .bytes = table_data_bytes(table),
+                                        .scale_bytes = table_scale_bytes(table)});
+}
+
 static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32_t cols,
                       struct linear *w)
 {
@@ -263,7 +288,7 @@ static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32
     if (rc)
         return rc;
     uint32_t group;
-    rc = find_group(p, t, rows, cols, &group);
+    rc = find_group(p, t, rows, cols, ROWS_SEEN, &group);
     if (rc)
         return rc;
     if (multiplier && group != cols)
@@ -320,14 +345,14 @@ int weights_plan(const struct gguf *g, const struct model_options *opt, struct m
                  struct weights_plan *plan, struct trit_error *err)
 {
     *plan = (struct weights_plan){0};
+    plan->tables = opt->tables == TABLE_TERNARY ? TABLE_Q8 : opt->tables;
     struct planner p = {g, opt, m, plan, err, 0};
     m->layers = mem_zalloc(m->hp.n_layers, sizeof *m->layers);
     if (!m->layers)
         return trit_fail(err, TRIT_ENOMEM, "no memory for %u layers", m->hp.n_layers);
-    bool own_head = false;
-    int rc = add_table(&p, "token_embd.weight", true, &m->embedding, NULL);
+    int rc = add_table(&p, "token_embd.weight", true, &m->embedding, &m->embedding_tiles);
     if (rc == 0 && m->arch->head == HEAD_OPTIONAL)
-        rc = add_table(&p, "output.weight", false, &m->head, &own_head);
+        rc = add_table(&p, "output.weight", false, &m->head, &m->head_tiles);
     else if (rc == 0 && gguf_tensor(g, "output.weight"))
         log_warn("tensor-ignored name=output.weight reason=\"%s ties its head\"", m->arch->name);
     if (rc == 0)
@@ -364,6 +389,8 @@ void weights_point(const struct weights_plan *plan, struct model *m, const uint8
             *it->vector = (const void *)(payload + it->at);
         }
     }
-    if (!m->head.data)
+    if (!m->head.data && !m->head_tiles.codes) {
         m->head = m->embedding;
+        m->head_tiles = m->embedding_tiles;
+    }
 }

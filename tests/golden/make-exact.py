@@ -11,6 +11,9 @@ boundary; there an engine in float32 has to agree to a thousandth.
 With "f16" the reference keeps keys and values as binary16, as an engine with such a cache does, and
 boundaries of that rounding are kept away from too.
 
+The Bonsai models' reference has float activations; here it has eight bits for each group of inputs, as
+an engine with --act-type q8.
+
 Usage: make-exact.py ORACLE_DIRECTORY [f16] > exact.json     (needs numpy)
 """
 import inspect, json, sys
@@ -42,7 +45,16 @@ def half(x):
     near = near or distance(x / step) < F16_MARGIN
     return x.astype(np.float16).astype(np.float64)
 
+def grouped(x, t, s):
+    if not np.ndim(s):
+        q, step = watched(x)
+        return (q @ t.T.astype(np.float64)) * s * step
+    parts = x.reshape(len(x), s.shape[1], -1)
+    q, step = watched(parts)
+    return (q * step).reshape(x.shape) @ R.dequantise(t, s).T.astype(np.float64)
+
 R.quantise_activations = watched
+R.bitlinear = grouped
 R.half = half
 if F16:
     source, mark = inspect.getsource(R.forward), '        o = np.empty((n, heads, hd))'
@@ -68,6 +80,7 @@ def cases(model, rng, lengths):
 d, seed, rng = 256, 7, np.random.default_rng(1)
 models = dict(b158=R.random_model(seed, 4, d, 3 * d, 4, 2, 512),
               bitnet=R.random_model(seed + 1, 3, d, 2 * d, 4, 4, 512, theta=10000.0, act='silu'),
-              llama=R.random_model(seed + 2, 3, d, 3 * d, 4, 1, 512, rope='norm', act='silu', sub=False, tied=False))
+              llama=R.random_model(seed + 2, 3, d, 3 * d, 4, 1, 512, rope='norm', act='silu', sub=False, tied=False),
+              bonsai=R.random_bonsai(seed + 3, 3, d, 3 * d, 4, 2, 128, 512))
 lengths = (1, 2, 3) if F16 else (1, 2, 3, 4, 5, 6)
 json.dump(dict(cases={name: cases(m, rng, lengths) for name, m in models.items()}), sys.stdout)

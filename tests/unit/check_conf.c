@@ -166,9 +166,9 @@ START_TEST(a_wrong_line_is_named)
     assert_refused("colour = red\n", "1: unknown key \"colour\", expected one that --help lists");
     assert_refused("port 80\n", "1: found \"port 80\", expected key = value");
     assert_refused("pin = maybe\n", "1: pin: found \"maybe\", expected yes or no");
-    assert_refused("head-type = f1\n", "1: head-type: found \"f1\", expected one of q8|f16");
+    assert_refused("head-type = f1\n", "1: head-type: found \"f1\", expected one of auto|q8|f16");
     assert_refused("head-type = q8|f16\n",
-                   "1: head-type: found \"q8|f16\", expected one of q8|f16");
+                   "1: head-type: found \"q8|f16\", expected one of auto|q8|f16");
     assert_refused("ping-seconds = inf\n",
                    "1: ping-seconds: found \"inf\", expected seconds from 0.1 to 3600");
     assert_refused("ping-seconds = 1e999\n",

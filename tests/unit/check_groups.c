@@ -34,11 +34,17 @@ static void synth(const char *shape, const char *type, const char *head)
     ck_assert_int_eq(system(command), 0);
 }
 
-static struct model *load(enum layout_id layout, struct trit_error *err)
+static struct model *load_tables(enum layout_id layout, enum table_type tables,
+                                 struct trit_error *err)
 {
-    struct model_options o = {.layout = layout, .tables = TABLE_Q8};
+    struct model_options o = {.layout = layout, .tables = tables};
     struct model *m;
     return model_load(path, &o, &m, err) == 0 ? m : NULL;
+}
+
+static struct model *load(enum layout_id layout, struct trit_error *err)
+{
+    return load_tables(layout, TABLE_Q8, err);
 }
 
 static const struct gguf_tensor *find(const struct gguf *g, const char *name)
@@ -107,6 +113,52 @@ START_TEST(blocks_with_scales_of_their_own_are_groups)
         gguf_close(&g);
         model_close(&m);
     }
+}
+END_TEST
+
+/* An embedding that is ternary stays as the file has it, is the head where that is tied, and is looked
+ * up without loss; of a file whose embedding is not, nothing is ternary but the layers. */
+START_TEST(a_ternary_embedding_stays_so)
+{
+    static const struct {
+        const char *type;
+        uint32_t group;
+    } cases[] = {{"tq1_0", 256}, {"tq2_0", 256}, {"q2_0", 128}, {"pq2_0", 128}, {"ptq1_0", 128},
+                 {"q1_0", 128}};
+    static const enum layout_id layouts[] = {LAYOUT_T2, LAYOUT_T5};
+    struct trit_error err;
+    for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+        synth("bonsai-tiny", cases[i / 2].type, "same");
+        struct model *m = load_tables(layouts[i % 2], TABLE_TERNARY, &err);
+        struct model *f16 = load_tables(layouts[i % 2], TABLE_F16, &err);
+        struct gguf *g;
+        ck_assert_msg(m && f16, "%s", err.text);
+        ck_assert_int_eq(gguf_open(path, &g, &err), 0);
+        ck_assert_uint_eq(m->segment.source.tables, TABLE_TERNARY);
+        ck_assert_ptr_null(m->embedding.data);
+        ck_assert_ptr_eq(m->head_tiles.codes, m->embedding_tiles.codes);
+        compare(g, "token_embd.weight", &m->embedding_tiles, cases[i / 2].group);
+        float *x = mem_zalloc(m->hp.dim, sizeof *x), *y = mem_zalloc(m->hp.dim, sizeof *y);
+        for (uint32_t token = 0; token < m->hp.vocab; token += 1 + token / 3) {
+            model_embed(m, token, x);
+            model_embed(f16, token, y);
+            for (uint32_t k = 0; k < m->hp.dim; k++)
+                ck_assert_float_eq(x[k], y[k]);
+        }
+        mem_free(x);
+        mem_free(y);
+        ck_assert_uint_lt(m->weight_bytes, f16->weight_bytes);
+        gguf_close(&g);
+        model_close(&m);
+        model_close(&f16);
+    }
+    synth("bonsai-tiny", "q2_0", "f16");
+    struct model *m = load_tables(LAYOUT_T2, TABLE_TERNARY, &err);
+    ck_assert_msg(m != NULL, "%s", err.text);
+    ck_assert_uint_eq(m->segment.source.tables, TABLE_Q8);
+    ck_assert_uint_eq(m->head.type, TABLE_Q8);
+    ck_assert_ptr_null(m->head_tiles.codes);
+    model_close(&m);
 }
 END_TEST
 
@@ -180,6 +232,7 @@ int main(void)
     TCase *c = tcase_create("groups");
     tcase_set_timeout(c, 60);
     tcase_add_test(c, blocks_with_scales_of_their_own_are_groups);
+    tcase_add_test(c, a_ternary_embedding_stays_so);
     tcase_add_test(c, encodings_of_one_model_are_one_model);
     tcase_add_test(c, a_lone_scale_is_refused);
     suite_add_tcase(s, c);

@@ -15,6 +15,7 @@
 #include "engine/head.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
+#include "model/quant.h"
 #include "unit/unit.h"
 
 enum { VOCAB = 3001, DIM = 300, SLOTS = 9 };
@@ -244,6 +245,79 @@ START_TEST(f16_is_exact_anyway)
 }
 END_TEST
 
+/* Tiles of random weights with groups; a row in four is as another one before it. */
+static void make_tiles(enum layout_id layout, uint64_t from)
+{
+    enum { COLS = 256 };
+    static int8_t trits[LAYOUT_TILE][COLS];
+    struct linear *w = &model.head_tiles;
+    layout_shape(w, layout, VOCAB, COLS, 128);
+    uint8_t *codes = mem_zalloc_line(layout_code_bytes(w), 1);
+    uint16_t *scales = mem_zalloc_line(layout_scale_bytes(w), 1);
+    ck_assert(codes && scales);
+    for (size_t t = 0; t < layout_tiles(w); t++) {
+        for (size_t r = 0; r < LAYOUT_TILE; r++)
+            for (size_t i = 0; i < COLS; i++)
+                trits[r][i] = r % 4 == 3 ? trits[r - 1][i] : (int8_t)(unit_random(&from) % 3) - 1;
+        layout_pack_tile(w, trits[0], codes + t * w->tile_bytes);
+        for (size_t i = 0; i < w->n_groups * LAYOUT_TILE; i++)
+            scales[t * w->n_groups * LAYOUT_TILE + i] =
+                i % 4 == 3 ? scales[t * w->n_groups * LAYOUT_TILE + i - 1]
+                           : quant_f32_to_f16(0.1f + 0.01f * (float)(unit_random(&from) % 16));
+    }
+    w->codes = codes;
+    w->group_scales = scales;
+    model.head = (struct table){0};
+    model.hp.dim = COLS;
+    model.hp.vocab = VOCAB;
+}
+
+static void free_tiles(void)
+{
+    mem_free((void *)(uintptr_t)model.head_tiles.codes);
+    mem_free((void *)(uintptr_t)model.head_tiles.group_scales);
+    model.head_tiles = (struct linear){0};
+}
+
+/* As exact as two planes of the inputs are, and the same bits whoever computes what with whom. */
+START_TEST(ternary_is_exact_anyway)
+{
+    static float first[SLOTS][VOCAB];
+    uint64_t from = unit_random(&seed);
+    for (uint32_t s = 0; s < SLOTS; s++)
+        for (uint32_t i = 0; i < DIM; i++)
+            x[s][i] = normal();
+    x[1][17] = 40;
+    memset(x[3], 0, sizeof x[3]);
+    for (size_t i = 0; kernels_at(i); i++) {
+        const struct kernels *k = kernels_at(i);
+        if (k->cpu & ~kernels_cpu_detect())
+            continue;
+        make_tiles(k->layout, from);
+        for (unsigned threads = 1; threads <= 3; threads++) {
+            run_all(k, threads, threads == 2 ? 4 : threads == 3 ? 1 : SLOTS);
+            ck_assert_mem_eq(chosen, exact, sizeof exact);
+            if (i == 0 && threads == 1)
+                memcpy(first, exact, sizeof first);
+            ck_assert_mem_eq(exact, first, sizeof exact);
+        }
+        for (uint32_t row = 0; row < VOCAB; row += 7) {
+            float weight[DIM];
+            layout_row(&model.head_tiles, row, weight);
+            for (uint32_t s = 0; s < SLOTS; s++) {
+                double want = 0, size = 0;
+                for (uint32_t c = 0; c < model.hp.dim; c++) {
+                    want += (double)weight[c] * (double)x[s][c];
+                    size += fabs((double)weight[c] * (double)x[s][c]);
+                }
+                ck_assert_double_le(fabs((double)exact[s][row] - want), 1e-4 * size);
+            }
+        }
+        free_tiles();
+    }
+}
+END_TEST
+
 int main(void)
 {
     seed = unit_seed();
@@ -255,6 +329,7 @@ int main(void)
     tcase_add_test(c, uses_are_mixed);
     tcase_add_test(c, what_is_no_number_stays_so);
     tcase_add_test(c, f16_is_exact_anyway);
+    tcase_add_test(c, ternary_is_exact_anyway);
     suite_add_tcase(s, c);
     return unit_run(s);
 }

@@ -41,10 +41,23 @@ static uint32_t pick(uint32_t n)
     return (uint32_t)(unit_random(&seed) >> 33) % n;
 }
 
+static void load_file(const char *file)
+{
+    model = run_load_file(file, &k);
+    ck_assert_uint_le(model->hp.dim, DIM_MAX);
+}
+
 static void load(void)
 {
-    model = run_load(&k);
-    ck_assert_uint_le(model->hp.dim, DIM_MAX);
+    load_file("b158.tq1_0.gguf");
+}
+
+/* Two planes of activations, and a head that is ternary. */
+static void load_bonsai(void)
+{
+    load_file("bonsai.q2_0_g128.gguf");
+    ck_assert_uint_eq(acts_planes(model, ACTS_AUTO), 2);
+    ck_assert_ptr_nonnull(model->head_tiles.codes);
 }
 
 static void unload(void)
@@ -161,15 +174,17 @@ struct way {
 
 static const struct way alone = {"alone, cold", 1, 256, 1, 64, false, false, 0, 0, 1};
 
+enum { WAYS_OF_BOTH = 3 };
 static const struct way ways[] = {
-    {"two threads", 2, 256, 1, 64, false, false, 0, 0, 1},
+    /* WAYS_OF_BOTH models. */
     {"small chunks", 2, 8, 1, 64, false, false, 0, 0, 1},
-    {"three threads, one token at a time", 3, 1, 1, 64, false, false, 0, 0, 1},
     {"together", 2, 64, 16, 256, false, true, 0, 0, 1},
+    {"among others, few places", 2, 40, 4, 512, true, true, 3, OTHERS, 2},
+    {"two threads", 2, 256, 1, 64, false, false, 0, 0, 1},
+    {"three threads, one token at a time", 3, 1, 1, 64, false, false, 0, 0, 1},
     {"warm cache", 2, 64, 4, 256, true, false, 0, 0, 2},
     {"guessing", 2, 64, 1, 64, false, false, 7, 0, 1},
     {"among others", 2, 64, 32, 512, true, true, 0, OTHERS, 2},
-    {"among others, few places", 2, 40, 4, 512, true, true, 3, OTHERS, 2},
     {"among others, few pages", 2, 40, 8, 16, true, true, 15, OTHERS, 2},
 };
 
@@ -272,5 +287,10 @@ int main(void)
     tcase_add_checked_fixture(c, load, unload);
     tcase_add_loop_test(c, same_bytes, 0, (int)ARRAY_LEN(ways));
     suite_add_tcase(s, c);
+    TCase *b = tcase_create("bonsai");
+    tcase_set_timeout(b, 300);
+    tcase_add_checked_fixture(b, load_bonsai, unload);
+    tcase_add_loop_test(b, same_bytes, 0, WAYS_OF_BOTH);
+    suite_add_tcase(s, b);
     return unit_run(s);
 }

@@ -38,9 +38,9 @@ static inline void run_event(struct seq *s, void *arg)
         r->open--;
 }
 
-/* The small model of the golden tests, for the best kernels there are; exits when it cannot be had.
+/* A small model of the golden tests, for the best kernels there are; exits when it cannot be had.
  */
-static inline struct model *run_load(const struct kernels **k)
+static inline struct model *run_load_file(const char *file, const struct kernels **k)
 {
     const char *srcdir = getenv("srcdir");
     char path[2048];
@@ -48,13 +48,18 @@ static inline struct model *run_load(const struct kernels **k)
     struct trit_error err;
     log_open(LOG_WARN, 0);
     *k = kernels_pick(kernels_cpu_detect());
-    snprintf(path, sizeof path, "%s/tests/golden/models/b158.tq1_0.gguf", srcdir ? srcdir : ".");
-    struct model_options o = {.layout = (*k)->layout, .tables = TABLE_Q8};
+    snprintf(path, sizeof path, "%s/tests/golden/models/%s", srcdir ? srcdir : ".", file);
+    struct model_options o = {.layout = (*k)->layout, .tables = TABLE_TERNARY};
     if (model_load(path, &o, &m, &err) != 0) {
         printf("cannot load the model: %s\n", err.text);
         exit(99);
     }
     return m;
+}
+
+static inline struct model *run_load(const struct kernels **k)
+{
+    return run_load_file("b158.tq1_0.gguf", k);
 }
 
 /* Small and generous; tests change what they are about. */

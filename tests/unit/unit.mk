@@ -4,11 +4,14 @@
 if HAVE_CHECK
 if FULL
 EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h
-ENGINE_TESTS = check_attention check_base check_embed check_engine check_forecast check_head \
-	check_log check_pace check_pool check_rapl \
+ENGINE_TESTS = check_acts check_attention check_base check_embed check_engine check_forecast \
+	check_head check_log check_pace check_pool check_rapl \
 	check_same check_sampler check_sched check_segment
 check_PROGRAMS += $(ENGINE_TESTS)
 TESTS += $(ENGINE_TESTS)
+check_acts_SOURCES = tests/unit/check_acts.c
+check_acts_CFLAGS = $(TEST_CFLAGS)
+check_acts_LDADD = $(TEST_LIBS)
 check_attention_SOURCES = tests/unit/check_attention.c
 check_attention_CFLAGS = $(TEST_CFLAGS)
 check_attention_LDADD = $(TEST_LIBS)
