@@ -12,8 +12,9 @@
 #include "engine/queue.h"
 
 enum {
-    LEAST_ROWS = 4, /* of prompts in a step, so that they get on whatever it costs */
+    LEAST_ROWS = 1, /* of prompts in a step, so that they get on whatever it costs */
     MOST_TIMES = 2, /* the target, see sched.h */
+    MOST_MIXED = 64, /* steps with prompts, see choose_rows */
 };
 #define PATIENCE 1.0  /* seconds, of a prompt that is being read */
 #define SLOWER   1.3  /* than a step without prompts, see sched.h */
@@ -33,6 +34,7 @@ struct sched {
     struct seq **reading;    /* [max_running] for plan_prompts */
     uint32_t spare_slots;    /* of the step being planned, beyond one for each that runs */
     bool hosted;             /* the last step was its guests' */
+    uint32_t n_mixed;        /* steps with prompts since the last of those who talk alone */
 };
 
 int sched_open(const struct sched_options *opt, struct sched **out, struct trit_error *err)
@@ -288,6 +290,10 @@ static uint32_t choose_rows(const struct sched *sc, uint32_t n_reading, uint32_t
     const struct sched_plan *p = &sc->plan;
     if (p->n_talking == 0)
         return sc->opt.max_rows;
+    /* What a step takes without prompts must be seen now and then, or what they make of it becomes
+     * the measure of how much longer they may make it. */
+    if (sc->n_mixed == MOST_MIXED)
+        return p->n_rows;
     double alone = pace_predict(&sc->pace, p->n_rows, p->positions);
     double seconds = MAX(sc->opt.token_target, SLOWER * alone);
     seconds *= MIN(MAX(n_reading / p->n_talking, 1u), (uint32_t)MOST_TIMES);
@@ -393,6 +399,8 @@ const struct sched_plan *sched_plan(struct sched *sc, double now, sched_started_
         return p;
     plan_talking(sc);
     plan_prompts(sc, now);
+    if (p->n_talking > 0)
+        sc->n_mixed = p->n_items > p->n_talking ? sc->n_mixed + 1 : 0;
     return p;
 }
 
@@ -408,9 +416,9 @@ void sched_computed(struct sched *sc, struct seq *s, uint32_t n)
         kv_enter(sc->kv, l, s->wish.prompt + (size_t)l->n_entered * KV_PAGE_TOKENS);
 }
 
-void sched_learn(struct sched *sc, double seconds)
+void sched_learn(struct sched *sc, double seconds, double attention)
 {
-    pace_learn(&sc->pace, sc->plan.n_rows, sc->plan.positions, seconds);
+    pace_learn(&sc->pace, sc->plan.n_rows, sc->plan.positions, seconds, attention);
 }
 
 /* ------------------------------------------------------------------ looking */
