@@ -189,7 +189,7 @@ static bool known_digest(struct segment_source *src)
     struct segment_info *list;
     size_t n;
     bool found = false;
-    if (segment_list_uncounted(&list, &n) != 0)
+    if (segment_list(&list, &n, NULL) != 0)
         return false;
     for (size_t i = 0; i < n && !found; i++) {
         found = same_identity(&list[i].source, src);
@@ -297,7 +297,11 @@ static int try_attach(const struct segment_source *src, struct segment *seg, str
     seg->payload_bytes = h.payload_bytes;
     seg->map_bytes = h.file_bytes;
     int rc = map_finished(seg, err);
-    return rc ? rc : verify(seg, &h, err);
+    if (rc == 0)
+        rc = verify(seg, &h, err);
+    if (rc == 0)
+        segment_enrol(seg->fd);
+    return rc;
 }
 
 int segment_attach(const struct segment_source *src, const atomic_bool *stop, struct segment *seg,
@@ -458,6 +462,7 @@ int segment_publish(struct segment *seg, struct trit_error *err)
     close(seg->builder_fd);
     if (flock(seg->fd, LOCK_SH) != 0)
         return trit_fail(err, TRIT_EIO, "%s: %s", to, strerror(errno));
+    segment_enrol(seg->fd);
     return 0;
 }
 
