@@ -22,12 +22,13 @@
  * Running: first a row for everyone who is talking, then prompts, as many rows as the time between
  * tokens allows: the step is to take token_target seconds, or 1.3 times as long as it would without
  * prompts if that is more.  When more are reading than talking it may take as many times that, up to
- * two: then most clients wait for their first word, and larger steps get more done.  Whatever it
- * costs, one row is for prompts; but one step in 64 goes without, to see what that takes.  Prompts
- * share the rows: first those of the least served tenant, and of his the one that is the shortest or
- * has waited long enough to make up for its length, so that a long one is in nobody's way and none
- * is passed over for ever by those that are a little shorter; from a second on half are for the
- * oldest, so that it gets through.
+ * two: then most clients wait for their first word, and larger steps get more done.  One step in 64
+ * at least goes without them, to see what that takes.  Prompts share the rest: first those of the
+ * least served tenant, and of his the one that is the shortest or has waited long enough to make up
+ * for its length, so that a long one is in nobody's way and none is passed over for ever by those
+ * that are a little shorter; from a second on half is for the oldest, so that it gets through.  If
+ * that is not enough for four of its rows, as it is where a prompt has become long, it saves it up
+ * and has four in a later step: the others wait as long on average, but not in every step.
  *
  * Guests: who has two places less than another tenant, and waits for his first word, waits for the
  * end of the step already.  If his whole prompt takes no longer than a step may, the next step is
