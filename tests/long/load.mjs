@@ -84,7 +84,7 @@ const bars = {
     for (let round = 0; round < rounds; round++) {
       const full = await load('--clients', 32, '--seconds', seconds, ...options);
       await rest();
-      const run = await load('--rate', (10 * full.rate).toFixed(3), '--seconds', seconds, ...options);
+      const run = await load('--rate', (10 * full.completed / full.seconds).toFixed(3), '--seconds', seconds, ...options);
       await rest();
       over.push(run);
       shares.push(run.goodput_tokens_per_second / full.goodput_tokens_per_second);
