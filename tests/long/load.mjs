@@ -141,6 +141,7 @@ const bars = {
          JSON.stringify([run.idle, run.stuck]));
       await rest();
       const [b, d] = [before.between_events_ms, run.between_events_ms];
+      ok('there are gaps beside them: SETTLE is long enough', d.n > 0);
       ratios.push(d.p99 / b.p99);
       console.log(`  between events p50 ${show(b.p50)} p99 ${show(b.p99)}, beside them p50 ${show(d.p50)} ` +
                   `p99 ${show(d.p99)} ms of ${d.n}; stuck ones open ${run.stuck.open}`);
