@@ -56,6 +56,9 @@ void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
 /* The normed hidden state [dim] of row r of the last step, which was marked `keep`. */
 const float *forward_hidden(const struct forward *f, uint32_t r);
 
+/* How many seconds of the last step went into looking at positions. */
+double forward_attended(const struct forward *f);
+
 size_t forward_bytes(const struct forward *f); /* scratch held */
 
 #endif

@@ -6,7 +6,10 @@
  * attention for every position that a row looks at.  How rows cost depends on processor, model and
  * what else the machine does, and is no straight line (memory-bound with few rows, compute-bound
  * with many), so nothing is assumed: for each size of step there is a running mean, between the
- * sizes seen lies a straight line, and beyond them the cost is taken to grow in proportion.
+ * sizes seen lies a straight line, and beyond them the cost is taken to grow in proportion, or less
+ * if it once did.
+ * Attention is timed by itself: a prompt that is being read goes deeper step by step, so that at no
+ * depth are there steps enough to tell its part from that of the rows and the noise.
  *
  * One owner, the engine thread.  No clock: the caller says what a step took.
  */
@@ -20,17 +23,18 @@ enum { PACE_SIZES = 32 };
 /* Zeroed: nothing known. */
 struct pace {
     struct pace_size {
-        double rows, positions, seconds; /* running means of steps of this size */
-        uint32_t seen;                   /* saturates */
-        uint64_t last;                   /* step */
+        double rows, seconds; /* running means of steps of this size, without attention */
+        uint32_t seen;        /* saturates */
+        uint64_t last;        /* step */
     } size[PACE_SIZES];
     uint64_t steps;
-    /* Of deviations from the means: covariance of positions and seconds, variance of positions. */
-    double both, square;
+    double least; /* seconds of attention where there was hardly anything to look at */
+    double attended, positions; /* running means of what it took beyond that, and of positions */
 };
 
-/* A step of this many rows (>= 1), whose rows looked at this many positions together, took that. */
-void pace_learn(struct pace *p, uint32_t rows, double positions, double seconds);
+/* A step of this many rows (>= 1), whose rows looked at this many positions together, took that,
+ * `attention` of it for looking. */
+void pace_learn(struct pace *p, uint32_t rows, double positions, double seconds, double attention);
 
 /* Seconds such a step will take; 0: nothing is known. */
 double pace_predict(const struct pace *p, uint32_t rows, double positions);

@@ -22,11 +22,13 @@
  * Running: first a row for everyone who is talking, then prompts, as many rows as the time between
  * tokens allows: the step is to take token_target seconds, or 1.3 times as long as it would without
  * prompts if that is more.  When more are reading than talking it may take as many times that, up to
- * two: then most clients wait for their first word, and larger steps get more done.  Prompts share
- * the rows: first those of the least served tenant, and of his the one that is the shortest or has
- * waited long enough to make up for its length, so that a long one is in nobody's way and none is
- * passed over for ever by those that are a little shorter; from a second on half are for the
- * oldest, so that it gets through.
+ * two: then most clients wait for their first word, and larger steps get more done.  One step in 64
+ * at least goes without them, to see what that takes.  Prompts share the rest: first those of the
+ * least served tenant, and of his the one that is the shortest or has waited long enough to make up
+ * for its length, so that a long one is in nobody's way and none is passed over for ever by those
+ * that are a little shorter; from a second on half is for the oldest, so that it gets through.  If
+ * that is not enough for four of its rows, as it is where a prompt has become long, it saves it up
+ * and has four in a later step: the others wait as long on average, but not in every step.
  *
  * Guests: who has two places less than another tenant, and waits for his first word, waits for the
  * end of the step already.  If his whole prompt takes no longer than a step may, the next step is
@@ -91,10 +93,10 @@ const struct sched_plan *sched_plan(struct sched *sc, double now, sched_started_
 
 /*
  * After the step: the values of `n` further positions of s, which are its text now, are computed.
- * The seconds of the step are told by sched_learn, once.
+ * The seconds of the step are told by sched_learn, once, and how many of them went into attention.
  */
 void sched_computed(struct sched *sc, struct seq *s, uint32_t n);
-void sched_learn(struct sched *sc, double seconds);
+void sched_learn(struct sched *sc, double seconds, double attention);
 
 /* s waits or runs, and is to be forgotten: its pages are given back, or if they are not to be
  * trusted thrown away. */

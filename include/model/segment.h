@@ -12,7 +12,7 @@
  * used, to see that it is of use; renamed.  So a name without .building is always whole, and has
  * proved itself to the process that built it.  A .building file whose lock can be taken
  * belongs to a dead process and is removed by the next who looks.  Attached processes hold a shared
- * lock, which is how the list knows who is in use.
+ * lock, and one on a byte of their own far behind the end, which is how they are counted.
  *
  * Private segments (--no-shared) are sealed memfds: no name, no writer, gone with the process, unless
  * somebody keeps the descriptor, as systemd's fd store does: then the next process adopts them.
@@ -107,6 +107,9 @@ void segment_lock_memory(struct segment *seg);
 
 /* Bytes of the mapping that huge pages back right now, from /proc/self/smaps; 0 if unknown. */
 size_t segment_huge_bytes(const struct segment *seg);
+
+/* Processes that use it now, this one among them; a few system calls for each. */
+unsigned segment_users(const struct segment *seg);
 
 /* Unmap and close.  A shared segment that was not published is removed. */
 void segment_close(struct segment *seg);

@@ -55,6 +55,10 @@ struct tenant {
     uint32_t in_flight;      /* requests */
     uint32_t held;           /* sequences, running and waiting */
     uint64_t waiting_tokens; /* of prompts without an answer yet */
+    struct {
+        uint32_t held;
+        uint64_t waiting_tokens;
+    } of[SEQ_PRIORITIES]; /* the same by priority */
 
     /* For the metrics; only ever growing. */
     uint64_t n_requests, n_refused, prompt_tokens, cached_tokens, generated_tokens;
@@ -87,6 +91,7 @@ enum admit_verdict {
 /* One request inside.  A zeroed struct is none. */
 struct admit_ticket {
     struct tenant *tenant; /* NULL: not inside */
+    enum seq_priority priority;
     uint32_t sequences;    /* still counted */
     uint64_t charged;      /* tokens */
     uint64_t waiting;      /* prompt tokens still counted as waiting */
@@ -116,14 +121,14 @@ void admit_hold(struct tenant *t);
 void admit_let_go(struct admit *a, struct tenant *t);
 
 /*
- * May a request for so many sequences come in?  `waiting` is how many prompt tokens the engine's
- * queue holds.  With ADMIT_YES *ticket is open and all of that is counted.  Otherwise nothing is,
+ * May a request for so many sequences of a priority come in?  `waiting` is how many prompt tokens
+ * the engine's queue holds.  With ADMIT_YES *ticket is open and all of that is counted.  Otherwise nothing is,
  * and *wait is how long to stay away: seconds until the bucket has enough, or 0 when only others
  * know.
  */
 enum admit_verdict admit_ask(struct admit *a, struct tenant *t, uint32_t sequences,
-                             uint64_t waiting, double now, struct admit_ticket *ticket,
-                             double *wait);
+                             enum seq_priority priority, uint64_t waiting, double now,
+                             struct admit_ticket *ticket, double *wait);
 
 /* The same question for one sequence, and nothing is counted: is it worth reading the request? */
 enum admit_verdict admit_look(struct admit *a, struct tenant *t, uint64_t waiting, double now,
@@ -136,10 +141,13 @@ enum admit_verdict admit_look(struct admit *a, struct tenant *t, uint64_t waitin
 enum admit_verdict admit_charge(struct admit *a, struct admit_ticket *ticket, uint64_t prompt,
                                 uint64_t cost, uint64_t waiting, double now, double *wait);
 
-/* What of the queue is ahead of the tenant's next request, for engine_estimate(); but for `ticket`,
- * which is that request, or NULL. */
+/*
+ * What is ahead of the tenant's next request of a priority, for engine_estimate(): what is of that
+ * priority or a better one, for what is of a worse one gives its place.  But for `ticket`, which is
+ * that request, or NULL.
+ */
 struct engine_claim admit_claim(const struct admit *a, const struct tenant *t,
-                                const struct admit_ticket *ticket);
+                                enum seq_priority priority, const struct admit_ticket *ticket);
 
 /*
  * Whether it can be done in the `left` seconds to its deadline, as far as the engine can tell: the

@@ -466,7 +466,7 @@ static bool step(struct engine *e)
     batch_fill(&e->batch, p);
     batch_run(&e->batch, p);
     double now = trit_now();
-    sched_learn(e->sched, now - start);
+    sched_learn(e->sched, now - start, forward_attended(e->batch.forward));
     observe_step(e, p, now - start);
     count_pages(e);
     publish(e, p, now);

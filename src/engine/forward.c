@@ -60,6 +60,7 @@ struct forward {
     const struct forward_row *rows;
     uint32_t n_rows, n_logits;
     bool any_kept;   /* hidden states */
+    double attended; /* seconds, written by worker 0 */
     uint8_t *use;    /* [max_logits] of the slots */
     uint8_t any_use; /* of all slots together */
     forward_after_fn after;
@@ -221,7 +222,10 @@ static void run_layer(struct forward *f, uint32_t i, float *temp, unsigned worke
                  {&l->q, f->q, f->q_dim}, {&l->k, f->k_rows, f->kv_dim}, {&l->v, f->v, f->kv_dim}},
              3, worker);
     phase_rope(f, i);
+    double start = worker == 0 ? trit_now() : 0;
     attention_run(f->attention, i, f->q, f->att, worker);
+    if (worker == 0)
+        f->attended += trit_now() - start;
     phase_attended(f, l, temp);
     multiply(f, &(const struct product){&l->o, f->y, dim}, 1, worker);
 
@@ -291,6 +295,7 @@ void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
     f->n_logits = 0;
     f->any_use = 0;
     f->any_kept = false;
+    f->attended = 0;
     for (uint32_t r = 0; r < n; r++) {
         trit_assert(rows[r].token >= 0 && (uint32_t)rows[r].token < f->m->hp.vocab);
         trit_assert(rows[r].pos < f->n_ctx && kv_pages_for(rows[r].pos + 1ull) <= rows[r].lease->n);
@@ -306,6 +311,11 @@ void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
     f->after_ctx = ctx;
     attention_plan(f->attention, rows, n);
     team_run(f->team, run_step, f);
+}
+
+double forward_attended(const struct forward *f)
+{
+    return f->attended;
 }
 
 const float *forward_hidden(const struct forward *f, uint32_t r)

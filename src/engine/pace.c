@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pace.c - running means by size of step, and a slope for positions.
+ * pace.c - running means by size of step, and one for positions.
  */
 #include "config.h"
 #include "engine/pace.h"
@@ -32,7 +32,7 @@ static bool is_known(const struct pace *p, const struct pace_size *s)
 /* Seconds for one position. */
 static double slope(const struct pace *p)
 {
-    return p->square > 0 ? fmax(p->both / p->square, 0) : 0;
+    return p->positions > 0 ? p->attended / p->positions : 0;
 }
 
 static void approach(double *mean, double value, double share)
@@ -40,54 +40,59 @@ static void approach(double *mean, double value, double share)
     *mean += share * (value - *mean);
 }
 
-void pace_learn(struct pace *p, uint32_t rows, double positions, double seconds)
+void pace_learn(struct pace *p, uint32_t rows, double positions, double seconds, double attention)
 {
     struct pace_size *s = &p->size[size_of(rows)];
-    if (is_known(p, s)) {
-        /* A step in which the whole process was held up says nothing about the next one. */
-        seconds = fmin(seconds, 4 * s->seconds);
-        double away = positions - s->positions;
-        approach(&p->both, away * (seconds - s->seconds), 0.05);
-        approach(&p->square, away * away, 0.05);
-    }
-    if (!is_known(p, s))
+    p->least = p->steps ? fmin(p->least, attention) : attention;
+    double bare = fmax(seconds - (attention - p->least), 0);
+    /* A step in which the whole process was held up says nothing about the next one. */
+    if (is_known(p, s))
+        bare = fmin(bare, 4 * s->seconds);
+    else
         *s = (struct pace_size){0};
+    if (p->least > 0)
+        attention = fmin(attention, 4 * (p->least + slope(p) * positions));
+    approach(&p->attended, attention - p->least, 0.1);
+    approach(&p->positions, positions, 0.1);
     s->last = ++p->steps;
     s->seen = MIN(s->seen + 1, 10u);
     double share = 1.0 / s->seen;
     approach(&s->rows, rows, share);
-    approach(&s->positions, positions, share);
-    approach(&s->seconds, seconds, share);
+    approach(&s->seconds, bare, share);
 }
 
-/* What a size costs without its attention. */
-static double bare(const struct pace *p, const struct pace_size *s)
+/* On the straight line through two sizes. */
+static double between(const struct pace_size *a, const struct pace_size *b, uint32_t rows)
 {
-    return fmax(s->seconds - slope(p) * s->positions, 0);
+    return a->seconds + (b->seconds - a->seconds) * (rows - a->rows) / (b->rows - a->rows);
 }
 
 double pace_predict(const struct pace *p, uint32_t rows, double positions)
 {
-    const struct pace_size *below = NULL, *above = NULL;
+    const struct pace_size *below = NULL, *above = NULL, *old = NULL;
     for (unsigned i = 0; i < PACE_SIZES; i++) {
         const struct pace_size *s = &p->size[i];
-        if (!is_known(p, s))
-            continue;
-        if (s->rows <= rows)
-            below = s;
-        else if (!above)
-            above = s;
+        if (is_known(p, s)) {
+            if (s->rows <= rows)
+                below = s;
+            else if (!above)
+                above = s;
+        } else if (s->seen && s->rows > rows && !old) {
+            old = s;
+        }
     }
     if (!below && !above)
         return 0;
     double seconds;
-    if (!above)
-        seconds = bare(p, below) * rows / below->rows;
-    else if (!below)
-        seconds = bare(p, above);
+    if (below && above)
+        seconds = between(below, above, rows);
+    else if (above)
+        seconds = above->seconds;
     else
-        seconds = bare(p, below) + (bare(p, above) - bare(p, below)) * (rows - below->rows) /
-                                       (above->rows - below->rows);
+        seconds = below->seconds * rows / below->rows;
+    /* What was forgotten may say that it is less, but not that it is more. */
+    if (!above && old)
+        seconds = fmin(seconds, between(below, old, rows));
     return seconds + slope(p) * positions;
 }
 

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "engine/sched.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -12,8 +13,10 @@
 #include "engine/queue.h"
 
 enum {
-    LEAST_ROWS = 4, /* of prompts in a step, so that they get on whatever it costs */
-    MOST_TIMES = 2, /* the target, see sched.h */
+    LEAST_ROWS = 4,  /* of prompts in a step that has any */
+    MOST_SAVED = 16, /* steps without, after which they get so many whatever it costs */
+    MOST_TIMES = 2,  /* the target, see sched.h */
+    MOST_MIXED = 64, /* steps with prompts, see choose_rows */
 };
 #define PATIENCE 1.0  /* seconds, of a prompt that is being read */
 #define SLOWER   1.3  /* than a step without prompts, see sched.h */
@@ -33,6 +36,10 @@ struct sched {
     struct seq **reading;    /* [max_running] for plan_prompts */
     uint32_t spare_slots;    /* of the step being planned, beyond one for each that runs */
     bool hosted;             /* the last step was its guests' */
+    uint32_t n_mixed;        /* steps with prompts since the last of those who talk alone */
+    const struct seq *saver; /* the oldest prompt, if too little time is left for it: */
+    uint32_t n_saved;        /* so many steps went without it, */
+    double saved;            /* which left it so many seconds together */
 };
 
 int sched_open(const struct sched_options *opt, struct sched **out, struct trit_error *err)
@@ -282,18 +289,41 @@ static bool reads_before(const struct seq *a, const struct seq *b)
     return a->t_start + LENGTH * remaining(a) < b->t_start + LENGTH * remaining(b);
 }
 
-/* How many rows the step may have, with n_reading prompts of which one is at position `deepest`. */
-static uint32_t choose_rows(const struct sched *sc, uint32_t n_reading, uint32_t deepest)
+/* How long the step may take with n_reading prompts; without them *alone. */
+static double choose_seconds(const struct sched *sc, uint32_t n_reading, double *alone)
 {
     const struct sched_plan *p = &sc->plan;
+    *alone = 0;
     if (p->n_talking == 0)
-        return sc->opt.max_rows;
-    double alone = pace_predict(&sc->pace, p->n_rows, p->positions);
-    double seconds = MAX(sc->opt.token_target, SLOWER * alone);
-    seconds *= MIN(MAX(n_reading / p->n_talking, 1u), (uint32_t)MOST_TIMES);
-    uint32_t rows =
-        pace_rows(&sc->pace, p->n_rows, p->positions, deepest, sc->opt.max_rows, seconds);
-    return MIN(MAX(rows, p->n_rows + LEAST_ROWS), sc->opt.max_rows);
+        return INFINITY;
+    *alone = pace_predict(&sc->pace, p->n_rows, p->positions);
+    /* What a step takes without prompts must be seen now and then, or what they make of it becomes
+     * the measure of how much longer they may make it. */
+    if (sc->n_mixed >= MOST_MIXED)
+        return *alone;
+    double seconds = MAX(sc->opt.token_target, SLOWER * *alone);
+    return seconds * MIN(MAX(n_reading / p->n_talking, 1u), (uint32_t)MOST_TIMES);
+}
+
+/* What the step takes with the next n rows of s. */
+static double seconds_with(const struct sched *sc, const struct seq *s, uint32_t n)
+{
+    const struct sched_plan *p = &sc->plan;
+    return pace_predict(&sc->pace, p->n_rows + n,
+                        p->positions + (double)n * s->n_done + (double)n * (n + 1) / 2);
+}
+
+/* How many rows of s fit, at most `most`. */
+static uint32_t rows_that_fit(const struct sched *sc, const struct seq *s, uint32_t most,
+                              double seconds)
+{
+    const struct sched_plan *p = &sc->plan;
+    most = MIN(most, remaining(s));
+    if (isinf(seconds))
+        return most;
+    return pace_rows(&sc->pace, p->n_rows, p->positions, s->n_done + 1.0, p->n_rows + most,
+                     seconds) -
+           p->n_rows;
 }
 
 /* At most `rows` of s; every row of a prompt whose logprobs are wanted needs a slot. */
@@ -309,15 +339,67 @@ static void read_prompt(struct sched *sc, struct seq *s, uint32_t rows)
     sc->plan.more = sc->plan.more || n < remaining(s);
 }
 
+/*
+ * Rows of the oldest prompt, with what it has saved up.  By itself a deep row may cost more than
+ * there is time for, and those that look at the same positions with it little: few wait for more.
+ */
+static uint32_t oldest_rows(struct sched *sc, const struct seq *s, double seconds)
+{
+    uint32_t room = sc->opt.max_rows - sc->plan.n_rows;
+    uint32_t least = MIN(MIN((uint32_t)LEAST_ROWS, remaining(s)), room);
+    if (sc->saver != s || isinf(seconds)) {
+        sc->saver = s;
+        sc->n_saved = 0;
+        sc->saved = 0;
+    }
+    uint32_t n = rows_that_fit(sc, s, room, seconds + sc->saved);
+    if (n < least && sc->n_saved < MOST_SAVED) {
+        sc->n_saved++;
+        sc->saved += fmax(seconds - seconds_with(sc, s, 0), 0);
+        return 0;
+    }
+    sc->n_saved = 0;
+    sc->saved = 0;
+    return MAX(n, least);
+}
+
+/* Rows for those n who read, in their order. */
+static void share_rows(struct sched *sc, uint32_t n, const struct seq *oldest, double now)
+{
+    const struct sched_plan *p = &sc->plan;
+    uint32_t kept_rows = 0;
+    double alone, seconds = choose_seconds(sc, n, &alone), kept = 0;
+    sc->plan.more = seconds <= alone;
+    if (sc->plan.more)
+        return;
+    if (now - oldest->t_start >= PATIENCE) {
+        kept_rows = MIN((sc->opt.max_rows - p->n_rows) / 2, remaining(oldest));
+        kept = fmin((seconds - alone) / 2, fmax(seconds_with(sc, oldest, kept_rows) - alone, 0));
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct seq *s = sc->reading[i];
+        uint32_t room = sc->opt.max_rows - p->n_rows, fit;
+        if (s == oldest) {
+            fit = oldest_rows(sc, s, seconds);
+            kept_rows = 0;
+            kept = 0;
+        } else {
+            fit = rows_that_fit(sc, s, room - MIN(room, kept_rows), seconds - kept);
+            if (fit == 0 && i == 0) /* The best right is to be worth something. */
+                fit = rows_that_fit(sc, s, MIN(room, 1u), seconds);
+        }
+        read_prompt(sc, s, fit);
+    }
+}
+
 static void plan_prompts(struct sched *sc, double now)
 {
     struct seq **reading = sc->reading, *oldest = NULL;
-    uint32_t n = 0, deepest = 0;
+    uint32_t n = 0;
     for (uint32_t i = 0; i < sc->n_running; i++) {
         struct seq *s = sc->running[i];
         if (remaining(s) == 1)
             continue;
-        deepest = MAX(deepest, s->n_done + 1);
         if (!oldest || s->t_start < oldest->t_start)
             oldest = s;
         uint32_t at = n++;
@@ -325,15 +407,8 @@ static void plan_prompts(struct sched *sc, double now)
             reading[at] = reading[at - 1];
         reading[at] = s;
     }
-    if (n == 0)
-        return;
-    uint32_t end = choose_rows(sc, n, deepest), kept = 0;
-    if (now - oldest->t_start >= PATIENCE)
-        kept = MIN((end - sc->plan.n_rows) / 2, remaining(oldest));
-    for (uint32_t i = 0; i < n; i++) {
-        kept = reading[i] == oldest ? 0 : kept;
-        read_prompt(sc, reading[i], end - sc->plan.n_rows - kept);
-    }
+    if (n > 0)
+        share_rows(sc, n, oldest, now);
 }
 
 /* Whether the step is for s rather than for those who talk: a tenant with many places has filled it
@@ -393,6 +468,8 @@ const struct sched_plan *sched_plan(struct sched *sc, double now, sched_started_
         return p;
     plan_talking(sc);
     plan_prompts(sc, now);
+    if (p->n_talking > 0)
+        sc->n_mixed = p->n_items > p->n_talking ? sc->n_mixed + 1 : 0;
     return p;
 }
 
@@ -408,9 +485,9 @@ void sched_computed(struct sched *sc, struct seq *s, uint32_t n)
         kv_enter(sc->kv, l, s->wish.prompt + (size_t)l->n_entered * KV_PAGE_TOKENS);
 }
 
-void sched_learn(struct sched *sc, double seconds)
+void sched_learn(struct sched *sc, double seconds, double attention)
 {
-    pace_learn(&sc->pace, sc->plan.n_rows, sc->plan.positions, seconds);
+    pace_learn(&sc->pace, sc->plan.n_rows, sc->plan.positions, seconds, attention);
 }
 
 /* ------------------------------------------------------------------ looking */

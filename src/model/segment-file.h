@@ -46,9 +46,11 @@ bool segment_check_header(int fd, struct segment_header *h);
 /* Of a memfd, the same but for owner and mode, which say nothing there: sealed instead. */
 bool segment_check_sealed(int fd, struct segment_header *h);
 
-/* segment_list without counting users: reading /proc/locks stops whoever takes a lock, and takes
- * some ten milliseconds itself, which a start can do without. */
-int segment_list_uncounted(struct segment_info **list, size_t *n);
+/* Be counted by segment_count_users, until fd is closed; what cannot be locked is not counted. */
+void segment_enrol(int fd);
+
+/* How many descriptions but fd's own have enrolled. */
+unsigned segment_count_users(int fd);
 
 /* Map seg->map_bytes of the file at seg->map, where huge pages can be mapped as such. */
 int segment_map(struct segment *seg, int prot, struct trit_error *err);

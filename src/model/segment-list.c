@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <xxhash.h>
@@ -50,19 +50,53 @@ bool segment_check_sealed(int fd, struct segment_header *h)
            read_header(fd, &st, h);
 }
 
-/* Processes with a lock on this file, from /proc/locks; 0 where that cannot be read. */
-static unsigned count_users(const struct stat *st)
+/*
+ * Who uses a segment: each holds a read lock on one byte at random, so far behind the end of any
+ * file that they do not meet, and whoever asks for a write lock on all of it is told of one that is
+ * in his way.  (/proc/locks has them too, but stops whoever takes a lock while it is read, and
+ * takes ten milliseconds itself.)
+ */
+enum { USERS_MOST = 256 }; /* counted */
+static const off_t users_first = (off_t)1 << 60, users_end = (off_t)1 << 62;
+
+void segment_enrol(int fd)
 {
-    char want[64], line[256];
-    snprintf(want, sizeof want, " %02x:%02x:%llu ", major(st->st_dev), minor(st->st_dev),
-             (unsigned long long)st->st_ino);
-    unsigned n = 0;
-    FILE *f = fopen("/proc/locks", "re");
-    while (f && fgets(line, sizeof line, f))
-        n += strstr(line, "FLOCK") && strstr(line, want);
-    if (f)
-        fclose(f);
+    uint64_t at;
+    if (getrandom(&at, sizeof at, GRND_NONBLOCK) != (ssize_t)sizeof at)
+        at = (uint64_t)getpid();
+    struct flock lock = {.l_type = F_RDLCK,
+                         .l_whence = SEEK_SET,
+                         .l_start = users_first + (off_t)(at % (uint64_t)(users_end - users_first)),
+                         .l_len = 1};
+    (void)fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+unsigned segment_count_users(int fd)
+{
+    /* Of a range with a lock in it the parts before and behind are still to be asked for. */
+    struct {
+        off_t from, to;
+    } todo[USERS_MOST + 1] = {{users_first, users_end}};
+    unsigned n = 0, n_todo = 1;
+    while (n_todo && n < USERS_MOST) {
+        off_t from = todo[n_todo - 1].from, to = todo[n_todo - 1].to;
+        struct flock lock = {
+            .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = from, .l_len = to - from};
+        n_todo--;
+        if (from >= to || fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
+            continue;
+        n++;
+        todo[n_todo].from = from;
+        todo[n_todo++].to = lock.l_start;
+        todo[n_todo].from = lock.l_start + lock.l_len;
+        todo[n_todo++].to = to;
+    }
     return n;
+}
+
+unsigned segment_users(const struct segment *seg)
+{
+    return seg->shared ? segment_count_users(seg->fd) + 1 : 1;
 }
 
 static bool ends_with(const char *s, const char *tail)
@@ -71,9 +105,10 @@ static bool ends_with(const char *s, const char *tail)
     return n >= t && strcmp(s + n - t, tail) == 0;
 }
 
-/* What one directory entry is, but for its users; false when it is not a segment of ours. */
-static bool describe(const char *name, struct segment_info *info, struct stat *st)
+/* What one directory entry is; false when it is not a segment of ours. */
+static bool describe(const char *name, struct segment_info *info)
 {
+    struct stat st;
     char path[SEGMENT_PATH_BYTES], mine[32];
     snprintf(mine, sizeof mine, SEGMENT_PREFIX "%u-", (unsigned)geteuid());
     if (strncmp(name, mine, strlen(mine)) != 0 || strlen(name) >= sizeof info->name)
@@ -82,12 +117,12 @@ static bool describe(const char *name, struct segment_info *info, struct stat *s
     snprintf(info->name, sizeof info->name, "%s", name);
     segment_path(name, "", path);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 || fstat(fd, st) != 0) {
+    if (fd < 0 || fstat(fd, &st) != 0) {
         if (fd >= 0)
             close(fd);
         return false;
     }
-    info->bytes = (size_t)st->st_size;
+    info->bytes = (size_t)st.st_size;
     struct segment_header h;
     if (ends_with(name, SEGMENT_BUILDING)) {
         info->building = flock(fd, LOCK_SH | LOCK_NB) != 0;
@@ -96,12 +131,13 @@ static bool describe(const char *name, struct segment_info *info, struct stat *s
         info->stale = !segment_check_header(fd, &h);
         if (!info->stale)
             info->source = h.source;
+        info->users = segment_count_users(fd);
     }
     close(fd);
     return true;
 }
 
-static int list_all(bool count, struct segment_info **list, size_t *n, struct trit_error *err)
+int segment_list(struct segment_info **list, size_t *n, struct trit_error *err)
 {
     *list = NULL;
     *n = 0;
@@ -111,11 +147,8 @@ static int list_all(bool count, struct segment_info **list, size_t *n, struct tr
     int rc = 0;
     for (struct dirent *d; rc == 0 && (d = readdir(dir));) {
         struct segment_info info;
-        struct stat st;
-        if (!describe(d->d_name, &info, &st))
+        if (!describe(d->d_name, &info))
             continue;
-        if (count && !ends_with(info.name, SEGMENT_BUILDING))
-            info.users = count_users(&st);
         struct segment_info *more = mem_resize(*list, *n + 1, sizeof **list);
         if (!more) {
             rc = trit_fail(err, TRIT_ENOMEM, "no memory to list segments");
@@ -133,22 +166,11 @@ static int list_all(bool count, struct segment_info **list, size_t *n, struct tr
     return rc;
 }
 
-int segment_list(struct segment_info **list, size_t *n, struct trit_error *err)
-{
-    return list_all(true, list, n, err);
-}
-
-int segment_list_uncounted(struct segment_info **list, size_t *n)
-{
-    return list_all(false, list, n, NULL);
-}
-
 int segment_remove(const char *name, struct trit_error *err)
 {
     struct segment_info info;
-    struct stat st;
     char path[SEGMENT_PATH_BYTES];
-    if (strchr(name, '/') || !describe(name, &info, &st))
+    if (strchr(name, '/') || !describe(name, &info))
         return trit_fail(err, TRIT_ENOENT, "%s: no such segment in %s", name, segment_directory());
     if (info.building)
         return trit_fail(err, TRIT_EBUSY, "%s: a process is building it", name);
@@ -163,7 +185,7 @@ unsigned segment_clean(void)
     struct segment_info *list;
     size_t n;
     unsigned removed = 0;
-    if (segment_list_uncounted(&list, &n) != 0)
+    if (segment_list(&list, &n, NULL) != 0)
         return 0;
     for (size_t i = 0; i < n; i++)
         if (list[i].stale && ends_with(list[i].name, SEGMENT_BUILDING))

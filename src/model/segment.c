@@ -189,11 +189,10 @@ static bool known_digest(struct segment_source *src, int kept)
     struct segment_info *list;
     struct segment_header h;
     size_t n;
-    bool found =
-        kept >= 0 && segment_check_sealed(kept, &h) && same_identity(&h.source, src);
+    bool found = kept >= 0 && segment_check_sealed(kept, &h) && same_identity(&h.source, src);
     if (found)
         memcpy(src->digest, h.source.digest, sizeof src->digest);
-    if (found || segment_list_uncounted(&list, &n) != 0)
+    if (found || segment_list(&list, &n, NULL) != 0)
         return found;
     for (size_t i = 0; i < n && !found; i++) {
         found = same_identity(&list[i].source, src);
@@ -370,7 +369,10 @@ static int try_attach(const struct segment_source *src, struct segment *seg, str
     struct segment_header h;
     if (!segment_check_header(seg->fd, &h) || !is_of(&h, src))
         return trit_fail(err, TRIT_EFORMAT, "%s: not a segment of this model", seg->name);
-    return use(seg, &h, err);
+    int rc = use(seg, &h, err);
+    if (rc == 0)
+        segment_enrol(seg->fd);
+    return rc;
 }
 
 int segment_attach(const struct segment_source *src, const atomic_bool *stop, struct segment *seg,
@@ -530,6 +532,7 @@ int segment_publish(struct segment *seg, struct trit_error *err)
     close(seg->builder_fd);
     if (flock(seg->fd, LOCK_SH) != 0)
         return trit_fail(err, TRIT_EIO, "%s: %s", to, strerror(errno));
+    segment_enrol(seg->fd);
     return 0;
 }
 

@@ -190,18 +190,27 @@ static bool has_place(const struct admit *a, uint64_t room, uint64_t reserve, ui
     return all + more <= room;
 }
 
-/* Other tenants who have something in the engine. */
-static uint32_t count_others(const struct admit *a, const struct tenant *t)
+static bool holds_any(const struct tenant *t, enum seq_priority priority)
 {
-    uint32_t others = a->nobody.held > 0 && t != &a->nobody;
+    for (unsigned p = 0; p <= priority; p++)
+        if (t->of[p].held > 0)
+            return true;
+    return false;
+}
+
+/* Other tenants who have something of that priority or a better one in the engine. */
+static uint32_t count_others(const struct admit *a, const struct tenant *t,
+                             enum seq_priority priority)
+{
+    uint32_t others = t != &a->nobody && holds_any(&a->nobody, priority);
     for (const struct tenant *o = a->tenants; o; o = o->next)
-        others += o != t && o->held > 0;
+        others += o != t && holds_any(o, priority);
     return others;
 }
 
 static bool fits(const struct admit *a, const struct tenant *t, uint32_t sequences)
 {
-    uint64_t room = (uint64_t)a->running + a->queue, others = count_others(a, t);
+    uint64_t room = (uint64_t)a->running + a->queue, others = count_others(a, t, SEQ_LOW);
     return room == 0 || has_place(a, room, a->queue / 4, a->held, t->held, others, sequences);
 }
 
@@ -243,8 +252,8 @@ enum admit_verdict admit_look(struct admit *a, struct tenant *t, uint64_t waitin
 }
 
 enum admit_verdict admit_ask(struct admit *a, struct tenant *t, uint32_t sequences,
-                             uint64_t waiting, double now, struct admit_ticket *ticket,
-                             double *wait)
+                             enum seq_priority priority, uint64_t waiting, double now,
+                             struct admit_ticket *ticket, double *wait)
 {
     trit_assert(!ticket->tenant && sequences > 0);
     enum admit_verdict verdict = judge(a, t, sequences, waiting, now, wait);
@@ -253,8 +262,9 @@ enum admit_verdict admit_ask(struct admit *a, struct tenant *t, uint32_t sequenc
     take(&t->requests, 1);
     t->in_flight++;
     t->held += sequences;
+    t->of[priority].held += sequences;
     a->held += sequences;
-    *ticket = (struct admit_ticket){.tenant = t, .sequences = sequences};
+    *ticket = (struct admit_ticket){.tenant = t, .priority = priority, .sequences = sequences};
     return ADMIT_YES;
 }
 
@@ -272,17 +282,26 @@ enum admit_verdict admit_charge(struct admit *a, struct admit_ticket *ticket, ui
         return ADMIT_QUEUE_TOKENS;
     take(&t->tokens, (double)cost);
     t->waiting_tokens += prompt;
+    t->of[ticket->priority].waiting_tokens += prompt;
     ticket->charged = cost;
     ticket->waiting = prompt;
     return ADMIT_YES;
 }
 
 struct engine_claim admit_claim(const struct admit *a, const struct tenant *t,
-                                const struct admit_ticket *ticket)
+                                enum seq_priority priority, const struct admit_ticket *ticket)
 {
-    return (struct engine_claim){.sequences = t->held - (ticket ? ticket->sequences : 0),
-                                 .tokens = t->waiting_tokens - (ticket ? ticket->waiting : 0),
-                                 .tenants = 1 + count_others(a, t)};
+    struct engine_claim c = {.tenants = 1 + count_others(a, t, priority)};
+    for (unsigned p = 0; p <= priority; p++) {
+        c.sequences += t->of[p].held;
+        c.tokens += t->of[p].waiting_tokens;
+    }
+    if (ticket) {
+        trit_assert(ticket->priority <= priority);
+        c.sequences -= ticket->sequences;
+        c.tokens -= ticket->waiting;
+    }
+    return c;
 }
 
 enum admit_verdict admit_deadline(const struct engine_estimate *e, double left, double *wait)
@@ -306,6 +325,7 @@ void admit_begun(struct admit_ticket *ticket, uint64_t tokens)
         return;
     ticket->waiting -= tokens;
     ticket->tenant->waiting_tokens -= tokens;
+    ticket->tenant->of[ticket->priority].waiting_tokens -= tokens;
 }
 
 static void leave(struct admit *a, struct admit_ticket *ticket, uint32_t sequences)
@@ -314,6 +334,7 @@ static void leave(struct admit *a, struct admit_ticket *ticket, uint32_t sequenc
     trit_assert(ticket->sequences >= sequences && t->held >= sequences && a->held >= sequences);
     ticket->sequences -= sequences;
     t->held -= sequences;
+    t->of[ticket->priority].held -= sequences;
     a->held -= sequences;
 }
 

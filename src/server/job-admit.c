@@ -166,7 +166,9 @@ bool job_refuse_early(struct exchange *x)
     double wait;
     enum admit_verdict v = admit_look(&s->admit, x->tenant, waiting_tokens(s), trit_now(), &wait);
     if (v == ADMIT_YES) {
-        struct engine_claim own = admit_claim(&s->admit, x->tenant, NULL);
+        /* It is not known yet how soon it is to be: as soon as this tenant may ask for. */
+        struct engine_claim own =
+            admit_claim(&s->admit, x->tenant, x->tenant->grant.highest, NULL);
         struct engine_estimate e = engine_estimate(s->engine, &own, 0, 0);
         v = admit_first(&e, s->opt.limits.first_seconds, &wait);
     }
@@ -194,14 +196,17 @@ int job_ask(struct job *j, uint64_t sequences, struct problem *p)
     j->priority = MAX(j->params.priority, j->tenant->grant.highest);
     j->salt = salt_of(j);
     j->head.service_tier = j->params.endpoint & FOR_CONVERSATION ? tier_of(j->priority) : NULL;
-    enum admit_verdict v = admit_ask(&s->admit, j->tenant, (uint32_t)sequences, waiting_tokens(s),
-                                     now, &j->ticket, &wait);
+    enum admit_verdict v = admit_ask(&s->admit, j->tenant, (uint32_t)sequences, j->priority,
+                                     waiting_tokens(s), now, &j->ticket, &wait);
     if (v != ADMIT_YES)
         return refuse(s, j->tenant, v, wait, p);
-    struct engine_claim own = admit_claim(&s->admit, j->tenant, &j->ticket);
+    struct engine_claim own = admit_claim(&s->admit, j->tenant, j->priority, &j->ticket);
     struct engine_estimate e = engine_estimate(s->engine, &own, 0, 0);
     if (e.start > j->deadline - now)
         return refuse_late(j, e.start, j->deadline - now, p);
+    v = admit_first(&e, s->opt.limits.first_seconds, &wait);
+    if (v != ADMIT_YES)
+        return refuse(s, j->tenant, v, wait, p);
     server_ring_by(s, j->deadline);
     return 0;
 }
@@ -222,7 +227,7 @@ int job_charge(struct job *j, const uint32_t *max_new, struct problem *p)
     }
     if (j->params.endpoint == FOR_EMBEDDINGS)
         prompt = job_embed_waiting(j, prompt);
-    struct engine_claim own = admit_claim(&s->admit, j->tenant, &j->ticket);
+    struct engine_claim own = admit_claim(&s->admit, j->tenant, j->priority, &j->ticket);
     struct engine_estimate e =
         engine_estimate(s->engine, &own, (uint32_t)MIN(j->prompt_tokens, UINT32_MAX), longest);
     if (admit_deadline(&e, j->deadline - now, &wait) != ADMIT_YES)

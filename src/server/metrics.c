@@ -367,6 +367,9 @@ static void write_model(const struct metrics_page *page, struct buf *out)
     text_labelled(out, "tritd_memory_bytes", "kind", "scratch", (double)st->scratch_bytes);
     text_labelled(out, "tritd_memory_bytes", "kind", "tokenizer", (double)tok_bytes(m->tok));
     text_labelled(out, "tritd_memory_bytes", "kind", "http", (double)page->http_bytes);
+    text_one(out, "tritd_weights_sharers", "gauge",
+             "Processes that use the same weights in memory, this one among them.",
+             segment_users(&m->segment));
     text_one(out, "tritd_weights_huge_bytes", "gauge", "Bytes of the weights that huge pages back.",
              (double)page->huge_bytes);
 }

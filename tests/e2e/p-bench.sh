@@ -49,6 +49,25 @@ has "requests that would wait too long" "$late" '^[1-9]'
 has "all have Retry-After" "$(cat "$work/bench")" "refused with 429: $late, with Retry-After $late\$"
 has "others are served" "$(cat "$work/bench")" " [1-9][0-9]* completed, "
 has "goodput in time" "$(cat "$work/bench")" "completed whose first text came in 1 s"
+
+# Who has a better priority does not wait for those of a worse one, and is not refused for them.
+ask()
+{
+    curl -s -o "$work/answer$1" -w '%{http_code}' "$url/v1/completions" -H 'content-type: application/json' \
+        -d "{\"prompt\": $2, \"priority\": $1, \"n\": $3, \"max_tokens\": $4, \"ignore_eos\": true, \"temperature\": 1}"
+}
+queue_is_long()
+{
+    [ "$(metric tritd_requests_waiting)" -ge 20 ]
+}
+ask 9 '["A", "B", "C", "D", "E", "F", "G", "H"]' 8 200 >"$work/many" &
+many=$!
+within 10 queue_is_long || fail "64 answers do not wait for 2 places: $(cat "$work/many" "$work/answer9")"
+is "late, of the same priority" "$(ask 8 '"Once"' 1 4)" 429
+has "why" "$(cat "$work/answer8")" "first token is expected"
+is "in time, of a better one" "$(ask -9 '"Once"' 1 4)" 200
+wait "$many"
+is "those of the worse one" "$(cat "$work/many")" 200
 stop
 
 # Everything in the table, and nothing of it left.

@@ -6,7 +6,9 @@
 #
 #     tests/long/load.sh            in the build directory; about ten minutes
 #     BARS="overload fairness"      only these: overload fairness idle long
-#     SECONDS_EACH=10               of a round, default 25
+#     SECONDS_EACH=10 ROUNDS=2      of a round, default 25, and how many, default 3
+#     DEPTH=4000                    tokens that are read before, for `long`, default 7000
+#     SETTLE=15                     seconds for those that do nothing to get there, default 25
 #     MODEL=700m.gguf               instead of one with random weights in the shape of a 700M model
 #
 # trit-bench and the daemon share the machine's processors, as far as there are no others.

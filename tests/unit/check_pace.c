@@ -13,10 +13,16 @@
 
 static uint64_t seed;
 
-/* A machine: memory up to 6 rows, then computing; and attention. */
+/* A machine: memory up to 6 rows, then computing; and attention, of which there is always a little.
+ */
+static double attention(double positions)
+{
+    return 0.0002 + 1e-7 * positions;
+}
+
 static double truth(uint32_t rows, double positions)
 {
-    return fmax(0.040, 0.007 * rows) + 1e-7 * positions;
+    return fmax(0.040, 0.007 * rows) + attention(positions);
 }
 
 static double noise(void)
@@ -31,7 +37,9 @@ START_TEST(pace_learns)
     for (int i = 0; i < 4000; i++) {
         uint32_t rows = 1 + (uint32_t)(unit_random(&seed) >> 40) % 100;
         double positions = rows * (double)((unit_random(&seed) >> 40) % 2000);
-        pace_learn(&p, rows, positions, truth(rows, positions) * noise());
+        double times = noise();
+        pace_learn(&p, rows, positions, truth(rows, positions) * times,
+                   attention(positions) * times);
     }
     for (uint32_t rows = 1; rows <= 90; rows += 3)
         for (double each = 100; each < 2000; each += 600) {
@@ -48,21 +56,44 @@ START_TEST(pace_learns)
 }
 END_TEST
 
+/* A prompt goes deeper with every step, always with as many rows beside those who talk: what its
+ * attention takes is not taken for what rows cost, nor the other way round. */
+START_TEST(pace_tells_depth_from_rows)
+{
+    struct pace p = {0};
+    for (int i = 0; i < 30; i++)
+        pace_learn(&p, 8, 800, truth(8, 800) * noise(), attention(800));
+    for (uint32_t done = 0; done < 8000; done += 7) {
+        if (done % 64 == 0) /* as the scheduler has it */
+            pace_learn(&p, 8, 800, truth(8, 800) * noise(), attention(800));
+        double positions = 800 + 7.0 * done, times = noise();
+        pace_learn(&p, 15, positions, truth(15, positions) * times, attention(positions) * times);
+        if (done < 1000)
+            continue;
+        double want = truth(15, positions), is = pace_predict(&p, 15, positions);
+        ck_assert_msg(fabs(is - want) < 0.08 * want, "at %u: %g, not %g", done, is, want);
+        want = truth(12, 800 + 4.0 * done);
+        is = pace_predict(&p, 12, 800 + 4.0 * done);
+        ck_assert_msg(fabs(is - want) < 0.1 * want, "at %u, 4 rows: %g, not %g", done, is, want);
+    }
+}
+END_TEST
+
 /* One step in which the machine stood still does not keep prompts small for ever. */
 START_TEST(pace_forgets)
 {
     struct pace p = {0};
     for (int i = 0; i < 50; i++) {
-        pace_learn(&p, 4, 0, 0.04);
-        pace_learn(&p, 20, 0, 0.1);
+        pace_learn(&p, 4, 0, 0.04, 0.001);
+        pace_learn(&p, 20, 0, 0.1, 0.001);
     }
-    pace_learn(&p, 24, 0, 5);
+    pace_learn(&p, 24, 0, 5, 0.001);
     int steps = 0;
     for (; steps < 3000; steps++) {
         uint32_t rows = pace_rows(&p, 4, 0, 0, 64, 0.13);
         if (rows >= 24)
             break;
-        pace_learn(&p, rows, 0, rows * 0.005);
+        pace_learn(&p, rows, 0, rows * 0.005, 0.001);
     }
     ck_assert_int_lt(steps, 3000);
 }
@@ -132,6 +163,7 @@ int main(void)
     TCase *c = tcase_create("pace");
     seed = unit_seed();
     tcase_add_test(c, pace_learns);
+    tcase_add_test(c, pace_tells_depth_from_rows);
     tcase_add_test(c, pace_forgets);
     tcase_add_test(c, drafts);
     tcase_add_test(c, drafts_learn);

@@ -99,6 +99,27 @@ START_TEST(built_then_attached)
 }
 END_TEST
 
+START_TEST(users_are_counted)
+{
+    struct segment_source src = identify();
+    struct segment a, own, more[20];
+    build(&src, &a, true);
+    for (unsigned i = 0; i < ARRAY_LEN(more); i++) {
+        ck_assert_uint_eq(segment_users(&a), 1 + i);
+        ck_assert_int_eq(segment_attach(&src, NULL, &more[i], &err), 0);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(more); i++) {
+        ck_assert_uint_eq(segment_users(&more[i]), 21 - i);
+        segment_close(&more[i]);
+    }
+    build(&src, &own, false);
+    ck_assert_uint_eq(segment_users(&own), 1);
+    ck_assert_uint_eq(segment_users(&a), 1);
+    segment_close(&own);
+    segment_close(&a);
+}
+END_TEST
+
 START_TEST(another_layout_is_another_segment)
 {
     struct segment_source src = identify();
@@ -296,6 +317,7 @@ int main(void)
     tcase_set_timeout(c, 120);
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, built_then_attached);
+    tcase_add_test(c, users_are_counted);
     tcase_add_test(c, another_layout_is_another_segment);
     tcase_add_test(c, content_decides_not_the_name);
     tcase_add_test(c, nobody_can_write_afterwards);

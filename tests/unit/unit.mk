@@ -3,10 +3,10 @@
 # base, engine, segment
 if HAVE_CHECK
 if FULL
-EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h
+EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h tests/unit/sched-drive.h
 ENGINE_TESTS = check_acts check_attention check_base check_embed check_engine check_forecast \
-	check_head check_log check_pace check_pool check_rapl \
-	check_same check_sampler check_sched check_segment
+	check_head check_log check_pace check_pool check_prefix check_rapl \
+	check_same check_sampler check_sched check_sched_random check_segment
 check_PROGRAMS += $(ENGINE_TESTS)
 TESTS += $(ENGINE_TESTS)
 check_acts_SOURCES = tests/unit/check_acts.c
@@ -45,12 +45,18 @@ check_pace_LDADD = $(TEST_LIBS)
 check_pool_SOURCES = tests/unit/check_pool.c
 check_pool_CFLAGS = $(TEST_CFLAGS)
 check_pool_LDADD = $(TEST_LIBS)
+check_prefix_SOURCES = tests/unit/check_prefix.c
+check_prefix_CFLAGS = $(TEST_CFLAGS)
+check_prefix_LDADD = $(TEST_LIBS)
 check_same_SOURCES = tests/unit/check_same.c
 check_same_CFLAGS = $(TEST_CFLAGS)
 check_same_LDADD = $(TEST_LIBS)
 check_sched_SOURCES = tests/unit/check_sched.c
 check_sched_CFLAGS = $(TEST_CFLAGS)
 check_sched_LDADD = $(TEST_LIBS)
+check_sched_random_SOURCES = tests/unit/check_sched_random.c
+check_sched_random_CFLAGS = $(TEST_CFLAGS)
+check_sched_random_LDADD = $(TEST_LIBS)
 check_segment_SOURCES = tests/unit/check_segment.c
 check_segment_CFLAGS = $(TEST_CFLAGS)
 check_segment_LDADD = $(TEST_LIBS)
