@@ -31,7 +31,8 @@ E2E_TESTS = \
 	tests/e2e/q-responses.sh \
 	tests/e2e/r-fields.sh \
 	tests/e2e/s-openapi.sh \
-	tests/e2e/q-shapes.sh
+	tests/e2e/q-shapes.sh \
+	tests/e2e/x-structured.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -67,6 +68,7 @@ EXTRA_DIST += \
 	tests/e2e/r-fields.sh tests/e2e/r-fields.mjs \
 	tests/e2e/s-openapi.sh tests/e2e/s-openapi.mjs
 EXTRA_DIST += doc/openapi.yaml \
-	tests/e2e/q-shapes.sh tests/e2e/q-shapes.mjs tests/e2e/q-schemas.mjs
+	tests/e2e/q-shapes.sh tests/e2e/q-shapes.mjs tests/e2e/q-schemas.mjs \
+	tests/e2e/x-structured.sh tests/e2e/x-structured.mjs tests/e2e/x-stuck.mjs tests/e2e/x-maim.mjs
 .PHONY: clean-e2e
 .PHONY: check-e2e
