@@ -2,12 +2,12 @@
 /*
  * bench-grammar.c - what it takes to know which tokens may follow, in states that answers are in.
  *
- * Cold is the first mask of a state of a grammar that nobody has asked for yet, warm is the next one.
- * The last rows play answers: a stream for each, which go on with tokens that chance picks among
- * those that are allowed, so they are in stranger states than a model's answers are.
+ * Cold is the first mask of a state of a grammar that nobody has asked for yet, warm is the next
+ * one. The last rows play answers: a stream for each, which go on with tokens that chance picks
+ * among those that are allowed, so they are in stranger states than a model's answers are.
  *
- * The file need hold no more than a tokenizer: tests/golden/tokenizer/make-vocab.mjs makes such ones
- * of published tokenizers.
+ * The file need hold no more than a tokenizer: tests/golden/tokenizer/make-vocab.mjs makes such
+ * ones of published tokenizers.
  */
 #include "config.h"
 #include "bench.h"
@@ -28,15 +28,16 @@ enum { WARM = 100, MASKS_BYTES = 64 << 20, STEPS = 200 };
 
 /* What every JSON grammar of tritd's schemas has (server/schema.c). */
 #define JSON_RULES                                                                                 \
-    "str ::= \"\\\"\" ch* \"\\\"\"\n"                                                                \
-    "ch ::= [^\\x22\\x5C\\x00-\\x1F] | \"\\\\\" ([\\x22\\x5C/bfnrt] | \"u\" [0-9a-fA-F]{4})\n"           \
-    "num ::= \"-\"? (\"0\" | [1-9] [0-9]{0,14}) (\".\" [0-9]{1,15})? ([eE] [+-]? [0-9]{1,2})?\n"        \
-    "any ::= str | num | \"true\" | \"false\" | \"null\" | obj | arr\n"                                \
-    "obj ::= \"{\" (pair (\",\" \" \"? pair)*)? \"}\"\n"                                               \
-    "pair ::= str \":\" \" \"? any\n"                                                                \
+    "str ::= \"\\\"\" ch* \"\\\"\"\n"                                                              \
+    "ch ::= [^\\x22\\x5C\\x00-\\x1F] | \"\\\\\" ([\\x22\\x5C/bfnrt] | \"u\" [0-9a-fA-F]{4})\n"     \
+    "num ::= \"-\"? (\"0\" | [1-9] [0-9]{0,14}) (\".\" [0-9]{1,15})? ([eE] [+-]? [0-9]{1,2})?\n"   \
+    "any ::= str | num | \"true\" | \"false\" | \"null\" | obj | arr\n"                            \
+    "obj ::= \"{\" (pair (\",\" \" \"? pair)*)? \"}\"\n"                                           \
+    "pair ::= str \":\" \" \"? any\n"                                                              \
     "arr ::= \"[\" (any (\",\" \" \"? any)*)? \"]\"\n"
 #define PERSON                                                                                     \
-    "root ::= \"{\\\"name\\\":\" \" \"? str \",\" \" \"? \"\\\"age\\\":\" \" \"? num \",\" \" \"? "                \
+    "root ::= \"{\\\"name\\\":\" \" \"? str \",\" \" \"? \"\\\"age\\\":\" \" \"? num \",\" \" "    \
+    "\"? "                                                                                         \
     "\"\\\"tags\\\":\" \" \"? \"[\" (str (\",\" \" \"? str)*)? \"]\" \"}\"\n"
 
 static const struct state {
@@ -50,7 +51,8 @@ static const struct state {
     {"any JSON value", "root ::= any\n" JSON_RULES, ""},
     {"object key, any", "root ::= obj\n" JSON_RULES, "{\""},
     {"object key, one of a schema's", PERSON JSON_RULES, "{\"name\": \"A\", \""},
-    {"e-mail address by a regex", "root ::= [a-z0-9._-]+ \"@\" ([a-z0-9-]+ \".\")+ [a-z]{2,6}\n", "jo"},
+    {"e-mail address by a regex", "root ::= [a-z0-9._-]+ \"@\" ([a-z0-9-]+ \".\")+ [a-z]{2,6}\n",
+     "jo"},
     {"enum of 1000 words", NULL, ""},
 };
 

@@ -18,10 +18,10 @@
 #include "server/schema-parts.h"
 
 const struct schema_limits schema_limits = {
-    .schemas = 4000,
+    .schemas = 12000, /* OpenAI allows 5000 properties, and 1000 values of enums */
     .values = 4096,
     .steps = 4 * 1000 * 1000,
-    .text_bytes = 256 << 10,
+    .text_bytes = 2 << 20,
 };
 
 /* ------------------------------------------------------------------ problems */

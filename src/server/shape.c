@@ -86,6 +86,13 @@ int shape_to_text(const struct shape *s, struct buf *text, struct problem *probl
     return rc == 0 && text->failed ? no_memory(s, problem) : rc;
 }
 
+/* Of the largest schemas, which are not written by hand. */
+static const struct grammar_limits schema_grammar = {.text_bytes = 2 << 20,
+                                                     .rules = 32 << 10,
+                                                     .states = 256 << 10,
+                                                     .edges = 512 << 10,
+                                                     .nesting = 64};
+
 int shape_compile(const struct shape *s, struct grammar **g, struct problem *problem)
 {
     struct buf text = {0};
@@ -95,7 +102,8 @@ int shape_compile(const struct shape *s, struct grammar **g, struct problem *pro
         return 0;
     int rc = shape_to_text(s, &text, problem);
     if (rc == 0) {
-        rc = grammar_compile(text.data, text.len, NULL, g, &err);
+        rc = grammar_compile(text.data, text.len,
+                             s->kind == SHAPE_SCHEMA ? &schema_grammar : NULL, g, &err);
         if (rc)
             rc = refuse(s, rc, &err, problem);
     }

@@ -22,7 +22,7 @@ is "exit status" "$ended" 0
 # A vocabulary that cannot spell everything: the tests' model with one byte's token taken out.
 model=
 make_model
-node "$here/x-stuck.mjs" maim "$model" "$work/maimed.gguf" || broken "cannot make the model"
+node "$here/x-maim.mjs" "$model" "$work/maimed.gguf" || broken "cannot make the model"
 model=$work/maimed.gguf
 start --log-level notice
 run_node x-stuck.mjs
