@@ -6,6 +6,7 @@
 #include "server/shape.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
@@ -86,6 +87,19 @@ int shape_to_text(const struct shape *s, struct buf *text, struct problem *probl
     return rc == 0 && text->failed ? no_memory(s, problem) : rc;
 }
 
+/* A schema that contains itself without a way out makes a grammar without any text. */
+static int refuse_endless(const struct shape *s, const struct trit_error *err,
+                          struct problem *problem)
+{
+    char rule[64];
+    if (s->kind != SHAPE_SCHEMA ||
+        sscanf(err->text, "line %*u, column %*u: rule %63[a-z0-9-] never comes", rule) != 1)
+        return refuse(s, -err->code, err, problem);
+    return schema_refuse_rule(s->tree, s->field, "root", rule,
+                              "every value contains another one of the same kind, without end",
+                              problem);
+}
+
 /* Of the largest schemas, which are not written by hand. */
 static const struct grammar_limits schema_grammar = {.text_bytes = 2 << 20,
                                                      .rules = 32 << 10,
@@ -105,7 +119,7 @@ int shape_compile(const struct shape *s, struct grammar **g, struct problem *pro
         rc = grammar_compile(text.data, text.len,
                              s->kind == SHAPE_SCHEMA ? &schema_grammar : NULL, g, &err);
         if (rc)
-            rc = refuse(s, rc, &err, problem);
+            rc = refuse_endless(s, &err, problem);
     }
     buf_free(&text);
     return rc;

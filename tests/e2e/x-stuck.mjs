@@ -26,9 +26,9 @@ equal('stuck in a chat', [chat.status, chat.json.error.param], [500, 'guided_cho
 // ---- what can be said still is
 equal('another way', (await ask({ guided_choice: ['Zebra', 'yes'] })).json.choices[0].text, 'yes');
 
-// ---- nested too deep: each "a" opens 21 rules, and only a Z would end that
-let deep = 'root ::= n0\nn20 ::= n0 | "Z"\n';
-for (let i = 0; i < 20; i++) deep += `n${i} ::= ${i ? '' : '"a" '}n${i + 1} "z"\n`;
+// ---- nested too deep: each "a" opens 61 rules, and only a Z would end that
+let deep = 'root ::= n0\nn60 ::= n0 | "Z"\n';
+for (let i = 0; i < 60; i++) deep += `n${i} ::= ${i ? '' : '"a" '}n${i + 1} "z"\n`;
 const nested = await ask({ grammar: deep });
 equal('too deep', [nested.status, nested.json.error.code], [500, 'engine_fault']);
 const tokens = Number(/after (\d+) tokens/.exec(nested.json.error.message)?.[1]);
