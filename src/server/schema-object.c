@@ -342,13 +342,13 @@ static void put_member(struct work *w, const struct member *m, struct buf *out)
 /*
  * Members that may be left out are a choice of the next one, again and again.  Rule
  *
- *     r<i>  is what may follow where all before i are done with: a comma and one of them, or nothing
- *     s<i>  one of the members from i on, as far as the first that may not be left out, and its rest
- *     b<i>  the same, for i that begin a block
- *     t     other members
+ *     r<i>  is what may follow where all before i are done with: a comma and one of them, or
+ * nothing s<i>  one of the members from i on, as far as the first that may not be left out, and its
+ * rest b<i>  the same, for i that begin a block t     other members
  *
  * The names in a block share their beginnings (engine/grammar-build.c), so that of n members hardly
- * more are in question at a time than a block has and blocks there are, and the text grows as n does.
+ * more are in question at a time than a block has and blocks there are, and the text grows as n
+ * does.
  */
 enum { BLOCK = 64 };
 

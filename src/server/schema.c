@@ -21,7 +21,7 @@
 const struct schema_limits schema_limits = {
     .schemas = 12000, /* OpenAI allows 5000 properties, and 1000 values of enums */
     .values = 4096,
-    .steps = 4 * 1000 * 1000,
+    .steps = 2 * 1000 * 1000,
     .text_bytes = 2 << 20,
 };
 

@@ -30,8 +30,11 @@ static int refuse(const struct shape *s, int rc, const struct trit_error *err,
 {
     if (rc == -TRIT_ENOMEM)
         return no_memory(s, problem);
+    const char *text = err->text;
+    if (s->kind == SHAPE_SCHEMA && strncmp(text, "line ", 5) == 0 && strstr(text, ": "))
+        text = strstr(text, ": ") + 2; /* Nobody has seen the lines of its grammar. */
     problem_set(problem, rc == -TRIT_EUNSUPP ? TRIT_EUNSUPP : TRIT_EINVAL, s->field, "%s: %s",
-                s->field, err->text);
+                s->field, text);
     if (s->kind == SHAPE_SCHEMA)
         problem->code = "invalid_schema";
     return -TRIT_EINVAL;
