@@ -69,6 +69,6 @@ EXTRA_DIST += \
 	tests/e2e/s-openapi.sh tests/e2e/s-openapi.mjs
 EXTRA_DIST += doc/openapi.yaml \
 	tests/e2e/q-shapes.sh tests/e2e/q-shapes.mjs tests/e2e/q-schemas.mjs \
-	tests/e2e/x-structured.sh tests/e2e/x-structured.mjs tests/e2e/x-stuck.mjs tests/e2e/x-maim.mjs
+	tests/e2e/x-structured.sh tests/e2e/x-structured.mjs tests/e2e/x-stuck.mjs
 .PHONY: clean-e2e
 .PHONY: check-e2e
