@@ -52,6 +52,7 @@ void bench_end(const struct bench_options *o);
 /* 0, or 1 with a message on stderr. */
 int bench_kernels(const struct bench_options *o);
 int bench_model(const struct bench_options *o);
+int bench_grammar(const struct bench_options *o);
 
 /* The other commands read their own options; argv[0] is the command's name.  Exit status. */
 int bench_load(int argc, char **argv);

@@ -17,7 +17,7 @@ dist_noinst_SCRIPTS = tools/trit-perplexity
 if FULL
 bin_PROGRAMS += trit-bench
 trit_bench_SOURCES = tools/trit-bench.c tools/bench.h tools/bench-kernels.c tools/bench-model.c \
-	tools/bench-context.c tools/bench-load.c tools/bench-start.c tools/daemon.h tools/daemon.c \
+	tools/bench-context.c tools/bench-grammar.c tools/bench-load.c tools/bench-start.c tools/daemon.h tools/daemon.c \
 	tools/bench-peak.c tools/proc.h tools/proc.c
 trit_bench_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/clients
 trit_bench_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) $(CURL_CFLAGS)

@@ -87,6 +87,7 @@ static const char help[] =
     "\n"
     "Usage: trit-bench kernels [OPTIONS]\n"
     "       trit-bench model FILE [OPTIONS]\n"
+    "       trit-bench grammar FILE [OPTIONS]  masks of tokens; a file of a tokenizer is enough\n"
     "       trit-bench load [OPTIONS]          what clients of a server get; see load --help\n"
     "       trit-bench start FILE [OPTIONS]    start-up, memory, idle CPU; see start --help\n"
     "\n"
@@ -95,6 +96,7 @@ static const char help[] =
     "32 tokens at once, beside what memory can deliver in the same run.\n"
     "model: prompt tokens a second, and generated tokens a second for several streams together,\n"
     "through the same engine the daemon uses.\n"
+    "grammar: the time to know which tokens may follow, in states of JSON and other grammars.\n"
     "\n"
     "  --threads N       workers (default: what this process may use)\n"
     "  --cpu SET         auto, scalar, avx2, avx512, amx, neon (default auto)\n"
@@ -277,10 +279,11 @@ int main(int argc, char **argv)
     const char *what = optind < argc ? argv[optind] : "";
     if (strcmp(what, "kernels") == 0 && argc - optind == 1)
         return bench_kernels(&o);
-    if (strcmp(what, "model") == 0 && argc - optind == 2) {
+    bool model = strcmp(what, "model") == 0;
+    if ((model || strcmp(what, "grammar") == 0) && argc - optind == 2) {
         o.model = argv[optind + 1];
-        return bench_model(&o);
+        return model ? bench_model(&o) : bench_grammar(&o);
     }
-    fputs("trit-bench: expected kernels, model FILE, load or start FILE\n", stderr);
+    fputs("trit-bench: expected kernels, model FILE, grammar FILE, load or start FILE\n", stderr);
     return bench_usage("");
 }

@@ -52,7 +52,14 @@ extern const struct schema_limits schema_limits; /* the usual ones */
 int schema_to_grammar(const struct cJSON *schema, const char *path, const char *prefix,
                       const struct schema_limits *limits, struct buf *out, struct problem *problem);
 
-/* The same for any JSON object. */
+/*
+ * Blame the schema that a rule of the grammar is about: a problem with its path, and why.  The schema
+ * and what went with it are those of an earlier schema_to_grammar that succeeded.  Returns negative.
+ */
+int schema_refuse_rule(const struct cJSON *schema, const char *path, const char *prefix,
+                       const char *rule, const char *why, struct problem *problem);
+
+/* Rules for any JSON object. */
 int schema_any_object(const char *prefix, struct buf *out, struct problem *problem);
 
 #endif

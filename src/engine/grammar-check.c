@@ -168,7 +168,8 @@ static int examine(struct check *c)
     find_used(c);
     find_out(c, c->empty, false);
     find_out(c, c->finite, true);
-    for (uint32_t r = 0; r < t->n_rules; r++)
+    /* The last of them: those before it are mostly so because of it. */
+    for (uint32_t r = t->n_rules; r-- > 0;)
         if (!c->finite[t->rule[r].body])
             return grammar_fail(t, TRIT_EINVAL, t->rule[r].place, "rule %.*s never comes to an end",
                                 GRAMMAR_NAME(&t->rule[r]));

@@ -24,7 +24,7 @@
 #include "base/mem.h"
 #include "engine/grammar-parts.h"
 
-enum { BLOCK_WORDS = 128, NONE = UINT32_MAX };
+enum { BLOCK_WORDS = 128, NONE = UINT32_MAX, LOWEST = 1 << 30 /* beyond any state */ };
 
 struct block {
     uint32_t word[BLOCK_WORDS];
@@ -33,7 +33,7 @@ struct block {
 struct part {
     uint64_t above; /* the part before it, or the grammar where the state is on top */
     uint64_t id;    /* no other part has it, nor has any grammar the same */
-    uint32_t state;
+    uint32_t state;        /* with LOWEST */
     uint32_t next;         /* in its bucket; in the list of unused ones */
     uint32_t newer, older; /* by use */
     uint32_t block;        /* the first of its blocks */
@@ -265,12 +265,14 @@ static uint32_t keep_part(struct grammar_masks *m, uint64_t above, uint32_t stat
     return i;
 }
 
-/* The part for a state below `before`; where that is NONE, for a state on top. */
+/* The part for a state below `before`; where that is NONE, for a state on top.  The lowest state of a
+ * stack has parts of its own, without exits. */
 static uint32_t get_part(struct grammar_masks *m, const struct grammar *g, uint32_t before,
-                         uint32_t state)
+                         uint32_t state, bool lowest)
 {
     uint64_t above = before == NONE ? above_of_grammar(g) : m->part[before].id;
-    uint32_t i = find_part(m, above, state);
+    uint32_t key = lowest ? state | LOWEST : state;
+    uint32_t i = find_part(m, above, key);
     if (i != NONE)
         return i;
     m->counts.misses++;
@@ -284,8 +286,8 @@ static uint32_t get_part(struct grammar_masks *m, const struct grammar *g, uint3
         for (n = 0; n < p->n_exits; n++)
             m->root[n] = read_word(m, &c);
     }
-    return grammar_walk_run(&m->walk, g, state, before == NONE, m->root, n)
-               ? keep_part(m, above, state)
+    return grammar_walk_run(&m->walk, g, state, before == NONE, lowest, m->root, n)
+               ? keep_part(m, above, key)
                : NONE;
 }
 
@@ -313,7 +315,7 @@ int grammar_mask(struct grammar_masks *m, const struct grammar_state *st, uint64
     for (uint32_t i = 0; i < st->n_tops; i++) {
         uint32_t part = NONE;
         for (uint32_t c = st->top[i]; c; c = cell[c].below) {
-            part = get_part(m, st->g, part, cell[c].state);
+            part = get_part(m, st->g, part, cell[c].state, cell[c].below == 0);
             if (part == NONE)
                 return -TRIT_ETOOBIG;
             add_part(m, &m->part[part], mask);

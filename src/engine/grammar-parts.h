@@ -9,6 +9,7 @@
  *   grammar-stacks.c   sets of stacks, one byte further at a time
  *   grammar-vocab.c    the vocabulary as a tree of bytes
  *   grammar-walk.c     which texts of the vocabulary may follow a part of a stack
+ *   grammar-plain.c    where a whole subtree of them may, without looking at each
  *   grammar-mask.c     which tokens may follow a state, and the cache of that
  */
 #ifndef TRIT_GRAMMAR_PARTS_H
@@ -173,16 +174,27 @@ struct grammar_state {
 /* A node of the tree, in the order in which a walk down the tree meets them.  Node 0 is the root.
  */
 struct grammar_vocab_node {
-    uint32_t end;  /* of its subtree: [self + 1, end) are below it */
-    int32_t token; /* whose text ends here; -1: none.  Two tokens of one text are two nodes */
+    uint32_t end;   /* of its subtree: [self + 1, end) are below it */
+    uint32_t first; /* texts that end before it; its own, if it has one, is the next */
     uint16_t depth;
     uint8_t byte;
+    uint8_t height; /* of what is below it, in bytes; 255: at least that */
+    uint16_t below; /* kinds of characters below it, grammar_kind_of; all of them, inside of one */
 };
 
 struct grammar_vocab {
-    struct grammar_vocab_node *node;
-    uint32_t n_nodes, n_tokens, deepest;
+    struct grammar_vocab_node *node; /* and one more behind the last */
+    int32_t *text;                   /* tokens by their texts; two of one text are two nodes */
+    uint32_t n_nodes, n_texts, n_tokens, deepest;
 };
+
+/* Kinds of characters, as bits: the first for groups of ASCII that grammars often treat alike. */
+enum {
+    GRAMMAR_LETTERS = 1,      /* a to z: what plain text has at the least */
+    GRAMMAR_BEYOND = 1 << 14, /* whole characters of two and more bytes */
+    GRAMMAR_BROKEN = 1 << 15, /* bytes that are no UTF-8 there */
+};
+uint16_t grammar_kind_of(uint8_t ascii);
 
 /* ------------------------------------------------------------------ walks */
 
@@ -203,8 +215,11 @@ struct grammar_walk {
     uint32_t n_sets, cap_sets;
     uint32_t *tops; /* of all sets, one after the other */
     uint32_t n_tops, cap_tops;
-    uint32_t *row; /* [sets][classes + 1]: the rows that a byte leads to; then the set's flags */
+    uint32_t
+        *row; /* [sets][classes + GRAMMAR_TAIL_WORDS]: the rows that a byte leads to; the rest */
     size_t row_words;
+    bool lowest;   /* nothing is below the state: exits are of no use */
+    bool sparing;  /* find out nothing that is not needed: room is short */
     uint32_t *way; /* [depth]: the row at each node on the way down */
 
     /* What the latest walk has found. */
@@ -217,12 +232,35 @@ bool grammar_walk_init(struct grammar_walk *w, const struct grammar_vocab *v);
 void grammar_walk_fini(struct grammar_walk *w);
 size_t grammar_walk_bytes(const struct grammar_walk *w);
 
+/* Behind the bytes' classes in a row. */
+enum {
+    GRAMMAR_ROW_FLAGS,
+    GRAMMAR_ROW_PLAIN, /* kinds of characters that all lead to one row; GRAMMAR_NOT_YET: who knows
+                        */
+    GRAMMAR_ROW_NEXT,  /* that row */
+    GRAMMAR_ROW_PLAIN_LOWEST, /* the same for walks of the lowest state */
+    GRAMMAR_ROW_NEXT_LOWEST,
+    GRAMMAR_TAIL_WORDS,
+
+    GRAMMAR_GROUNDED = 1, /* flag: the lowest rule may be done: an exit */
+    GRAMMAR_GOES_ON = 2,
+    GRAMMAR_NOT_YET = -1, /* in a row: not looked at yet */
+    GRAMMAR_NO_ROOM = 1,  /* where a row is given; there is no row 1 */
+};
+
+/* The row that a byte leads to, found out if need be; GRAMMAR_NO_ROOM. */
+uint32_t grammar_walk_step(struct grammar_walk *w, uint32_t row, uint8_t byte);
+
+/* Whether from this row all that is below a node may follow, and ends no rule on its way. */
+bool grammar_plain_below(struct grammar_walk *w, uint32_t row,
+                         const struct grammar_vocab_node *node);
+
 /*
  * Walk on from the nodes root[n], ascending, with a state of g: a top of a stack, or one where a
  * rule that is done goes on.  Nodes that are roots themselves are not looked at, what is below them
- * is.  false: no room.  root must not be w->exit.
+ * is.  With `lowest` there are no exits.  false: no room.  root must not be w->exit.
  */
 bool grammar_walk_run(struct grammar_walk *w, const struct grammar *g, uint32_t state, bool is_top,
-                      const uint32_t *root, uint32_t n);
+                      bool lowest, const uint32_t *root, uint32_t n);
 
 #endif

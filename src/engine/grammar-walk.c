@@ -21,13 +21,11 @@ enum {
     WALK_SETS = 1 << 14,
     WALK_TOPS = 1 << 18,
     ROW_WORDS = 1 << 20,
-    NOT_YET =
-        UINT32_MAX, /* in a row: not looked at yet; no room is the row 1, which there is none */
-    NO_ROOM = 1,
-    /* Flags of a row. */
-    GROUNDED = 1, /* the lowest rule may be done: an exit */
-    GOES_ON = 2,
+    WORTH_A_LOOK = 8, /* nodes below one, before it is asked whether all of them may follow */
 };
+
+#define NOT_YET ((uint32_t)GRAMMAR_NOT_YET)
+#define NO_ROOM ((uint32_t)GRAMMAR_NO_ROOM)
 
 struct grammar_set {
     uint32_t top, n; /* in tops, ascending */
@@ -78,7 +76,7 @@ size_t grammar_walk_bytes(const struct grammar_walk *w)
 
 static uint32_t row_len(const struct grammar_walk *w)
 {
-    return w->stacks.g->n_classes + 1;
+    return w->stacks.g->n_classes + GRAMMAR_TAIL_WORDS;
 }
 
 /* Forget all sets, but for the empty one. */
@@ -89,7 +87,7 @@ static void forget(struct grammar_walk *w, const struct grammar *g)
     memset(w->bucket, 0, WALK_SETS * sizeof *w->bucket);
     w->n_sets = 1;
     w->n_tops = 0;
-    memset(w->row, 0, (g->n_classes + 1) * sizeof *w->row);
+    memset(w->row, 0, (g->n_classes + GRAMMAR_TAIL_WORDS) * sizeof *w->row);
 }
 
 static uint32_t hash_set(const uint32_t *top, uint32_t n, bool grounded)
@@ -137,9 +135,13 @@ static uint32_t row_of_set(struct grammar_walk *w)
     w->n_tops += n;
     *bucket = w->n_sets;
     row = w->row + (size_t)w->n_sets * row_len(w);
-    for (uint32_t i = 0; i + 1 < row_len(w); i++)
+    uint32_t classes = s->g->n_classes;
+    for (uint32_t i = 0; i < classes; i++)
         row[i] = n ? NOT_YET : 0;
-    row[row_len(w) - 1] = (s->grounded ? GROUNDED : 0) | (n ? GOES_ON : 0);
+    row[classes + GRAMMAR_ROW_FLAGS] =
+        (s->grounded ? GRAMMAR_GROUNDED : 0) | (n ? GRAMMAR_GOES_ON : 0);
+    row[classes + GRAMMAR_ROW_PLAIN] = n && !w->sparing ? NOT_YET : 0;
+    row[classes + GRAMMAR_ROW_PLAIN_LOWEST] = row[classes + GRAMMAR_ROW_PLAIN];
     return w->n_sets++ * row_len(w);
 }
 
@@ -160,6 +162,12 @@ static uint32_t find_step(struct grammar_walk *w, uint32_t row, uint32_t class)
     if (to != NO_ROOM)
         w->row[row + class] = to;
     return to;
+}
+
+uint32_t grammar_walk_step(struct grammar_walk *w, uint32_t row, uint8_t byte)
+{
+    uint32_t class = w->stacks.g->class_of[byte], to = w->row[row + class];
+    return to == NOT_YET ? find_step(w, row, class) : to;
 }
 
 static bool meet_all(struct grammar_walk *w, uint32_t row)
@@ -201,53 +209,93 @@ static uint32_t first_row(struct grammar_walk *w, uint32_t state, bool is_top)
 
 /* ------------------------------------------------------------------ the way down */
 
-static bool walk(struct grammar_walk *w, uint32_t start, const uint32_t *root, uint32_t n_roots)
+/* The tokens with these texts may follow. */
+static void allow(struct grammar_walk *w, uint32_t from, uint32_t to)
+{
+    for (const int32_t *t = w->v->text + from, *end = w->v->text + to; t < end; t++)
+        w->bits[*t / 64] |= (uint64_t)1 << *t % 64;
+}
+
+/* From one root to the end of its subtree, other roots in it included; *r is the next root. */
+static bool walk_down(struct grammar_walk *w, uint32_t start, const uint32_t *root,
+                      uint32_t n_roots, uint32_t *r)
 {
     const struct grammar *g = w->stacks.g;
     const struct grammar_vocab_node *node = w->v->node;
-    const uint32_t *row = w->row, flags = g->n_classes;
-    uint32_t *way = w->way;
-    for (uint32_t r = 0; r < n_roots;) {
-        uint32_t first = root[r++];
-        way[node[first].depth] = start;
-        if (row[start + flags] & GROUNDED)
-            w->exit[w->n_exits++] = first;
-        for (uint32_t i = first + 1; i < node[first].end;) {
-            uint32_t from = way[node[i].depth - 1], class = g->class_of[node[i].byte];
-            uint32_t at = row[from + class];
-            if (at == NOT_YET && (at = find_step(w, from, class)) == NO_ROOM)
+    const uint32_t *row = w->row, flags = g->n_classes + GRAMMAR_ROW_FLAGS;
+    uint32_t *way = w->way, first = root[(*r)++], end = node[first].end;
+    uint32_t good = node[first + 1].first; /* texts from here to where the walk is may follow */
+    way[node[first].depth] = start;
+    const uint32_t exits = w->lowest ? 0 : GRAMMAR_GROUNDED;
+    if (row[start + flags] & exits)
+        w->exit[w->n_exits++] = first;
+    for (uint32_t i = first + 1; i < end;) {
+        uint32_t from = way[node[i].depth - 1], class = g->class_of[node[i].byte];
+        uint32_t at = row[from + class];
+        if (at == NOT_YET && (at = find_step(w, from, class)) == NO_ROOM)
+            return false;
+        bool more = *r < n_roots && root[*r] < node[i].end;
+        if (!at) { /* Its own text may not follow, whatever is below. */
+            allow(w, good, node[i].first);
+            good = node[more ? i + 1 : node[i].end].first;
+        }
+        if (more && root[*r] == i) {
+            if ((at = join(w, at, start)) == NO_ROOM)
                 return false;
-            if (at && node[i].token >= 0)
-                w->bits[node[i].token / 64] |= (uint64_t)1 << node[i].token % 64;
-            if (r < n_roots && root[r] == i) {
-                r++;
-                if ((at = join(w, at, start)) == NO_ROOM)
-                    return false;
+            more = ++*r < n_roots && root[*r] < node[i].end;
+        }
+        uint32_t flag = row[at + flags];
+        bool leaf = node[i].end == i + 1;
+        if ((flag & exits) && !leaf)
+            w->exit[w->n_exits++] = i;
+        way[node[i].depth] = at;
+        if (more || leaf) {
+            i++;
+        } else if (!(flag & GRAMMAR_GOES_ON)) {
+            if (at) {
+                allow(w, good, node[i + 1].first);
+                good = node[node[i].end].first;
             }
-            if ((row[at + flags] & GROUNDED) && node[i].end > i + 1)
-                w->exit[w->n_exits++] = i;
-            way[node[i].depth] = at;
-            /* Below, unless nothing can follow there and no other root is there. */
-            bool below = (row[at + flags] & GOES_ON) || (r < n_roots && root[r] < node[i].end);
-            i = below ? i + 1 : node[i].end;
+            i = node[i].end;
+        } else if (node[i].end - i > WORTH_A_LOOK && grammar_plain_below(w, at, &node[i])) {
+            i = node[i].end;
+        } else {
+            i++;
         }
     }
+    allow(w, good, node[end].first);
     return true;
 }
 
-bool grammar_walk_run(struct grammar_walk *w, const struct grammar *g, uint32_t state, bool is_top,
-                      const uint32_t *root, uint32_t n)
+/* NO_ROOM, or 0. */
+static uint32_t walk(struct grammar_walk *w, const struct grammar *g, uint32_t state, bool is_top,
+                     const uint32_t *root, uint32_t n)
 {
-    if (w->grammar != g->id || w->n_sets > WALK_SETS / 2 || w->n_tops > WALK_TOPS / 2 ||
-        w->stacks.n_cells > WALK_CELLS / 2 ||
-        (size_t)w->n_sets * (g->n_classes + 1) > w->row_words / 2)
-        forget(w, g);
     w->stacks.g = g;
     memset(w->bits, 0, GRAMMAR_MASK_WORDS(w->v->n_tokens) * sizeof *w->bits);
     w->n_exits = 0;
     uint32_t start = first_row(w, state, is_top);
-    if (start != NO_ROOM && walk(w, start, root, n))
+    for (uint32_t r = 0; r < n && start != NO_ROOM;)
+        if (!walk_down(w, start, root, n, &r))
+            start = NO_ROOM;
+    return start == NO_ROOM ? NO_ROOM : 0;
+}
+
+bool grammar_walk_run(struct grammar_walk *w, const struct grammar *g, uint32_t state, bool is_top,
+                      bool lowest, const uint32_t *root, uint32_t n)
+{
+    w->lowest = lowest;
+    if (w->grammar != g->id || w->n_sets > WALK_SETS / 2 || w->n_tops > WALK_TOPS / 2 ||
+        w->stacks.n_cells > WALK_CELLS / 2 ||
+        (size_t)w->n_sets * (g->n_classes + GRAMMAR_TAIL_WORDS) > w->row_words / 2)
+        forget(w, g);
+    if (walk(w, g, state, is_top, root, n) == 0)
         return true;
+    /* Once more from nothing, without what is found out for speed alone. */
+    forget(w, g);
+    w->sparing = true;
+    bool found = walk(w, g, state, is_top, root, n) == 0;
+    w->sparing = false;
     w->grammar = 0;
-    return false;
+    return found;
 }

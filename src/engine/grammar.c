@@ -18,11 +18,24 @@ const struct grammar_limits grammar_limits = {
     .text_bytes = 256 << 10, .rules = 4096, .states = 64 << 10, .edges = 256 << 10, .nesting = 64};
 
 enum {
-    STATE_CELLS = 4096, /* of one answer: stacks and all that is below them */
-    STATE_MET = 1024,   /* of one byte */
+    STATE_CELLS = 16384, /* of one answer: stacks and all that is below them */
+    STATE_MET = 8192,    /* of one byte */
 };
 
 /* ------------------------------------------------------------------ grammars */
+
+/* A grammar of which no answer could begin had better be refused now. */
+static int check_beginning(const struct grammar_tree *t, struct grammar *g)
+{
+    struct grammar_state *st = grammar_state_new(g);
+    if (!st)
+        return trit_fail(t->err, TRIT_ENOMEM, "no memory for a grammar");
+    bool begins = st->n_tops || st->may_end;
+    grammar_state_free(st);
+    return begins ? 0
+                  : grammar_fail(t, TRIT_ETOOBIG, t->rule[t->root].place,
+                                 "rule root begins in more than %d ways", STATE_MET);
+}
 
 int grammar_compile(const char *text, size_t len, const struct grammar_limits *limits,
                     struct grammar **out, struct trit_error *err)
@@ -41,6 +54,8 @@ int grammar_compile(const char *text, size_t len, const struct grammar_limits *l
         rc = grammar_check(&t);
     if (rc == 0)
         rc = grammar_build(&t, g);
+    if (rc == 0)
+        rc = check_beginning(&t, g);
     grammar_tree_free(&t);
     if (rc)
         grammar_unref(g);

@@ -339,88 +339,136 @@ static void put_member(struct work *w, const struct member *m, struct buf *out)
     schema_name(w, m->view, out);
 }
 
-/* Members from i on, each with its comma, and what may follow them. */
-static void put_rest(struct work *w, const struct members *ms, size_t i, const char *base,
-                     struct buf *out)
+/*
+ * Members that may be left out are a choice of the next one, again and again.  Rule
+ *
+ *     r<i>  is what may follow where all before i are done with: a comma and one of them, or
+ * nothing s<i>  one of the members from i on, as far as the first that may not be left out, and its
+ * rest b<i>  the same, for i that begin a block t     other members
+ *
+ * The names in a block share their beginnings (engine/grammar-build.c), so that of n members hardly
+ * more are in question at a time than a block has and blocks there are, and the text grows as n
+ * does.
+ */
+enum { BLOCK = 64 };
+
+struct object {
+    struct work *w;
+    const struct members *ms;
+    const char *base;
+    size_t n_must; /* behind the last member that may not be left out */
+};
+
+static bool any_from(const struct object *o, size_t i)
 {
-    for (; i < ms->n; i++) {
-        buf_addf(out, "%s%s", ms->m[i].required ? "" : "(", comma);
-        put_member(w, &ms->m[i], out);
-        buf_adds(out, ms->m[i].required ? " " : ")? ");
-    }
-    if (ms->others) {
-        buf_addf(out, "(%s%so)", comma, base);
-        gbnf_repeat(out, 0, ms->most_others);
-    } else {
-        buf_adds(out, "\"\"");
-    }
+    return i < o->ms->n || o->ms->others;
 }
 
-/*
- * Members that may be left out, before the first that may not: whichever comes first has no comma.
- * Rule r<i> is what may follow when one before i was there.
- */
-static void put_optional_start(struct work *w, const struct members *ms, size_t k, const char *base,
-                               struct buf *out)
+static void put_choice(const struct object *o, size_t i, struct buf *out)
 {
-    size_t last = MIN(k + 1, ms->n);
-    for (size_t i = 1; i <= last; i++) {
-        buf_addf(w->out, "%sr%zu ::= ", base, i);
-        if (i == last) {
-            put_rest(w, ms, i, base, w->out);
-        } else {
-            buf_addf(w->out, "%s%s", ms->m[i].required ? "" : "(", comma);
-            put_member(w, &ms->m[i], w->out);
-            buf_addf(w->out, "%s %sr%zu", ms->m[i].required ? "" : ")?", base, i + 1);
-        }
-        buf_addc(w->out, '\n');
+    if (i == o->ms->n)
+        buf_addf(out, "%st", o->base);
+    else
+        buf_addf(out, "%s%c%zu", o->base, i % BLOCK ? 's' : 'b', i);
+}
+
+/* Members from i on, each with its comma. */
+static void put_rest(const struct object *o, size_t i, struct buf *out)
+{
+    for (; i < o->ms->n && o->ms->m[i].required; i++) {
+        buf_adds(out, comma);
+        put_member(o->w, &o->ms->m[i], out);
+        buf_addc(out, ' ');
     }
-    buf_adds(out, "(");
-    for (size_t i = 0; i < ms->n && i <= k; i++) {
-        buf_adds(out, i ? " | " : "");
-        put_member(w, &ms->m[i], out);
-        buf_addf(out, " %sr%zu", base, i + 1);
+    if (any_from(o, i))
+        buf_addf(out, "%sr%zu", o->base, i);
+    else
+        buf_adds(out, "\"\"");
+}
+
+static void put_one(const struct object *o, size_t i, struct buf *out)
+{
+    put_member(o->w, &o->ms->m[i], out);
+    buf_addc(out, ' ');
+    put_rest(o, i + 1, out);
+}
+
+static void write_rest_rule(const struct object *o, size_t i)
+{
+    struct buf *out = o->w->out;
+    buf_addf(out, "%sr%zu ::= (%s", o->base, i, comma);
+    put_choice(o, i, out);
+    buf_adds(out, i < o->n_must ? ")\n" : ")?\n");
+}
+
+static void write_choice_rule(const struct object *o, size_t i)
+{
+    struct buf *out = o->w->out;
+    size_t end = i % BLOCK ? i + 1 : MIN(i + BLOCK, o->ms->n);
+    bool must = false;
+    put_choice(o, i, out);
+    buf_adds(out, " ::= ");
+    for (size_t k = i; k < end && !must; k++) {
+        buf_adds(out, k > i ? " | " : "");
+        put_one(o, k, out);
+        must = o->ms->m[k].required;
     }
-    if (k == ms->n && ms->others) {
-        buf_addf(out, "%s%so", ms->n ? " | " : "", base);
-        if (ms->most_others > 1) {
-            buf_addf(out, " (%s%so)", comma, base);
-            gbnf_repeat(out, 0, ms->most_others == UINT64_MAX ? UINT64_MAX : ms->most_others - 1);
-        }
+    if (!must && any_from(o, end)) {
+        buf_adds(out, " | ");
+        put_choice(o, end, out);
     }
-    buf_adds(out, k < ms->n || ms->least_others ? ")" : ")?");
+    buf_addc(out, '\n');
+}
+
+/* Rule o is one other member. */
+static int write_others(const struct object *o, const struct parts *p)
+{
+    struct work *w = o->w;
+    struct buf rule = {0};
+    buf_addf(&rule, "%so ::= \"\\\"\" ", o->base);
+    int rc = write_keys(w, p, o->ms, o->base, &rule);
+    buf_adds(&rule, " \"\\\":\" \" \"? ");
+    schema_name(w, o->ms->others_view, &rule);
+    buf_addc(&rule, '\n');
+    buf_add(w->out, rule.data, rule.len);
+    w->out->failed |= rule.failed;
+    buf_free(&rule);
+    buf_addf(w->out, "%st ::= %so", o->base, o->base);
+    uint64_t most = o->ms->most_others;
+    if (most > 1) {
+        buf_addf(w->out, " (%s%so)", comma, o->base);
+        gbnf_repeat(w->out, 0, most == UINT64_MAX ? most : most - 1);
+    }
+    buf_addc(w->out, '\n');
+    return rc;
 }
 
 static int put_object(struct work *w, const struct parts *p, const struct members *ms,
                       const char *base, struct buf *expr)
 {
-    size_t k = 0;
-    int rc = 0;
-    while (k < ms->n && !ms->m[k].required)
-        k++;
-    if (ms->others) {
-        struct buf rule = {0};
-        buf_addf(&rule, "%so ::= \"\\\"\" ", base);
-        rc = write_keys(w, p, ms, base, &rule);
-        buf_adds(&rule, " \"\\\":\" \" \"? ");
-        schema_name(w, ms->others_view, &rule);
-        buf_addc(&rule, '\n');
-        buf_add(w->out, rule.data, rule.len);
-        w->out->failed |= rule.failed;
-        buf_free(&rule);
-        if (rc)
-            return rc;
+    struct object o = {.w = w, .ms = ms, .base = base};
+    int rc = ms->others ? write_others(&o, p) : 0;
+    for (size_t i = 0; i < ms->n; i++)
+        if (ms->m[i].required)
+            o.n_must = i + 1;
+    for (size_t i = 0; i <= ms->n && rc == 0; i++) {
+        bool may = i < ms->n ? !ms->m[i].required : ms->others;
+        if (may)
+            write_rest_rule(&o, i);
+        if (i < ms->n && (may || (i && !ms->m[i - 1].required)))
+            write_choice_rule(&o, i);
+        rc = schema_steps(w, 1);
     }
     buf_adds(expr, "\"{\" ");
-    if (k == 0 && ms->n) {
-        put_member(w, &ms->m[0], expr);
-        buf_addc(expr, ' ');
-        put_rest(w, ms, 1, base, expr);
-    } else if (ms->n || ms->others) {
-        put_optional_start(w, ms, k, base, expr);
+    if (ms->n && ms->m[0].required) {
+        put_one(&o, 0, expr);
+    } else if (any_from(&o, 0)) {
+        buf_addc(expr, '(');
+        put_choice(&o, 0, expr);
+        buf_adds(expr, o.n_must || ms->least_others ? ")" : ")?");
     }
     buf_adds(expr, " \"}\"");
-    return schema_steps(w, ms->n);
+    return rc;
 }
 
 int schema_write_object(struct work *w, const struct parts *p, uint32_t number, struct buf *expr)

@@ -10,6 +10,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -18,10 +19,10 @@
 #include "server/schema-parts.h"
 
 const struct schema_limits schema_limits = {
-    .schemas = 4000,
+    .schemas = 12000, /* OpenAI allows 5000 properties, and 1000 values of enums */
     .values = 4096,
-    .steps = 4 * 1000 * 1000,
-    .text_bytes = 256 << 10,
+    .steps = 2 * 1000 * 1000,
+    .text_bytes = 2 << 20,
 };
 
 /* ------------------------------------------------------------------ problems */
@@ -282,6 +283,24 @@ static int write_view(struct work *w, uint32_t number)
     return rc;
 }
 
+static int write_all(struct work *w)
+{
+    struct parts top = {0};
+    uint32_t number;
+    int rc = schema_add_part(w, &top, w->root, 0);
+    if (rc == 0)
+        rc = schema_view(w, &top, &number);
+    for (uint32_t i = 0; i < w->n_views && rc == 0; i++)
+        rc = write_view(w, i);
+    return rc;
+}
+
+static void work_fini(struct work *w)
+{
+    mem_free(w->view);
+    mem_free(w->pool);
+}
+
 int schema_to_grammar(const cJSON *schema, const char *path, const char *prefix,
                       const struct schema_limits *limits, struct buf *out, struct problem *problem)
 {
@@ -292,21 +311,38 @@ int schema_to_grammar(const cJSON *schema, const char *path, const char *prefix,
                      .problem = problem,
                      .out = out,
                      .start = out->len};
-    struct parts top = {0};
-    uint32_t number;
-    int rc = schema_add_part(&w, &top, schema, 0);
-    if (rc == 0)
-        rc = schema_view(&w, &top, &number);
-    for (uint32_t i = 0; i < w.n_views && rc == 0; i++)
-        rc = write_view(&w, i);
+    int rc = write_all(&w);
     if (rc == 0)
         schema_common_rules(&w);
     if (rc == 0 && out->failed)
         rc = schema_no_memory(&w);
     if (rc == 0)
         rc = schema_steps(&w, 0);
-    mem_free(w.view);
-    mem_free(w.pool);
+    work_fini(&w);
+    return rc;
+}
+
+int schema_refuse_rule(const cJSON *schema, const char *path, const char *prefix, const char *rule,
+                       const char *why, struct problem *problem)
+{
+    struct buf out = {0};
+    struct work w = {.root = schema,
+                     .path = path,
+                     .prefix = prefix,
+                     .limits = &schema_limits,
+                     .problem = problem,
+                     .out = &out};
+    size_t len = strlen(prefix);
+    unsigned long number = 0;
+    int rc = write_all(&w); /* As before, when it went well: the rules have the same numbers. */
+    if (strncmp(rule, prefix, len) == 0 && rule[len] == '-')
+        number = strtoul(rule + len + 1, NULL, 10);
+    if (rc == 0) {
+        const struct view *v = number < w.n_views ? &w.view[number] : NULL;
+        rc = schema_refuse(&w, v && v->n ? w.pool[v->part].schema : NULL, NULL, "%s", why);
+    }
+    work_fini(&w);
+    buf_free(&out);
     return rc;
 }
 

@@ -6,6 +6,7 @@
 #include "server/shape.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
@@ -30,8 +31,11 @@ static int refuse(const struct shape *s, int rc, const struct trit_error *err,
 {
     if (rc == -TRIT_ENOMEM)
         return no_memory(s, problem);
+    const char *text = err->text;
+    if (s->kind == SHAPE_SCHEMA && strncmp(text, "line ", 5) == 0 && strstr(text, ": "))
+        text = strstr(text, ": ") + 2; /* Nobody has seen the lines of its grammar. */
     problem_set(problem, rc == -TRIT_EUNSUPP ? TRIT_EUNSUPP : TRIT_EINVAL, s->field, "%s: %s",
-                s->field, err->text);
+                s->field, text);
     if (s->kind == SHAPE_SCHEMA)
         problem->code = "invalid_schema";
     return -TRIT_EINVAL;
@@ -90,6 +94,26 @@ int shape_to_text(const struct shape *s, struct buf *text, struct problem *probl
     return rc == 0 && text->failed ? no_memory(s, problem) : rc;
 }
 
+/* A schema that contains itself without a way out makes a grammar without any text. */
+static int refuse_endless(const struct shape *s, const struct trit_error *err,
+                          struct problem *problem)
+{
+    char rule[64];
+    if (s->kind != SHAPE_SCHEMA ||
+        sscanf(err->text, "line %*u, column %*u: rule %63[a-z0-9-] never comes", rule) != 1)
+        return refuse(s, -err->code, err, problem);
+    return schema_refuse_rule(s->tree, s->field, "root", rule,
+                              "every value contains another one of the same kind, without end",
+                              problem);
+}
+
+/* Of the largest schemas, which are not written by hand. */
+static const struct grammar_limits schema_grammar = {.text_bytes = 2 << 20,
+                                                     .rules = 32 << 10,
+                                                     .states = 256 << 10,
+                                                     .edges = 512 << 10,
+                                                     .nesting = 64};
+
 int shape_compile(const struct shape *s, struct grammar **g, struct problem *problem)
 {
     struct buf text = {0};
@@ -99,15 +123,17 @@ int shape_compile(const struct shape *s, struct grammar **g, struct problem *pro
         return 0;
     int rc = shape_to_text(s, &text, problem);
     if (rc == 0) {
-        rc = grammar_compile(text.data, text.len, NULL, g, &err);
+        bool schemas = s->kind == SHAPE_SCHEMA || s->kind == SHAPE_CALLS;
+        const struct grammar_limits *limits = schemas ? &schema_grammar : NULL;
+        rc = grammar_compile(text.data, text.len, limits, g, &err);
         if (rc == -TRIT_ETOOBIG && s->kind == SHAPE_CALLS && tools_may_be_loose(s->tools)) {
             buf_reset(&text);
             rc = tools_to_grammar(s->tools, true, &text, problem);
             if (rc == 0 && !text.failed)
-                rc = grammar_compile(text.data, text.len, NULL, g, &err);
+                rc = grammar_compile(text.data, text.len, limits, g, &err);
         }
         if (rc)
-            rc = refuse(s, rc, &err, problem);
+            rc = refuse_endless(s, &err, problem);
     }
     buf_free(&text);
     return rc;

@@ -1,10 +1,11 @@
 # What takes many minutes, or a machine of its own to say anything.
-LONG_TESTS = tests/long/safe.sh tests/long/load.sh
+LONG_TESTS = tests/long/safe.sh tests/long/bombs.sh tests/long/load.sh
 if FULL
 ## check-long: tests that take long, with their figures
 check-long: all
 	$(MAKE) check TESTS=
 	for test in $(LONG_TESTS); do srcdir=$(srcdir) $(srcdir)/$$test || exit 1; done
 endif
-EXTRA_DIST += tests/long/load.sh tests/long/load.mjs tests/long/safe.sh tests/long/static.sh
+EXTRA_DIST += tests/long/load.sh tests/long/load.mjs tests/long/safe.sh tests/long/static.sh \
+	tests/long/bombs.sh tests/long/bombs.mjs
 .PHONY: check-long

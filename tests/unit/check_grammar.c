@@ -410,6 +410,14 @@ static struct tok *vocabulary(void)
         size_t len = spell(letter, n, text), from = pick(2) ? 0 : pick((uint32_t)len);
         add_piece(f, text + from, 1 + pick((uint32_t)MIN(len - from, (size_t)11)));
     }
+    for (unsigned i = 0; i < 200; i++) { /* Words, now and then with something in them. */
+        static const char *const odd[] = {"\"", "\\", "\n", "z", "\xc3\xa9", "\xe2\x82", "\xff", " ", "7"};
+        char text[32] = "";
+        unsigned n = 1 + pick(9);
+        for (unsigned k = 0; k < n; k++)
+            strcat(text, pick(8) ? (char[2]){(char)('a' + pick(3)), 0} : odd[pick(ARRAY_LEN(odd))]);
+        add_piece(f, text, MIN(strlen(text), (size_t)12));
+    }
     tok_file_add(f, "<|end|>", 3);
     tok_file_add(f, "<unused>", 5);
     tok_file_add(f, "aab", 4); /* user-defined; maybe the same as another */
@@ -460,6 +468,20 @@ static int32_t choose(struct grammar_masks *m, const struct grammar_state *st)
     return -1;
 }
 
+/* Grammars in which whole subtrees of the vocabulary may follow, or nearly: the end of a count, a rule
+ * that may be done, a letter or a form of UTF-8 that is missing. */
+static const char *const plain[] = {
+    JSON,
+    "root ::= [^\\x00]*",
+    "root ::= line+\nline ::= [^\\n]{0,7} \"\\n\"",
+    "root ::= \"\\\"\" ch{2,9} \"\\\"\"\nch ::= [^\\x22\\x5C\\x00-\\x1F] | \"\\\\\" [a-z]",
+    "root ::= [a-z]+ \",\" [a-z\u00e9]* (\"1\" | root)",
+    "root ::= word (\" \" word)*\nword ::= [^ ]+",
+    "root ::= ([a-y] | \"z\" \"!\")*",
+    "root ::= ([\\x01-\\x7F] | [\\u0080-\\uFFFF])*",
+    "root ::= (\"a\" [a-z]* | [a-z]* \"b\")+",
+};
+
 /* With room for everything (0) and with next to none (1). */
 START_TEST(masks_are_what_trying_says)
 {
@@ -475,7 +497,7 @@ START_TEST(masks_are_what_trying_says)
     unsigned seen = 0;
     for (unsigned round = 0; round < 200; round++) {
         make_grammar(&m, &seed);
-        const char *text = round % 4 ? m.text.data : JSON;
+        const char *text = round % 4 ? m.text.data : plain[round / 4 % ARRAY_LEN(plain)];
         struct grammar_state *st = begin(text);
         for (unsigned i = 0; i < 25; i++, seen++) {
             if (!ck_mask(masks, t, st, trial, text))

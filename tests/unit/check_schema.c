@@ -290,6 +290,63 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* Schemas that have no value: it is the grammar that tells, and the schema that is blamed. */
+static const struct {
+    const char *schema, *param;
+} endless[] = {
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"$ref\":\"#\"}},\"required\":[\"a\"]}", "s"},
+    {"{\"properties\":{\"x\":{\"$ref\":\"#/$defs/d\"}},\"required\":[\"x\"],\"$defs\":{\"d\":"
+     "{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/d\"},\"minItems\":1}}}",
+     "s.$defs.d"},
+    {"{\"items\":{\"properties\":{\"o\":{},\"n\":{\"anyOf\":[{\"$ref\":\"#/items\"}]}},"
+     "\"required\":[\"n\"]},\"minItems\":1}",
+     "s.items"},
+};
+
+START_TEST(test_endless)
+{
+    struct shape s = {.kind = SHAPE_SCHEMA, .field = "s", .tree = parse(endless[_i].schema)};
+    struct problem p = {0};
+    struct grammar *g;
+    ck_assert_int_lt(shape_compile(&s, &g, &p), 0);
+    ck_assert_msg(strncmp(p.param, endless[_i].param, strlen(endless[_i].param)) == 0, "%s: %s",
+                  p.param, p.text);
+    ck_assert_ptr_nonnull(strstr(p.text, "without end"));
+    ck_assert_str_eq(p.code, "invalid_schema");
+    shape_fini(&s);
+}
+END_TEST
+
+/* As many as OpenAI allows, and as many branches as an enum may have values. */
+START_TEST(test_many)
+{
+    struct buf text = {0};
+    bool properties = _i == 0;
+    unsigned n = properties ? 5000 : 1100;
+    buf_adds(&text, properties ? "{\"additionalProperties\":false,\"properties\":{" : "{\"anyOf\":[");
+    for (unsigned i = 0; i < n; i++)
+        buf_addf(&text, properties ? "%s\"p%u\":{\"type\":\"integer\"}" : "%s{\"const\":\"%u\"}",
+                 i ? "," : "", i);
+    buf_adds(&text, properties ? "},\"required\":[\"p4500\"]}" : "]}");
+    struct shape s = {.kind = SHAPE_SCHEMA, .field = "s", .tree = parse(text.data)};
+    struct grammar *g = shape_must(&s, "many");
+    if (properties) {
+        ck_assert(shape_matches(g, "{\"p0\": 1,\"p63\":2, \"p64\":3,\"p4500\":4,\"p4999\":5}"));
+        ck_assert(shape_matches(g, "{\"p4500\":4}"));
+        ck_assert(!shape_matches(g, "{\"p4499\":4}"));
+        ck_assert(!shape_matches(g, "{\"p4500\":4,\"p4499\":4}"));
+        ck_assert(!shape_matches(g, "{\"p1\":1,\"p1\":1,\"p4500\":4}"));
+        ck_assert(!shape_matches(g, "{\"p4501\":4}"));
+    } else {
+        ck_assert(shape_matches(g, "\"1099\""));
+        ck_assert(!shape_matches(g, "\"1100\""));
+    }
+    grammar_unref(g);
+    shape_fini(&s);
+    buf_free(&text);
+}
+END_TEST
+
 /* Several schemas in one text, as for calls of several functions. */
 START_TEST(test_together)
 {
@@ -446,6 +503,8 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, test_texts, 0, (int)ARRAY_LEN(cases));
     tcase_add_loop_test(tc, test_refused, 0, (int)ARRAY_LEN(refused));
+    tcase_add_loop_test(tc, test_endless, 0, (int)ARRAY_LEN(endless));
+    tcase_add_loop_test(tc, test_many, 0, 2);
     tcase_add_test(tc, test_together);
     tcase_add_test(tc, test_bombs);
     tcase_add_test(tc, test_ranges);
