@@ -103,7 +103,6 @@ static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint
         .want_prompt_logprobs = p->want_logprobs && p->echo,
         .n_top = (uint32_t)p->top_logprobs,
         .owner = c,
-        .grammar = j->grammar ? grammar_ref(j->grammar) : NULL,
         .sampler = {.temperature = (float)p->temperature,
                     .top_p = (float)p->top_p,
                     .min_p = (float)p->min_p,
@@ -121,7 +120,6 @@ static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint
         mem_free(w.prompt);
         mem_free(w.stop_ids);
         mem_free(w.bias);
-        grammar_unref(w.grammar);
         return NULL;
     }
     if (p->n_bias)
