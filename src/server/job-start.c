@@ -104,7 +104,6 @@ static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint
         .want_prompt_logprobs = p->want_logprobs && p->echo,
         .n_top = (uint32_t)p->top_logprobs,
         .owner = c,
-        .grammar = j->grammar ? grammar_ref(j->grammar) : NULL,
         .sampler = {.temperature = (float)p->temperature,
                     .top_p = (float)p->top_p,
                     .min_p = (float)p->min_p,
@@ -118,7 +117,7 @@ static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint
     w.prompt = copy_ids(c->prompt->ids.id, c->prompt->ids.n);
     w.stop_ids = collect_stops(j, &w.n_stop_ids);
     w.bias = mem_zalloc(p->n_bias, sizeof *w.bias);
-    bool waits = w.grammar && p->shape.kind == SHAPE_CALLS && tools_wait(p->tools);
+    bool waits = j->grammar && p->shape.kind == SHAPE_CALLS && tools_wait(p->tools);
     if (waits)
         w.marker = mem_strdup(p->tools->form->open);
     if (!w.prompt || !w.stop_ids || !w.bias || (waits && !w.marker)) {
@@ -126,11 +125,11 @@ static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint
         mem_free(w.stop_ids);
         mem_free(w.bias);
         mem_free(w.marker);
-        grammar_unref(w.grammar);
         return NULL;
     }
     if (p->n_bias)
         memcpy(w.bias, p->bias, p->n_bias * sizeof *w.bias);
+    w.grammar = j->grammar ? grammar_ref(j->grammar) : NULL; /* the sequence's own */
     return seq_new(&w);
 }
 

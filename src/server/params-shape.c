@@ -18,7 +18,7 @@
 #include "server/problem.h"
 #include "server/regex.h"
 
-enum { NAME_BYTES = 64 };
+enum { NAME_BYTES = 64, SCHEMA_VALUES = 50000 };
 
 static int no_memory(const struct field_input *in)
 {
@@ -47,10 +47,23 @@ static int take(const struct field_input *in, enum shape_kind kind, const char *
     return 0;
 }
 
+/* How many values there are in a tree, as deep as JSON may be. */
+static size_t count_values(const cJSON *v)
+{
+    size_t n = 1;
+    for (const cJSON *of = v->child; of; of = of->next)
+        n += count_values(of);
+    return n;
+}
+
 static int take_schema(const struct field_input *in, const char *field, const cJSON *v)
 {
     if (!cJSON_IsObject(v) && !cJSON_IsBool(v))
         return fields_refuse(in->problem, field, v, "a JSON schema: an object, true or false");
+    /* This is the loop thread, where copying and looking it up must not take long. */
+    if (count_values(v) > SCHEMA_VALUES)
+        return problem_set(in->problem, TRIT_EINVAL, field, "%s: a schema of more than %d values",
+                           field, SCHEMA_VALUES);
     return take(in, SHAPE_SCHEMA, field, v);
 }
 

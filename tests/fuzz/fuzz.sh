@@ -10,7 +10,7 @@ set -u
 top=$(cd "${srcdir:-.}" && pwd)
 here=$top/tests/fuzz
 clang=${FUZZ_CC:-clang}
-all="chat conf framing gguf grammar keys params sse text tokenizer"
+all="chat conf framing gguf grammar jinja keys params regex safetensors schema sse text tokenizer"
 # Bounds of every single input.  (Freed memory that the sanitizer keeps aside counts as ours.)
 export ASAN_OPTIONS=quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1
 bounds=(-timeout=5 -rss_limit_mb=512)
@@ -32,7 +32,7 @@ sources()
 {
     find "$top/src/base" "$top/src/model" -name '*.c'
     printf '%s\n' "$top"/src/engine/grammar*.c "$top"/src/server/{json,json-out,problem,fields,params}.c \
-        "$top"/src/server/{params-readers,text,keys,credential,names,framing,origin,origin-check}.c \
+        "$top"/src/server/{params-readers,text,keys,credential,names,framing,origin,origin-check,shape,regex,regex-out,gbnf}.c \
         "$top"/src/main/{conf,conf-read,conf-print,listen}.c "$top"/tools/gguf-write.c \
         "$top"/clients/sse.c
     # Readers of fields may grow files of their own.

@@ -49,7 +49,8 @@ static int controls(const struct chat *c, const struct chat_message *m, size_t n
     struct tok_ids ids = {0};
     struct trit_error err = {0};
     int count = 0;
-    int rc = chat_encode(c, tok, m, n, prompt, 0, &ids, &err);
+    const struct chat_talk talk = {.message = m, .n = n, .add_prompt = prompt};
+    int rc = chat_encode(c, tok, &talk, 0, &ids, &err);
     trit_assert(rc == 0 || (*err.text && ids.n == 0));
     for (size_t i = 0; i < ids.n; i++)
         count += tok_is_control(tok, ids.id[i]);
@@ -70,8 +71,10 @@ FUZZ(chat)
         unsigned who = fuzz_byte(&bytes, &len);
         const uint8_t *nul = len ? memchr(bytes, 0, len) : NULL;
         size_t part = nul ? (size_t)(nul - bytes) : len;
-        m[n] = (struct chat_message){role[who % ARRAY_LEN(role)], (const char *)bytes, part};
-        plain[n] = (struct chat_message){m[n].role, "x", 1};
+        m[n] = (struct chat_message){.role = role[who % ARRAY_LEN(role)],
+                                     .content = (const char *)bytes,
+                                     .content_len = part};
+        plain[n] = (struct chat_message){.role = m[n].role, .content = "x", .content_len = 1};
         if (!utf8_valid(m[n].content, part))
             return 0; /* The reader of requests has refused it. */
         n++;

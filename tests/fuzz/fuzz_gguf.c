@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "base/base.h"
 #include "base/buf.h"
@@ -70,7 +71,10 @@ static void use_pair(const struct gguf *g, size_t i)
 /* What the loader makes of metadata. */
 static void use_text(const struct gguf *g)
 {
-    static const struct chat_message hello = {"user", "Hello", 5};
+    static const struct chat_message hello = {
+        .role = "user", .content = "Hello", .content_len = 5};
+    static const struct tm now = {.tm_mday = 26, .tm_year = 126};
+    const struct chat_talk talk = {.message = &hello, .n = 1, .add_prompt = true, .now = &now};
     struct tok *tok = NULL;
     struct chat *chat = NULL;
     struct tok_ids ids = {0};
@@ -87,7 +91,7 @@ static void use_text(const struct gguf *g)
     rc = chat_open(g, tok, NULL, &chat, &err);
     trit_assert(rc == 0 ? chat != NULL : !chat && err.code == -rc && *err.text);
     if (rc == 0)
-        (void)chat_encode(chat, tok, &hello, 1, true, 1000, &ids, &err);
+        (void)chat_encode(chat, tok, &talk, 1000, &ids, &err);
     chat_close(&chat);
     tok_ids_free(&ids);
     buf_free(&out);

@@ -2,16 +2,9 @@
 /*
  * fuzz_jinja.c - any text as a chat template: jinja_open must refuse it with a place, or render it
  * or refuse that, with the client's ranges in order and within the text.
- *
- * libFuzzer; needs clang.  From the top of the source tree:
- *
- *     mkdir -p fuzz/templates && touch fuzz/config.h
- *     clang -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined \
- *         -Ifuzz -Iinclude -Isrc tests/fuzz/fuzz_jinja.c src/model/jinja*.c \
- *         src/base/base.c src/base/mem.c src/base/buf.c src/base/utf8.c -lm -o fuzz/fuzz_jinja
- *     fuzz/fuzz_jinja -max_total_time=600 -timeout=10 -rss_limit_mb=2048 fuzz/templates
  */
 #include "config.h"
+#include "fuzz/fuzz.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -24,8 +17,6 @@
 #include "model/jinja.h"
 #include "model/tokenizer.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
 static struct jinja_value message(struct jinja_pool *p, const char *role, const char *content)
 {
     struct jinja_value m = jinja_dict(p);
@@ -34,7 +25,7 @@ static struct jinja_value message(struct jinja_pool *p, const char *role, const 
     return m;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+FUZZ(jinja)
 {
     const struct tm now = {.tm_mday = 26, .tm_year = 124};
     struct jinja_pool pool = {0};

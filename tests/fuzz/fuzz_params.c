@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "fuzz/fuzz.h"
+#include "model/chat.h"
 #include "server/json.h"
 #include "server/params.h"
 #include "server/problem.h"
@@ -47,11 +48,13 @@ static void check(const struct params *p)
 
 FUZZ(params)
 {
-    static const struct params_model model = {
+    static const char *const forms[] = {"hermes", "llama", "mistral", "own"};
+    const struct params_model model = {
         .vocab = VOCAB,
         .n_hidden = 64,
+        .calls = chat_calls_form(forms[len % ARRAY_LEN(forms)]),
         .sampling = {.temperature = 1, .top_p = 1, .repetition_penalty = 1}};
-    unsigned endpoint = 1u << fuzz_byte(&bytes, &len) % 6;
+    unsigned endpoint = 1u << fuzz_byte(&bytes, &len) % 7;
     const char *text = (const char *)bytes;
     struct params p;
     struct problem problem = {0};

@@ -1,20 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fuzz_safetensors.c - any bytes as a safetensors file: refused, or a directory that adds up.
- *
- * libFuzzer; needs clang.  From the top of the source tree:
- *
- *     mkdir -p fuzz/corpus && touch fuzz/config.h
- *     clang -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined \
- *         -Ifuzz -Iinclude -Isrc tests/fuzz/fuzz_safetensors.c src/model/safetensors.c \
- *         src/model/gguf*.c src/model/quant.c src/base/base.c src/base/mem.c src/base/buf.c \
- *         src/base/utf8.c src/base/jsontext.c -lm -o fuzz/fuzz_safetensors
- *     ASAN_OPTIONS=quarantine_size_mb=8 fuzz/fuzz_safetensors -max_total_time=600 -timeout=1 \
- *         -rss_limit_mb=256 fuzz/corpus
- *
- * Any .safetensors file in fuzz/corpus is a good beginning.
  */
 #include "config.h"
+#include "fuzz/fuzz.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -26,9 +15,7 @@
 #include "base/mem.h"
 #include "model/safetensors.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+FUZZ(safetensors)
 {
     static int fd = -1;
     struct safetensors_entry *list;

@@ -74,7 +74,7 @@ static const struct {
      "line 2, column 1:", "a is left-recursive"},
     {"root ::= \"a\" root", "line 1, column 1:", "never comes to an end"},
     {"root ::= \"a\" | b\n# c\nb ::= \"b\" c\nc ::= [c] b",
-     "line 3, column 1:", "b never comes to an end"},
+     "line 4, column 1:", "c never comes to an end"},
 };
 
 START_TEST(refusals)
