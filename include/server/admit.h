@@ -29,7 +29,10 @@
 struct engine_claim;
 struct engine_estimate;
 
-enum { ADMIT_NAME = 33 }; /* bytes of a name with its NUL */
+enum {
+    ADMIT_NAME = 33,    /* bytes of a name with its NUL */
+    ADMIT_MODELS = 256, /* and of a list of models */
+};
 
 /* What a tenant may have, as the operator wrote it.  0: no limit. */
 struct admit_grant {
@@ -37,7 +40,15 @@ struct admit_grant {
     enum seq_priority highest; /* that its requests may ask for */
     uint32_t concurrency;      /* requests in flight */
     uint32_t requests, tokens; /* a minute */
+    char tenant[ADMIT_NAME];   /* with whose keys it shares cached prompts and its turn; "": its own */
+    char models[ADMIT_MODELS]; /* that it may ask, with commas between; "": any */
 };
+
+/* Of whom it is one. */
+static inline const char *admit_tenant(const struct admit_grant *g)
+{
+    return *g->tenant ? g->tenant : g->name;
+}
 
 /* Fills at size / 60 a second up to size; size 0: never empty. */
 struct admit_bucket {
@@ -47,7 +58,7 @@ struct admit_bucket {
 struct tenant {
     struct tenant *next;
     struct admit_grant grant;
-    uint64_t id;   /* of the name; 0 without one */
+    uint64_t id;   /* of the grant's tenant; 0 without a name */
     bool listed;   /* the keys file has it */
     unsigned refs; /* exchanges and jobs that point here */
 

@@ -126,7 +126,6 @@ static struct tenant *add(struct admit *a, const char *name)
     if (!t)
         return NULL;
     memcpy(t->grant.name, name, sizeof t->grant.name);
-    t->id = id_of(name);
     struct tenant **last = &a->tenants;
     while (*last)
         last = &(*last)->next;
@@ -150,6 +149,7 @@ int admit_set_tenants(struct admit *a, const struct admit_grant *const *grant, s
         a->n_listed += !t->listed;
         t->listed = true;
         t->grant = *grant[i];
+        t->id = id_of(admit_tenant(grant[i]));
         resize(&t->requests, grant[i]->requests);
         resize(&t->tokens, grant[i]->tokens);
     }

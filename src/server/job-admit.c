@@ -140,7 +140,7 @@ static int read_deadline(struct job *j, struct problem *p)
 static uint64_t salt_of(const struct job *j)
 {
     struct hmac_sha256_ctx ctx;
-    const char *name = j->tenant->grant.name, *salt = j->params.cache_salt;
+    const char *name = admit_tenant(&j->tenant->grant), *salt = j->params.cache_salt;
     uint64_t v;
     hmac_sha256_set_key(&ctx, sizeof j->s->secret, j->s->secret);
     hmac_sha256_update(&ctx, strlen(name) + 1, (const uint8_t *)name);

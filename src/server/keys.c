@@ -6,6 +6,7 @@
 #include "server/keys.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,34 +99,67 @@ static bool read_priority(const char *s, enum seq_priority *p)
     return false;
 }
 
+/* Names as a model may have them: no blanks, no commas but between them. */
+static bool read_models(const char *s, char models[ADMIT_MODELS])
+{
+    size_t len = strlen(s);
+    if (len == 0 || len >= ADMIT_MODELS || s[0] == ',' || s[len - 1] == ',' || strstr(s, ",,"))
+        return false;
+    memcpy(models, s, len + 1);
+    return true;
+}
+
+/* The options of a line; of those that count something, `count` is where. */
+static const struct option {
+    const char *name, *expected;
+    size_t count;
+} options[] = {
+    {"priority", "high, normal or low", SIZE_MAX},
+    {"concurrency", "a whole number from 1 to 4294967295",
+     offsetof(struct admit_grant, concurrency)},
+    {"requests-per-minute", "a whole number from 1 to 4294967295",
+     offsetof(struct admit_grant, requests)},
+    {"tokens-per-minute", "a whole number from 1 to 4294967295",
+     offsetof(struct admit_grant, tokens)},
+    {"tenant", "a name: letters, digits and \"_.-\", at most 32", SIZE_MAX},
+    {"models", "names of models with commas between, at most 255 bytes", SIZE_MAX},
+};
+enum { PRIORITY = 0, TENANT = 4, MODELS = 5 };
+
+static bool read_value(size_t i, const char *value, struct admit_grant *g)
+{
+    if (options[i].count != SIZE_MAX)
+        return read_count(value, (uint32_t *)(void *)((char *)g + options[i].count));
+    if (i == PRIORITY)
+        return read_priority(value, &g->highest);
+    if (i == MODELS)
+        return read_models(value, g->models);
+    bool good = is_name(value);
+    if (good)
+        memcpy(g->tenant, value, strlen(value) + 1);
+    return good;
+}
+
 static int read_option(const char *where, char *word, struct admit_grant *g, unsigned *seen,
                        struct trit_error *err)
 {
-    static const char *const names[] = {"priority", "concurrency", "requests-per-minute",
-                                        "tokens-per-minute"};
-    uint32_t *const counts[] = {NULL, &g->concurrency, &g->requests, &g->tokens};
     char *equals = strchr(word, '=');
     size_t i = 0;
     if (equals)
         *equals = '\0';
-    while (equals && i < ARRAY_LEN(names) && strcmp(word, names[i]) != 0)
+    while (equals && i < ARRAY_LEN(options) && strcmp(word, options[i].name) != 0)
         i++;
-    if (!equals || i == ARRAY_LEN(names))
+    if (!equals || i == ARRAY_LEN(options))
         return trit_fail(err, TRIT_EINVAL,
                          "%s: found \"%.32s\", expected priority=, concurrency=, "
-                         "requests-per-minute= or tokens-per-minute=",
+                         "requests-per-minute=, tokens-per-minute=, tenant= or models=",
                          where, word);
     if (*seen & 1u << i)
-        return trit_fail(err, TRIT_EINVAL, "%s: %s: stands there twice", where, names[i]);
+        return trit_fail(err, TRIT_EINVAL, "%s: %s: stands there twice", where, options[i].name);
     *seen |= 1u << i;
-    if (i == 0 && !read_priority(equals + 1, &g->highest))
-        return trit_fail(err, TRIT_EINVAL,
-                         "%s: priority: found \"%.32s\", expected high, normal or low", where,
-                         equals + 1);
-    if (i > 0 && !read_count(equals + 1, counts[i]))
-        return trit_fail(err, TRIT_EINVAL,
-                         "%s: %s: found \"%.32s\", expected a whole number from 1 to 4294967295",
-                         where, names[i], equals + 1);
+    if (!read_value(i, equals + 1, g))
+        return trit_fail(err, TRIT_EINVAL, "%s: %s: found \"%.32s\", expected %s", where,
+                         options[i].name, equals + 1, options[i].expected);
     return 0;
 }
 
@@ -161,7 +195,8 @@ static int read_key(const char *where, char *line, struct key *key, struct trit_
 static bool same_options(const struct admit_grant *a, const struct admit_grant *b)
 {
     return a->highest == b->highest && a->concurrency == b->concurrency &&
-           a->requests == b->requests && a->tokens == b->tokens;
+           a->requests == b->requests && a->tokens == b->tokens &&
+           strcmp(a->tenant, b->tenant) == 0 && strcmp(a->models, b->models) == 0;
 }
 
 static int add_key(struct keys *k, const char *where, const struct key *key, struct trit_error *err)

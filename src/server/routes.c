@@ -34,10 +34,21 @@ static bool serves(const struct server *s, const char *model)
     return strcmp(model, s->name) == 0 || strcmp(model, s->model->name) == 0;
 }
 
+/* Whether the key of the request may ask the model. */
+static bool may_ask(const struct exchange *x)
+{
+    char list[ADMIT_MODELS], *rest = NULL;
+    memcpy(list, x->tenant->grant.models, sizeof list);
+    bool may = !*list;
+    for (char *m = strtok_r(list, ",", &rest); m && !may; m = strtok_r(NULL, ",", &rest))
+        may = serves(x->s, m);
+    return may;
+}
+
 static void answer_no_model(struct exchange *x, const char *model)
 {
     struct problem p;
-    problem_set(&p, TRIT_ENOENT, "model", "The model `%.256s` does not exist", model);
+    problem_set(&p, TRIT_ENOENT, "model", "The model `%.256s` does not exist or you do not have access to it", model);
     p.code = "model_not_found";
     exchange_problem(x, &p);
 }
@@ -54,8 +65,8 @@ static bool read_params(struct exchange *x, enum params_endpoint endpoint, struc
     const char *body = x->body.data ? x->body.data : "";
     if (params_read(p, endpoint, body, x->body.len, &allowed, &x->ignored, &problem))
         exchange_problem(x, &problem);
-    else if (p->model && !serves(x->s, p->model))
-        answer_no_model(x, p->model);
+    else if ((p->model && !serves(x->s, p->model)) || !may_ask(x))
+        answer_no_model(x, p->model ? p->model : x->s->name);
     else
         return true;
     params_fini(p);
@@ -177,7 +188,8 @@ static void handle_models(struct exchange *x)
     json_str(&o, "list");
     json_key(&o, "data");
     json_open(&o, '[');
-    put_model(&o, x->s);
+    if (may_ask(x))
+        put_model(&o, x->s);
     json_close(&o, ']');
     json_close(&o, '}');
     exchange_whole(x, 200, json_type);
@@ -186,7 +198,7 @@ static void handle_models(struct exchange *x)
 static void handle_model(struct exchange *x)
 {
     struct json_out o = {.buf = &x->out};
-    if (!serves(x->s, x->rest)) {
+    if (!serves(x->s, x->rest) || !may_ask(x)) {
         answer_no_model(x, x->rest);
         return;
     }

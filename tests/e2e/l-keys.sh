@@ -23,6 +23,12 @@ new bob concurrency=1 priority=low
 BOB=$key
 new carol requests-per-minute=3 tokens-per-minute=400
 CAROL=$key
+new dave models=other,another
+DAVE=$key
+new erin tenant=acme models=synth-tiny
+ERIN=$key
+new frank tenant=acme
+FRANK=$key
 export ALICE BOB CAROL
 has "a line" "$(head -n 1 "$keys")" '^alice sha256:[0-9a-f]{64} priority=high$'
 lacks "no key is in the file" "$(cat "$keys")" "${ALICE#trit-}"
@@ -56,6 +62,27 @@ for secret in "$ALICE" "$BOB" "$CAROL"; do
     lacks "no key is in the metrics" "$(curl -fs "$url/metrics")" "$secret"
 done
 
+# ---- models that a key may ask, and tenants that share a cache
+as()
+{
+    local key=$1 path=$2
+    shift 2
+    curl -sS -H "Authorization: Bearer $key" "$@" "$url$path"
+}
+has "dave's models" "$(as "$DAVE" /v1/models)" '"data": ?\[\]'
+has "dave asks" "$(as "$DAVE" /v1/completions -d '{"prompt":"a"}')" 'do not have access to it.*"model_not_found"'
+has "dave asks by name" "$(as "$DAVE" /v1/models/synth-tiny)" '"model_not_found"'
+has "erin's models" "$(as "$ERIN" /v1/models)" '"id": ?"synth-tiny"'
+long=$(printf 'a text that is longer than two pages of the cache %.0s' 1 2 3 4 5 6)
+cached()
+{
+    as "$1" /v1/completions -d "{\"prompt\":\"$long\",\"max_tokens\":1}" |
+        sed 's/.*"cached_tokens": *\([0-9]*\).*/\1/'
+}
+is "erin is the first" "$(cached "$ERIN")" 0
+has "frank is of her tenant" "$(cached "$FRANK")" '^[1-9]'
+is "alice is not" "$(cached "$ALICE")" 0
+
 # ---- counted by key
 curl -fs "$url/metrics" >"$work/metrics" || fail "/metrics"
 if command -v promtool >/dev/null; then
@@ -76,7 +103,7 @@ reloaded()
 {
     [ "$(grep -c "$1" "$work/log")" -ge "$2" ]
 }
-sed -i '/^bob /d' "$keys"
+sed -i -E '/^(bob|dave|erin|frank) /d' "$keys"
 new dora
 kill -HUP "$pid"
 within 20 reloaded 'api-keys loaded=3' 1 || fail "SIGHUP: no word about the keys"

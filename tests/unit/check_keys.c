@@ -54,6 +54,10 @@ START_TEST(a_file_is_read)
     ck_assert_int_eq(g->highest, SEQ_LOW);
     ck_assert(g->concurrency == 3 && g->requests == 60 && g->tokens == UINT32_MAX);
     keys_free(&keys);
+    ck_assert_int_eq(load("alice " SECRET " tenant=acme models=a/b:1,c\n"), 0);
+    ck_assert_str_eq(admit_tenant(&keys.key[0].grant), "acme");
+    ck_assert_str_eq(keys.key[0].grant.models, "a/b:1,c");
+    keys_free(&keys);
     ck_assert_int_eq(load("alice " SECRET " priority=high"), 0); /* no end of the line */
     ck_assert_int_eq(keys.key[0].grant.highest, SEQ_HIGH);
     keys_free(&keys);
@@ -118,6 +122,11 @@ static const struct {
     {"alice " SECRET " concurrency=0\n", ":1: concurrency: found \"0\""},
     {"alice " SECRET " concurrency=\n", ":1: concurrency: found \"\""},
     {"alice " SECRET " concurrency=-1\n", ":1: concurrency: found \"-1\""},
+    {"alice " SECRET " tenant=\n", ":1: tenant: found \"\""},
+    {"alice " SECRET " tenant=a/b\n", ":1: tenant: found \"a/b\""},
+    {"alice " SECRET " models=\n", ":1: models: found \"\""},
+    {"alice " SECRET " models=a,,b\n", ":1: models: found \"a,,b\""},
+    {"alice " SECRET " models=a models=b\n", ":1: models: stands there twice"},
     {"alice " SECRET " tokens-per-minute=4294967296\n", ":1: tokens-per-minute: found"},
     {"alice " SECRET " tokens-per-minute=1k\n", ":1: tokens-per-minute: found \"1k\""},
     {"alice " SECRET " priority=urgent\n", ":1: priority: found \"urgent\""},
