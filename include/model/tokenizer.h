@@ -70,6 +70,9 @@ bool tok_is_text(const struct tok *t, int32_t id); /* neither a control token no
 size_t tok_size(const struct tok *t); /* tokens with a piece; ids above are padding */
 int32_t tok_find(const struct tok *t, const char *piece); /* a special token by name, or -1 */
 int32_t tok_bos(const struct tok *t);                     /* -1 where there is none */
+/* The tokens in front of a beginning, an end, and the middle that is to be written; false: the model
+ * has none such. */
+bool tok_infill(const struct tok *t, int32_t id[3]);
 int32_t tok_eos(const struct tok *t);
 bool tok_adds_bos(const struct tok *t); /* the model wants BOS in front; false where it has none */
 size_t tok_bytes(const struct tok *t);  /* memory held */

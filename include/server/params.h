@@ -92,6 +92,7 @@ struct params {
     struct params_prompt *prompt;
     size_t n_prompts;
     bool one_prompt; /* it was not in an array */
+    char *suffix;    /* what comes behind the answer; NULL: nothing */
     bool add_special, parse_special, with_pieces;
 
     /* Embeddings. */
@@ -130,6 +131,7 @@ struct params_model {
     int32_t n_hidden; /* dimensions of an embedding */
     struct model_sampling sampling;
     const struct chat_calls *calls; /* how it writes calls of functions */
+    bool infills;                   /* it has tokens for a suffix */
 };
 
 /*

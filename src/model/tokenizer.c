@@ -194,6 +194,25 @@ int32_t tok_find(const struct tok *t, const char *piece)
     return special_find(&t->special, &t->vocab, piece, strlen(piece));
 }
 
+bool tok_infill(const struct tok *t, int32_t id[3])
+{
+    static const char *const names[][3] = {
+        {"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"}, /* Qwen */
+        {"<fim_prefix>", "<fim_suffix>", "<fim_middle>"},       /* StarCoder */
+        {"<fim-prefix>", "<fim-suffix>", "<fim-middle>"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        bool all = true;
+        for (size_t k = 0; k < 3; k++) {
+            id[k] = tok_find(t, names[i][k]);
+            all = all && id[k] >= 0;
+        }
+        if (all)
+            return true;
+    }
+    return false;
+}
+
 int32_t tok_bos(const struct tok *t)
 {
     return t->vocab.bos;

@@ -233,6 +233,32 @@ static void job_run(struct job *j)
 
 /* ------------------------------------------------------------------ texts to ids */
 
+/* A prompt and what comes behind the answer: the model writes the middle.  BOS stays in front. */
+static int add_suffix(const struct job *j, struct tok_ids *ids)
+{
+    const struct tok *t = j->s->model->tok;
+    struct tok_ids all = {0};
+    int32_t mark[3];
+    size_t front = ids->n && ids->id[0] == tok_bos(t);
+    trit_assert(tok_infill(t, mark));
+    int rc = front ? tok_ids_add(&all, ids->id[0]) : 0;
+    if (rc == 0)
+        rc = tok_ids_add(&all, mark[0]);
+    for (size_t i = front; rc == 0 && i < ids->n; i++)
+        rc = tok_ids_add(&all, ids->id[i]);
+    if (rc == 0)
+        rc = tok_ids_add(&all, mark[1]);
+    if (rc == 0)
+        rc = tok_encode(t, j->params.suffix, strlen(j->params.suffix),
+                        j->flags & (unsigned)~TOK_ADD_SPECIAL, j->limit, &all);
+    if (rc == 0)
+        rc = tok_ids_add(&all, mark[2]);
+    tok_ids_free(rc ? &all : ids);
+    if (rc == 0)
+        *ids = all;
+    return rc;
+}
+
 /* Any thread: params, model and tokenizer do not change. */
 static void encode_all(struct job *j)
 {
@@ -247,6 +273,8 @@ static void encode_all(struct job *j)
             to->rc = chat_encode(m->chat, m->tok, &talk, j->limit, &to->ids, &j->encode_err);
         else if (to->text)
             to->rc = tok_encode(m->tok, to->text, to->len, j->flags, j->limit, &to->ids);
+        if (to->rc == 0 && p->suffix)
+            to->rc = add_suffix(j, &to->ids);
     }
 }
 
@@ -348,6 +376,8 @@ static void after_pool(uv_work_t *work, int status)
 static void job_encode(struct job *j)
 {
     size_t bytes = j->params.words.len;
+    if (j->params.suffix)
+        bytes += strlen(j->params.suffix);
     if (j->params.instructions)
         bytes += strlen(j->params.instructions);
     for (size_t i = 0; i < j->n_prompts; i++)

@@ -509,8 +509,13 @@ int params_read_store(const struct field_input *in)
 
 int params_read_suffix(const struct field_input *in)
 {
-    if (in->value->valuestring[0])
+    struct params *p = in->dst;
+    const struct params_model *model = in->arg;
+    if (!in->value->valuestring[0])
+        return 0;
+    if (!model->infills)
         return problem_set(in->problem, TRIT_EUNSUPP, in->name,
-                           "%s: filling in the middle is not supported", in->name);
-    return 0;
+                           "%s: this model has no tokens to fill in the middle with", in->name);
+    p->suffix = mem_strdup(in->value->valuestring);
+    return p->suffix ? 0 : no_memory(in);
 }

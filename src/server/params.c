@@ -251,6 +251,9 @@ static int check_together(struct params *p, const struct params_model *model,
                            "best_of: found %d, expected at least n, which is %d", (int)p->best_of,
                            (int)p->n);
     /* Which are the best is only known at the end. */
+    if (p->suffix && p->echo)
+        return problem_set(problem, TRIT_EINVAL, "suffix",
+                           "suffix does not go together with echo: the answer is no end of a text");
     if (p->best_of > p->n && p->stream)
         return problem_set(problem, TRIT_EINVAL, "best_of",
                            "best_of: more than n does not go together with \"stream\": true");
@@ -319,6 +322,7 @@ void params_fini(struct params *p)
     jinja_pool_free(&p->values);
     mem_free(p->model);
     mem_free(p->cache_salt);
+    mem_free(p->suffix);
     mem_free(p->bias);
     mem_free(p->stop_ids);
     mem_free(p->tokens);

@@ -61,6 +61,8 @@ static bool read_params(struct exchange *x, enum params_endpoint endpoint, struc
                                    .n_hidden = (int32_t)m->hp.dim,
                                    .sampling = m->sampling,
                                    .calls = chat_calls(m->chat)};
+    int32_t infill[3];
+    allowed.infills = tok_infill(m->tok, infill);
     struct problem problem;
     const char *body = x->body.data ? x->body.data : "";
     if (params_read(p, endpoint, body, x->body.len, &allowed, &x->ignored, &problem))

@@ -9,6 +9,7 @@ const [dir, kind] = process.argv.slice(2);
 const [family, encoding] = kind.split("-");
 const dim = 64, ffn = 340, heads = 4, kvHeads = 2, headDim = 16, layers = 2;
 const special = ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"];
+if (process.argv[3].startsWith("qwen")) special.push("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>");
 
 // ---- values
 const random = (seed) => () => {

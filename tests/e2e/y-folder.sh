@@ -47,9 +47,23 @@ same bitnet-means bitnet-master
 same llama-multiply llama-divide llama-f32
 same qwen-multiply qwen-f32
 
+# ---- a suffix, for models that have tokens for it: the same prompt as written by hand
+make_folder qwen-f32
+start --ctx 128
+fill()
+{
+    post /v1/completions "{$1,\"max_tokens\":8,\"temperature\":0,\"ignore_eos\":true}" |
+        grep -Eo '"(text|prompt_tokens)": ?("([^"\\]|\\.)*"|[0-9]+)'
+}
+is "a suffix" "$(fill '"prompt":"that","suffix":"thing"')" \
+    "$(fill '"prompt":"<|fim_prefix|>that<|fim_suffix|>thing<|fim_middle|>"')"
+has "with echo" "$(post /v1/completions '{"prompt":"a","suffix":"b","echo":true}')" '"param": ?"suffix"'
+stop
+
 # ---- what a folder says besides its weights
 make_folder bitnet-multiply
 start --ctx 128
+has "no suffix" "$(post /v1/completions '{"prompt":"a","suffix":"b"}')" 'no tokens to fill in the middle'
 has "the name" "$(curl -fs "$url/v1/models")" '"id": ?"bitnet-multiply"'
 has "the log" "$(cat "$work/log")" 'sampling temperature=0.6 top_p=0.9'
 has "the log" "$(cat "$work/log")" 'tokenizer .*tokens=260 merges=1 special=3 .*add_bos=yes'
