@@ -1,6 +1,7 @@
 # What others need to run tritd beside: installed with the documentation, since each of them has its
 # own place for such files.
 deploydir = $(docdir)/deploy
+dist_deploy_DATA = deploy/README.md
 deployprometheusdir = $(deploydir)/prometheus
 deployprometheus_DATA = $(DEPLOY_PROMETHEUS)
 deploygrafanadir = $(deploydir)/grafana

@@ -83,6 +83,8 @@ offers json tritd --log-format ''
 offers f16 tritd --kv-type f
 offers --check-config tritd --ch
 offers keys trit k
+offers pull trit p
+offers grammar trit-bench g
 offers --max-tokens trit chat --max
 offers quantize trit-model q
 offers --embedding trit-model quantize --e

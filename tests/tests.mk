@@ -5,8 +5,8 @@ TEST_LIBS = libserver.a libengine.a libkernels.a $(KERNEL_VARIANTS) libmodel.a l
 TEST_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) $(CHECK_CFLAGS)
 endif
 
-TESTS += tests/headers.sh
-EXTRA_DIST += tests/headers.sh
+TESTS += tests/headers.sh tests/docs.sh
+EXTRA_DIST += tests/headers.sh tests/docs.sh
 
 include tests/unit/unit.mk
 include tests/fuzz/fuzz.mk

@@ -48,6 +48,7 @@ refuses()
 }
 
 # ---- a good day
+how '{"slow":1}'
 pulls o/one
 is "where it is" "$(cat "$work/out")" "$TRIT_MODELS/o/one/one.gguf"
 has "checked" "$(cat "$work/err")" "SHA-256 as expected"

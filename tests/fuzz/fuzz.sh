@@ -32,8 +32,9 @@ sources()
 {
     find "$top/src/base" "$top/src/model" -name '*.c'
     printf '%s\n' "$top"/src/engine/grammar*.c "$top"/src/server/{json,json-out,problem,fields,params}.c \
-        "$top"/src/server/{params-readers,text,keys,credential,names,framing,origin,origin-check,shape,regex,regex-out,gbnf}.c \
-        "$top"/src/main/{conf,conf-read,conf-print,listen}.c "$top"/tools/gguf-write.c \
+        "$top"/src/server/{text,keys,credential,names,framing,origin,origin-check}.c \
+        "$top"/src/server/{shape,regex,regex-out,gbnf,tools,values,responses,format}.c \
+        "$top"/src/main/{conf,conf-read,conf-print,handed,listen,notify}.c "$top"/tools/gguf-write.c \
         "$top"/clients/sse.c
     # Readers of fields may grow files of their own.
     find "$top/src/server" -name 'params-*.c' -o -name 'schema*.c'

@@ -131,6 +131,13 @@ is "nothing is kept after a stop" "$(show tritd.service NFileDescriptorStore)" 0
 systemctl start tritd-own-socket.service
 is "tritd-own-socket.service" "$(show tritd-own-socket.service ActiveState) $(ready)" "active yes"
 is "descriptors that are kept" "$(show tritd-own-socket.service NFileDescriptorStore)" 3
+sandboxed()
+{
+    journalctl -u "$1" -o cat --no-pager | grep -Eq '^sandbox landlock=[1-9][0-9]* seccomp=yes$'
+}
+for unit in tritd.service tritd-own-socket.service; do
+    is "the sandbox of $unit" "$(sandboxed "$unit" && echo yes)" yes
+done
 begin_clients
 for i in 1 2 3 4 5; do
     systemctl restart tritd-own-socket.service || failed=1

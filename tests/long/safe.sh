@@ -28,9 +28,11 @@ bar()
     rows+=("$name|${figure:--}|$target|$verdict")
 }
 
-fuzz_seconds=$((minutes * 60 / 3 / 10))
+# The names that fuzz.sh has.
+read -ra harnesses <<<"$(sed -n 's/^all="\(.*\)"/\1/p' "$top/tests/fuzz/fuzz.sh")"
+fuzz_seconds=$((minutes * 60 / 3 / ${#harnesses[@]}))
 export srcdir=${srcdir:-.}
-bar "fuzz, 10 harnesses" "0 findings" fuzz.log '^[a-z]+ +[0-9]{3,}' \
+bar "fuzz, ${#harnesses[@]} harnesses" "0 findings" fuzz.log '^[a-z]+ +[0-9]{3,}' \
     bash -c "'$top/tests/fuzz/fuzz.sh' build && '$top/tests/fuzz/fuzz.sh' run $fuzz_seconds"
 bar "torture, n-th failure" "0 faults" torture.log '[0-9]+ of [0-9]+ points|[0-9]+ faults' \
     env TORTURE_SECONDS=$((minutes * 60 / 3)) "$top/tests/torture/torture.sh"
