@@ -3,8 +3,9 @@ noinst_LIBRARIES += libengine.a
 libengine_a_SOURCES = \
 	include/engine/acts.h src/engine/acts.c \
 	src/engine/attention.h src/engine/attention.c \
-	include/engine/engine.h src/engine/engine.c src/engine/batch.h src/engine/batch.c \
+	src/engine/batch.h src/engine/batch.c \
 	include/engine/draft.h src/engine/draft.c \
+	include/engine/engine.h src/engine/engine-parts.h src/engine/engine.c src/engine/engine-step.c \
 	src/engine/forecast.h src/engine/forecast.c \
 	include/engine/forward.h src/engine/forward.c \
 	include/engine/grammar.h src/engine/grammar-parts.h src/engine/grammar.c \

@@ -13,7 +13,7 @@
  *   y      [rows, dim]                 output of attn_output and ffn_down, added to x by the next
  * phase
  *
- * Not here: which rows, whose pages, what to do with logits (engine.c); how attention is dealt
+ * Not here: which rows, whose pages, what to do with logits (engine-step.c); how attention is dealt
  * (attention.c).
  */
 #include "config.h"
