@@ -335,7 +335,7 @@ static void put_member(struct work *w, const struct member *m, struct buf *out)
  * Members that may be left out are a choice of the next one, again and again.  Rules:
  *
  *     r<i>  what may follow where all before i are done with: a comma and one of them, or nothing
- *     s<i>  one of the members from i on, as far as the first that may not be left out, and its rest
+ *     s<i>  one of the members from i on, up to the first that may not be left out, and its rest
  *     b<i>  the same, for i that begin a block
  *     t     other members
  *
