@@ -9,7 +9,7 @@ libengine_a_SOURCES = \
 	src/engine/forecast.h src/engine/forecast.c \
 	include/engine/forward.h src/engine/forward.c \
 	include/engine/grammar.h src/engine/grammar-parts.h src/engine/grammar.c \
-	src/engine/grammar-parse.c src/engine/grammar-check.c src/engine/grammar-build.c \
+	src/engine/grammar-parse.c src/engine/grammar-ranges.c src/engine/grammar-check.c src/engine/grammar-build.c \
 	src/engine/grammar-stacks.c src/engine/grammar-vocab.c src/engine/grammar-walk.c src/engine/grammar-plain.c \
 	src/engine/grammar-mask.c \
 	include/engine/head.h src/engine/head.c \

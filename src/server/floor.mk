@@ -8,7 +8,7 @@ libserver_a_SOURCES = \
 	include/server/fields.h src/server/fields.c \
 	include/server/params.h src/server/params.c \
 	src/server/params-readers.h src/server/params-readers.c src/server/params-responses.c \
-	src/server/params-shape.c src/server/params-tools.c \
+	src/server/params-shape.c src/server/params-tools.c src/server/params-history.c \
 	include/server/tools.h src/server/tools.c \
 	include/server/calls.h src/server/calls.c \
 	include/server/shape.h src/server/shape.c \
