@@ -18,7 +18,9 @@
  * The entries and the secret may lie in memory that outlives the process (engine/pool.h).  They
  * hold no pointers, only numbers of pages, and each has a sum of its own, so a process that was
  * killed in the middle of anything leaves entries that are whole and entries that are not, and
- * which is which can be told. Not here: who holds a page and when it is given up (engine/kv.h).
+ * which is which can be told.
+ *
+ * Not here: who holds a page and when it is given up (engine/kv.h).
  */
 #ifndef TRIT_PREFIX_H
 #define TRIT_PREFIX_H

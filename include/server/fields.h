@@ -78,8 +78,17 @@ int fields_read(const struct field_table *table, unsigned endpoint, const struct
 int fields_refuse(struct problem *p, const char *param, const struct cJSON *found,
                   const char *expected, ...) __attribute__((format(printf, 4, 5)));
 
+/* For readers: the field could not be kept.  Returns negative. */
+int fields_no_memory(const struct field_input *in);
+
 /* For readers: the member `name` of in's value, or of something in it, has no effect. */
 void fields_ignore(const struct field_input *in, const char *name);
+
+/* A member that is there and not null, or NULL. */
+const struct cJSON *fields_member(const struct cJSON *v, const char *name);
+
+/* Whether v is this string. */
+bool fields_is_text(const struct cJSON *v, const char *text);
 
 /* Whether v is a number without fraction in [min, max]. */
 bool fields_is_int(const struct cJSON *v, double min, double max);

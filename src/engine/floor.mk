@@ -3,12 +3,13 @@ noinst_LIBRARIES += libengine.a
 libengine_a_SOURCES = \
 	include/engine/acts.h src/engine/acts.c \
 	src/engine/attention.h src/engine/attention.c \
-	include/engine/engine.h src/engine/engine.c src/engine/batch.h src/engine/batch.c \
+	src/engine/batch.h src/engine/batch.c \
 	include/engine/draft.h src/engine/draft.c \
+	include/engine/engine.h src/engine/engine-parts.h src/engine/engine.c src/engine/engine-step.c \
 	src/engine/forecast.h src/engine/forecast.c \
 	include/engine/forward.h src/engine/forward.c \
 	include/engine/grammar.h src/engine/grammar-parts.h src/engine/grammar.c \
-	src/engine/grammar-parse.c src/engine/grammar-check.c src/engine/grammar-build.c \
+	src/engine/grammar-parse.c src/engine/grammar-ranges.c src/engine/grammar-check.c src/engine/grammar-build.c \
 	src/engine/grammar-stacks.c src/engine/grammar-vocab.c src/engine/grammar-walk.c src/engine/grammar-plain.c \
 	src/engine/grammar-mask.c \
 	include/engine/head.h src/engine/head.c \

@@ -10,10 +10,10 @@
  *   q,k,v  [rows, heads * head_dim]
  *   att    [rows, n_heads * head_dim]  attention output
  *   gate   [rows, ffn], up alike       the product replaces gate
- *   y      [rows, dim]                 output of attn_output and ffn_down, added to x by the next
- * phase
+ *   y      [rows, dim]                 output of attn_output and ffn_down, which the next phase
+ *                                      adds to x
  *
- * Not here: which rows, whose pages, what to do with logits (engine.c); how attention is dealt
+ * Not here: which rows, whose pages, what to do with logits (engine-step.c); how attention is dealt
  * (attention.c).
  */
 #include "config.h"

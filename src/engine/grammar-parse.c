@@ -6,12 +6,12 @@
  * for at least one byte of the text, so the text's length bounds its memory, which is taken at
  * once.
  *
- * Not here: whether the rules make sense together (grammar-check.c).
+ * Not here: sets of characters (grammar-ranges.c); whether the rules make sense together
+ * (grammar-check.c).
  */
 #include "config.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -19,7 +19,7 @@
 #include "base/utf8.h"
 #include "engine/grammar-parts.h"
 
-enum { BUCKETS = 1024, LAST_CP = 0x10ffff, SURROGATE = 0xd800, SURROGATE_END = 0xdfff };
+enum { BUCKETS = 1024 };
 
 struct parser {
     struct grammar_tree *t;
@@ -108,12 +108,6 @@ static uint32_t new_node(struct parser *p, enum grammar_kind kind, size_t place)
     return t->n_nodes++;
 }
 
-static void add_cp(struct parser *p, uint32_t cp)
-{
-    trit_assert(p->t->n_cp < p->t->cap_cp);
-    p->t->cp[p->t->n_cp++] = cp;
-}
-
 /* ------------------------------------------------------------------ characters */
 
 static int read_hex(struct parser *p, unsigned digits, uint32_t *cp)
@@ -130,7 +124,7 @@ static int read_hex(struct parser *p, unsigned digits, uint32_t *cp)
             return bad(p, p->at, "a hexadecimal digit");
         value = value << 4 | digit;
     }
-    if (value > LAST_CP || (value >= SURROGATE && value <= SURROGATE_END))
+    if (value > GRAMMAR_LAST_CP || (value >= GRAMMAR_SURROGATE && value <= GRAMMAR_SURROGATE_END))
         return grammar_fail(p->t, TRIT_EINVAL, place,
                             "found U+%04X, expected a code point that is a character", value);
     *cp = value;
@@ -184,7 +178,7 @@ static int read_literal(struct parser *p, uint32_t *node)
         int rc = read_char(p, &cp);
         if (rc)
             return rc;
-        add_cp(p, cp);
+        grammar_add_cp(t, cp);
     }
     p->at++;
     t->node[*node].at = first;
@@ -192,65 +186,6 @@ static int read_literal(struct parser *p, uint32_t *node)
     if (t->n_cp > first)
         t->node[*node].kind = GRAMMAR_LITERAL;
     return 0;
-}
-
-struct range {
-    uint32_t lo, hi;
-};
-
-static int by_lo(const void *a, const void *b)
-{
-    uint32_t x = ((const struct range *)a)->lo, y = ((const struct range *)b)->lo;
-    return x < y ? -1 : x > y;
-}
-
-/* Add lo..hi to the ranges of the class at hand, without surrogates. */
-static void add_range(struct parser *p, uint32_t lo, uint32_t hi)
-{
-    if (lo < SURROGATE && hi > SURROGATE_END) {
-        add_range(p, lo, SURROGATE - 1);
-        add_range(p, SURROGATE_END + 1, hi);
-        return;
-    }
-    if (lo >= SURROGATE && lo <= SURROGATE_END)
-        lo = SURROGATE_END + 1;
-    if (hi >= SURROGATE && hi <= SURROGATE_END)
-        hi = SURROGATE - 1;
-    if (lo > hi)
-        return;
-    add_cp(p, lo);
-    add_cp(p, hi);
-}
-
-/* Sort and join the n ranges at cp[first], in place; how many are left. */
-static uint32_t join_ranges(uint32_t *cp, uint32_t n)
-{
-    struct range *r = (struct range *)(void *)cp;
-    uint32_t out = 0;
-    qsort(r, n, sizeof *r, by_lo);
-    for (uint32_t i = 0; i < n; i++)
-        if (out && r[i].lo <= r[out - 1].hi + 1)
-            r[out - 1].hi = MAX(r[out - 1].hi, r[i].hi);
-        else
-            r[out++] = r[i];
-    return out;
-}
-
-/* All code points that the n ranges at cp[first] leave out take their place. */
-static void negate(struct parser *p, uint32_t first, uint32_t n)
-{
-    struct grammar_tree *t = p->t;
-    uint32_t last = t->n_cp, from = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t lo = t->cp[first + 2 * i], hi = t->cp[first + 2 * i + 1];
-        if (lo > from)
-            add_range(p, from, lo - 1);
-        from = hi + 1;
-    }
-    if (from <= LAST_CP)
-        add_range(p, from, LAST_CP);
-    memmove(t->cp + first, t->cp + last, (t->n_cp - last) * sizeof *t->cp);
-    t->n_cp = first + (t->n_cp - last);
 }
 
 static int read_class(struct parser *p, uint32_t *node)
@@ -276,13 +211,13 @@ static int read_class(struct parser *p, uint32_t *node)
         if (lo > hi)
             return grammar_fail(t, TRIT_EINVAL, from,
                                 "the range from U+%04X to U+%04X is the wrong way round", lo, hi);
-        add_range(p, lo, hi);
+        grammar_add_range(t, lo, hi);
     }
     p->at++;
-    uint32_t n = join_ranges(t->cp + first, (t->n_cp - first) / 2);
+    uint32_t n = grammar_join_ranges(t->cp + first, (t->n_cp - first) / 2);
     t->n_cp = first + 2 * n;
     if (negated)
-        negate(p, first, n);
+        grammar_negate(t, first, n);
     t->node[*node].at = first;
     t->node[*node].n = (t->n_cp - first) / 2;
     if (t->node[*node].n == 0)
@@ -422,7 +357,7 @@ static int read_item(struct parser *p, uint32_t *node)
     if (c == '.') {
         *node = new_node(p, GRAMMAR_CLASS, p->at++);
         p->t->node[*node].at = p->t->n_cp;
-        add_range(p, 0, LAST_CP);
+        grammar_add_range(p->t, 0, GRAMMAR_LAST_CP);
         p->t->node[*node].n = 2;
         return 0;
     }

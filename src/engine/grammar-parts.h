@@ -3,6 +3,7 @@
  * grammar-parts.h - what the bodies of grammar.h share.
  *
  *   grammar-parse.c    GBNF text to a tree
+ *   grammar-ranges.c   its sets of characters
  *   grammar-check.c    what the tree may not be: undefined, endless, left-recursive
  *   grammar-build.c    the tree to an automaton over bytes
  *   grammar.c          the compiled grammar, and where an answer stands in it
@@ -78,6 +79,18 @@ int grammar_fail(const struct grammar_tree *t, int code, size_t place, const cha
 
 /* t->text, len, limits and err are set.  A failure leaves what grammar_tree_free can take. */
 int grammar_parse(struct grammar_tree *t);
+
+/* grammar-ranges.c: t->cp has room for what grammar_parse adds.  lo..hi go without surrogates. */
+enum { GRAMMAR_LAST_CP = 0x10ffff, GRAMMAR_SURROGATE = 0xd800, GRAMMAR_SURROGATE_END = 0xdfff };
+void grammar_add_cp(struct grammar_tree *t, uint32_t cp);
+void grammar_add_range(struct grammar_tree *t, uint32_t lo, uint32_t hi);
+
+/* Sort and join n ranges, in place; how many are left. */
+uint32_t grammar_join_ranges(uint32_t *cp, uint32_t n);
+
+/* What the n ranges at cp[first], the last there are, leave out takes their place. */
+void grammar_negate(struct grammar_tree *t, uint32_t first, uint32_t n);
+
 int grammar_check(struct grammar_tree *t); /* sets `used` too */
 void grammar_tree_free(struct grammar_tree *t);
 

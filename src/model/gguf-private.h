@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * gguf-private.h - a GGUF file in memory, shared by the bodies of model/gguf.h: the checks of the
- * head (gguf.c), the cursor that feeds them (gguf-cursor.c) and the views (gguf-get.c).
+ * head (gguf.c, gguf-pairs.c), the cursor that feeds them (gguf-cursor.c), the views (gguf-get.c).
  * A view need not be of a GGUF file: gguf_make begins an empty one, which hf.c fills with keys and
  * tensors under the names that GGUF has for them.
  */
@@ -111,6 +111,11 @@ int cursor_length(struct cursor *c, uint64_t max, uint64_t *len);
 
 /* A string with a NUL behind it, for the caller to free. */
 int cursor_string(struct cursor *c, uint64_t max, char **s, uint64_t *len);
+
+/* The pairs, of which there are g->n_pairs (gguf-pairs.c); and what the container itself means by
+ * them: alignment and splitting. */
+int gguf_read_pairs(struct cursor *c);
+int gguf_read_layout(struct cursor *c, uint32_t *alignment);
 
 /* Sort keys, or tensors, and refuse what is there twice. */
 int gguf_index_keys(struct cursor *c);

@@ -8,10 +8,12 @@
  *     jinja-parse.c  tokens -> tree, statements; opening and closing
  *     jinja-eval.c   the tree, walked: scopes, macros, calls
  *     jinja-exec.c   the tree, walked: statements; rendering
- *     jinja-ops.c    operators, comparison, attributes, slices
+ *     jinja-ops.c    operators, comparison
+ *     jinja-inside.c attributes, elements, slices
  *     jinja-text.c   text that is built with its origin; values as Python prints them
  *     jinja-json.c   values as json.dumps prints them
- *     jinja-string.c methods of strings;  jinja-filters.c, jinja-lists.c filters;  jinja-tests.c
+ *     jinja-string.c what is done to strings;  jinja-methods.c their methods
+ *     jinja-filters.c, jinja-lists.c filters;  jinja-tests.c
  *     jinja-value.c  pools and values
  */
 #ifndef TRIT_JINJA_PARTS_H
@@ -335,6 +337,7 @@ struct jinja_value jinja_slice(struct jinja_run *r, struct jinja_value v, struct
 struct jinja_value jinja_path(struct jinja_run *r, struct jinja_value v, struct jinja_value path);
 /* The elements of anything that can be walked, as a list; fails for what cannot. */
 const struct jinja_list *jinja_elements(struct jinja_run *r, struct jinja_value v);
+bool jinja_same_string(const struct jinja_string *a, const struct jinja_string *b);
 size_t jinja_codes(const struct jinja_string *s); /* code points */
 bool jinja_dict_find(struct jinja_run *r, const struct jinja_dict *d, struct jinja_value key,
                      struct jinja_value *v);
@@ -349,6 +352,7 @@ bool jinja_arg_truth(const struct jinja_args *a, size_t i, const char *name, boo
 
 /* Changes of letters, and of strings, that filters and methods share. */
 enum jinja_case { CASE_UPPER, CASE_LOWER, CASE_CAPITAL, CASE_TITLE, CASE_TITLE_FILTER };
+bool jinja_is_letter(uint32_t cp);
 struct jinja_value jinja_cased(struct jinja_run *r, const struct jinja_string *s,
                                enum jinja_case how);
 struct jinja_value jinja_stripped(struct jinja_run *r, const struct jinja_string *s,

@@ -208,3 +208,19 @@ int fields_read(const struct field_table *table, unsigned endpoint, const cJSON 
                                table->row[i].name);
     return 0;
 }
+
+int fields_no_memory(const struct field_input *in)
+{
+    return problem_set(in->problem, TRIT_ENOMEM, in->name, "no memory for %s", in->name);
+}
+
+const cJSON *fields_member(const cJSON *v, const char *name)
+{
+    const cJSON *m = cJSON_GetObjectItemCaseSensitive(v, name);
+    return cJSON_IsNull(m) ? NULL : m;
+}
+
+bool fields_is_text(const cJSON *v, const char *text)
+{
+    return cJSON_IsString(v) && strcmp(v->valuestring, text) == 0;
+}

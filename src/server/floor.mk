@@ -8,14 +8,16 @@ libserver_a_SOURCES = \
 	include/server/fields.h src/server/fields.c \
 	include/server/params.h src/server/params.c \
 	src/server/params-readers.h src/server/params-readers.c src/server/params-responses.c \
-	src/server/params-shape.c src/server/params-tools.c \
+	src/server/params-shape.c src/server/params-tools.c src/server/params-history.c \
 	include/server/tools.h src/server/tools.c \
 	include/server/calls.h src/server/calls.c \
 	include/server/shape.h src/server/shape.c \
 	include/server/schema.h src/server/schema-parts.h src/server/schema.c \
-	src/server/schema-flat.c src/server/schema-object.c src/server/schema-string.c \
+	src/server/schema-flat.c src/server/schema-apart.c \
+	src/server/schema-object.c src/server/schema-array.c src/server/schema-string.c \
 	src/server/schema-number.c \
-	include/server/regex.h src/server/regex-parts.h src/server/regex.c src/server/regex-out.c \
+	include/server/regex.h src/server/regex-parts.h src/server/regex.c \
+	src/server/regex-set.c src/server/regex-out.c \
 	src/server/gbnf.h src/server/gbnf.c \
 	include/server/text.h src/server/text.c \
 	include/server/values.h src/server/values.c \

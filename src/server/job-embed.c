@@ -224,9 +224,9 @@ static void put_base64(struct json_out *o, const float *x, size_t n)
 }
 
 /* Any thread: the sequences have ended, and nobody else looks at the job's answer. */
-static void write_answer(const struct job *j, struct buf *out)
+static void write_answer(struct job *j)
 {
-    struct json_out o = {.buf = out};
+    struct json_out o = {.buf = &j->embed.answer};
     uint32_t n = dims_of(j);
     json_open(&o, '{');
     json_key(&o, "object");
@@ -275,34 +275,8 @@ static void give_answer(struct job *j)
     exchange_whole(j->x, 200, "application/json");
 }
 
-static void in_pool(uv_work_t *work)
-{
-    struct job *j = CONTAINER_OF(work, struct job, work);
-    write_answer(j, &j->embed.answer);
-    uv_sem_post(&j->worked);
-}
-
-static void after_pool(uv_work_t *work, int status)
-{
-    struct job *j = CONTAINER_OF(work, struct job, work);
-    struct server *s = j->s;
-    (void)status;
-    j->in_pool = false;
-    uv_sem_destroy(&j->worked);
-    give_answer(j);
-    job_free_if_over(j);
-    server_release(s);
-}
-
 void job_embed_answer(struct job *j)
 {
     uint64_t numbers = (uint64_t)j->n_choices * dims_of(j);
-    if (numbers <= POOL_NUMBERS || uv_sem_init(&j->worked, 0) != 0) {
-        write_answer(j, &j->embed.answer);
-        give_answer(j);
-        return;
-    }
-    j->in_pool = true;
-    server_hold(j->s);
-    trit_assert(uv_queue_work(j->s->opt.loop, &j->work, in_pool, after_pool) == 0);
+    job_work(j, numbers > POOL_NUMBERS, write_answer, give_answer);
 }

@@ -353,24 +353,10 @@ static void on_encoded(struct job *j)
     exchange_whole(j->x, 200, "application/json");
 }
 
-static void in_pool(uv_work_t *work)
+static void encode_and_compile(struct job *j)
 {
-    struct job *j = CONTAINER_OF(work, struct job, work);
     encode_all(j);
     compile(j);
-    uv_sem_post(&j->worked);
-}
-
-static void after_pool(uv_work_t *work, int status)
-{
-    struct job *j = CONTAINER_OF(work, struct job, work);
-    struct server *s = j->s;
-    (void)status;
-    j->in_pool = false;
-    uv_sem_destroy(&j->worked);
-    on_encoded(j);
-    job_free_if_over(j);
-    server_release(s);
 }
 
 static void job_encode(struct job *j)
@@ -382,23 +368,7 @@ static void job_encode(struct job *j)
         bytes += strlen(j->params.instructions);
     for (size_t i = 0; i < j->n_prompts; i++)
         bytes += j->prompt[i].len;
-    bool long_work = bytes > POOL_BYTES || is_new_shape(j);
-    if (!long_work || uv_sem_init(&j->worked, 0) != 0) {
-        encode_all(j);
-        compile(j);
-        on_encoded(j);
-        return;
-    }
-    j->in_pool = true;
-    server_hold(j->s);
-    trit_assert(uv_queue_work(j->s->opt.loop, &j->work, in_pool, after_pool) == 0);
-}
-
-void job_wait_pool(struct server *s)
-{
-    for (struct job *j = s->jobs; j; j = j->next)
-        if (j->in_pool)
-            uv_sem_wait(&j->worked);
+    job_work(j, bytes > POOL_BYTES || is_new_shape(j), encode_and_compile, on_encoded);
 }
 
 /* ------------------------------------------------------------------ beginnings */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * job.c - a job's life once its sequences run: tokens arrive, answers end, the whole ends once.
+ * job.c - a job's life: made, handed to the pool; tokens arrive, answers end, the whole ends once.
  *
  * A stop string is looked for as soon as its token is there, whether or not the client reads; what
  * is sent is decided when the socket asks for more (job-out.c).
@@ -92,6 +92,48 @@ void job_leave(struct job *j)
     j->x->job = NULL;
     j->x = NULL;
     job_free_if_over(j);
+}
+
+/* ------------------------------------------------------------------ the pool */
+
+static void in_pool(uv_work_t *work)
+{
+    struct job *j = CONTAINER_OF(work, struct job, work);
+    j->pool_work(j);
+    uv_sem_post(&j->worked);
+}
+
+static void after_pool(uv_work_t *work, int status)
+{
+    struct job *j = CONTAINER_OF(work, struct job, work);
+    struct server *s = j->s;
+    (void)status;
+    j->in_pool = false;
+    uv_sem_destroy(&j->worked);
+    j->pool_then(j);
+    job_free_if_over(j);
+    server_release(s);
+}
+
+void job_work(struct job *j, bool is_long, void (*work)(struct job *j), void (*then)(struct job *j))
+{
+    if (!is_long || uv_sem_init(&j->worked, 0) != 0) {
+        work(j);
+        then(j);
+        return;
+    }
+    j->in_pool = true;
+    j->pool_work = work;
+    j->pool_then = then;
+    server_hold(j->s);
+    trit_assert(uv_queue_work(j->s->opt.loop, &j->work, in_pool, after_pool) == 0);
+}
+
+void job_wait_pool(struct server *s)
+{
+    for (struct job *j = s->jobs; j; j = j->next)
+        if (j->in_pool)
+            uv_sem_wait(&j->worked);
 }
 
 /* ------------------------------------------------------------------ endings */

@@ -90,6 +90,7 @@ struct job {
     struct problem shape_problem;
 
     uv_work_t work;
+    void (*pool_work)(struct job *j), (*pool_then)(struct job *j);
     uv_sem_t worked; /* posted when the pool is done with the job */
     bool in_pool;
 
@@ -181,7 +182,13 @@ uint64_t job_embed_window(const struct job *j, uint64_t texts);
 uint64_t job_embed_waiting(const struct job *j, uint64_t tokens);
 void job_embed_name(const struct job *j, size_t i, char name[32]);
 
-/* Between job.c, job-admit.c, job-start.c and job-out.c. */
+/*
+ * Have work(j) done, which any thread may do, and then then(j) on the loop: where it is long by the
+ * pool, while the job stays; or else at once.
+ */
+void job_work(struct job *j, bool is_long, void (*work)(struct job *j),
+              void (*then)(struct job *j));
+
 /* Between job.c, job-admit.c, job-start.c, job-out.c and job-response.c. */
 int job_ask(struct job *j, uint64_t sequences, struct problem *p); /* to be let in */
 int job_charge(struct job *j, const uint32_t *max_new, struct problem *p); /* NULL: nothing new */

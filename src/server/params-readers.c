@@ -18,11 +18,6 @@
 #include "server/problem.h"
 #include "server/values.h"
 
-static int no_memory(const struct field_input *in)
-{
-    return problem_set(in->problem, TRIT_ENOMEM, in->name, "no memory for %s", in->name);
-}
-
 static double max_id(const struct field_input *in)
 {
     const struct params_model *model = in->arg;
@@ -38,7 +33,7 @@ static int read_ids(const struct field_input *in, const char *path, const cJSON 
     *n = 0;
     *ids = mem_zalloc(count, sizeof **ids);
     if (!*ids)
-        return no_memory(in);
+        return fields_no_memory(in);
     for (const cJSON *v = list->child; v; v = v->next, i++) {
         if (!fields_is_int(v, 0, max_id(in))) {
             snprintf(param, sizeof param, "%s[%zu]", path, i);
@@ -54,7 +49,7 @@ static int copy_text(const struct field_input *in, const cJSON *v, struct params
 {
     to->len = strlen(v->valuestring);
     to->text = mem_strndup(v->valuestring, to->len);
-    return to->text ? 0 : no_memory(in);
+    return to->text ? 0 : fields_no_memory(in);
 }
 
 int params_read_model(const struct field_input *in)
@@ -64,7 +59,7 @@ int params_read_model(const struct field_input *in)
     if (!cJSON_IsString(v) || v->valuestring[0] == '\0' || strlen(v->valuestring) > 256)
         return fields_refuse(in->problem, in->name, v, "a string of 1 to 256 bytes");
     p->model = mem_strdup(v->valuestring);
-    return p->model ? 0 : no_memory(in);
+    return p->model ? 0 : fields_no_memory(in);
 }
 
 /* A text, ids, or an array of either. */
@@ -84,7 +79,7 @@ int params_read_prompt(const struct field_input *in)
     p->one_prompt = single;
     p->prompt = mem_zalloc(n, sizeof *p->prompt);
     if (!p->prompt)
-        return no_memory(in);
+        return fields_no_memory(in);
     p->n_prompts = n;
     if (cJSON_IsString(v))
         return copy_text(in, v, &p->prompt[0]);
@@ -116,7 +111,7 @@ int params_read_content(const struct field_input *in)
     struct params *p = in->dst;
     p->prompt = mem_zalloc(1, sizeof *p->prompt);
     if (!p->prompt)
-        return no_memory(in);
+        return fields_no_memory(in);
     p->n_prompts = 1;
     return copy_text(in, in->value, &p->prompt[0]);
 }
@@ -249,7 +244,7 @@ int params_place_messages(const struct field_input *in, size_t n)
     struct params *p = in->dst;
     const char *at = p->words.data;
     if (p->words.failed)
-        return no_memory(in);
+        return fields_no_memory(in);
     for (size_t i = 0; i < n; i++) {
         p->message[i].role = at;
         at += strlen(at) + 1;
@@ -275,14 +270,14 @@ int params_read_messages(const struct field_input *in)
     p->message = mem_zalloc(size + 1, sizeof *p->message);
     p->more = mem_zalloc(size, sizeof *p->more);
     if (!p->message || !p->more)
-        return no_memory(in);
+        return fields_no_memory(in);
     for (const cJSON *m = in->value->child; m; m = m->next, i++) {
         int rc = params_read_message(in, i, m, &h, &n);
         if (rc)
             return rc;
     }
     if (p->values.failed)
-        return no_memory(in);
+        return fields_no_memory(in);
     int rc = params_end_history(in, &h);
     return rc ? rc : params_place_messages(in, n); /* Only now, when the buffer moves no more. */
 }
@@ -291,7 +286,7 @@ int params_read_kwargs(const struct field_input *in)
 {
     struct params *p = in->dst;
     p->kwargs = values_from_json(&p->values, in->value);
-    return p->values.failed ? no_memory(in) : 0;
+    return p->values.failed ? fields_no_memory(in) : 0;
 }
 
 /* ------------------------------------------------------------------ stopping and choosing */
@@ -302,7 +297,7 @@ static int add_stop(const struct field_input *in, const char *param, const cJSON
     size_t len = cJSON_IsString(v) ? strlen(v->valuestring) : 0;
     if (len == 0 || len > TEXT_STOP_BYTES)
         return fields_refuse(in->problem, param, v, "a string of 1 to %d bytes", TEXT_STOP_BYTES);
-    return text_stops_add(&p->stops, v->valuestring, len) ? 0 : no_memory(in);
+    return text_stops_add(&p->stops, v->valuestring, len) ? 0 : fields_no_memory(in);
 }
 
 int params_read_stop(const struct field_input *in)
@@ -363,7 +358,7 @@ int params_read_logit_bias(const struct field_input *in)
                            PARAMS_BIASES);
     p->bias = mem_zalloc(n, sizeof *p->bias);
     if (!p->bias)
-        return no_memory(in);
+        return fields_no_memory(in);
     for (const cJSON *v = in->value->child; v; v = v->next) {
         int64_t id;
         if (!v->string[0] || !parse_id(v->string, &id) || (double)id > max_id(in))
@@ -441,7 +436,7 @@ int params_read_salt(const struct field_input *in)
         return fields_refuse(in->problem, in->name, in->value, "a string of 1 to %d bytes",
                              PARAMS_SALT);
     p->cache_salt = mem_strdup(in->value->valuestring);
-    return p->cache_salt ? 0 : no_memory(in);
+    return p->cache_salt ? 0 : fields_no_memory(in);
 }
 
 /* Of a response the last event always tells its usage. */

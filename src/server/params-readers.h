@@ -57,12 +57,14 @@ int params_read_suffix(const struct field_input *in);
 /* Functions that may be called (params-tools.c). */
 int params_read_tools(const struct field_input *in);
 int params_read_tool_choice(const struct field_input *in);
+int params_check_function(const struct field_input *in, const char *path, const struct cJSON *name);
 
 /* After all fields: which may be called, what that binds the answer to, what the model is told. */
 int params_settle_tools(struct params *p, const struct params_model *model,
                         struct problem *problem);
 
-/* What a conversation, message by message, says of earlier calls.  Begins zeroed. */
+/* What a conversation, message by message, says of earlier calls (params-history.c).  Begins
+ * zeroed. */
 enum { PARAMS_CALLS = 128 }; /* of one message */
 struct params_history {
     bool untold;               /* as in struct chat_calls: calls and results are put in words */

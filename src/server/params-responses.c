@@ -22,11 +22,6 @@
 
 enum { METADATA_PAIRS = 16, METADATA_KEY = 64, METADATA_VALUE = 512 }; /* OpenAI's, in characters */
 
-static int no_memory(const struct field_input *in)
-{
-    return problem_set(in->problem, TRIT_ENOMEM, in->name, "no memory for %s", in->name);
-}
-
 /* ------------------------------------------------------------------ what the answer repeats */
 
 /* Append the value as JSON without white space. */
@@ -47,7 +42,7 @@ static int keep(const struct field_input *in, struct buf *text)
     int at = responses_echo(in->name);
     trit_assert(at >= 0 && !p->echoes[at]);
     p->echoes[at] = buf_take(text, NULL);
-    return p->echoes[at] ? 0 : no_memory(in);
+    return p->echoes[at] ? 0 : fields_no_memory(in);
 }
 
 int params_read_echoed(const struct field_input *in)
@@ -92,7 +87,7 @@ int params_read_instructions(const struct field_input *in)
 {
     struct params *p = in->dst;
     p->instructions = mem_strdup(in->value->valuestring);
-    return p->instructions ? params_read_echoed(in) : no_memory(in);
+    return p->instructions ? params_read_echoed(in) : fields_no_memory(in);
 }
 
 static int refuse_kind(const struct field_input *in, const char *path, const char *kind)
@@ -170,12 +165,12 @@ static int add_call(const struct field_input *in, size_t i, const cJSON *item, c
         cJSON_Delete(f);
         if (call && !call->prev)
             cJSON_Delete(call);
-        return no_memory(in);
+        return fields_no_memory(in);
     }
     for (size_t k = 1; k < ARRAY_LEN(members); k++)
         if (!cJSON_AddStringToObject(
                 f, members[k], cJSON_GetObjectItemCaseSensitive(item, members[k])->valuestring))
-            return no_memory(in);
+            return fields_no_memory(in);
     return 0;
 }
 
@@ -210,7 +205,7 @@ static int add_output(const struct field_input *in, size_t i, const cJSON *item,
     bool whole = m && !text.failed && cJSON_AddStringToObject(m, "role", "tool") &&
                  cJSON_AddStringToObject(m, "content", text.data) &&
                  (!id || cJSON_AddItemToObject(m, "tool_call_id", cJSON_Duplicate(id, true)));
-    int rc = whole ? params_read_message(in, i, m, h, n) : no_memory(in);
+    int rc = whole ? params_read_message(in, i, m, h, n) : fields_no_memory(in);
     cJSON_Delete(m);
     buf_free(&text);
     return rc;
@@ -246,7 +241,7 @@ static int read_items(const struct field_input *in, cJSON *groups, size_t *n)
             at = group ? at : i;
             group = group ? group : new_group(groups);
             rc = group ? add_call(in, i, item, cJSON_GetObjectItem(group, "tool_calls"))
-                       : no_memory(in);
+                       : fields_no_memory(in);
             if (rc)
                 return rc;
             continue;
@@ -282,7 +277,7 @@ int params_read_input(const struct field_input *in)
     p->message = mem_zalloc(n + 2, sizeof *p->message);
     p->more = mem_zalloc(n, sizeof *p->more);
     if (!p->message || !p->more)
-        return no_memory(in);
+        return fields_no_memory(in);
     if (single) {
         buf_add(&p->words, "user", sizeof "user");
         p->message[0].content_len = strlen(v->valuestring);
@@ -291,10 +286,10 @@ int params_read_input(const struct field_input *in)
     }
     cJSON *groups = cJSON_CreateArray();
     size_t placed = 0;
-    int rc = groups ? read_items(in, groups, &placed) : no_memory(in);
+    int rc = groups ? read_items(in, groups, &placed) : fields_no_memory(in);
     cJSON_Delete(groups);
     if (rc == 0 && p->values.failed)
-        rc = no_memory(in);
+        rc = fields_no_memory(in);
     return rc ? rc : params_place_messages(in, placed);
 }
 

@@ -20,11 +20,6 @@
 
 enum { NAME_BYTES = 64, SCHEMA_VALUES = 50000 };
 
-static int no_memory(const struct field_input *in)
-{
-    return problem_set(in->problem, TRIT_ENOMEM, in->name, "no memory for %s", in->name);
-}
-
 /* The door.  `field` is static and names v in problems. */
 static int take(const struct field_input *in, enum shape_kind kind, const char *field,
                 const cJSON *v)
@@ -38,11 +33,11 @@ static int take(const struct field_input *in, enum shape_kind kind, const char *
     s->field = field;
     if (kind == SHAPE_REGEX || kind == SHAPE_GRAMMAR) {
         s->text = mem_strdup(v->valuestring);
-        return s->text ? 0 : no_memory(in);
+        return s->text ? 0 : fields_no_memory(in);
     }
     if (kind != SHAPE_OBJECT) {
         s->tree = cJSON_Duplicate(v, true);
-        return s->tree ? 0 : no_memory(in);
+        return s->tree ? 0 : fields_no_memory(in);
     }
     return 0;
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * params-tools.c - readers of what a request has about functions: which there are, whether the
- * model has to call one, and what the messages say of earlier calls.
+ * params-tools.c - readers of what a request has about functions: which there are, and whether the
+ * model has to call one.
  *
  * In a response the members of a function lie flat beside its type; in a chat they are wrapped.
  * Templates get them wrapped.  A model without a word about tools in its template is told of them
- * in the system message, and of earlier calls in the words of that form.
+ * in the system message.
+ *
+ * Not here: what the messages say of earlier calls (params-history.c).
  */
 #include "config.h"
 #include "server/params-readers.h"
@@ -25,32 +27,6 @@
 #include "server/tools.h"
 #include "server/values.h"
 
-enum { CALL_ID = 256 /* bytes */ };
-
-static int no_memory(const struct field_input *in)
-{
-    return problem_set(in->problem, TRIT_ENOMEM, in->name, "no memory for %s", in->name);
-}
-
-static const cJSON *member(const cJSON *v, const char *name)
-{
-    const cJSON *m = cJSON_GetObjectItemCaseSensitive(v, name);
-    return cJSON_IsNull(m) ? NULL : m;
-}
-
-static bool is_text(const cJSON *v, const char *what)
-{
-    return cJSON_IsString(v) && strcmp(v->valuestring, what) == 0;
-}
-
-static bool is_function_name(const cJSON *v)
-{
-    static const char letters[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-    size_t len = cJSON_IsString(v) ? strlen(v->valuestring) : 0;
-    return len > 0 && len <= TOOLS_NAME && strspn(v->valuestring, letters) == len;
-}
-
 static bool is_flat(const struct params *p)
 {
     return p->endpoint == FOR_RESPONSES;
@@ -58,8 +34,13 @@ static bool is_flat(const struct params *p)
 
 /* ------------------------------------------------------------------ tools */
 
-static int refuse_name(const struct field_input *in, const char *path, const cJSON *v)
+int params_check_function(const struct field_input *in, const char *path, const cJSON *v)
 {
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    size_t len = cJSON_IsString(v) ? strlen(v->valuestring) : 0;
+    if (len > 0 && len <= TOOLS_NAME && strspn(v->valuestring, letters) == len)
+        return 0;
     if (!v)
         return problem_set(in->problem, TRIT_EINVAL, path, "%s is required", path);
     return fields_refuse(in->problem, path, v, "1 to %d letters, digits, '_' and '-'", TOOLS_NAME);
@@ -69,17 +50,17 @@ static int refuse_name(const struct field_input *in, const char *path, const cJS
 static int read_schema(const struct field_input *in, struct tool *tool, const cJSON *v)
 {
     char param[96];
-    const cJSON *type = member(v, "type");
+    const cJSON *type = fields_member(v, "type");
     if (!v)
         return 0;
     if (!cJSON_IsObject(v))
         return fields_refuse(in->problem, tool->path, v, "a JSON schema: an object");
     snprintf(param, sizeof param, "%s.type", tool->path);
-    if (type && !is_text(type, "object"))
+    if (type && !fields_is_text(type, "object"))
         return fields_refuse(in->problem, param, type, "\"object\"");
     tool->schema = cJSON_Duplicate(v, true);
     if (!tool->schema || (!type && !cJSON_AddStringToObject(tool->schema, "type", "object")))
-        return no_memory(in);
+        return fields_no_memory(in);
     return 0;
 }
 
@@ -89,11 +70,12 @@ static int read_function(const struct field_input *in, const char *path, const c
 {
     char param[96];
     struct tool *tool = &t->tool[t->n];
-    const cJSON *name = member(f, "name"), *strict = member(f, "strict");
-    const cJSON *description = member(f, "description");
+    const cJSON *name = fields_member(f, "name"), *strict = fields_member(f, "strict");
+    const cJSON *description = fields_member(f, "description");
     snprintf(param, sizeof param, "%.40s.name", path);
-    if (!is_function_name(name))
-        return refuse_name(in, param, name);
+    int rc = params_check_function(in, param, name);
+    if (rc)
+        return rc;
     for (size_t k = 0; k < t->n; k++)
         if (strcmp(t->tool[k].name, name->valuestring) == 0)
             return problem_set(in->problem, TRIT_EINVAL, param,
@@ -109,7 +91,7 @@ static int read_function(const struct field_input *in, const char *path, const c
     tool->strict = cJSON_IsTrue(strict);
     snprintf(tool->name, sizeof tool->name, "%s", name->valuestring);
     snprintf(tool->path, sizeof tool->path, "%.40s.parameters", path);
-    return read_schema(in, tool, member(f, "parameters"));
+    return read_schema(in, tool, fields_member(f, "parameters"));
 }
 
 /* Remember what the template gets, and what a model that has none is told. */
@@ -125,7 +107,7 @@ static int keep_tool(const struct field_input *in, const cJSON *v)
             !cJSON_AddItemToObject(own, "function", f)) {
             cJSON_Delete(f);
             cJSON_Delete(own);
-            return no_memory(in);
+            return fields_no_memory(in);
         }
         v = own;
     }
@@ -138,7 +120,7 @@ static int keep_tool(const struct field_input *in, const cJSON *v)
     bool failed = !text || p->values.failed || p->tool_text.failed;
     cJSON_free(text);
     cJSON_Delete(own);
-    return failed ? no_memory(in) : 0;
+    return failed ? fields_no_memory(in) : 0;
 }
 
 int params_read_tools(const struct field_input *in)
@@ -154,19 +136,19 @@ int params_read_tools(const struct field_input *in)
         return rc;
     struct tools *t = p->tools = mem_zalloc(1, sizeof *t);
     if (!t || !(t->tool = mem_zalloc((size_t)n, sizeof *t->tool)))
-        return no_memory(in);
+        return fields_no_memory(in);
     p->tool_list = jinja_list(&p->values);
     for (const cJSON *v = in->value->child; v; v = v->next, i++) {
         char path[40], param[96];
         snprintf(path, sizeof path, "%s[%zu]", in->name, i);
-        const cJSON *type = member(v, "type");
-        const cJSON *f = is_flat(p) ? v : member(v, "function");
+        const cJSON *type = fields_member(v, "type");
+        const cJSON *f = is_flat(p) ? v : fields_member(v, "function");
         if (!cJSON_IsObject(v))
             return fields_refuse(in->problem, path, v, "an object");
         snprintf(param, sizeof param, "%s.type", path);
         if (!type)
             return problem_set(in->problem, TRIT_EINVAL, param, "%s is required", param);
-        if (!is_text(type, "function"))
+        if (!fields_is_text(type, "function"))
             return problem_set(in->problem, TRIT_EUNSUPP, param,
                                "%s: only \"function\" is supported", param);
         snprintf(param, sizeof param, "%s.function", path);
@@ -199,14 +181,15 @@ static int allow(const struct field_input *in, const char *path, const cJSON *v)
     struct params *p = in->dst;
     char param[96];
     bool flat = is_flat(p);
-    const cJSON *f = flat ? v : member(v, "function"), *name = member(f, "name");
+    const cJSON *f = flat ? v : fields_member(v, "function"), *name = fields_member(f, "name");
     snprintf(param, sizeof param, "%s.type", path);
-    if (!is_text(member(v, "type"), "function"))
+    if (!fields_is_text(fields_member(v, "type"), "function"))
         return problem_set(in->problem, TRIT_EUNSUPP, param, "%s: only \"function\" is supported",
                            param);
     snprintf(param, sizeof param, flat ? "%s.name" : "%s.function.name", path);
-    if (!is_function_name(name))
-        return refuse_name(in, param, name);
+    int rc = params_check_function(in, param, name);
+    if (rc)
+        return rc;
     for (size_t i = 0; i < p->tools->n; i++)
         if (strcmp(p->tools->tool[i].name, name->valuestring) == 0) {
             p->tools->tool[i].allowed = true;
@@ -221,14 +204,14 @@ static int read_allowed(const struct field_input *in, const cJSON *v)
     struct params *p = in->dst;
     const char *path = is_flat(p) ? "tool_choice" : "tool_choice.allowed_tools";
     char param[96];
-    const cJSON *of = is_flat(p) ? v : member(v, "allowed_tools");
-    const cJSON *mode = member(of, "mode"), *list = member(of, "tools");
+    const cJSON *of = is_flat(p) ? v : fields_member(v, "allowed_tools");
+    const cJSON *mode = fields_member(of, "mode"), *list = fields_member(of, "tools");
     size_t i = 0;
     snprintf(param, sizeof param, "%s.mode", path);
-    if (!is_text(mode, "auto") && !is_text(mode, "required"))
+    if (!fields_is_text(mode, "auto") && !fields_is_text(mode, "required"))
         return mode ? fields_refuse(in->problem, param, mode, "\"auto\" or \"required\"")
                     : problem_set(in->problem, TRIT_EINVAL, param, "%s is required", param);
-    p->tools->must = is_text(mode, "required");
+    p->tools->must = fields_is_text(mode, "required");
     snprintf(param, sizeof param, "%s.tools", path);
     if (!cJSON_IsArray(list) || !list->child)
         return list ? fields_refuse(in->problem, param, list, "an array of tools")
@@ -254,8 +237,8 @@ static int choose(const struct field_input *in, const cJSON *v)
     static const char expected[] = "\"none\", \"auto\", \"required\", or an object with the type "
                                    "\"function\" or \"allowed_tools\"";
     struct params *p = in->dst;
-    bool none = is_text(v, "none"), required = is_text(v, "required");
-    if (!v || is_text(v, "auto") || none || (required && p->tools)) {
+    bool none = fields_is_text(v, "none"), required = fields_is_text(v, "required");
+    if (!v || fields_is_text(v, "auto") || none || (required && p->tools)) {
         if (p->tools) {
             p->tools->must = required;
             allow_all(p->tools);
@@ -263,13 +246,13 @@ static int choose(const struct field_input *in, const cJSON *v)
         p->no_calls = none;
         return 0;
     }
-    const cJSON *type = member(v, "type");
-    if (!required && !is_text(type, "function") && !is_text(type, "allowed_tools"))
+    const cJSON *type = fields_member(v, "type");
+    if (!required && !fields_is_text(type, "function") && !fields_is_text(type, "allowed_tools"))
         return fields_refuse(in->problem, in->name, v, "%s", expected);
     if (!p->tools)
         return problem_set(in->problem, TRIT_EINVAL, in->name,
                            "%s: there are no tools to choose from", in->name);
-    if (is_text(type, "allowed_tools"))
+    if (fields_is_text(type, "allowed_tools"))
         return read_allowed(in, v);
     p->tools->must = true;
     p->parallel = false; /* One function is named, and it is called once. */
@@ -282,7 +265,7 @@ int params_read_tool_choice(const struct field_input *in)
     if (!cJSON_IsString(in->value) && !cJSON_IsObject(in->value))
         return fields_refuse(in->problem, in->name, in->value, "a string or an object");
     p->tool_choice = cJSON_Duplicate(in->value, true);
-    return p->tool_choice ? params_read_echoed(in) : no_memory(in);
+    return p->tool_choice ? params_read_echoed(in) : fields_no_memory(in);
 }
 
 /* ------------------------------------------------------------------ what it comes to */
@@ -360,207 +343,4 @@ int params_settle_tools(struct params *p, const struct params_model *model, stru
     if (t->form->untold)
         rc = tell(p, problem);
     return rc ? rc : take_shape(p, problem);
-}
-
-/* ------------------------------------------------------------------ earlier calls */
-
-/* Calls that have no result yet are the end of a conversation only for whoever has to bring them.
- */
-static int check_answered(const struct field_input *in, const struct params_history *h)
-{
-    size_t k = 0;
-    char param[96];
-    for (const cJSON *c = h->calls ? h->calls->child : NULL; c; c = c->next, k++) {
-        if (h->answered[k])
-            continue;
-        if (h->flat)
-            snprintf(param, sizeof param, "%s[%zu].call_id", in->name, h->at + k);
-        else
-            snprintf(param, sizeof param, "%s[%zu].tool_calls[%zu].id", in->name, h->at, k);
-        return problem_set(in->problem, TRIT_EINVAL, param, "%s: no %s behind it has this %s",
-                           param, h->flat ? "function_call_output" : "message of the role tool",
-                           h->flat ? "call_id" : "tool_call_id");
-    }
-    return 0;
-}
-
-int params_end_history(const struct field_input *in, const struct params_history *h)
-{
-    return check_answered(in, h);
-}
-
-/* An element of tool_calls. */
-static int check_call(const struct field_input *in, const char *path, const cJSON *c)
-{
-    char param[96];
-    const cJSON *f = member(c, "function"), *id = member(c, "id"), *type = member(c, "type");
-    const cJSON *arguments = member(f, "arguments");
-    if (!cJSON_IsObject(c))
-        return fields_refuse(in->problem, path, c, "an object with id and function");
-    snprintf(param, sizeof param, "%s.id", path);
-    if (!cJSON_IsString(id) || !id->valuestring[0] || strlen(id->valuestring) > CALL_ID)
-        return id ? fields_refuse(in->problem, param, id, "a string of 1 to %d bytes", CALL_ID)
-                  : problem_set(in->problem, TRIT_EINVAL, param, "%s is required", param);
-    snprintf(param, sizeof param, "%s.type", path);
-    if (type && !is_text(type, "function"))
-        return problem_set(in->problem, TRIT_EUNSUPP, param, "%s: only \"function\" is supported",
-                           param);
-    snprintf(param, sizeof param, "%s.function", path);
-    if (!cJSON_IsObject(f))
-        return f ? fields_refuse(in->problem, param, f, "an object")
-                 : problem_set(in->problem, TRIT_EINVAL, param, "%s is required", param);
-    snprintf(param, sizeof param, "%s.function.name", path);
-    if (!is_function_name(member(f, "name")))
-        return refuse_name(in, param, member(f, "name"));
-    snprintf(param, sizeof param, "%s.function.arguments", path);
-    if (arguments && !cJSON_IsString(arguments))
-        return fields_refuse(in->problem, param, arguments, "a string");
-    return 0;
-}
-
-static const char *arguments_of(const cJSON *call)
-{
-    const cJSON *a = member(member(call, "function"), "arguments");
-    return a && a->valuestring[0] ? a->valuestring : "{}";
-}
-
-/* For templates, which write them as JSON themselves: an object, or else the text. */
-static struct jinja_value arguments_value(struct params *p, const cJSON *call)
-{
-    const char *text = arguments_of(call);
-    struct trit_error err;
-    cJSON *tree;
-    if (json_parse(text, strlen(text), &tree, &err) != 0)
-        return jinja_text(&p->values, text, strlen(text), true);
-    struct jinja_value v = values_from_json(&p->values, tree);
-    cJSON_Delete(tree);
-    return v;
-}
-
-static void put_text(struct params *p, struct jinja_value dict, const char *name, const cJSON *v)
-{
-    jinja_put_name(&p->values, dict, name,
-                   jinja_text(&p->values, v->valuestring, strlen(v->valuestring), true));
-}
-
-static struct jinja_value calls_value(struct params *p, const cJSON *calls)
-{
-    struct jinja_pool *pool = &p->values;
-    struct jinja_value list = jinja_list(pool);
-    for (const cJSON *c = calls->child; c; c = c->next) {
-        struct jinja_value one = jinja_dict(pool), f = jinja_dict(pool);
-        put_text(p, one, "id", member(c, "id"));
-        jinja_put_name(pool, one, "type", jinja_view(pool, "function", 8, false));
-        put_text(p, f, "name", member(member(c, "function"), "name"));
-        jinja_put_name(pool, f, "arguments", arguments_value(p, c));
-        jinja_put_name(pool, one, "function", f);
-        jinja_push(pool, list, one);
-    }
-    return list;
-}
-
-/* The assistant of message i calls functions. */
-static int take_calls(const struct field_input *in, size_t i, const cJSON *calls,
-                      struct params_history *h)
-{
-    struct params *p = in->dst;
-    char path[64];
-    size_t k = 0;
-    snprintf(path, sizeof path, "%s[%zu].tool_calls", in->name, i);
-    if (!cJSON_IsArray(calls) || cJSON_GetArraySize(calls) > PARAMS_CALLS)
-        return fields_refuse(in->problem, path, calls, "an array of at most %d calls",
-                             PARAMS_CALLS);
-    for (const cJSON *c = calls->child; c; c = c->next, k++) {
-        snprintf(path, sizeof path, "%s[%zu].tool_calls[%zu]", in->name, i, k);
-        int rc = check_call(in, path, c);
-        if (rc)
-            return rc;
-    }
-    h->calls = calls;
-    h->at = i;
-    memset(h->answered, 0, sizeof h->answered);
-    if (!h->untold) {
-        h->more = jinja_dict(&p->values);
-        jinja_put_name(&p->values, h->more, "tool_calls", calls_value(p, calls));
-    }
-    return 0;
-}
-
-/* Message i is the result of a call. */
-static int take_result(const struct field_input *in, size_t i, const cJSON *id,
-                       struct params_history *h)
-{
-    struct params *p = in->dst;
-    char param[64];
-    size_t k = 0;
-    snprintf(param, sizeof param, h->flat ? "%s[%zu].call_id" : "%s[%zu].tool_call_id", in->name,
-             i);
-    if (!id)
-        return problem_set(in->problem, TRIT_EINVAL, param, "%s is required", param);
-    if (!cJSON_IsString(id))
-        return fields_refuse(in->problem, param, id, "a string");
-    const cJSON *c = h->calls ? h->calls->child : NULL;
-    for (; c; c = c->next, k++)
-        if (!h->answered[k] && is_text(member(c, "id"), id->valuestring))
-            break;
-    if (!c)
-        return problem_set(in->problem, TRIT_EINVAL, param,
-                           "%s: of the calls before it none has this id and no result yet", param);
-    h->answered[k] = true;
-    if (!h->untold) {
-        h->more = jinja_dict(&p->values);
-        put_text(p, h->more, "tool_call_id", id);
-        put_text(p, h->more, "name", member(member(c, "function"), "name"));
-    }
-    return 0;
-}
-
-int params_take_history(const struct field_input *in, size_t i, const cJSON *m, const char *role,
-                        struct params_history *h)
-{
-    const cJSON *calls = member(m, "tool_calls");
-    bool has_calls = calls && !(cJSON_IsArray(calls) && !calls->child);
-    bool result = strcmp(role, "tool") == 0;
-    char param[64];
-    h->more = (struct jinja_value){0};
-    h->has_calls = has_calls;
-    if (result) {
-        if (has_calls) {
-            snprintf(param, sizeof param, "%s[%zu].tool_calls", in->name, i);
-            return problem_set(in->problem, TRIT_EINVAL, param,
-                               "%s: only an assistant calls functions", param);
-        }
-        return take_result(in, i, member(m, "tool_call_id"), h);
-    }
-    int rc = check_answered(in, h);
-    if (rc)
-        return rc;
-    h->calls = NULL;
-    if (!has_calls)
-        return 0;
-    if (strcmp(role, "assistant") != 0) {
-        snprintf(param, sizeof param, "%s[%zu].tool_calls", in->name, i);
-        return problem_set(in->problem, TRIT_EINVAL, param, "%s: only an assistant calls functions",
-                           param);
-    }
-    return take_calls(in, i, calls, h);
-}
-
-void params_write_calls(const struct params_history *h, bool first, struct buf *words)
-{
-    const struct cJSON *c = h->calls->child;
-    struct trit_error err;
-    for (; c; c = c->next, first = false) {
-        const char *arguments = arguments_of(c);
-        struct json_out o = {.buf = words};
-        buf_adds(words, first ? "<tool_call>\n{\"name\": " : "\n<tool_call>\n{\"name\": ");
-        json_str(&o, member(member(c, "function"), "name")->valuestring);
-        buf_adds(words, ", \"arguments\": ");
-        o.comma = false;
-        if (json_check(arguments, strlen(arguments), &err) == 0)
-            json_raw(&o, arguments);
-        else
-            json_str(&o, arguments);
-        buf_adds(words, "}\n</tool_call>");
-    }
 }

@@ -2,18 +2,19 @@
 /*
  * parts.h - the server from the inside: what its bodies share.
  *
- *     server.c   opening, serving, draining, closing; the loop's handles and the clock
- *     http.c     libmicrohttpd: connections, request bodies, deadlines
- *     exchange.c one request's answer: what is decided, how it is sent, what is logged
- *     agent.c    a word to load balancers
- *     watch.c    noticing that a client has left
+ *     server.c    opening, serving, draining, closing; the loop's handles and the clock
+ *     http.c      libmicrohttpd: connections, request bodies, deadlines
+ *     exchange.c  one request's answer: what is decided, how it is sent, what is logged
+ *     agent.c     a word to load balancers
+ *     watch.c     noticing that a client has left
  *     origin-check.c  what pages of other origins may do
- *     routes.c   which request means what; the small answers
- *     requests.c what is being worked on, and ending it
- *     page.c     the page for people
- *     job.c      the life of a generation; job-admit.c its way in, job-out.c its answer,
- *                job-response.c the same for the Responses API, job-embed.c what is different for
- *                embeddings
+ *     routes.c    which request means what; the small answers
+ *     requests.c  what is being worked on, and ending it
+ *     page.c      the page for people
+ *     energy.c    whose joules were these
+ *     job.c       the life of a generation (job.h); job-admit.c its way in, job-start.c from there
+ *                 to the engine, job-out.c its answer, job-response.c the same for the Responses
+ *                 API, job-embed.c what is different for embeddings
  *
  * Everything in here belongs to the loop thread.
  */

@@ -41,6 +41,8 @@ struct regex {
     struct trit_error *err;
 };
 
+/* ---- regex-set.c */
+
 /* All characters there are: no U+0000, no surrogates. */
 extern const struct regex_range regex_all[2];
 
@@ -49,10 +51,17 @@ extern const struct regex_range regex_all[2];
 int regex_set(struct regex *r, uint32_t from, bool negated, uint32_t *node);
 int regex_add_range(struct regex *r, uint32_t lo, uint32_t hi);
 
+/* The n ranges of v, or all code points but those, behind the ranges there are. */
+int regex_add_class(struct regex *r, const struct regex_range *v, size_t n, bool negated);
+
+int regex_add_node(struct regex *r, enum regex_kind kind, uint32_t *node);
+
 static inline uint64_t regex_plus(uint64_t a, uint64_t b)
 {
     return a > REGEX_ENDLESS - b ? REGEX_ENDLESS : a + b;
 }
+
+/* ---- regex-out.c */
 
 /* Write the choice `top`. */
 int regex_write(struct regex *r, uint32_t top, const struct regex_want *want, struct buf *rules,

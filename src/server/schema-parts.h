@@ -21,6 +21,9 @@
 
 enum { VIEW_PARTS = 32 };
 
+/* Between members and between elements, as grammar. */
+#define SCHEMA_COMMA "\",\" \" \"? "
+
 /* What of a part is taken care of already. */
 enum { DONE_REF = 1, DONE_ALL = 2, DONE_ANY = 4, DONE_ONE = 8 };
 
@@ -106,14 +109,19 @@ unsigned schema_types(const struct parts *parts, bool inferred);
 /* The part with a pending anyOf or oneOf, and its list; NULL: none. */
 const cJSON *schema_choice(const struct parts *parts, unsigned *part, unsigned *bit);
 
-/* Whether no value can be valid under both. */
-int schema_told_apart(struct work *w, const struct parts *a, const struct parts *b, bool *apart);
-
 /* The enum of these parts as an array, or a const as itself (*single); NULL: neither. */
 const cJSON *schema_values(const struct parts *parts, bool *single, unsigned *part);
 
 bool schema_same_value(const cJSON *a, const cJSON *b);
 unsigned schema_type_of(const cJSON *value);
+
+/* As schema_view; or *never: nothing can match, and there is no rule. */
+int schema_view_or_never(struct work *w, const struct parts *parts, bool *never, uint32_t *number);
+
+/* ---- schema-apart.c */
+
+/* Whether no value can be valid under both. */
+int schema_told_apart(struct work *w, const struct parts *a, const struct parts *b, bool *apart);
 
 /* ---- writers: append an expression to *expr, and further rules to w->out. */
 

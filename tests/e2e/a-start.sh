@@ -10,11 +10,7 @@ make_model
 # refused PATTERN OPTIONS...: exits 1 with a line that matches.
 refused()
 {
-    local pattern=$1 said status=0
-    shift
-    said=$(timeout 60 "$tritd" --shm-dir "$shm" "$@" 2>&1 </dev/null) || status=$?
-    is "exit status of tritd $*" $status 1
-    has "tritd $*" "$said" "$pattern"
+    refuses 1 "$1" "$tritd" --shm-dir "$shm" "${@:2}"
 }
 
 # ---- questions

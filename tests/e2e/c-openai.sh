@@ -5,10 +5,8 @@
 . "${srcdir:-.}/tests/e2e/lib.sh"
 openai_package
 start
-# Node looks for packages beside the program.
-cp "$here/lib.mjs" "$here/c-openai.mjs" "$top/clients/node/example.mjs" "$packages/" ||
-    broken "cannot copy the programs"
-here=$packages
+bring c-openai.mjs
+cp "$top/clients/node/example.mjs" "$packages/" || broken "cannot copy example.mjs"
 run_node c-openai.mjs
 
 said=$(TRITD_URL=$url node "$packages/example.mjs" 2>&1) || fail "clients/node/example.mjs: $said"

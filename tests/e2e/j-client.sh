@@ -11,11 +11,7 @@ export TRITD_URL=$url
 # refused PATTERN ARGUMENTS...
 refused()
 {
-    local pattern=$1 said status=0
-    shift
-    said=$("$trit" "$@" 2>&1 >/dev/null </dev/null) || status=$?
-    is "exit status of trit $*" $status 1
-    has "trit $*" "$said" "$pattern"
+    refuses 1 "$1" "$trit" "${@:2}"
 }
 
 has "help" "$("$trit" --help)" "trit bench --clients"

@@ -4,9 +4,8 @@
 // request at a time and low priority, CAROL 3 requests and 400 tokens a minute.
 //   steady  many requests with KEY while the file is read again and again
 //
-import { equal, ok, request, metrics, total, raw, report, host } from './lib.mjs';
+import { bearer, equal, ok, request, metrics, total, raw, report, host } from './lib.mjs';
 
-const bearer = (key) => ({ authorization: `Bearer ${key}` });
 const completion = { prompt: 'a', max_tokens: 4, ignore_eos: true };
 
 if (process.argv[2] === 'steady') {

@@ -62,6 +62,9 @@ export async function request(path, { method, body, headers = {}, signal } = {})
   return { status: response.status, headers: response.headers, text, json };
 }
 
+// The header that a key goes in; without a key none.
+export const bearer = (key) => (key ? { authorization: `Bearer ${key}` } : {});
+
 // The events of a finished stream, without [DONE], which must be the last one.
 export function events(text) {
   const data = text.split('\n\n').filter((e) => e && !e.startsWith(':'));

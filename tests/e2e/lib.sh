@@ -96,6 +96,16 @@ lacks()
     ! grep -Eq -- "$3" <<<"$2" || fail "$1: did not expect /$3/ in: $2"
 }
 
+# refuses STATUS PATTERN COMMAND [arguments]: it ends with this status and says why on stderr.
+refuses()
+{
+    local expected=$1 pattern=$2 said status=0
+    shift 2
+    said=$(timeout 60 "$@" 2>&1 >/dev/null </dev/null) || status=$?
+    is "exit status of $(basename "$1") ${*:2}" $status "$expected"
+    has "$(basename "$1") ${*:2}" "$said" "$pattern"
+}
+
 # logs WHAT PATTERN: a line comes to the log, which is written a moment after what it tells.
 logs()
 {
@@ -236,6 +246,16 @@ npm_packages()
         }
     ) 9>"$packages/lock" >"$work/npm" 2>&1 ||
         skip "npm cannot fetch $*: $(grep -m1 -i 'err' "$work/npm")"
+}
+
+# bring FILE...: copy programs beside the packages, where Node finds those, and run them there.
+bring()
+{
+    local file
+    for file in lib.mjs "$@"; do
+        cp "$here/$file" "$packages/" || broken "cannot copy $file"
+    done
+    here=$packages
 }
 
 # The official package.

@@ -5,11 +5,10 @@
 // (concurrency=1, priority=low); 2 run and 8 wait.
 //
 import OpenAI from 'openai';
-import { equal, ok, check, assert, url, request, metrics, total, until, events, report }
+import { bearer, equal, ok, check, assert, url, request, metrics, total, until, events, report }
   from './lib.mjs';
 
 const { FREE, REQUESTS, TOKENS, ONE } = process.env;
-const bearer = (key) => ({ authorization: `Bearer ${key}` });
 const client = (apiKey, options = {}) =>
   new OpenAI({ baseURL: url + '/v1', apiKey, maxRetries: 0, timeout: 120_000, ...options });
 const ask = { model: (await client(FREE).models.list()).data[0].id, prompt: 'a', max_tokens: 4,

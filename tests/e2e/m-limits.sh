@@ -20,8 +20,7 @@ new REQUESTS requests-per-minute=3
 new TOKENS tokens-per-minute=600
 new ONE concurrency=1 priority=low
 start --api-keys "$work/api-keys" --max-batch 2 --queue-requests 8
-cp "$here/lib.mjs" "$here/m-limits.mjs" "$packages/" || broken "cannot copy the programs"
-here=$packages
+bring m-limits.mjs
 run_node m-limits.mjs
 stop
 is "exit status" "$ended" 0

@@ -3,10 +3,9 @@
 // n-requests.mjs - GET and DELETE of /v1/tritd/requests; 2 run and 8 wait.  With ALICE and BOB in the
 // environment there are keys, and Alice asks.
 //
-import { equal, ok, request, metrics, total, until, url, report } from './lib.mjs';
+import { bearer, equal, ok, request, metrics, total, until, url, report } from './lib.mjs';
 
 const { ALICE, BOB } = process.env;
-const bearer = (key) => (key ? { authorization: `Bearer ${key}` } : {});
 const path = '/v1/tritd/requests';
 const endless = { prompt: 'canary', max_tokens: 1900, ignore_eos: true };
 const list = async (key = ALICE) => (await request(path, { headers: bearer(key) })).json.data;

@@ -13,11 +13,7 @@ built_in=$top/models/$(sed -n 's|^#model = .*/||p' conf/tritd.conf)
 # refused STATUS PATTERN ARGUMENTS...
 refused()
 {
-    local expected=$1 pattern=$2 said status=0
-    shift 2
-    said=$("$bench" "$@" 2>&1 >/dev/null </dev/null) || status=$?
-    is "exit status of trit-bench $*" $status "$expected"
-    has "trit-bench $*" "$said" "$pattern"
+    refuses "$1" "$2" "$bench" "${@:3}"
 }
 
 has "load --help" "$("$bench" load --help)" "Examples:"

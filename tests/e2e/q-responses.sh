@@ -21,6 +21,5 @@ has "metrics" "$(curl -s "$url/metrics")" \
     'tritd_requests_total\{endpoint="responses",finish_reason="length"\} [1-9]'
 lacks "the log holds no prompts" "$(cat "$work/log" 2>/dev/null)" "Tell me"
 
-cp "$here/lib.mjs" "$here/q-responses.mjs" "$packages/" || broken "cannot copy the programs"
-here=$packages
+bring q-responses.mjs
 run_node q-responses.mjs

@@ -33,10 +33,7 @@ scheme=https
 # ---- what cannot be used is refused, with its name
 refused()
 {
-    local what=$1 pattern=$2 said
-    shift 2
-    said=$("$tritd" --check-config "$@" 2>&1) && fail "$what was taken"
-    has "$what" "$said" "$pattern"
+    refuses 1 "$2" "$tritd" --check-config "${@:3}"
 }
 refused "a certificate without a key" "tls-key: found nothing" --tls-cert "$cert"
 refused "a key without a certificate" "tls-cert: found nothing" --tls-key "$key"

@@ -16,6 +16,5 @@ export KEY KEY_ONE
 sed -n 's|^    {"\(/v1/[^"]*\)".*|\1|p' "$top/src/server/routes.c" >"$work/routes"
 export ROUTES=$work/routes DOCUMENT=$top/doc/openapi.yaml
 start --api-keys "$work/api-keys"
-cp "$here/lib.mjs" "$here/s-openapi.mjs" "$packages/" || broken "cannot copy the programs"
-here=$packages
+bring s-openapi.mjs
 run_node s-openapi.mjs

@@ -85,9 +85,7 @@ fi
 # ---- wrong settings
 refused()
 {
-    local said
-    said=$("$tritd" --check-config "${@:2}" 2>&1) && fail "$* was taken"
-    has "$*" "$said" "$1"
+    refuses 1 "$1" "$tritd" --check-config "${@:2}"
 }
 refused "socket-mode: found" --socket-mode 9
 refused "socket-owner: found" --socket-owner a:b:c

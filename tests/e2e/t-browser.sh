@@ -116,9 +116,7 @@ is "exit status" "$ended" 0
 # ---- other machines: only with keys, or when told
 refused()
 {
-    local said
-    said=$("$tritd" --check-config "${@:2}" 2>&1) && fail "$* was taken"
-    has "$*" "$said" "$1"
+    refuses 1 "$1" "$tritd" --check-config "${@:2}"
 }
 for host in 0.0.0.0 :: 192.0.2.1; do
     refused "there are no API keys" --host "$host"

@@ -6,8 +6,7 @@
 [ -z "${TRITD_URL:-}" ] || skip "needs a daemon of its own"
 openai_package
 start --ctx 256 --max-batch 4 --queue-requests 8 --threads 1
-cp "$here/lib.mjs" "$here/w-embeddings.mjs" "$packages/" || broken "cannot copy the programs"
-here=$packages
+bring w-embeddings.mjs
 first=$work/first.json
 FIRST=$first run_node w-embeddings.mjs
 stop

@@ -8,12 +8,9 @@
 npm_packages node-structured openai@6.49.0 zod@4.6.7 ajv@8.20.0 ajv-formats@3.0.1
 name=$(sed -n 's|^#model = .*/||p' conf/tritd.conf)
 [ -n "$name" ] || broken "conf/tritd.conf names no model"
-for file in lib.mjs q-schemas.mjs x-structured.mjs x-stuck.mjs; do
-    cp "$here/$file" "$packages/" || broken "cannot copy $file"
-done
+bring q-schemas.mjs x-structured.mjs x-stuck.mjs
 
 model=$top/models/$name
-here=$packages
 start --log-level notice --max-batch 16
 run_node x-structured.mjs
 stop

@@ -6,6 +6,5 @@
 npm_packages node-tools openai@6.49.0 ajv@8.20.0
 model=$top/models/storyteller.gguf
 start
-cp "$here/lib.mjs" "$here/x-tools.mjs" "$packages/" || broken "cannot copy the programs"
-here=$packages
+bring x-tools.mjs
 run_node x-tools.mjs

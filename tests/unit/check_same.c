@@ -36,6 +36,7 @@ enum {
 };
 
 static struct model *model;
+static const char *marker; /* a text that one of those who wait for it does say */
 static const struct kernels *k;
 static uint64_t seed;
 
@@ -53,12 +54,14 @@ static void load_file(const char *file)
 static void load(void)
 {
     load_file("b158.tq1_0.gguf");
+    marker = "1]"; /* of "[unused411]" */
 }
 
 /* Two planes of activations, and a head that is ternary. */
 static void load_bonsai(void)
 {
     load_file("bonsai.q2_0_g128.gguf");
+    marker = "the"; /* of " t" and "he" */
     ck_assert_uint_eq(acts_planes(model, ACTS_AUTO), 2);
     ck_assert_ptr_nonnull(model->head_tiles.codes);
 }
@@ -82,8 +85,7 @@ static struct grammar *grammar_for(uint32_t i)
     return g;
 }
 
-/* One in four waits for this text and then follows it. */
-static const char marker[] = "1]"; /* of "[unused411]", which one of them does say */
+/* One in four waits for the model's marker and then follows it. */
 
 static bool waits(uint32_t i)
 {

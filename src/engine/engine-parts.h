@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * engine-parts.h - the engine from the inside: what its two bodies share.
+ *
+ *     engine.c       the thread, from opening to closing, and what other threads may call
+ *     engine-step.c  one step, and the ends of sequences
+ */
+#ifndef TRIT_ENGINE_PARTS_H
+#define TRIT_ENGINE_PARTS_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/mailbox.h"
+#include "engine/batch.h"
+#include "engine/engine.h"
+#include "engine/forecast.h"
+#include "engine/kv.h"
+#include "engine/seq.h"
+#include "engine/stats.h"
+
+struct grammar_masks;
+struct grammar_state;
+struct grammar_vocab;
+struct sched;
+struct team;
+
+/* What sequences with a grammar need, made by whoever is first and then the engine thread's. */
+struct masks {
+    struct grammar_vocab *vocab;
+    struct grammar_masks *masks;
+    struct grammar_state *ahead;
+};
+
+struct engine {
+    struct engine_options opt;
+    struct engine_stats stats;
+    struct mailbox inbox;
+    sem_t bell;
+    pthread_t thread;
+    atomic_bool closing;
+    atomic_uint threads;   /* wanted */
+    atomic_uint in_flight; /* submitted and not ended: bounds the queue */
+
+    struct forecast forecast;
+
+    _Atomic(struct masks *) masks; /* once engine_prepare_grammars has been called */
+
+    /* Opened and used by the engine thread only. */
+    struct team *team;
+    unsigned wanted; /* threads, when that was looked at */
+    struct kv kv;
+    struct sched *sched;
+    struct batch batch;
+
+    /* How opening went; read after `opened` was posted. */
+    sem_t opened;
+    int open_rc;
+    struct trit_error *open_err;
+};
+
+/* ---- engine-step.c; engine thread only */
+
+/* Plan, run, publish.  false: there was nothing to do. */
+bool engine_step(struct engine *e);
+
+/* The last word on a sequence.  It must not be touched afterwards: the receiver may free it. */
+void engine_finish(struct engine *e, struct seq *s, enum seq_end end);
+
+/* Bring the statistics up to date: what is in the queue, on the pages of the pool. */
+void engine_count(struct engine *e);
+void engine_count_pages(struct engine *e);
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * app-loop.c - the loop, and the signals that reload, replace or stop the daemon.
+ *
+ * A stop drains: who is being served has drain-seconds to the end of his answer.  A second signal
+ * ends the wait, or, while a model is still being loaded, the process: the only place but main.c.
+ */
+#include "config.h"
+#include "main/app.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/log.h"
+#include "model/model.h"
+#include "server/server.h"
+
+static const int signals[APP_SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
+
+/* ------------------------------------------------------------------ what signals do */
+
+static void drained(void *arg)
+{
+    struct app *app = arg;
+    uv_stop(&app->loop);
+}
+
+static void stop(struct app *app, int signo)
+{
+    if (app->state == STOPPING && app->is_loading) {
+        /* The loader has been told.  Who cannot wait for it leaves a half-built segment, which the
+         * next start removes. */
+        log_warn("killed signal=%s state=loading", strsignal(signo));
+        _exit(EXIT_FAILURE);
+    }
+    if (app->state == STOPPING) {
+        log_notice("stopping signal=%s drain=given_up", strsignal(signo));
+        uv_stop(&app->loop);
+        return;
+    }
+    log_notice("stopping signal=%s state=%s", strsignal(signo),
+               app->is_loading ? "loading" : "serving");
+    app->state = STOPPING;
+    notify_send(&app->notify, "STOPPING=1");
+    if (app->is_loading) {
+        atomic_store(&app->stop_loading, true); /* and its end ends the loop */
+        return;
+    }
+    server_drain(app->server, app->conf.drain_seconds, drained, app);
+    /* Nobody accepts any more, so nobody shall wait in vain: connections are refused from now on,
+     * or wait in systemd's copy of the socket for the next start.  The agent stays, to say so. */
+    listen_close(&app->sockets);
+}
+
+/* A successor is ready to accept: it is the daemon from now on, and we finish what we have begun.
+ */
+static void step_down(struct upgrade *u, void *arg)
+{
+    struct app *app = arg;
+    if (app->state != SERVING) {
+        upgrade_give_up(u);
+        return;
+    }
+    log_notice("upgrade done pid=%d drain_seconds=%g", upgrade_pid(u), app->conf.drain_seconds);
+    app->state = STOPPING;
+    app->replaced = true;
+    notify_send(&app->notify, "MAINPID=%d", upgrade_pid(u));
+    notify_mute(&app->notify, true);
+    server_leave(app->server, app->conf.drain_seconds, drained, app);
+    listen_leave(&app->sockets);
+    listen_close(&app->sockets);
+    upgrade_go(u);
+}
+
+static void upgrade(struct app *app)
+{
+    if (app->state != SERVING || app->upgrade.going_on || app->upgrade.has_process) {
+        log_warn("upgrade refused reason=\"%s\"",
+                 app->state == SERVING ? "one is going on" : "not serving");
+        return;
+    }
+    const struct segment *weights = &app->model->segment;
+    (void)upgrade_begin(&app->upgrade, &app->loop, app->program, app->argv, &app->sockets,
+                        weights->shared ? -1 : weights->fd, &app->notify, step_down, app);
+}
+
+static void signalled(uv_signal_t *handle, int signo)
+{
+    struct app *app = handle->data;
+    if (signo == SIGUSR2)
+        upgrade(app);
+    else if (signo != SIGHUP)
+        stop(app, signo);
+    else if (app->state != STOPPING)
+        app_reload(app);
+}
+
+/* ------------------------------------------------------------------ opening and closing */
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+void app_close_loop(struct app *app)
+{
+    uv_walk(&app->loop, close_handle, NULL);
+    uv_run(&app->loop, UV_RUN_DEFAULT);
+    trit_assert(uv_loop_close(&app->loop) == 0);
+}
+
+static void *end_at_once(void *arg)
+{
+    return arg;
+}
+
+/* libuv calls abort() when its pool cannot start, so what that needs is tried first. */
+static int try_threads(struct trit_error *err)
+{
+    enum { POOL = 4 }; /* libuv's default */
+    pthread_t thread[POOL];
+    unsigned n = 0;
+    int rc = 0;
+    while (n < POOL && rc == 0) {
+        rc = pthread_create(&thread[n], NULL, end_at_once, NULL);
+        n += rc == 0;
+    }
+    while (n)
+        pthread_join(thread[--n], NULL);
+    return rc ? trit_fail(err, TRIT_ENOMEM, "cannot start %d threads: %s", POOL, strerror(rc)) : 0;
+}
+
+int app_open_loop(struct app *app, struct trit_error *err)
+{
+    int rc = try_threads(err);
+    if (rc)
+        return rc;
+    rc = uv_loop_init(&app->loop);
+    if (rc != 0)
+        return trit_fail(err, TRIT_EIO, "cannot open the event loop: %s", uv_strerror(rc));
+    app->tick.data = app;
+    trit_assert(uv_timer_init(&app->loop, &app->tick) == 0);
+    app->accept.data = app;
+    trit_assert(uv_timer_init(&app->loop, &app->accept) == 0);
+    for (int i = 0; i < APP_SIGNALS && rc == 0; i++) {
+        app->on_signal[i].data = app;
+        rc = uv_signal_init(&app->loop, &app->on_signal[i]);
+        if (rc == 0)
+            rc = uv_signal_start(&app->on_signal[i], signalled, signals[i]);
+    }
+    if (rc != 0) {
+        app_close_loop(app);
+        return trit_fail(err, TRIT_EIO, "cannot watch for signals: %s", uv_strerror(rc));
+    }
+    app_begin_ticks(app);
+    return 0;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * app-manager.c - what the service manager hears while the daemon lives, and what it keeps for the
+ * next process.
+ *
+ * Not here: how it is told (notify.c), how the next process takes what was kept (handed.c).
+ */
+#include "config.h"
+#include "main/app.h"
+
+#include "base/base.h"
+#include "base/log.h"
+#include "model/model.h"
+#include "engine/engine.h"
+#include "engine/stats.h"
+
+/* How often the manager hears from us, and how much time each request for more asks for. */
+#define NOTIFY_SECONDS 5.0
+#define EXTEND_SECONDS 30
+
+/* The watchdog is fed by the engine, not by this timer: no sign of life, no word to systemd. */
+static void tick(uv_timer_t *timer)
+{
+    struct app *app = timer->data;
+    struct notify *n = &app->notify;
+    switch (app->state) {
+    case LOADING: /* A large model may take minutes to be packed. */
+        notify_send(n, "EXTEND_TIMEOUT_USEC=%d", EXTEND_SECONDS * 1000000);
+        break;
+    case SERVING: {
+        const struct engine_stats *st = engine_stats(app->engine);
+        double silent = trit_now() - atomic_load(&st->heartbeat);
+        if (n->watchdog_seconds > 0 && silent < n->watchdog_seconds)
+            notify_send(n, "WATCHDOG=1");
+        else if (n->watchdog_seconds > 0)
+            log_error("engine silent_seconds=%.1f", silent);
+        notify_status(n, "Serving %.100s: %u running, %u waiting", app->model->name,
+                      atomic_load(&st->running), atomic_load(&st->waiting));
+        break;
+    }
+    case STOPPING: /* The drain has a deadline of its own, longer perhaps than systemd's. */
+        notify_send(n, "EXTEND_TIMEOUT_USEC=%d", EXTEND_SECONDS * 1000000);
+        break;
+    }
+}
+
+void app_begin_ticks(struct app *app)
+{
+    double every = NOTIFY_SECONDS;
+    if (app->notify.fd < 0)
+        return;
+    if (app->notify.watchdog_seconds > 0)
+        every = MIN(every, app->notify.watchdog_seconds / 2);
+    trit_assert(uv_timer_start(&app->tick, tick, 0, (uint64_t)MAX(every * 1e3, 1.0)) == 0);
+}
+
+void app_store(struct app *app)
+{
+    bool inherited;
+    int kv = engine_kv_fd(app->engine, &inherited);
+    const struct segment *weights = &app->model->segment;
+    if (!app->stores)
+        return;
+    if (!weights->adopted) {
+        (void)notify_unstore(&app->notify, HANDED_WEIGHTS);
+        (void)notify_store(&app->notify, HANDED_WEIGHTS, weights->fd);
+    }
+    if (!inherited) {
+        (void)notify_unstore(&app->notify, HANDED_KV);
+        if (kv >= 0)
+            (void)notify_store(&app->notify, HANDED_KV, kv);
+    }
+    log_notice("fd-store weights=%s kv=%s warm_pages=%u", weights->adopted ? "kept" : "given",
+               kv < 0      ? "none"
+               : inherited ? "kept"
+                           : "given",
+               atomic_load(&engine_stats(app->engine)->kv_kept));
+}
+
+void app_drop_unwanted(struct app *app)
+{
+    if (!app->stores || !app->conf.prefix_cache)
+        (void)handed_drop(&app->handed, HANDED_KV, &app->notify);
+    if (!app->stores && app->replaces.fd < 0)
+        (void)handed_drop(&app->handed, HANDED_WEIGHTS, &app->notify);
+}
