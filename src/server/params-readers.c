@@ -512,5 +512,5 @@ int params_read_suffix(const struct field_input *in)
         return problem_set(in->problem, TRIT_EUNSUPP, in->name,
                            "%s: this model has no tokens to fill in the middle with", in->name);
     p->suffix = mem_strdup(in->value->valuestring);
-    return p->suffix ? 0 : no_memory(in);
+    return p->suffix ? 0 : fields_no_memory(in);
 }
