@@ -175,10 +175,10 @@ endif
 # server
 if HAVE_CHECK
 if FULL
-SERVER_TESTS = check_json check_params check_text check_format check_responses check_framing \
-	check_admit check_keys check_origin check_regex check_schema check_trace check_agent \
+SERVER_TESTS = check_json check_params check_params_fields check_text check_format \
+	check_responses check_framing check_admit check_keys check_origin check_regex check_schema check_trace check_agent \
 	check_calls check_tools
-EXTRA_DIST += tests/unit/shape-run.h
+EXTRA_DIST += tests/unit/shape-run.h tests/unit/params-read.h
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 check_admit_SOURCES = tests/unit/check_admit.c
@@ -202,6 +202,9 @@ check_json_LDADD = $(TEST_LIBS)
 check_params_SOURCES = tests/unit/check_params.c
 check_params_CFLAGS = $(TEST_CFLAGS)
 check_params_LDADD = $(TEST_LIBS)
+check_params_fields_SOURCES = tests/unit/check_params_fields.c
+check_params_fields_CFLAGS = $(TEST_CFLAGS)
+check_params_fields_LDADD = $(TEST_LIBS)
 check_calls_SOURCES = tests/unit/check_calls.c
 check_calls_CFLAGS = $(TEST_CFLAGS)
 check_calls_LDADD = $(TEST_LIBS)
