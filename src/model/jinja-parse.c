@@ -33,6 +33,16 @@ static void end_tag(struct jinja_parser *p, const char *name)
     close_tag(p);
 }
 
+/* All of a block behind what is special of its tag: the tag's end, what it holds, and the tag that
+ * ends it. */
+static struct jinja_node *block_body(struct jinja_parser *p, const char *end, size_t at)
+{
+    close_tag(p);
+    struct jinja_node *n = body(p, end, at);
+    end_tag(p, end);
+    return n;
+}
+
 /* What may be assigned to: names, tuples of them, and an attribute of a namespace in a set. */
 static struct jinja_node *target(struct jinja_parser *p, bool attribute)
 {
@@ -139,9 +149,7 @@ static struct jinja_node *parse_set(struct jinja_parser *p, size_t at)
     n->kind = N_SET_BLOCK;
     if (jinja_skip_op(p, '|'))
         n->c = jinja_filters(p, jinja_node(p, N_HOLE, at));
-    close_tag(p);
-    n->b = body(p, "endset", at);
-    end_tag(p, "endset");
+    n->b = block_body(p, "endset", at);
     return n;
 }
 
@@ -172,11 +180,9 @@ static struct jinja_node *function_body(struct jinja_parser *p, const char *end,
     unsigned loops = p->loops;
     p->loops = 0;
     p->optional++;
-    close_tag(p);
-    struct jinja_node *n = body(p, end, at);
+    struct jinja_node *n = block_body(p, end, at);
     p->optional--;
     p->loops = loops;
-    end_tag(p, end);
     return n;
 }
 
@@ -213,9 +219,7 @@ static struct jinja_node *parse_filter(struct jinja_parser *p, size_t at)
     if (!n)
         return NULL;
     n->c = jinja_filters(p, jinja_node(p, N_HOLE, at));
-    close_tag(p);
-    n->b = body(p, "endfilter", at);
-    end_tag(p, "endfilter");
+    n->b = block_body(p, "endfilter", at);
     return n;
 }
 
@@ -237,9 +241,7 @@ static struct jinja_node *parse_with(struct jinja_parser *p, size_t at)
         *last = set;
         last = &set->next;
     }
-    close_tag(p);
-    n->b = body(p, "endwith", at);
-    end_tag(p, "endwith");
+    n->b = block_body(p, "endwith", at);
     return n;
 }
 
@@ -247,10 +249,9 @@ static struct jinja_node *parse_with(struct jinja_parser *p, size_t at)
 static struct jinja_node *parse_generation(struct jinja_parser *p, size_t at)
 {
     struct jinja_node *n = jinja_node(p, N_WITH, at);
-    close_tag(p);
-    if (n)
-        n->b = body(p, "endgeneration", at);
-    end_tag(p, "endgeneration");
+    if (!n)
+        return NULL;
+    n->b = block_body(p, "endgeneration", at);
     return n;
 }
 
