@@ -26,7 +26,7 @@ enum { CALL_ID = 256 /* bytes */ };
 
 /* Calls that have no result yet are the end of a conversation only for whoever has to bring them.
  */
-static int check_answered(const struct field_input *in, const struct params_history *h)
+int params_end_history(const struct field_input *in, const struct params_history *h)
 {
     size_t k = 0;
     char param[96];
@@ -42,11 +42,6 @@ static int check_answered(const struct field_input *in, const struct params_hist
                            h->flat ? "call_id" : "tool_call_id");
     }
     return 0;
-}
-
-int params_end_history(const struct field_input *in, const struct params_history *h)
-{
-    return check_answered(in, h);
 }
 
 /* An element of tool_calls. */
@@ -71,7 +66,7 @@ static int check_call(const struct field_input *in, const char *path, const cJSO
         return f ? fields_refuse(in->problem, param, f, "an object")
                  : problem_set(in->problem, TRIT_EINVAL, param, "%s is required", param);
     snprintf(param, sizeof param, "%s.function.name", path);
-    int rc = params_check_function(in, param, fields_member(f, "name"));
+    int rc = params_check_name(in, param, fields_member(f, "name"));
     if (rc)
         return rc;
     snprintf(param, sizeof param, "%s.function.arguments", path);
@@ -194,7 +189,7 @@ int params_take_history(const struct field_input *in, size_t i, const cJSON *m, 
         }
         return take_result(in, i, fields_member(m, "tool_call_id"), h);
     }
-    int rc = check_answered(in, h);
+    int rc = params_end_history(in, h);
     if (rc)
         return rc;
     h->calls = NULL;

@@ -57,7 +57,7 @@ int params_read_suffix(const struct field_input *in);
 /* Functions that may be called (params-tools.c). */
 int params_read_tools(const struct field_input *in);
 int params_read_tool_choice(const struct field_input *in);
-int params_check_function(const struct field_input *in, const char *path, const struct cJSON *name);
+int params_check_name(const struct field_input *in, const char *path, const struct cJSON *name);
 
 /* After all fields: which may be called, what that binds the answer to, what the model is told. */
 int params_settle_tools(struct params *p, const struct params_model *model,
@@ -101,8 +101,8 @@ int params_read_echoed(const struct field_input *in); /* keep it for the answer 
 void params_place_instructions(struct params *p);
 
 /*
- * Append the text of v, the content of the message at `path`, to words: a string, or the texts of an
- * array of parts whose types are in the list `kinds`, which ends with NULL.
+ * Append the text of v, the content of the message at `path`, to words: a string, or the texts of
+ * an array of parts whose types are in the list `kinds`, which ends with NULL.
  */
 int params_add_content(const struct field_input *in, const char *path, const struct cJSON *v,
                        const char *const *kinds, struct buf *words);

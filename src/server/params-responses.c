@@ -125,8 +125,7 @@ static int read_item(const struct field_input *in, size_t i, const cJSON *item, 
     if (!role)
         return problem_set(in->problem, TRIT_EINVAL, param, "%s is required", param);
     size_t k = 0;
-    while (k < ARRAY_LEN(roles) &&
-           !(cJSON_IsString(role) && strcmp(role->valuestring, roles[k]) == 0))
+    while (k < ARRAY_LEN(roles) && !fields_is_text(role, roles[k]))
         k++;
     if (k == ARRAY_LEN(roles))
         return fields_refuse(in->problem, param, role, "user, assistant, system or developer");
@@ -185,16 +184,15 @@ static int add_output(const struct field_input *in, size_t i, const cJSON *item,
     size_t k = 0;
     snprintf(param, sizeof param, "%s[%zu].output", in->name, i);
     if (!cJSON_IsString(output) && !cJSON_IsArray(output))
-        return output ? fields_refuse(in->problem, param, output,
-                                      "a string or an array of text parts")
-                      : problem_set(in->problem, TRIT_EINVAL, param, "%s is required", param);
+        return output
+                   ? fields_refuse(in->problem, param, output, "a string or an array of text parts")
+                   : problem_set(in->problem, TRIT_EINVAL, param, "%s is required", param);
     buf_adds(&text, cJSON_IsString(output) ? output->valuestring : "");
     for (const cJSON *e = output->child; e; e = e->next, k++) {
         const cJSON *type = cJSON_GetObjectItemCaseSensitive(e, "type");
         const cJSON *part = cJSON_GetObjectItemCaseSensitive(e, "text");
         snprintf(param, sizeof param, "%s[%zu].output[%zu]", in->name, i, k);
-        if (!cJSON_IsString(type) || strcmp(type->valuestring, "input_text") != 0 ||
-            !cJSON_IsString(part)) {
+        if (!fields_is_text(type, "input_text") || !cJSON_IsString(part)) {
             buf_free(&text);
             return fields_refuse(in->problem, param, e,
                                  "{\"type\": \"input_text\", \"text\": \"...\"}");
@@ -213,8 +211,7 @@ static int add_output(const struct field_input *in, size_t i, const cJSON *item,
 
 static bool is_kind(const cJSON *item, const char *kind)
 {
-    const cJSON *type = cJSON_GetObjectItemCaseSensitive(item, "type");
-    return cJSON_IsString(type) && strcmp(type->valuestring, kind) == 0;
+    return fields_is_text(fields_member(item, "type"), kind);
 }
 
 /* A new assistant's message for calls, kept in `groups` until all is read. */
@@ -350,8 +347,7 @@ int params_read_include(const struct field_input *in)
     for (const cJSON *v = in->value->child; v; v = v->next, i++) {
         char param[96];
         size_t k = 0;
-        while (k < ARRAY_LEN(known) &&
-               !(cJSON_IsString(v) && strcmp(v->valuestring, known[k]) == 0))
+        while (k < ARRAY_LEN(known) && !fields_is_text(v, known[k]))
             k++;
         snprintf(param, sizeof param, "%s[%zu]", in->name, i);
         if (k == ARRAY_LEN(known))

@@ -18,7 +18,7 @@
 #include "server/problem.h"
 #include "server/regex.h"
 
-enum { NAME_BYTES = 64, SCHEMA_VALUES = 50000 };
+enum { SCHEMA_VALUES = 50000 };
 
 /* The door.  `field` is static and names v in problems. */
 static int take(const struct field_input *in, enum shape_kind kind, const char *field,
@@ -171,14 +171,6 @@ int params_read_structured_outputs(const struct field_input *in)
 
 /* ------------------------------------------------------------------ response_format */
 
-static bool is_name(const cJSON *v)
-{
-    static const char letters[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-    return cJSON_IsString(v) && v->valuestring[0] && strlen(v->valuestring) <= NAME_BYTES &&
-           strspn(v->valuestring, letters) == strlen(v->valuestring);
-}
-
 /* Where the parts of a format stand: in response_format of a chat, in text.format of a response. */
 struct format_paths {
     const char *self, *type, *parent, *name, *strict, *schema, *flat;
@@ -213,9 +205,9 @@ static int read_json_schema(const struct field_input *in, const struct format_pa
     const cJSON *name = cJSON_GetObjectItemCaseSensitive(v, "name");
     const cJSON *strict = cJSON_GetObjectItemCaseSensitive(v, "strict");
     const cJSON *schema = cJSON_GetObjectItemCaseSensitive(v, "schema");
-    if (name && !is_name(name))
-        return fields_refuse(in->problem, at->name, name, "1 to %d letters, digits, '_' and '-'",
-                             NAME_BYTES);
+    int rc = name ? params_check_name(in, at->name, name) : 0;
+    if (rc)
+        return rc;
     if (strict && !cJSON_IsNull(strict) && !cJSON_IsBool(strict))
         return fields_refuse(in->problem, at->strict, strict, "true or false");
     if (!schema || cJSON_IsNull(schema))

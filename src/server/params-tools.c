@@ -34,7 +34,7 @@ static bool is_flat(const struct params *p)
 
 /* ------------------------------------------------------------------ tools */
 
-int params_check_function(const struct field_input *in, const char *path, const cJSON *v)
+int params_check_name(const struct field_input *in, const char *path, const cJSON *v)
 {
     static const char letters[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
@@ -73,7 +73,7 @@ static int read_function(const struct field_input *in, const char *path, const c
     const cJSON *name = fields_member(f, "name"), *strict = fields_member(f, "strict");
     const cJSON *description = fields_member(f, "description");
     snprintf(param, sizeof param, "%.40s.name", path);
-    int rc = params_check_function(in, param, name);
+    int rc = params_check_name(in, param, name);
     if (rc)
         return rc;
     for (size_t k = 0; k < t->n; k++)
@@ -187,7 +187,7 @@ static int allow(const struct field_input *in, const char *path, const cJSON *v)
         return problem_set(in->problem, TRIT_EUNSUPP, param, "%s: only \"function\" is supported",
                            param);
     snprintf(param, sizeof param, flat ? "%s.name" : "%s.function.name", path);
-    int rc = params_check_function(in, param, name);
+    int rc = params_check_name(in, param, name);
     if (rc)
         return rc;
     for (size_t i = 0; i < p->tools->n; i++)

@@ -222,18 +222,27 @@ static void write_choice(struct writer *w, uint32_t node, struct buf *out)
     }
 }
 
+/* What a group holds that groups only one element. */
+static uint32_t unwrap(const struct regex *r, uint32_t node)
+{
+    for (;;) {
+        const struct regex_node *n = &r->node[node];
+        if ((n->kind != REGEX_CHOICE && n->kind != REGEX_SEQUENCE) || !n->child ||
+            r->node[n->child].next)
+            return node;
+        node = n->child;
+    }
+}
+
 /* "x** " is x*: repeats without end of what may be empty are not wanted by grammars. */
 static uint32_t strip(const struct regex *r, uint32_t node)
 {
     for (;;) {
+        node = unwrap(r, node);
         const struct regex_node *n = &r->node[node];
-        bool alone = n->child && !r->node[n->child].next;
-        if ((n->kind == REGEX_CHOICE || n->kind == REGEX_SEQUENCE) && alone)
-            node = n->child;
-        else if (n->kind == REGEX_REPEATED && n->least <= 1 && n->most == REGEX_ENDLESS)
-            node = n->child;
-        else
+        if (n->kind != REGEX_REPEATED || n->least > 1 || n->most != REGEX_ENDLESS)
             return node;
+        node = n->child;
     }
 }
 
@@ -297,18 +306,6 @@ static int refuse_length(const struct writer *w, const struct regex_node *n)
                      "the pattern matches %" PRIu64 " to %" PRIu64 " characters, and is too "
                      "complicated to be bounded from outside: write the bounds into it",
                      n->shortest, n->longest);
-}
-
-/* What a group holds that groups only one element. */
-static uint32_t unwrap(const struct regex *r, uint32_t node)
-{
-    for (;;) {
-        const struct regex_node *n = &r->node[node];
-        if ((n->kind != REGEX_CHOICE && n->kind != REGEX_SEQUENCE) || !n->child ||
-            r->node[n->child].next)
-            return node;
-        node = n->child;
-    }
 }
 
 /* The only element whose length varies, if it is a repeated character; else 0. */

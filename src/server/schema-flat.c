@@ -494,12 +494,17 @@ bool schema_same_value(const cJSON *a, const cJSON *b)
     return !cJSON_IsBool(a) || cJSON_IsTrue(a) == cJSON_IsTrue(b);
 }
 
+bool schema_is_never(const struct parts *p)
+{
+    return p->never || schema_types(p, false) == 0;
+}
+
 int schema_view_or_never(struct work *w, const struct parts *parts, bool *never, uint32_t *number)
 {
     struct parts flat;
     int rc = schema_flatten(w, parts, &flat);
     if (rc)
         return rc;
-    *never = flat.never || schema_types(&flat, false) == 0;
+    *never = schema_is_never(&flat);
     return *never ? 0 : schema_view(w, parts, number);
 }

@@ -22,7 +22,6 @@ struct member {
     const char *name;
     uint32_t view;
     bool required;
-    bool declared; /* in `properties` */
 };
 
 struct members {
@@ -89,7 +88,7 @@ static int member_view(struct work *w, const struct parts *p, unsigned at, const
 static int add_member(struct work *w, const struct parts *p, unsigned at, const cJSON *property,
                       const char *name, struct members *ms)
 {
-    struct member m = {.name = name, .declared = property != NULL};
+    struct member m = {.name = name};
     bool never;
     m.required = bsearch(&name, ms->required, ms->n_required, sizeof *ms->required, by_name);
     int rc = member_view(w, p, at, property, name, &never, &m.view);
@@ -156,7 +155,7 @@ static int collect_others(struct work *w, const struct parts *p, struct members 
     if (rc || closed || (!given && declared) || (!given && ms->n))
         return rc;
     rc = schema_flatten(w, &v, &flat);
-    ms->others = !flat.never && schema_types(&flat, false) != 0;
+    ms->others = !schema_is_never(&flat);
     *others = v;
     return rc;
 }

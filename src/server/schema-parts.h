@@ -72,7 +72,7 @@ struct work {
     size_t n_pool, cap_pool;
 
     /* Common rules that are used. */
-    bool any, any_object, any_array, string, ch, number, integer, key;
+    bool any, string, ch, number, integer, key;
 };
 
 /* ---- schema.c */
@@ -105,6 +105,9 @@ int schema_add_part(struct work *w, struct parts *to, const cJSON *schema, unsig
 /* The types that all of them allow; `inferred`: or, if none names one, that their keywords are
  * about. */
 unsigned schema_types(const struct parts *parts, bool inferred);
+
+/* Whether it is plain that nothing can match these flattened parts. */
+bool schema_is_never(const struct parts *parts);
 
 /* The part with a pending anyOf or oneOf, and its list; NULL: none. */
 const cJSON *schema_choice(const struct parts *parts, unsigned *part, unsigned *bit);

@@ -301,8 +301,7 @@ static void put_rule(struct work *w, bool used, const char *text)
 
 void schema_common_rules(struct work *w)
 {
-    bool any = w->any || w->any_object || w->any_array;
-    bool string = w->string || any, number = w->number || any;
+    bool any = w->any, string = w->string || any, number = w->number || any;
     put_rule(w, any,
              "#any ::= #object | #array | #string | #number | \"true\" | \"false\" | \"null\"");
     put_rule(w, any,

@@ -155,12 +155,6 @@ int schema_view(struct work *w, const struct parts *parts, uint32_t *number)
 
 /* ------------------------------------------------------------------ the rule of a view */
 
-/* Whether it is plain that nothing can match. */
-static bool is_never(const struct parts *p)
-{
-    return p->never || schema_types(p, false) == 0;
-}
-
 /* Of oneOf: exactly one branch may hold. */
 static int check_apart(struct work *w, const cJSON *schema, const struct parts *flat, size_t n)
 {
@@ -203,7 +197,7 @@ static int write_branches(struct work *w, const struct parts *p, unsigned at, un
             rc = schema_add_part(w, &branch, b, 0);
         if (rc == 0)
             rc = schema_flatten(w, &branch, &flat[i]);
-        if (rc || is_never(&flat[i]))
+        if (rc || schema_is_never(&flat[i]))
             continue;
         uint32_t number;
         rc = schema_view(w, &branch, &number);
@@ -261,7 +255,7 @@ static int write_view(struct work *w, uint32_t number)
     const cJSON *list = schema_choice(&p, &at, &bit);
     bool single;
     unsigned values_at;
-    if (rc == 0 && is_never(&p))
+    if (rc == 0 && schema_is_never(&p))
         rc = schema_refuse(w, v.n ? own.part[0].schema : NULL, NULL,
                            "no value can match this schema, and it is needed");
     if (rc == 0 && list)
@@ -348,11 +342,8 @@ int schema_refuse_rule(const cJSON *schema, const char *path, const char *prefix
 
 int schema_any_object(const char *prefix, struct buf *out, struct problem *problem)
 {
-    struct work w = {.prefix = prefix,
-                     .limits = &schema_limits,
-                     .problem = problem,
-                     .out = out,
-                     .any_object = true};
+    struct work w = {
+        .prefix = prefix, .limits = &schema_limits, .problem = problem, .out = out, .any = true};
     buf_addf(out, "%s ::= %s-object\n", prefix, prefix);
     schema_common_rules(&w);
     return out->failed ? schema_no_memory(&w) : 0;

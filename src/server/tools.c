@@ -167,10 +167,10 @@ void tools_key(const struct tools *t, struct buf *key)
 {
     buf_addf(key, "%s %d %d", t->form->name, t->must, t->many);
     for (size_t i = 0; i < t->n; i++) {
+        if (!t->tool[i].allowed)
+            continue;
         char *text = t->tool[i].schema ? cJSON_PrintUnformatted(t->tool[i].schema) : NULL;
-        if (t->tool[i].allowed)
-            buf_addf(key, "\n%zu %d %s %s", i, t->tool[i].strict, t->tool[i].name,
-                     text ? text : "");
+        buf_addf(key, "\n%zu %d %s %s", i, t->tool[i].strict, t->tool[i].name, text ? text : "");
         key->failed |= t->tool[i].schema && !text;
         cJSON_free(text);
     }
