@@ -123,9 +123,6 @@ static void fill_masks(struct batch *b, struct seq *s, uint32_t first)
             grammar_accept(b->ahead, piece, len) != 0)
             break;
     }
-    for (uint32_t r = 0; r < b->n_rows; r++)
-        if (b->rows[r].logits >= (int32_t)first)
-            b->rows[r].allowed = b->slots[b->rows[r].logits].allowed;
     b->mask_seconds += trit_now() - start;
 }
 
@@ -140,6 +137,9 @@ void batch_fill(struct batch *b, const struct sched_plan *plan)
         if (s->grammar && b->n_slots > first)
             fill_masks(b, s, first);
     }
+    for (uint32_t r = 0; r < b->n_rows; r++)
+        if (b->rows[r].logits >= 0)
+            b->rows[r].allowed = b->slots[b->rows[r].logits].allowed;
     trit_assert(b->n_rows == plan->n_rows);
 }
 
@@ -175,8 +175,8 @@ static void sample(void *ctx, uint32_t i, enum head_use use, const float *logits
         return;
     if (use == HEAD_CHOOSE)
         slot->rc = sampler_pick(b->kernels, &w->sampler, &s->past, w->stop_ids,
-                                w->ignore_stop ? w->n_stop_ids : 0, slot->allowed, slot->index, logits, b->n_vocab,
-                                scratch, &slot->token);
+                                w->ignore_stop ? w->n_stop_ids : 0, slot->allowed, slot->index,
+                                logits, b->n_vocab, scratch, &slot->token);
     else
         tell(b, slot, logits, scratch);
 }

@@ -225,13 +225,12 @@ struct grammar_walk {
 
     struct grammar_set *set; /* the 0th is the empty one */
     uint32_t *bucket;
-    uint32_t n_sets, cap_sets;
+    uint32_t n_sets;
     uint32_t *tops; /* of all sets, one after the other */
-    uint32_t n_tops, cap_tops;
+    uint32_t n_tops;
     uint32_t
-        *row; /* [sets][classes + GRAMMAR_TAIL_WORDS]: the rows that a byte leads to; the rest */
-    size_t row_words;
-    bool lowest;   /* nothing is below the state: exits are of no use */
+        *row;    /* [sets][classes + GRAMMAR_TAIL_WORDS]: the rows that a byte leads to; the rest */
+    bool lowest; /* nothing is below the state: exits are of no use */
     bool sparing;  /* find out nothing that is not needed: room is short */
     uint32_t *way; /* [depth]: the row at each node on the way down */
 
@@ -243,7 +242,6 @@ struct grammar_walk {
 
 bool grammar_walk_init(struct grammar_walk *w, const struct grammar_vocab *v);
 void grammar_walk_fini(struct grammar_walk *w);
-size_t grammar_walk_bytes(const struct grammar_walk *w);
 
 /* Behind the bytes' classes in a row. */
 enum {

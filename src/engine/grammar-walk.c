@@ -35,8 +35,7 @@ struct grammar_set {
 
 bool grammar_walk_init(struct grammar_walk *w, const struct grammar_vocab *v)
 {
-    *w = (struct grammar_walk){
-        .v = v, .cap_sets = WALK_SETS, .cap_tops = WALK_TOPS, .row_words = ROW_WORDS};
+    *w = (struct grammar_walk){.v = v};
     w->set = mem_zalloc(WALK_SETS, sizeof *w->set);
     w->bucket = mem_zalloc(WALK_SETS, sizeof *w->bucket);
     w->tops = mem_zalloc(WALK_TOPS, sizeof *w->tops);
@@ -62,14 +61,6 @@ void grammar_walk_fini(struct grammar_walk *w)
     mem_free(w->bits);
     mem_free(w->exit);
     *w = (struct grammar_walk){0};
-}
-
-size_t grammar_walk_bytes(const struct grammar_walk *w)
-{
-    return WALK_CELLS * (sizeof *w->stacks.cell + sizeof *w->stacks.bucket) +
-           WALK_SETS * (sizeof *w->set + sizeof *w->bucket) + WALK_TOPS * sizeof *w->tops +
-           ROW_WORDS * sizeof *w->row + w->v->n_nodes * sizeof *w->exit +
-           GRAMMAR_MASK_WORDS(w->v->n_tokens) * sizeof *w->bits;
 }
 
 /* ------------------------------------------------------------------ sets of stacks, numbered */
@@ -126,8 +117,8 @@ static uint32_t row_of_set(struct grammar_walk *w)
             memcmp(w->tops + set->top, top, n * sizeof *top) == 0)
             return i * row_len(w);
     }
-    if (w->n_sets == w->cap_sets || n > w->cap_tops - w->n_tops ||
-        (w->n_sets + 1) * (size_t)row_len(w) > w->row_words)
+    if (w->n_sets == WALK_SETS || n > WALK_TOPS - w->n_tops ||
+        (w->n_sets + 1) * (size_t)row_len(w) > ROW_WORDS)
         return NO_ROOM;
     memcpy(w->tops + w->n_tops, top, n * sizeof *top);
     w->set[w->n_sets] =
@@ -287,7 +278,7 @@ bool grammar_walk_run(struct grammar_walk *w, const struct grammar *g, uint32_t 
     w->lowest = lowest;
     if (w->grammar != g->id || w->n_sets > WALK_SETS / 2 || w->n_tops > WALK_TOPS / 2 ||
         w->stacks.n_cells > WALK_CELLS / 2 ||
-        (size_t)w->n_sets * (g->n_classes + GRAMMAR_TAIL_WORDS) > w->row_words / 2)
+        (size_t)w->n_sets * (g->n_classes + GRAMMAR_TAIL_WORDS) > ROW_WORDS / 2)
         forget(w, g);
     if (walk(w, g, state, is_top, root, n) == 0)
         return true;

@@ -49,12 +49,12 @@ struct head {
 
     uint8_t *memory; /* everything below, in one mapping */
     size_t memory_bytes;
-    float *x;             /* [slots][stride] of an f16 head */
-    struct planes planes; /* the same for a q8 head */
-    float *reach;         /* [slots]: DEVIATIONS of a row with scale 1 */
+    float *x;                 /* [slots][stride] of an f16 head */
+    struct planes planes;     /* the same for a q8 head */
+    float *reach;             /* [slots]: DEVIATIONS of a row with scale 1 */
     const uint64_t **allowed; /* [slots]: see head_allow */
-    float *promise;       /* [slots][n_blocks]: the largest coarse logit less its reach */
-    float *logits;        /* [slots][logits_stride] */
+    float *promise;           /* [slots][n_blocks]: the largest coarse logit less its reach */
+    float *logits;            /* [slots][logits_stride] */
     size_t logits_stride;
     struct joined *joined; /* [workers] */
 
@@ -100,7 +100,7 @@ static float reach_of(const struct planes *p, size_t n)
     return DEVIATIONS * p->step[0] * sqrtf(square);
 }
 
-static bool is_exact(const struct head *h)
+bool head_is_exact(const struct head *h)
 {
     return h->tiles || h->t->type == TABLE_F16;
 }
@@ -157,7 +157,7 @@ static float promise_of(const float *logit, const float *scale, float reach, siz
 
 void head_allow(struct head *h, uint32_t slot, const uint64_t *allowed)
 {
-    if (!is_exact(h))
+    if (!head_is_exact(h))
         h->allowed[slot] = allowed;
 }
 
@@ -235,7 +235,7 @@ static float best_promise(const struct head *h, uint32_t slot)
 
 void head_choose(struct head *h, const uint8_t *use, uint32_t n, unsigned worker)
 {
-    if (is_exact(h)) {
+    if (head_is_exact(h)) {
         head_exact(h, use, n, worker);
         return;
     }
@@ -362,11 +362,6 @@ void head_close(struct head **h)
     mem_unmap((*h)->memory, (*h)->memory_bytes);
     mem_free(*h);
     *h = NULL;
-}
-
-bool head_is_exact(const struct head *h)
-{
-    return is_exact(h);
 }
 
 size_t head_bytes(const struct head *h)

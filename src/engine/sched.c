@@ -448,9 +448,7 @@ static bool plan_guests(struct sched *sc)
     for (uint32_t i = 0; !sc->hosted && i < sc->n_running; i++) {
         struct seq *s = sc->running[i];
         uint32_t n = remaining(s);
-        double positions = p->positions + (double)n * s->n_done + (double)n * (n + 1) / 2;
-        if (is_guest(sc, s) && p->n_rows + n <= sc->opt.max_rows &&
-            pace_predict(&sc->pace, p->n_rows + n, positions) <= most)
+        if (is_guest(sc, s) && p->n_rows + n <= sc->opt.max_rows && seconds_with(sc, s, n) <= most)
             read_prompt(sc, s, n);
     }
     sc->hosted = p->n_items > 0;
