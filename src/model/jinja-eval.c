@@ -109,7 +109,7 @@ static void set_member(struct jinja_run *r, const struct jinja_node *target, str
     }
     for (size_t i = 0; i < of.dict->n; i++) {
         const struct jinja_string *key = of.dict->pair[i].key.string;
-        if (key->len == target->name->len && memcmp(key->data, target->name->data, key->len) == 0) {
+        if (jinja_same_string(key, target->name)) {
             of.dict->pair[i].value = v;
             return;
         }
@@ -272,8 +272,7 @@ static void bind_parameters(struct jinja_run *r, const struct jinja_node *macro,
     for (const struct jinja_node *p = macro->a; p; p = p->next, i++) {
         const struct jinja_value *v = i < a->n_positional ? &a->v[i] : NULL;
         for (size_t k = a->n_positional; k < a->n && !v; k++)
-            if (a->name[k]->len == p->name->len &&
-                memcmp(a->name[k]->data, p->name->data, p->name->len) == 0)
+            if (jinja_same_string(a->name[k], p->name))
                 v = &a->v[k];
         used += v != NULL;
         jinja_bind(r, r->scope, p->name,
@@ -340,23 +339,16 @@ static struct jinja_value eval_list(struct jinja_run *r, const struct jinja_node
     return l;
 }
 
-/* A key that comes again replaces the value, not the place. */
 static struct jinja_value eval_dict(struct jinja_run *r, const struct jinja_node *n)
 {
-    struct jinja_value d = jinja_dict(&r->pool), old;
+    struct jinja_value d = jinja_dict(&r->pool);
     for (const struct jinja_node *e = n->a; e && e->next && r->rc == 0; e = e->next->next) {
         struct jinja_value key = jinja_eval(r, e), value = jinja_eval(r, e->next);
         if (d.type != JINJA_DICT)
             break;
         if (key.type == JINJA_LIST || key.type == JINJA_DICT)
             return jinja_fail(r, "%s cannot be the key of a dict", jinja_type_name(key));
-        if (!jinja_dict_find(r, d.dict, key, &old)) {
-            jinja_put(&r->pool, d, key, value);
-            continue;
-        }
-        for (size_t i = 0; i < d.dict->n; i++)
-            if (jinja_same(r, d.dict->pair[i].key, key))
-                d.dict->pair[i].value = value;
+        jinja_dict_set(r, d, key, value);
     }
     return d;
 }

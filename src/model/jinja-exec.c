@@ -213,8 +213,7 @@ static void bind_globals(struct jinja_run *r, struct jinja_value vars)
     for (const struct jinja_name *n = r->t->names; n; n = n->next)
         for (size_t i = 0; vars.type == JINJA_DICT && i < vars.dict->n; i++) {
             const struct jinja_pair *p = &vars.dict->pair[i];
-            if (p->key.type == JINJA_STRING && p->key.string->len == n->text.len &&
-                memcmp(p->key.string->data, n->text.data, n->text.len) == 0)
+            if (p->key.type == JINJA_STRING && jinja_same_string(p->key.string, &n->text))
                 jinja_bind(r, r->scope, &n->text, p->value);
         }
 }

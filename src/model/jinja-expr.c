@@ -84,7 +84,7 @@ const struct jinja_string *jinja_intern(struct jinja_parser *p, const struct jin
     if (!s)
         return NULL;
     for (n = p->t->names; n; n = n->next)
-        if (n->text.len == s->len && memcmp(n->text.data, s->data, s->len) == 0)
+        if (jinja_same_string(&n->text, s))
             return &n->text;
     n = jinja_alloc(&p->t->pool, 1, sizeof *n);
     if (!n)

@@ -15,12 +15,6 @@
 
 #include "base/base.h"
 
-/* Unused parameters, because all filters are of one type. */
-#define FILTER(name)                                                                               \
-    static struct jinja_value name(__attribute__((unused)) struct jinja_run *r,                    \
-                                   __attribute__((unused)) struct jinja_value self,                \
-                                   __attribute__((unused)) const struct jinja_args *a)
-
 const struct jinja_builtin *jinja_builtin_in(const struct jinja_builtin *table, size_t n,
                                              const char *name, size_t len)
 {
@@ -333,23 +327,15 @@ FILTER(call_range)
 /* Members of a dict that is given, then what has a name. */
 FILTER(call_dict)
 {
-    struct jinja_value d = jinja_dict(&r->pool), old;
+    struct jinja_value d = jinja_dict(&r->pool);
     if (d.type != JINJA_DICT)
         return d;
     if (a->n_positional > 0 && (a->n_positional > 1 || a->v[0].type != JINJA_DICT))
         return jinja_fail(r, "expected a dict, or names with values");
     for (size_t i = 0; a->n_positional && i < a->v[0].dict->n && jinja_charge(r, 1); i++)
         jinja_put(&r->pool, d, a->v[0].dict->pair[i].key, a->v[0].dict->pair[i].value);
-    for (size_t i = a->n_positional; i < a->n && r->rc == 0; i++) {
-        struct jinja_value key = jinja_of_string(a->name[i]);
-        if (!jinja_dict_find(r, d.dict, key, &old)) {
-            jinja_put(&r->pool, d, key, a->v[i]);
-            continue;
-        }
-        for (size_t k = 0; k < d.dict->n; k++)
-            if (jinja_same(r, d.dict->pair[k].key, key))
-                d.dict->pair[k].value = a->v[i];
-    }
+    for (size_t i = a->n_positional; i < a->n && r->rc == 0; i++)
+        jinja_dict_set(r, d, jinja_of_string(a->name[i]), a->v[i]);
     return d;
 }
 

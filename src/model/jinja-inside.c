@@ -29,6 +29,19 @@ bool jinja_dict_find(struct jinja_run *r, const struct jinja_dict *d, struct jin
     return false;
 }
 
+void jinja_dict_set(struct jinja_run *r, struct jinja_value dict, struct jinja_value key,
+                    struct jinja_value value)
+{
+    struct jinja_value old;
+    if (!jinja_dict_find(r, dict.dict, key, &old)) {
+        jinja_put(&r->pool, dict, key, value);
+        return;
+    }
+    for (size_t i = 0; i < dict.dict->n; i++)
+        if (jinja_same(r, dict.dict->pair[i].key, key))
+            dict.dict->pair[i].value = value;
+}
+
 struct jinja_value jinja_method(struct jinja_run *r, const struct jinja_builtin *b,
                                 struct jinja_value self)
 {

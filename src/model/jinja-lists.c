@@ -10,11 +10,6 @@
 
 #include "base/base.h"
 
-#define FILTER(name)                                                                               \
-    static struct jinja_value name(__attribute__((unused)) struct jinja_run *r,                    \
-                                   __attribute__((unused)) struct jinja_value self,                \
-                                   __attribute__((unused)) const struct jinja_args *a)
-
 static const struct jinja_value nothing;
 
 FILTER(filter_first)

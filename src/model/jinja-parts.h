@@ -60,6 +60,12 @@ struct jinja_run;
 typedef struct jinja_value (*jinja_fn)(struct jinja_run *r, struct jinja_value self,
                                        const struct jinja_args *a);
 
+/* The head of a jinja_fn; all are of one type, so not all use all. */
+#define FILTER(name)                                                                               \
+    static struct jinja_value name(__attribute__((unused)) struct jinja_run *r,                    \
+                                   __attribute__((unused)) struct jinja_value self,                \
+                                   __attribute__((unused)) const struct jinja_args *a)
+
 /* A function, method, filter or test.  `params` names its parameters: "width first blank"; those up
  * to `least` must be given, "..." takes any. */
 struct jinja_builtin {
@@ -341,6 +347,9 @@ bool jinja_same_string(const struct jinja_string *a, const struct jinja_string *
 size_t jinja_codes(const struct jinja_string *s); /* code points */
 bool jinja_dict_find(struct jinja_run *r, const struct jinja_dict *d, struct jinja_value key,
                      struct jinja_value *v);
+/* A key that comes again replaces the value, not the place. */
+void jinja_dict_set(struct jinja_run *r, struct jinja_value dict, struct jinja_value key,
+                    struct jinja_value value);
 struct jinja_value jinja_method(struct jinja_run *r, const struct jinja_builtin *b,
                                 struct jinja_value self);
 

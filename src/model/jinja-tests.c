@@ -9,10 +9,7 @@
 
 #include "base/base.h"
 
-#define TEST(name)                                                                                 \
-    static struct jinja_value name(__attribute__((unused)) struct jinja_run *r,                    \
-                                   __attribute__((unused)) struct jinja_value self,                \
-                                   __attribute__((unused)) const struct jinja_args *a)
+#define TEST(name) FILTER(name)
 
 TEST(test_defined)
 {

@@ -245,8 +245,7 @@ bool jinja_has(struct jinja_value dict, struct jinja_value key)
     bool found = false;
     for (size_t i = 0; key.type == JINJA_STRING && i < jinja_len(dict) && !found; i++) {
         const struct jinja_value have = dict.dict->pair[i].key;
-        found = have.type == JINJA_STRING && have.string->len == key.string->len &&
-                memcmp(have.string->data, key.string->data, have.string->len) == 0;
+        found = have.type == JINJA_STRING && jinja_same_string(have.string, key.string);
     }
     return found;
 }

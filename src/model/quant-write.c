@@ -115,8 +115,7 @@ void quant_write_i2s(const int8_t *trits, float scale, void *dst, size_t total)
     for (size_t i = 0; i < total; i += I2S_VALUES, p += I2S_BLOCK_BYTES)
         write_planes2(trits + i, p, 6, -2);
     memset(p, 0, I2S_BLOCK_BYTES);
-    store16(p, (uint16_t)f32_to_bits(scale));
-    store16(p + 2, (uint16_t)(f32_to_bits(scale) >> 16));
+    quant_write_f32(&scale, p, 1);
 }
 
 void quant_write_hf_u8(const int8_t *trits, void *dst, size_t rows, size_t cols)
