@@ -174,8 +174,7 @@ static ssize_t on_read(void *cls, uint64_t pos, char *dst, size_t max)
     if (n) {
         memcpy(dst, x->out.data + x->out_at, n);
         x->out_at += n;
-        c->deadline = trit_now() + c->s->opt.limits.stall_seconds;
-        server_ring_by(c->s, c->deadline);
+        conn_deadline(c, c->s->opt.limits.stall_seconds);
         return (ssize_t)n;
     }
     if (more == JOB_END)
@@ -291,8 +290,7 @@ enum MHD_Result exchange_send(struct exchange *x)
         MHD_destroy_response(r);
         return MHD_NO;
     }
-    x->conn->deadline = trit_now() + x->s->opt.limits.stall_seconds;
-    server_ring_by(x->s, x->conn->deadline);
+    conn_deadline(x->conn, x->s->opt.limits.stall_seconds);
     enum MHD_Result rc = MHD_queue_response(x->mhd, (unsigned)x->status, r);
     MHD_destroy_response(r);
     x->queued = rc == MHD_YES;

@@ -45,7 +45,7 @@ static struct conn *conn_of(struct MHD_Connection *mhd)
     return info ? info->socket_context : NULL;
 }
 
-static void set_deadline(struct conn *c, double seconds)
+void conn_deadline(struct conn *c, double seconds)
 {
     c->deadline = trit_now() + seconds;
     server_ring_by(c->s, c->deadline);
@@ -99,7 +99,7 @@ static struct conn *conn_new(struct door *d, struct MHD_Connection *mhd)
         c->next->prev = c;
     s->conns = c;
     s->n_conns++;
-    set_deadline(c, s->opt.limits.header_seconds);
+    conn_deadline(c, s->opt.limits.header_seconds);
     return c;
 }
 
@@ -140,7 +140,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
     (void)cls;
     (void)uri;
     if (c && c->served)
-        set_deadline(c, c->s->opt.limits.header_seconds);
+        conn_deadline(c, c->s->opt.limits.header_seconds);
     return NULL;
 }
 
@@ -203,7 +203,7 @@ static enum MHD_Result begin(struct conn *c, struct MHD_Connection *mhd, const c
     if (f.length > s->opt.max_body + DISCARD_MAX)
         return exchange_send(x);
     if (x->has_body)
-        set_deadline(c, s->opt.limits.body_seconds);
+        conn_deadline(c, s->opt.limits.body_seconds);
     else
         c->deadline = INFINITY;
     return MHD_YES;
@@ -281,7 +281,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     exchange_done(x, why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     *context = NULL;
     c->served = true;
-    set_deadline(c, c->s->opt.limits.idle_seconds);
+    conn_deadline(c, c->s->opt.limits.idle_seconds);
     watch_idle(c);
 }
 
@@ -354,7 +354,8 @@ double http_clock(struct server *s, double now)
         }
         c->deadline = INFINITY;
         if (c->x && c->x->queued) {
-            log_limited(LOG_DEBUG, "slow_reader", "connection cut id=%s reason=slow_reader", c->x->id);
+            log_limited(LOG_DEBUG, "slow_reader", "connection cut id=%s reason=slow_reader",
+                        c->x->id);
             c->x->why = CANCELLED_SLOW_READER;
             exchange_abort(c->x);
         } else {

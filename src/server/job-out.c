@@ -148,7 +148,8 @@ static void write_choice(struct json_out *o, struct choice *c)
         logprobs = job_logprobs(c, token, n + c->taken);
     }
     struct format_call *call = job_calls(c);
-    if (text.failed || c->scratch.failed || (c->calls.n && !call) || (j->params.want_logprobs && !token))
+    if (text.failed || c->scratch.failed || (c->calls.n && !call) ||
+        (j->params.want_logprobs && !token))
         o->buf->failed = true;
     else
         format_choice(o, &j->head,
@@ -271,9 +272,9 @@ static bool choice_has_news(const struct choice *c)
         return false;
     if (c->reason || (!c->opened && c->taken))
         return true;
-    return c->opened && (c->echoed < n_prompt(c) || c->out.len > c->sent ||
-                         calls_have_news(&c->calls) ||
-                         (c->job->params.want_logprobs && c->told < c->taken));
+    return c->opened &&
+           (c->echoed < n_prompt(c) || c->out.len > c->sent || calls_have_news(&c->calls) ||
+            (c->job->params.want_logprobs && c->told < c->taken));
 }
 
 bool job_has_news(const struct job *j)
@@ -423,15 +424,14 @@ enum job_more job_fill(struct job *j, struct buf *out)
             return JOB_WAIT;
     if (job_is_response(j)) {
         job_response_end(j, out);
-        j->told_end = true;
-        return JOB_END;
+    } else {
+        if (j->params.include_usage) {
+            struct format_usage usage;
+            job_usage(j, &usage);
+            format_usage_event(out, &j->head, &usage);
+        }
+        format_done_event(out);
     }
-    if (j->params.include_usage) {
-        struct format_usage usage;
-        job_usage(j, &usage);
-        format_usage_event(out, &j->head, &usage);
-    }
-    format_done_event(out);
     j->told_end = true;
     return JOB_END;
 }

@@ -278,8 +278,8 @@ static void encode_all(struct job *j)
     }
 }
 
-/* Whether the answers are bound to something that nobody has asked for lately.  Otherwise its grammar
- * is here already. */
+/* Whether the answers are bound to something that nobody has asked for lately.  Otherwise its
+ * grammar is here already. */
 static bool is_new_shape(struct job *j)
 {
     if (j->params.shape.kind == SHAPE_FREE)
@@ -397,6 +397,14 @@ static int take_prompts(struct job *j)
     return 0;
 }
 
+static void begin(struct job *j)
+{
+    if (take_prompts(j))
+        job_fail_code(j, TRIT_ENOMEM);
+    else
+        job_encode(j);
+}
+
 void job_generate(struct exchange *x, struct params *params)
 {
     struct problem p;
@@ -421,10 +429,8 @@ void job_generate(struct exchange *x, struct params *params)
     uint64_t prompts = chat ? 1 : j->params.n_prompts;
     if (job_ask(j, prompts * params_tries(&j->params), &p))
         job_fail(j, &p);
-    else if (take_prompts(j))
-        job_fail_code(j, TRIT_ENOMEM);
     else
-        job_encode(j);
+        begin(j);
 }
 
 void job_embed(struct exchange *x, struct params *params)
@@ -438,10 +444,8 @@ void job_embed(struct exchange *x, struct params *params)
     j->limit = engine_options(j->s->engine)->n_ctx;
     if (job_ask(j, job_embed_window(j, j->params.n_prompts), &p))
         job_fail(j, &p);
-    else if (take_prompts(j))
-        job_fail_code(j, TRIT_ENOMEM);
     else
-        job_encode(j);
+        begin(j);
 }
 
 /* Nothing is generated, so nothing is asked of the queue. */
@@ -451,10 +455,7 @@ static void encode_only(struct exchange *x, struct params *params, enum job_kind
     if (!j)
         return;
     j->kind = kind;
-    if (take_prompts(j))
-        job_fail_code(j, TRIT_ENOMEM);
-    else
-        job_encode(j);
+    begin(j);
 }
 
 void job_tokenize(struct exchange *x, struct params *params)

@@ -152,25 +152,8 @@ static void count_cancel(struct job *j, enum metrics_cancelled why)
     j->cancel_counted = true;
 }
 
-void job_abandon(struct job *j, enum metrics_cancelled why)
+static void end_failed(struct job *j, const struct problem *p)
 {
-    if (j->state == JOB_FINISHED)
-        return;
-    if (j->kind == JOB_GENERATES)
-        count_cancel(j, why);
-    j->state = JOB_FINISHED;
-    j->failed = true;
-    energy_end(j);
-    problem_set(&j->problem, TRIT_ECANCELLED, NULL, "cancelled");
-    j->deadline = j->ping_at = INFINITY;
-    cancel_rest(j);
-    job_settle(j);
-}
-
-void job_fail(struct job *j, const struct problem *p)
-{
-    if (j->state == JOB_FINISHED)
-        return;
     j->state = JOB_FINISHED;
     j->failed = true;
     j->problem = *p;
@@ -178,6 +161,24 @@ void job_fail(struct job *j, const struct problem *p)
     j->deadline = j->ping_at = INFINITY;
     cancel_rest(j);
     job_settle(j);
+}
+
+void job_abandon(struct job *j, enum metrics_cancelled why)
+{
+    struct problem p;
+    if (j->state == JOB_FINISHED)
+        return;
+    if (j->kind == JOB_GENERATES)
+        count_cancel(j, why);
+    problem_set(&p, TRIT_ECANCELLED, NULL, "cancelled");
+    end_failed(j, &p);
+}
+
+void job_fail(struct job *j, const struct problem *p)
+{
+    if (j->state == JOB_FINISHED)
+        return;
+    end_failed(j, p);
     if (j->x && j->x->answer == ANSWER_STREAM)
         exchange_wake(j->x); /* The problem is the last event of the stream. */
     else if (j->x)
@@ -201,7 +202,8 @@ void job_cancel(struct job *j)
 
 static void finish_if_complete(struct job *j)
 {
-    for (uint32_t i = 0; i < j->n_choices; i++)
+    /* From the last, which begins last: embeddings have thousands. */
+    for (uint32_t i = j->n_choices; i-- > 0;)
         if (!j->choice[i].reason)
             return;
     j->state = JOB_FINISHED;
@@ -294,10 +296,11 @@ static void take_end(struct choice *c)
         job_fail_code(j, TRIT_EFAULT);
     else if (end == SEQ_STUCK) {
         struct problem p;
-        problem_set(&p, TRIT_EFAULT, j->params.shape.field,
-                    "after %u tokens no token of the model's vocabulary goes on with the grammar, or "
-                    "the answer is nested too deep in it",
-                    c->taken);
+        problem_set(
+            &p, TRIT_EFAULT, j->params.shape.field,
+            "after %u tokens no token of the model's vocabulary goes on with the grammar, or "
+            "the answer is nested too deep in it",
+            c->taken);
         job_fail(j, &p);
     } else if (end == SEQ_CANCELLED)
         job_fail_code(j, TRIT_EDRAINING); /* Not by us: the engine is being closed. */

@@ -144,15 +144,16 @@ struct server {
 
     bool accepting; /* connections are taken and served */
     bool draining, cancelled_all;
-    bool leaving;          /* draining, while a successor accepts: open connections are served */
-    double first_words_at; /* so long those who came before the drain may bring their first request */
+    bool leaving; /* draining, while a successor accepts: open connections are served */
+    double
+        first_words_at; /* so long those who came before the drain may bring their first request */
     double drain_at;
     void (*drained)(void *arg);
     void *drained_arg;
 
     struct agent agent;
     struct grammars grammars; /* compiled lately */
-    struct keys keys; /* none: nobody is asked for one */
+    struct keys keys;         /* none: nobody is asked for one */
     struct admit admit;
     uint8_t secret[32]; /* for salts; of this process, or of its lasting KV pool */
 
@@ -178,13 +179,14 @@ void server_release(struct server *s);
 
 /* http.c */
 int http_open(struct server *s, struct trit_error *err);
-void http_accept(struct server *s); /* once */
+void http_accept(struct server *s);              /* once */
 bool http_expects_first(const struct server *s); /* of some connection, its first request */
 void http_quiesce(struct server *s);
 void http_close(struct server *s);
-void http_run_soon(struct server *s);            /* in the next round of the loop */
-double http_clock(struct server *s, double now); /* cut what is late; when to look again */
-size_t http_bytes(const struct server *s);       /* memory of connections and requests */
+void http_run_soon(struct server *s);               /* in the next round of the loop */
+double http_clock(struct server *s, double now);    /* cut what is late; when to look again */
+size_t http_bytes(const struct server *s);          /* memory of connections and requests */
+void conn_deadline(struct conn *c, double seconds); /* cut it then, counted from now */
 
 /* exchange.c */
 struct exchange *exchange_new(struct conn *c, struct MHD_Connection *mhd, const char *path);
@@ -214,7 +216,7 @@ void watch_close(struct server *s);
 void watch_add(struct conn *c);
 void watch_remove(struct conn *c);
 bool watch_has_left(const struct conn *c); /* as far as limits.half_close_aborts says */
-void watch_idle(const struct conn *c); /* its request is done: has it nothing more to ask? */
+void watch_idle(const struct conn *c);     /* its request is done: has it nothing more to ask? */
 
 /* origin-check.c: before anything else is decided; true: the request has its answer */
 bool origin_preflight(struct exchange *x, const char *method);

@@ -157,7 +157,6 @@ async function answer() {
     drawAnswer(text, message);
     if (follow) toEnd();
   };
-  message.figures = undefined;
   const figures = await ask('v1/chat/completions', body, (choice) => {
     message.text += choice.delta?.content ?? '';
     message.tokens?.push(...tokens.ofChat(choice.logprobs, decoder));
