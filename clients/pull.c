@@ -164,19 +164,6 @@ static int read_name(struct listing *l, const char *what, struct trit_error *err
     return 0;
 }
 
-/* A path of the hub that may become one of ours. */
-static bool is_path(const char *path)
-{
-    for (;;) {
-        size_t len = strcspn(path, "/");
-        if (!shelf_is_name(path, len))
-            return false;
-        if (!path[len])
-            return true;
-        path += len + 1;
-    }
-}
-
 static void add_file(struct listing *l, const cJSON *entry)
 {
     const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "type"));
@@ -184,7 +171,7 @@ static void add_file(struct listing *l, const cJSON *entry)
     const cJSON *lfs = cJSON_GetObjectItemCaseSensitive(entry, "lfs");
     const char *oid = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(lfs, "oid"));
     double size = number_at(lfs, "size", number_at(entry, "size", 0));
-    if (!type || strcmp(type, "file") != 0 || !path || !is_path(path) ||
+    if (!type || strcmp(type, "file") != 0 || !path || !shelf_is_path(path) ||
         !(size >= 0 && size < 1e15))
         return;
     if (oid && strncmp(oid, "sha256:", 7) == 0)

@@ -149,10 +149,9 @@ int shelf_list(const char *directory, struct trit_error *err)
     return 0;
 }
 
-/* Every part of the name is one, so it cannot lead out of the directory. */
-static bool is_inside(const char *name)
+bool shelf_is_path(const char *path)
 {
-    for (const char *part = name;;) {
+    for (const char *part = path;;) {
         size_t len = strcspn(part, "/");
         if (!shelf_is_name(part, len))
             return false;
@@ -193,7 +192,7 @@ int shelf_remove(const char *directory, const char *name, struct trit_error *err
     int rc = -TRIT_ENOENT;
     while (plain && *plain && plain[strlen(plain) - 1] == '/')
         plain[strlen(plain) - 1] = '\0';
-    if (!plain || !is_inside(plain)) {
+    if (!plain || !shelf_is_path(plain)) {
         rc = trit_fail(err, TRIT_EINVAL, "%s: expected a name as trit list prints it", name);
         goto out;
     }

@@ -22,6 +22,9 @@ int shelf_make_way(const char *path, struct trit_error *err);
  * characters. */
 bool shelf_is_name(const char *name, size_t len);
 
+/* Whether every part of a path is such a name, so that it cannot lead out of the directory. */
+bool shelf_is_path(const char *path);
+
 /* Print what is there: models, their sizes, and what is not yet whole. */
 int shelf_list(const char *directory, struct trit_error *err);
 

@@ -35,11 +35,8 @@ curl -sN --unix-socket "$sock" -d '{"prompt":"a","max_tokens":2000,"ignore_eos":
 leaver=$!
 within 20 test -s "$work/stream" || fail "no stream"
 kill "$leaver"
-cancelled()
-{
-    grep -q 'status=499 .*finish=cancelled' "$work/log"
-}
-within 20 cancelled || fail "a client of the socket that leaves is not noticed"
+within 20 grep -q 'status=499 .*finish=cancelled' "$work/log" ||
+    fail "a client of the socket that leaves is not noticed"
 slay
 [ -S "$sock" ] || fail "kill -9 removed the socket"
 "$tritd" --model "$model" --shm-dir "$shm" --host "unix:$sock" 2>>"$work/log" &
@@ -63,11 +60,7 @@ is "the port" "$(curl -s -o "$work/out" -w '%{http_code}' -H "Authorization: Bea
 logs "the log names an address" "key=alice route=/v1/models status=200 .* peer=127.0.0.1\$"
 is "both are told" "$(grep -c 'listening url=' "$work/log")" 4
 kill -HUP "$pid"
-reloaded()
-{
-    grep -q 'api-keys loaded=1' "$work/log"
-}
-within 20 reloaded || fail "SIGHUP"
+within 20 grep -q 'api-keys loaded=1' "$work/log" || fail "SIGHUP"
 is "after a reload" "$(over /healthz)" 200
 stop
 is "exit status" "$ended" 0
