@@ -183,7 +183,7 @@ static void add_file(struct listing *l, const cJSON *entry)
 static int list(const struct pull_options *o, struct listing *l, struct trit_error *err)
 {
     const struct server_address hub = {.url = o->hub, .key = o->token};
-    struct request r;
+    struct request r = {0};
     struct buf path = {0};
     char problem[600];
     int rc = 0;

@@ -289,7 +289,8 @@ int safetensors_read(int fd, const char *path, uint64_t file_bytes, struct safet
         return gguf_fail_at(path, err, TRIT_EFORMAT,
                             "%" PRIu64 " bytes, expected a safetensors file", file_bytes);
     if (gguf_pread(fd, 0, head, sizeof head) != 0)
-        return gguf_fail_at(path, err, TRIT_EIO, "cannot read: %s", strerror(errno));
+        return gguf_fail_at(path, err, TRIT_EIO, "cannot read: %s",
+                            errno ? strerror(errno) : "the file became shorter");
     for (int i = LENGTH_BYTES; i-- > 0;)
         len = len << 8 | head[i];
     if (len > SAFETENSORS_HEAD_MAX)
