@@ -32,8 +32,8 @@ function ask(port, method, path, body) {
     const socket = net.connect({ host: '127.0.0.1', port });
     let received = '';
     socket.setTimeout(HANG / 2, () => socket.destroy());
-    socket.on('connect', () => socket.end(
-      `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: ${text.length}\r\n\r\n${text}`));
+    socket.on('connect', () => socket.write(`${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n` +
+      `Connection: close\r\nContent-Length: ${text.length}\r\n\r\n${text}`));
     socket.on('data', (data) => { received += data; });
     socket.on('error', () => {});
     socket.on('close', () => resolve(Number(/^HTTP\/1\.1 (\d+)/.exec(received)?.[1] ?? 0)));
@@ -60,7 +60,7 @@ async function life(kind, at) {
   for (const name of ['port', 'count', 'log']) fs.rmSync(file(name), { force: true });
   const log = fs.openSync(file('log'), 'w');
   const child = spawn(TRITD, ['--model', MODEL, '--shm-dir', SHM, '--port', '0', '--port-file',
-    file('port'), '--threads', '2', '--kv-bytes', '4M', '--half-close-aborts=no'], {
+    file('port'), '--threads', '2', '--kv-bytes', '4M'], {
     stdio: ['ignore', 'ignore', log],
     env: { ...process.env, LD_PRELOAD: SHIM, FAIL_KIND: kind, FAIL_AT: String(at),
       FAIL_COUNT: file('count') } });
