@@ -228,6 +228,22 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t le
     return x->discarded > DISCARD_MAX ? MHD_NO : MHD_YES;
 }
 
+/*
+ * libmicrohttpd reads a connection that wakes as it fell asleep, expecting input, before it asks
+ * for the answer; where the client shut down its sending side it reads the end and closes.  To have
+ * no answer yet without being asleep makes it expect nothing; so where such a client is to be
+ * answered, the connection goes to sleep at the second call only.
+ */
+static void wait_unread(struct exchange *x)
+{
+    if (x->s->opt.limits.half_close_aborts || x->unread) {
+        exchange_wait(x);
+        return;
+    }
+    x->unread = true;
+    http_run_soon(x->s);
+}
+
 /* The request is complete, or its connection was woken. */
 static enum MHD_Result answer(struct exchange *x)
 {
@@ -241,7 +257,7 @@ static enum MHD_Result answer(struct exchange *x)
         exchange_abort(x);
     switch (x->answer) {
     case ANSWER_NONE:
-        exchange_wait(x);
+        wait_unread(x);
         return MHD_YES;
     case ANSWER_ABORTED:
         return MHD_NO;

@@ -98,6 +98,7 @@ struct exchange {
 
     enum answer answer;
     bool suspended, queued;     /* the connection sleeps; the response is with libmicrohttpd */
+    bool unread;                /* libmicrohttpd expects nothing more of the client */
     enum metrics_cancelled why; /* if it is aborted */
     int status;
     const char *content_type;

@@ -10,3 +10,9 @@ start --max-batch 2 --queue-requests 8 --header-seconds 2 --body-seconds 2 --idl
 run_node e-disconnect.mjs
 stop
 is "exit status" "$ended" 0
+
+# Clients that half-close and still read, where they are to be answered.
+start --half-close-aborts=no
+run_node e-half-close.mjs
+stop
+is "exit status" "$ended" 0

@@ -60,7 +60,7 @@ EXTRA_DIST += tests/e2e/y-pull.sh tests/e2e/y-pull.mjs \
 	tests/e2e/b-endpoints.sh tests/e2e/b-endpoints.mjs \
 	tests/e2e/c-openai.sh tests/e2e/c-openai.mjs \
 	tests/e2e/d-concurrent.sh tests/e2e/d-concurrent.mjs \
-	tests/e2e/e-disconnect.sh tests/e2e/e-disconnect.mjs \
+	tests/e2e/e-disconnect.sh tests/e2e/e-disconnect.mjs tests/e2e/e-half-close.mjs \
 	tests/e2e/f-bad-requests.sh tests/e2e/f-bad-requests.mjs \
 	tests/e2e/g-drain.sh tests/e2e/g-drain.mjs \
 	tests/e2e/h-segments.sh tests/e2e/i-systemd.sh tests/e2e/j-client.sh \
