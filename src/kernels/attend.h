@@ -4,8 +4,9 @@
  *
  * Positions are taken in blocks that lie in one page.  A block of keys is made floats once and then
  * scored against all queries of the tile; when all scores are there they become exponentials, and
- * blocks of values are added up in the same way.  Rows of 16 floats and zeros behind them are all
- * that an instruction set has to deal with.
+ * blocks of values are added up in the same way.  Where the queries fit into one pass a number is
+ * used once, and is made a float where it is used.  Rows of 16 numbers and zeros behind them are
+ * all that an instruction set has to deal with.
  *
  * Adding those zeros may turn a score of -0 into +0, which the exponential does not see and the
  * largest score, reported without its sign when it is zero, does not show.
@@ -19,7 +20,22 @@
 
 enum {
     ATTEND_AHEAD = 48, /* positions to fetch ahead; a multiple of ATTEND_BLOCK */
+    /* Positions of a block that is used once: the fetching of one ahead must not fill the core's
+     * buffers before anything is computed. */
+    ATTEND_SMALL_BLOCK = 4,
 };
+
+/* `count` rows of keys or of values, [width] numbers of this type each. */
+struct attend_rows {
+    const uint8_t *at;
+    enum kv_type type;
+};
+
+/* f(..., type), with a type that the compiler knows. */
+#define ATTEND_TYPED(f, kv_type, ...)                                                              \
+    ((kv_type) == KV_F32   ? f(__VA_ARGS__, KV_F32)                                                \
+     : (kv_type) == KV_F16 ? f(__VA_ARGS__, KV_F16)                                                \
+                           : f(__VA_ARGS__, KV_Q8))
 
 /* What an instruction set brings.  `width` is a multiple of 16, as is everything [width]. */
 struct attend_isa {
@@ -28,8 +44,8 @@ struct attend_isa {
 
     /* score[j][i] = dot16(q[j], k[i]) * factor[i] for i < count <= ATTEND_BLOCK; rows of score are
      * ATTEND_STRIDE apart, and up to three more behind `count` may be written. */
-    void (*score)(float *score, const float *q, size_t n_queries, size_t width, const float *k,
-                  size_t count, const float *factor);
+    void (*score)(float *score, const float *q, size_t n_queries, size_t width,
+                  struct attend_rows k, size_t count, const float *factor);
 
     /* The largest of x[n]; a NaN is passed over and comes out of the exponentials. */
     float (*max_of)(const float *x, size_t n);
@@ -40,31 +56,44 @@ struct attend_isa {
 
     /* mix[j][d] = fma over i < count of e[j][i] * v[i][d], for at most `most` queries; from +0, or
      * going on from what is there. */
-    void (*mix)(float *mix, const float *e, size_t n_queries, size_t width, const float *v,
+    void (*mix)(float *mix, const float *e, size_t n_queries, size_t width, struct attend_rows v,
                 size_t count, bool go_on);
-    size_t most;
+    size_t most; /* queries that mix takes, and that one pass of score takes */
 
     /* y[i] = fma(x[i], b, y[i] * a) and y[i] = x[i] / s. */
     void (*blend)(float *y, float a, const float *x, float b, size_t n);
     void (*divide)(float *y, const float *x, float s, size_t n);
 };
 
-/* K or V (at `offset` in its page) of `count` positions of one page, as floats [count][width]: in
- * the page where it holds just that, else in `rows`. */
-INLINE const float *attend_rows(const struct attend_isa *isa, const struct kv_span *kv,
-                                size_t offset, size_t p, size_t count, size_t head_dim, float *rows)
+/* Whether queries are so few that numbers are read where they lie. */
+INLINE bool attend_in_place(const struct attend_isa *isa, size_t queries, size_t head_dim)
+{
+    return queries <= isa->most && attend_width(head_dim) == head_dim;
+}
+
+/* K or V (at `offset` in its page) of `count` positions of one page: there, if it holds just what
+ * is wanted or `in_place` says so, else as floats in `rows`. */
+INLINE struct attend_rows attend_rows(const struct attend_isa *isa, const struct kv_span *kv,
+                                      size_t offset, size_t p, size_t count, size_t head_dim,
+                                      float *rows, bool in_place)
 {
     size_t width = attend_width(head_dim), row_bytes = head_dim * kv->type;
     const uint8_t *src = kv_row(kv, offset, p, row_bytes);
-    if (width == head_dim) {
-        if (kv->type == KV_F32)
-            return (const float *)(const void *)src;
+    if (in_place || (width == head_dim && kv->type == KV_F32))
+        return (struct attend_rows){src, kv->type};
+    if (width == head_dim)
         isa->widen(rows, src, count * width, kv->type);
-        return rows;
-    }
-    for (size_t i = 0; i < count; i++)
-        isa->widen(rows + i * width, src + i * row_bytes, head_dim, kv->type);
-    return rows;
+    else
+        for (size_t i = 0; i < count; i++)
+            isa->widen(rows + i * width, src + i * row_bytes, head_dim, kv->type);
+    return (struct attend_rows){(const uint8_t *)rows, KV_F32};
+}
+
+/* Positions of a block; a page is a multiple of it. */
+INLINE size_t attend_block(const struct kv_span *kv, bool in_place)
+{
+    size_t block = in_place ? ATTEND_SMALL_BLOCK : ATTEND_BLOCK;
+    return MIN(block, kv->page_tokens);
 }
 
 /*
@@ -101,17 +130,18 @@ INLINE size_t attend_seen(const struct attend_tile *t, size_t n, size_t j)
 
 INLINE void attend_scores(const struct attend_isa *isa, float *score, const float *q,
                           const struct attend_tile *t, const struct kv_span *kv, size_t longest,
-                          float *rows)
+                          float *rows, bool in_place)
 {
     size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim);
-    size_t block = MIN((size_t)ATTEND_BLOCK, kv->page_tokens);
+    size_t block = attend_block(kv, in_place);
     float factor[ATTEND_BLOCK];
     foreach (i, ATTEND_BLOCK)
         factor[i] = t->scale;
     for (size_t p = 0, count; p < longest; p += count) {
         count = MIN(block, longest - p);
         attend_prefetch(kv, p, count, longest, t->head_dim);
-        const float *k = attend_rows(isa, kv, kv->k_offset, p, count, t->head_dim, rows);
+        struct attend_rows k =
+            attend_rows(isa, kv, kv->k_offset, p, count, t->head_dim, rows, in_place);
         if (kv->type == KV_Q8) {
             const float *step = attend_steps(kv, kv->k_steps, p);
             for (size_t i = 0; i < count; i++)
@@ -123,7 +153,7 @@ INLINE void attend_scores(const struct attend_isa *isa, float *score, const floa
 
 /* One block of values for all queries, of which the first may not see all of it. */
 INLINE void attend_mix(const struct attend_isa *isa, float *mix, const float *e,
-                       const struct attend_tile *t, size_t n, size_t p, const float *v,
+                       const struct attend_tile *t, size_t n, size_t p, struct attend_rows v,
                        size_t count)
 {
     size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim);
@@ -149,14 +179,15 @@ INLINE void attend_walk(const struct attend_isa *isa, const struct attend_part *
 {
     size_t queries = t->n_rows * t->n_q, head_dim = t->head_dim, width = attend_width(head_dim);
     size_t longest = MIN(n + t->n_rows - 1, (size_t)ATTEND_RANGE);
-    size_t block = MIN((size_t)ATTEND_BLOCK, kv->page_tokens);
+    bool in_place = attend_in_place(isa, queries, head_dim);
+    size_t block = attend_block(kv, in_place);
     float *score = scratch, *q = score + queries * ATTEND_STRIDE, *rows = q + queries * width;
     for (size_t j = 0; j < queries; j++)
         isa->widen(q + j * width,
                    (const uint8_t *)(t->q + j / t->n_q * t->q_stride + j % t->n_q * head_dim),
                    head_dim, KV_F32);
 
-    attend_scores(isa, score, q, t, kv, longest, rows);
+    attend_scores(isa, score, q, t, kv, longest, rows, in_place);
     for (size_t j = 0; j < queries; j++) {
         float *e = score + j * ATTEND_STRIDE;
         size_t seen = attend_seen(t, n, j);
@@ -167,7 +198,8 @@ INLINE void attend_walk(const struct attend_isa *isa, const struct attend_part *
     for (size_t p = 0, count; p < longest; p += count) {
         count = MIN(block, longest - p);
         attend_prefetch(kv, longest + p, count, longest, head_dim);
-        const float *v = attend_rows(isa, kv, kv->v_offset, p, count, head_dim, rows);
+        struct attend_rows v =
+            attend_rows(isa, kv, kv->v_offset, p, count, head_dim, rows, in_place);
         for (size_t j = 0; kv->type == KV_Q8 && j < queries; j++)
             isa->weigh(score + j * ATTEND_STRIDE + p, attend_steps(kv, kv->v_steps, p), count);
         attend_mix(isa, part->mix, score + p, t, n, p, v, count);
@@ -196,8 +228,8 @@ INLINE void attend_finish_with(const struct attend_isa *isa, float *out,
                     head_dim);
 }
 
-/* The three entries of an instruction set whose functions stand above, named as in struct attend_isa;
- * its exp_shift is isa_exp_shift, and `most` the queries that its `mix` takes. */
+/* The three entries of an instruction set whose functions stand above, named as in struct
+ * attend_isa; its exp_shift is isa_exp_shift, and `most` the queries that its `mix` takes. */
 #define ATTEND_ENTRIES(isa, most_queries)                                                          \
     static const struct attend_isa isa##_isa = {                                                   \
         .widen = widen,                                                                            \

@@ -37,24 +37,21 @@ INLINE void widen_typed(float *dst, const uint8_t *src, size_t n, const enum kv_
 
 static void widen(float *dst, const uint8_t *src, size_t n, enum kv_type type)
 {
-    if (type == KV_F32)
-        widen_typed(dst, src, n, KV_F32);
-    else if (type == KV_F16)
-        widen_typed(dst, src, n, KV_F16);
-    else
-        widen_typed(dst, src, n, KV_Q8);
+    ATTEND_TYPED(widen_typed, type, dst, src, n);
 }
 
 /* Scores of `queries` queries at two positions, whose keys k0 and k1 point at. */
-INLINE void score_block(float *score, const float *q, size_t width, const float *k0,
-                        const float *k1, const float *factor, const unsigned queries)
+INLINE void score_block(float *score, const float *q, size_t width, const uint8_t *k0,
+                        const uint8_t *k1, const float *factor, const unsigned queries,
+                        const enum kv_type type)
 {
     struct avx2_lanes16 sum[QUERIES * POSITIONS];
     foreach (i, QUERIES * POSITIONS)
         sum[i] = avx2_zero();
     for (size_t d = 0; d < width; d += 16) {
-        __m256 a0 = _mm256_loadu_ps(k0 + d), a1 = _mm256_loadu_ps(k0 + d + 8);
-        __m256 b0 = _mm256_loadu_ps(k1 + d), b1 = _mm256_loadu_ps(k1 + d + 8);
+        const uint8_t *a = k0 + d * type, *b = k1 + d * type;
+        __m256 a0 = load_kv(a, 8, type), a1 = load_kv(a + 8 * type, 8, type);
+        __m256 b0 = load_kv(b, 8, type), b1 = load_kv(b + 8 * type, 8, type);
         foreach (j, queries) {
             const float *x = q + j * width + d;
             __m256 x0 = _mm256_loadu_ps(x), x1 = _mm256_loadu_ps(x + 8);
@@ -69,18 +66,26 @@ INLINE void score_block(float *score, const float *q, size_t width, const float 
         _mm_storeh_pi((__m64 *)(void *)(score + ATTEND_STRIDE), s);
 }
 
-static void score(float *score, const float *q, size_t n_queries, size_t width, const float *k,
-                  size_t count, const float *factor)
+INLINE void score_typed(float *score, const float *q, size_t n_queries, size_t width,
+                        const uint8_t *k, size_t count, const float *factor,
+                        const enum kv_type type)
 {
+    const size_t row = width * type;
     for (size_t j = 0; j < n_queries; j += QUERIES)
         for (size_t i = 0; i < count; i += POSITIONS) {
-            const float *k0 = k + i * width, *k1 = k + MIN(i + 1, count - 1) * width;
+            const uint8_t *k0 = k + i * row, *k1 = k + MIN(i + 1, count - 1) * row;
             float *to = score + j * ATTEND_STRIDE + i;
             if (n_queries - j >= QUERIES)
-                score_block(to, q + j * width, width, k0, k1, factor + i, QUERIES);
+                score_block(to, q + j * width, width, k0, k1, factor + i, QUERIES, type);
             else
-                score_block(to, q + j * width, width, k0, k1, factor + i, 1);
+                score_block(to, q + j * width, width, k0, k1, factor + i, 1, type);
         }
+}
+
+static void score(float *score, const float *q, size_t n_queries, size_t width,
+                  struct attend_rows k, size_t count, const float *factor)
+{
+    ATTEND_TYPED(score_typed, k.type, score, q, n_queries, width, k.at, count, factor);
 }
 
 static float max_of(const float *x, size_t n)
@@ -99,19 +104,20 @@ static void weigh(float *e, const float *step, size_t n)
 }
 
 /* `chunks` registers of the rows of `queries` queries. */
-INLINE void mix_block(float *mix, const float *e, size_t width, const float *v, size_t count,
-                      bool go_on, const unsigned queries, const unsigned chunks)
+INLINE void mix_block(float *mix, const float *e, size_t width, const uint8_t *v, size_t count,
+                      bool go_on, const unsigned queries, const unsigned chunks,
+                      const enum kv_type type)
 {
     __m256 sum[QUERIES][CHUNKS];
     foreach (j, queries)
         foreach (c, chunks)
             sum[j][c] = go_on ? _mm256_loadu_ps(mix + j * width + 8 * c) : _mm256_setzero_ps();
-    for (size_t i = 0; i < count; i++, v += width) {
+    for (size_t i = 0; i < count; i++, v += width * type) {
         __m256 w[QUERIES];
         foreach (j, queries)
             w[j] = _mm256_set1_ps(e[j * ATTEND_STRIDE + i]);
         foreach (c, chunks) {
-            __m256 x = _mm256_loadu_ps(v + 8 * c);
+            __m256 x = load_kv(v + 8 * c * type, 8, type);
             foreach (j, queries)
                 sum[j][c] = _mm256_fmadd_ps(w[j], x, sum[j][c]);
         }
@@ -121,23 +127,29 @@ INLINE void mix_block(float *mix, const float *e, size_t width, const float *v, 
             _mm256_storeu_ps(mix + j * width + 8 * c, sum[j][c]);
 }
 
-INLINE void mix_queries(float *mix, const float *e, size_t width, const float *v, size_t count,
-                        bool go_on, const unsigned queries)
+INLINE void mix_queries(float *mix, const float *e, size_t width, const uint8_t *v, size_t count,
+                        bool go_on, const unsigned queries, const enum kv_type type)
 {
     size_t d = 0;
     for (; d + 32 <= width; d += 32)
-        mix_block(mix + d, e, width, v + d, count, go_on, queries, 4);
+        mix_block(mix + d, e, width, v + d * type, count, go_on, queries, CHUNKS, type);
     if (d < width)
-        mix_block(mix + d, e, width, v + d, count, go_on, queries, 2);
+        mix_block(mix + d, e, width, v + d * type, count, go_on, queries, CHUNKS / 2, type);
 }
 
-static void mix(float *mix, const float *e, size_t n_queries, size_t width, const float *v,
-                size_t count, bool go_on)
+INLINE void mix_typed(float *mix, const float *e, size_t n_queries, size_t width, const uint8_t *v,
+                      size_t count, bool go_on, const enum kv_type type)
 {
     if (n_queries == QUERIES)
-        mix_queries(mix, e, width, v, count, go_on, QUERIES);
+        mix_queries(mix, e, width, v, count, go_on, QUERIES, type);
     else
-        mix_queries(mix, e, width, v, count, go_on, 1);
+        mix_queries(mix, e, width, v, count, go_on, 1, type);
+}
+
+static void mix(float *mix, const float *e, size_t n_queries, size_t width, struct attend_rows v,
+                size_t count, bool go_on)
+{
+    ATTEND_TYPED(mix_typed, v.type, mix, e, n_queries, width, v.at, count, go_on);
 }
 
 static void blend(float *y, float a, const float *x, float b, size_t n)

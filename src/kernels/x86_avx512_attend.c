@@ -23,6 +23,17 @@ INLINE __m512 load_kv(const uint8_t *p, __mmask16 lanes, const enum kv_type type
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lanes, p)));
 }
 
+/* Sixteen of them: without a mask a load is part of what uses it. */
+INLINE __m512 load_kv16(const uint8_t *p, const enum kv_type type)
+{
+    if (type == KV_F32)
+        return _mm512_loadu_ps(p);
+    if (type == KV_F16)
+        return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return _mm512_cvtepi32_ps(
+        _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+
 INLINE void widen_typed(float *dst, const uint8_t *src, size_t n, const enum kv_type type)
 {
     for (size_t i = 0; i < n; i += 16)
@@ -31,12 +42,7 @@ INLINE void widen_typed(float *dst, const uint8_t *src, size_t n, const enum kv_
 
 static void widen(float *dst, const uint8_t *src, size_t n, enum kv_type type)
 {
-    if (type == KV_F32)
-        widen_typed(dst, src, n, KV_F32);
-    else if (type == KV_F16)
-        widen_typed(dst, src, n, KV_F16);
-    else
-        widen_typed(dst, src, n, KV_Q8);
+    ATTEND_TYPED(widen_typed, type, dst, src, n);
 }
 
 /* The trees of four sums down to four lanes each, a quarter of the register for each sum. */
@@ -60,8 +66,9 @@ INLINE __m512 sums_of_quarters(const __m512 v[4])
 }
 
 /* Scores of `queries` queries at four positions, whose keys k points at. */
-INLINE void score_block(float *score, const float *q, size_t width, const float *const k[POSITIONS],
-                        __m128 factor, const unsigned queries)
+INLINE void score_block(float *score, const float *q, size_t width,
+                        const uint8_t *const k[POSITIONS], __m128 factor, const unsigned queries,
+                        const enum kv_type type)
 {
     __m512 sum[POSITIONS][QUERIES], four[POSITIONS];
     foreach (i, POSITIONS * QUERIES)
@@ -69,7 +76,7 @@ INLINE void score_block(float *score, const float *q, size_t width, const float 
     for (size_t d = 0; d < width; d += 16) {
         __m512 v[POSITIONS];
         foreach (i, POSITIONS)
-            v[i] = _mm512_loadu_ps(k[i] + d);
+            v[i] = load_kv16(k[i] + d * type, type);
         foreach (j, queries) {
             __m512 x = _mm512_loadu_ps(q + j * width + d);
             foreach (i, POSITIONS)
@@ -88,26 +95,33 @@ INLINE void score_block(float *score, const float *q, size_t width, const float 
     }
 }
 
-static void score(float *score, const float *q, size_t n_queries, size_t width, const float *k,
-                  size_t count, const float *factor)
+INLINE void score_typed(float *score, const float *q, size_t n_queries, size_t width,
+                        const uint8_t *k, size_t count, const float *factor,
+                        const enum kv_type type)
 {
     for (size_t j = 0; j < n_queries;) {
         size_t left = n_queries - j;
         for (size_t i = 0; i < count; i += POSITIONS) {
-            const float *row[POSITIONS];
+            const uint8_t *row[POSITIONS];
             foreach (p, POSITIONS)
-                row[p] = k + MIN(i + p, count - 1) * width;
+                row[p] = k + MIN(i + p, count - 1) * width * type;
             __m128 f = _mm_loadu_ps(factor + i);
             float *to = score + j * ATTEND_STRIDE + i;
             if (left >= 4)
-                score_block(to, q + j * width, width, row, f, 4);
+                score_block(to, q + j * width, width, row, f, 4, type);
             else if (left >= 2)
-                score_block(to, q + j * width, width, row, f, 2);
+                score_block(to, q + j * width, width, row, f, 2, type);
             else
-                score_block(to, q + j * width, width, row, f, 1);
+                score_block(to, q + j * width, width, row, f, 1, type);
         }
         j += left >= 4 ? 4 : left >= 2 ? 2 : 1;
     }
+}
+
+static void score(float *score, const float *q, size_t n_queries, size_t width,
+                  struct attend_rows k, size_t count, const float *factor)
+{
+    ATTEND_TYPED(score_typed, k.type, score, q, n_queries, width, k.at, count, factor);
 }
 
 static float max_of(const float *x, size_t n)
@@ -127,17 +141,18 @@ static void weigh(float *e, const float *step, size_t n)
 }
 
 /* `chunks` registers of the rows of `queries` queries. */
-INLINE void mix_block(float *mix, const float *e, size_t width, const float *v, size_t count,
-                      bool go_on, const unsigned queries, const unsigned chunks)
+INLINE void mix_block(float *mix, const float *e, size_t width, const uint8_t *v, size_t count,
+                      bool go_on, const unsigned queries, const unsigned chunks,
+                      const enum kv_type type)
 {
     __m512 sum[QUERIES][CHUNKS];
     foreach (j, queries)
         foreach (c, chunks)
             sum[j][c] = go_on ? _mm512_loadu_ps(mix + j * width + 16 * c) : _mm512_setzero_ps();
-    for (size_t i = 0; i < count; i++, v += width) {
+    for (size_t i = 0; i < count; i++, v += width * type) {
         __m512 x[CHUNKS];
         foreach (c, chunks)
-            x[c] = _mm512_loadu_ps(v + 16 * c);
+            x[c] = load_kv16(v + 16 * c * type, type);
         foreach (j, queries) {
             __m512 w = _mm512_set1_ps(e[j * ATTEND_STRIDE + i]);
             foreach (c, chunks)
@@ -149,34 +164,40 @@ INLINE void mix_block(float *mix, const float *e, size_t width, const float *v, 
             _mm512_storeu_ps(mix + j * width + 16 * c, sum[j][c]);
 }
 
-INLINE void mix_queries(float *mix, const float *e, size_t width, const float *v, size_t count,
-                        bool go_on, const unsigned queries)
+INLINE void mix_queries(float *mix, const float *e, size_t width, const uint8_t *v, size_t count,
+                        bool go_on, const unsigned queries, const enum kv_type type)
 {
     size_t d = 0;
     for (; d + 64 <= width; d += 64)
-        mix_block(mix + d, e, width, v + d, count, go_on, queries, 4);
+        mix_block(mix + d, e, width, v + d * type, count, go_on, queries, 4, type);
     if (width - d >= 32) {
-        mix_block(mix + d, e, width, v + d, count, go_on, queries, 2);
+        mix_block(mix + d, e, width, v + d * type, count, go_on, queries, 2, type);
         d += 32;
     }
     if (d < width)
-        mix_block(mix + d, e, width, v + d, count, go_on, queries, 1);
+        mix_block(mix + d, e, width, v + d * type, count, go_on, queries, 1, type);
 }
 
-static void mix(float *mix, const float *e, size_t n_queries, size_t width, const float *v,
-                size_t count, bool go_on)
+INLINE void mix_typed(float *mix, const float *e, size_t n_queries, size_t width, const uint8_t *v,
+                      size_t count, bool go_on, const enum kv_type type)
 {
     if (n_queries == QUERIES) {
-        mix_queries(mix, e, width, v, count, go_on, QUERIES);
+        mix_queries(mix, e, width, v, count, go_on, QUERIES, type);
         return;
     }
     if (n_queries >= 2) {
-        mix_queries(mix, e, width, v, count, go_on, 2);
+        mix_queries(mix, e, width, v, count, go_on, 2, type);
         mix += 2 * width;
         e += 2 * ATTEND_STRIDE;
     }
     if (n_queries % 2)
-        mix_queries(mix, e, width, v, count, go_on, 1);
+        mix_queries(mix, e, width, v, count, go_on, 1, type);
+}
+
+static void mix(float *mix, const float *e, size_t n_queries, size_t width, struct attend_rows v,
+                size_t count, bool go_on)
+{
+    ATTEND_TYPED(mix_typed, v.type, mix, e, n_queries, width, v.at, count, go_on);
 }
 
 static void blend(float *y, float a, const float *x, float b, size_t n)
