@@ -11,6 +11,7 @@
 #ifndef TRIT_MEM_H
 #define TRIT_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,20 @@ void mem_free(void *p);
  */
 void *mem_map(size_t bytes);
 void mem_unmap(void *p, size_t bytes);
+
+enum { MEM_EXTENT = 2 << 20 }; /* a huge page on x86-64, and with pages of 4 KiB on arm64 */
+
+/*
+ * A shared mapping of the first `bytes` of a file, where its extents can be huge pages.  NULL with
+ * errno; give back with munmap(2).
+ */
+void *mem_map_file(int fd, size_t bytes, int prot);
+
+/*
+ * Make whole extents of such a mapping huge now, whatever the policy of the machine; holes in them
+ * are filled, but an extent without any page is passed over.  false: not all; nothing is lost.
+ */
+bool mem_collapse(void *extents, size_t bytes);
 
 /* A memfd that can be sealed and, where the kernel can say so, never executed; -1 with errno. */
 int mem_memfd(const char *name);

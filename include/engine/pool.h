@@ -46,6 +46,7 @@ struct pool {
     void *index; /* index_bytes, aligned to 8; NULL in anonymous memory */
     uint8_t *map;
     size_t map_bytes;
+    uint8_t *extents; /* of map: 1 for each that pool_prepare has seen; NULL: it does nothing */
 };
 
 enum { POOL_ANONYMOUS = -2, POOL_NEW = -1 };
@@ -57,6 +58,13 @@ enum { POOL_ANONYMOUS = -2, POOL_NEW = -1 };
  */
 int pool_open(const struct pool_key *key, size_t index_bytes, int fd, struct pool *p,
               struct trit_error *err);
+
+/*
+ * Bytes [at, at + bytes) of the pages are about to be written, perhaps for the first time: have
+ * them in huge pages.  tmpfs gives none by itself, and attention over a long context took a quarter
+ * more time without.  An extent costs what its faults would have cost.
+ */
+void pool_prepare(struct pool *p, size_t at, size_t bytes);
 
 /* Also a zeroed one, or a second time.  The memfd lives on for those who have it too. */
 void pool_close(struct pool *p);

@@ -100,6 +100,44 @@ void mem_unmap(void *p, size_t bytes)
         trit_assert(munmap(p, round_up(bytes, page) + page) == 0);
 }
 
+void *mem_map_file(int fd, size_t bytes, int prot)
+{
+    /* A mapping starts where it may have huge pages if it is as far from an extent's begin as its
+     * file is, and that is our business: room for one more, of which we keep what is aligned. */
+    size_t room = bytes + MEM_EXTENT, page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t used = round_up(bytes, page);
+    if (room < bytes) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    uint8_t *p = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    uint8_t *at = (uint8_t *)round_up((uintptr_t)p, MEM_EXTENT);
+    size_t before = (size_t)(at - p);
+    if (before)
+        trit_assert(munmap(p, before) == 0);
+    if (room - before > used)
+        trit_assert(munmap(at + used, room - before - used) == 0);
+    p = mmap(at, bytes, prot, MAP_SHARED | MAP_FIXED, fd, 0);
+    if (p == MAP_FAILED) {
+        int saved = errno;
+        trit_assert(munmap(at, used) == 0);
+        errno = saved;
+        return NULL;
+    }
+    return p;
+}
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
+bool mem_collapse(void *extents, size_t bytes)
+{
+    return madvise(extents, bytes, MADV_COLLAPSE) == 0;
+}
+
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
 #endif

@@ -177,9 +177,12 @@ static void hold(struct kv *kv, struct kv_lease *lease, uint32_t page)
 /* A page to write to: a free one, or else the one that was kept longest. */
 static uint32_t take(struct kv *kv)
 {
-    if (kv->n_free)
-        return kv->free_list[--kv->n_free];
     uint32_t page = kv->oldest;
+    if (kv->n_free) {
+        page = kv->free_list[--kv->n_free];
+        pool_prepare(&kv->memory, page * kv->page_bytes, kv->page_bytes);
+        return page;
+    }
     trit_assert(page != NONE);
     unkeep(kv, page);
     prefix_forget(kv->prefix, page);

@@ -24,8 +24,7 @@
 #define MAGIC "TRITKV\0" /* with its NUL: eight bytes */
 
 enum {
-    FORMAT = 1,          /* of the header, of the index's entries and of where they lie */
-    HUGE_PAGE = 2 << 20, /* pages begin where a huge one could */
+    FORMAT = 1, /* of the header, of the index's entries and of where they lie */
     SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
 };
 
@@ -45,7 +44,7 @@ static uint64_t sum_of(const struct header *h)
 /* Where the pages begin, and with that the size; false: more than can be counted. */
 static bool arrange(const struct pool_key *key, size_t index_bytes, struct pool *p, size_t *at)
 {
-    *at = round_up(sizeof(struct header) + index_bytes, HUGE_PAGE);
+    *at = round_up(sizeof(struct header) + index_bytes, MEM_EXTENT);
     return !__builtin_mul_overflow((size_t)key->n_pages, (size_t)key->page_bytes,
                                    &p->pages_bytes) &&
            !__builtin_add_overflow(*at, p->pages_bytes, &p->map_bytes) &&
@@ -61,10 +60,11 @@ static bool lock(int fd)
 
 static bool map(struct pool *p, size_t pages_at)
 {
-    uint8_t *m = mmap(NULL, p->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
-    if (m == MAP_FAILED)
+    uint8_t *m = mem_map_file(p->fd, p->map_bytes, PROT_READ | PROT_WRITE);
+    if (!m)
         return false;
     (void)madvise(m, p->map_bytes, MADV_HUGEPAGE);
+    p->extents = mem_zalloc(p->map_bytes / MEM_EXTENT + 1, 1);
     p->map = m;
     p->secret = ((const struct header *)(const void *)m)->secret;
     p->index = m + sizeof(struct header);
@@ -145,8 +145,27 @@ int pool_open(const struct pool_key *key, size_t index_bytes, int fd, struct poo
     return fd >= 0 && take_over(key, pages_at, fd, p) ? 0 : make(key, pages_at, p, err);
 }
 
+void pool_prepare(struct pool *p, size_t at, size_t bytes)
+{
+    if (!p->extents)
+        return;
+    size_t first = (size_t)(p->pages - p->map) + at, end = first + bytes;
+    for (size_t e = first / MEM_EXTENT; p->extents && e * MEM_EXTENT < end; e++) {
+        uint8_t *extent = p->map + e * MEM_EXTENT;
+        if (p->extents[e] || p->map_bytes - e * MEM_EXTENT < MEM_EXTENT)
+            continue;
+        p->extents[e] = 1;
+        (void)*(volatile const uint8_t *)extent; /* that it has a page */
+        if (!mem_collapse(extent, MEM_EXTENT)) {
+            mem_free(p->extents); /* Not here, or not any more. */
+            p->extents = NULL;
+        }
+    }
+}
+
 void pool_close(struct pool *p)
 {
+    mem_free(p->extents);
     if (p->map) {
         trit_assert(munmap(p->map, p->map_bytes) == 0);
         close(p->fd);

@@ -24,37 +24,18 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/mem.h"
 #include "base/team.h"
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
 enum {
-    EXTENT = 2 << 20, /* a huge page on x86-64, and with pages of 4 KiB on arm64 */
-    GRAIN = 16,       /* extents that a worker collapses with one call */
+    EXTENT = MEM_EXTENT,
+    GRAIN = 16, /* extents that a worker collapses with one call */
 };
 
 int segment_map(struct segment *seg, int prot, struct trit_error *err)
 {
-    /* A mapping starts where it may have huge pages if it is as far from an extent's begin as its
-     * file is, and that is our business: room for one more, of which we keep what is aligned. */
-    size_t room = seg->map_bytes + EXTENT;
-    uint8_t *p = MAP_FAILED;
-    if (room > seg->map_bytes)
-        p = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p != MAP_FAILED) {
-        uint8_t *at = (uint8_t *)round_up((uintptr_t)p, EXTENT);
-        size_t page = (size_t)sysconf(_SC_PAGESIZE), used = round_up(seg->map_bytes, page);
-        size_t before = (size_t)(at - p);
-        if (before)
-            trit_assert(munmap(p, before) == 0);
-        trit_assert(munmap(at + used, room - before - used) == 0);
-        p = mmap(at, seg->map_bytes, prot, MAP_SHARED | MAP_FIXED, seg->fd, 0);
-        if (p == MAP_FAILED)
-            trit_assert(munmap(at, used) == 0);
-    }
-    if (p == MAP_FAILED)
+    uint8_t *p = mem_map_file(seg->fd, seg->map_bytes, prot);
+    if (!p)
         return trit_fail(err, TRIT_ENOMEM, "cannot map %zu bytes of weights: %s", seg->map_bytes,
                          strerror(errno));
     seg->map = p;
@@ -88,7 +69,7 @@ static void collapse_run(void *arg, unsigned worker)
             if (posix_fallocate(c->seg->fd, (off_t)(k * EXTENT), 1) != 0)
                 atomic_store(&c->refused, true);
         if (atomic_load(&c->refused) ||
-            madvise(c->seg->map + i * EXTENT, (end - i) * EXTENT, MADV_COLLAPSE) != 0)
+            !mem_collapse(c->seg->map + i * EXTENT, (end - i) * EXTENT))
             atomic_store(&c->refused, true);
     }
 }

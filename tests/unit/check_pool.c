@@ -6,12 +6,14 @@
 #include "config.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/mem.h"
 #include "engine/kv.h"
 #include "model/model.h"
 #include "unit.h"
@@ -80,6 +82,64 @@ static void setup(void)
     for (int i = 0; i < TOKENS; i++)
         text[i] = i * 31 % 97;
 }
+
+/* Kilobytes of the mapping at `map` that are huge pages, by /proc/self/smaps. */
+static long huge_kb(const void *map)
+{
+    char line[256], begin[32];
+    long kb = -1;
+    bool here = false;
+    FILE *f = fopen("/proc/self/smaps", "r");
+    ck_assert_ptr_nonnull(f);
+    snprintf(begin, sizeof begin, "%lx-", (unsigned long)(uintptr_t)map);
+    while (kb < 0 && fgets(line, sizeof line, f)) {
+        here = here || strncmp(line, begin, strlen(begin)) == 0;
+        if (here)
+            sscanf(line, "ShmemPmdMapped: %ld kB", &kb);
+    }
+    fclose(f);
+    return kb;
+}
+
+/* Whether this kernel gives huge pages of a memfd to who asks for them. */
+static bool has_huge_pages(void)
+{
+    int fd = mem_memfd("check");
+    ck_assert(fd >= 0 && ftruncate(fd, MEM_EXTENT) == 0);
+    char *p = mem_map_file(fd, MEM_EXTENT, PROT_READ | PROT_WRITE);
+    ck_assert_ptr_nonnull(p);
+    *p = 1;
+    bool has = mem_collapse(p, MEM_EXTENT) && huge_kb(p) == MEM_EXTENT >> 10;
+    ck_assert(munmap(p, MEM_EXTENT) == 0 && close(fd) == 0);
+    return has;
+}
+
+/* Pages that are used lie in huge pages, those beside them cost nothing, and nothing is lost. */
+START_TEST(what_is_used_is_huge)
+{
+    struct kv kv;
+    const uint32_t n = 5 * MEM_EXTENT / (uint32_t)kv_page_bytes(&tiny, KV_F32);
+    const uint32_t used = n / 5 + 1; /* the first extent, and a page of the second */
+    uint32_t *page = mem_zalloc(used, sizeof *page), done;
+    int32_t *tokens = mem_zalloc((size_t)used * KV_PAGE_TOKENS, sizeof *tokens);
+    struct kv_lease lease = {.page = page, .cap = used};
+    ck_assert(kv_open_lasting(&tiny, KV_F32, pool_bytes(n), POOL_NEW, &kv, &err) == 0);
+    ck_assert(kv_begin(&kv, &lease, 0, tokens, used * KV_PAGE_TOKENS, NULL, &done));
+    for (uint32_t i = 0; i < used; i++) {
+        kv_grow(&kv, &lease, (uint64_t)(i + 1) * KV_PAGE_TOKENS);
+        memset(kv.pool + page[i] * kv.page_bytes, (int)i, kv.page_bytes);
+    }
+    if (has_huge_pages())
+        ck_assert_int_eq(huge_kb(kv.memory.map), 2 * MEM_EXTENT >> 10);
+    for (uint32_t i = 0; i < used; i++)
+        for (size_t k = 0; k < kv.page_bytes; k++)
+            ck_assert_uint_eq(kv.pool[page[i] * kv.page_bytes + k], i & 255);
+    kv_release(&kv, &lease);
+    kv_close(&kv);
+    mem_free(page);
+    mem_free(tokens);
+}
+END_TEST
 
 START_TEST(the_next_process_finds_it_warm)
 {
@@ -242,6 +302,7 @@ int main(void)
     tcase_add_checked_fixture(c, setup, NULL);
     tcase_set_timeout(c, 60);
     tcase_add_test(c, the_next_process_finds_it_warm);
+    tcase_add_test(c, what_is_used_is_huge);
     tcase_add_test(c, what_is_given_up_stays_given_up);
     tcase_add_test(c, a_damaged_page_is_not_used);
     tcase_add_test(c, a_damaged_index_is_not_believed);
