@@ -50,6 +50,9 @@ struct chat_calls {
 /* That of the model's template; where it has no word about tools, "own". */
 const struct chat_calls *chat_calls(const struct chat *c);
 
+/* The template knows of thoughts, <think> to </think>: an answer may begin with one. */
+bool chat_thinks(const struct chat *c);
+
 /* By the name of the form; NULL: there is none. */
 const struct chat_calls *chat_calls_form(const char *name);
 

@@ -35,6 +35,7 @@ struct format_head {
 struct format_usage {
     uint64_t prompt, completion; /* tokens */
     uint64_t cached;             /* of the prompts, those that had been computed before */
+    uint64_t thinking;           /* of the completion, those of thoughts */
     double joules;               /* negative: not known */
 };
 
@@ -63,8 +64,10 @@ struct format_call {
 
 struct format_choice {
     uint32_t index;
-    const char *text;
+    const char *text; /* of a delta: NULL, none */
     size_t len;
+    const char *thought; /* chat: "reasoning_content", if it has a byte */
+    size_t thought_len;
     const struct format_call *call; /* whole answers only; with calls an empty text is null */
     size_t n_calls;
     const struct format_logprobs *logprobs; /* NULL: null */

@@ -79,6 +79,7 @@ struct params {
     enum seq_priority priority; /* that it asks for */
     bool has_priority;          /* by number, which counts more than service_tier */
     char *cache_salt;           /* NULL: none */
+    bool thoughts_as_text; /* <think> and all */
     bool want_logprobs;
     int64_t top_logprobs; /* alternatives for each token; -1: not said */
     struct text_stops stops;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * chat-calls.c - the forms in which models write calls of functions, told by the template's text.
+ * chat-calls.c - the forms in which models write calls of functions, told by the template's text;
+ * and whether they think aloud, told likewise.
  *
  * A model whose template has no word about tools was perhaps never shown any.  It is told of the
  * form that most others have, in words: that is for whoever makes the messages.
@@ -80,4 +81,11 @@ const struct chat_calls *chat_calls(const struct chat *c)
         return &forms[LLAMA];
 #undef HAS
     return &forms[OWN];
+}
+
+bool chat_thinks(const struct chat *c)
+{
+    const struct jinja *t = c->with_tools ? c->with_tools : c->jinja;
+    static const char word[] = "</think>";
+    return t && memmem(t->source.data, t->source.len, word, sizeof word - 1);
 }

@@ -11,6 +11,7 @@ libserver_a_SOURCES = \
 	src/server/params-shape.c src/server/params-tools.c src/server/params-history.c \
 	include/server/tools.h src/server/tools.c \
 	include/server/calls.h src/server/calls.c \
+	include/server/thought.h src/server/thought.c \
 	include/server/shape.h src/server/shape.c \
 	include/server/schema.h src/server/schema-parts.h src/server/schema.c \
 	src/server/schema-flat.c src/server/schema-apart.c \

@@ -90,7 +90,7 @@ static void put_usage(struct json_out *o, const struct format_usage *u)
     json_open(o, '{');
     for (size_t i = 0; i < ARRAY_LEN(details); i++) {
         json_key(o, details[i]);
-        json_int(o, 0);
+        json_int(o, i == 0 ? (int64_t)u->thinking : 0);
     }
     json_close(o, '}');
     format_energy(o, u);
@@ -295,6 +295,14 @@ static void put_calls(struct json_out *o, const struct format_choice *c)
     json_close(o, ']');
 }
 
+static void put_thought(struct json_out *o, const struct format_choice *c)
+{
+    if (c->thought_len == 0)
+        return;
+    json_key(o, "reasoning_content");
+    json_strn(o, c->thought, c->thought_len);
+}
+
 void format_choice(struct json_out *o, const struct format_head *h, const struct format_choice *c)
 {
     json_open(o, '{');
@@ -310,6 +318,7 @@ void format_choice(struct json_out *o, const struct format_head *h, const struct
             json_null(o);
         else
             json_strn(o, c->text, c->len);
+        put_thought(o, c);
         json_key(o, "refusal");
         json_null(o);
         json_key(o, "annotations");
@@ -346,7 +355,8 @@ static void end_event(struct json_out *o, const struct format_head *h, size_t st
     buf_adds(o->buf, "\n\n");
 }
 
-static void put_delta(struct json_out *o, const char *role, const char *text, size_t len)
+static void put_delta(struct json_out *o, const char *role, const char *text,
+                      const struct format_choice *c)
 {
     json_key(o, "delta");
     json_open(o, '{');
@@ -356,8 +366,9 @@ static void put_delta(struct json_out *o, const char *role, const char *text, si
     }
     if (text) {
         json_key(o, "content");
-        json_strn(o, text, len);
+        json_strn(o, text, c->len);
     }
+    put_thought(o, c);
     json_close(o, '}');
 }
 
@@ -373,7 +384,7 @@ static void choice_event(struct buf *out, const struct format_head *h,
     json_int(&o, c->index);
     if (h->chat) {
         /* The last delta of a choice is empty: it only brings the reason. */
-        put_delta(&o, role, c->finish_reason && c->len == 0 ? NULL : c->text, c->len);
+        put_delta(&o, role, c->finish_reason && c->len == 0 ? NULL : c->text, c);
     } else {
         json_key(&o, "text");
         json_strn(&o, c->text, c->len);

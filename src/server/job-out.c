@@ -105,6 +105,7 @@ void job_usage(const struct job *j, struct format_usage *u)
     for (uint32_t i = 0; i < j->n_choices; i++) {
         const struct choice *c = &j->choice[i];
         u->completion += c->taken;
+        u->thinking += c->thinking_tokens;
         /* The choices of one prompt read it once, so the first tells. */
         if (i % params_tries(&j->params) == 0 && c->begun &&
             (c->taken || c->seq->end != SEQ_RUNNING))
@@ -156,6 +157,8 @@ static void write_choice(struct json_out *o, struct choice *c)
                       &(struct format_choice){.index = c->index,
                                               .text = text.data,
                                               .len = text.len,
+                                              .thought = c->thoughts.data,
+                                              .thought_len = c->thoughts.len,
                                               .call = call,
                                               .n_calls = c->calls.n,
                                               .logprobs = token ? &logprobs : NULL,
@@ -273,8 +276,8 @@ static bool choice_has_news(const struct choice *c)
     if (c->reason || (!c->opened && c->taken))
         return true;
     return c->opened &&
-           (c->echoed < n_prompt(c) || c->out.len > c->sent || calls_have_news(&c->calls) ||
-            (c->job->params.want_logprobs && c->told < c->taken));
+           (c->echoed < n_prompt(c) || c->out.len > c->sent || c->thoughts.len > c->thoughts_sent ||
+            calls_have_news(&c->calls) || (c->job->params.want_logprobs && c->told < c->taken));
 }
 
 bool job_has_news(const struct job *j)
@@ -295,13 +298,25 @@ static void tell(struct choice *c, struct buf *out, const char *text, size_t len
         job_response_delta(c->job, text, len, n ? &logprobs : NULL, out);
         return;
     }
-    /* Tokens of a call bring no text. */
-    if (c->calls.tools && len == 0)
+    /* Tokens of a call, or of a thought, bring no text. */
+    if ((c->calls.tools || c->thought.at != THOUGHT_NONE) && len == 0)
         text = NULL;
     format_delta_event(
         out, &c->job->head,
         &(struct format_choice){
             .index = c->index, .text = text, .len = len, .logprobs = n ? &logprobs : NULL});
+}
+
+/* What is new of a thought; a character is not cut. */
+static void tell_thought(struct choice *c, struct buf *out)
+{
+    if (c->thoughts.len == c->thoughts_sent)
+        return;
+    format_delta_event(out, &c->job->head,
+                       &(struct format_choice){.index = c->index,
+                                               .thought = c->thoughts.data + c->thoughts_sent,
+                                               .thought_len = c->thoughts.len - c->thoughts_sent});
+    c->thoughts_sent = c->thoughts.len;
 }
 
 /* For each call its name, then its arguments as they come. */
@@ -379,6 +394,7 @@ static void tell_choice(struct choice *c, struct buf *out)
     c->opened = true;
     while (c->echoed < n_prompt(c) && out->len < FILL_BYTES)
         tell_echo(c, out);
+    tell_thought(c, out);
     while (j->params.want_logprobs && c->told < c->taken && out->len < FILL_BYTES)
         tell_tokens(c, out);
     if (out->len >= FILL_BYTES)

@@ -143,6 +143,33 @@ static void count_busy(struct server *s, uint32_t n)
     s->metrics.rejected[requests ? REJECTED_QUEUE_REQUESTS : REJECTED_QUEUE_TOKENS]++;
 }
 
+/*
+ * Whether answers are looked through for thoughts.  Not where one is bound from its first token on:
+ * there is no room for a thought, and where the prompt has opened one all would be taken for it.
+ */
+static bool may_think(const struct job *j)
+{
+    const struct params *p = &j->params;
+    bool free = p->shape.kind == SHAPE_FREE || (p->shape.kind == SHAPE_CALLS && !p->tools->must);
+    return p->endpoint == FOR_CHAT && !p->thoughts_as_text && free &&
+           chat_thinks(j->s->model->chat);
+}
+
+/* The template has opened the thought: that stands in the last tokens of the prompt. */
+static bool prompt_thinks(const struct choice *c)
+{
+    const struct tok_ids *ids = &c->prompt->ids;
+    char end[128];
+    size_t at = sizeof end, len;
+    for (size_t i = ids->n; i > 0; i--, at -= len) {
+        const char *piece = tok_piece(c->job->s->model->tok, ids->id[i - 1], &len);
+        if (len > at)
+            break;
+        memcpy(end + at - len, piece, len);
+    }
+    return thought_is_open(end + at, sizeof end - at);
+}
+
 static int submit_choice(struct job *j, struct choice *c, uint32_t max_new, uint32_t k,
                          uint64_t group)
 {
@@ -220,6 +247,8 @@ static void job_run(struct job *j)
         *c = (struct choice){.job = j, .index = i, .prompt = &j->prompt[i / n]};
         if (j->params.tools && !j->params.no_calls)
             calls_begin(&c->calls, j->params.tools);
+        if (may_think(j))
+            thought_begin(&c->thought, prompt_thinks(c));
         if (n > 1 && i % n == 0)
             group = names_random_u64() | 1;
         if (submit_choice(j, c, max_new[i / n], i % n, group))

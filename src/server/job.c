@@ -55,6 +55,9 @@ static void job_free(struct job *j)
         seq_free(c->seq);
         calls_fini(&c->calls);
         buf_free(&c->said);
+        thought_fini(&c->thought);
+        buf_free(&c->thoughts);
+        buf_free(&c->aloud);
         text_fini(&c->text);
         buf_free(&c->out);
         buf_free(&c->scratch);
@@ -224,13 +227,21 @@ static const char *text_of(struct choice *c, int32_t id, size_t *len)
 {
     const struct tok *tok = c->job->s->model->tok;
     const char *piece = format_answer_piece(tok, id, len);
-    if (!c->calls.tools)
-        return piece;
     if (tok_is_control(tok, id)) {
         piece = tok_piece(tok, id, len);
-        if (!calls_name(&c->calls, piece, *len))
+        if (!(c->calls.tools && calls_name(&c->calls, piece, *len)) &&
+            !thought_name(&c->thought, piece, *len))
             *len = 0;
     }
+    if (thought_goes_on(&c->thought)) {
+        buf_reset(&c->aloud);
+        thought_push(&c->thought, piece, *len, &c->thoughts, &c->aloud);
+        piece = c->aloud.data;
+        *len = c->aloud.len;
+        c->thinking_tokens += c->thought.at == THOUGHT_INSIDE || c->thought.at == THOUGHT_BEHIND;
+    }
+    if (!c->calls.tools)
+        return piece;
     buf_reset(&c->said);
     calls_push(&c->calls, piece, *len, &c->said);
     *len = c->said.len;
@@ -247,8 +258,14 @@ static const char *stopped(const struct choice *c)
 static bool end_text(struct choice *c)
 {
     const struct text_stops *stops = &c->job->params.stops;
+    buf_reset(&c->aloud);
+    if (thought_goes_on(&c->thought))
+        thought_end(&c->thought, &c->thoughts, &c->aloud);
+    if (!c->calls.tools && text_push(&c->text, stops, c->aloud.data, c->aloud.len, &c->out))
+        return true;
     if (c->calls.tools) {
         buf_reset(&c->said);
+        calls_push(&c->calls, c->aloud.data, c->aloud.len, &c->said);
         calls_end(&c->calls, &c->said);
         if (text_push(&c->text, stops, c->said.data, c->said.len, &c->out))
             return true;
@@ -326,7 +343,8 @@ static void on_seq(struct seq *s, void *arg)
     if (j->params.endpoint == FOR_EMBEDDINGS)
         job_embed_go_on(j);
     if (j->state == JOB_RUNNING) {
-        if (c->out.failed || c->text.held.failed || c->said.failed || c->calls.failed)
+        if (c->out.failed || c->text.held.failed || c->said.failed || c->calls.failed ||
+            c->thoughts.failed || c->thought.held.failed || c->aloud.failed)
             job_fail_code(j, TRIT_ENOMEM);
         else
             finish_if_complete(j);

@@ -25,6 +25,7 @@
 #include "server/parts.h"
 #include "server/problem.h"
 #include "server/text.h"
+#include "server/thought.h"
 
 struct grammar;
 struct seq;
@@ -51,8 +52,12 @@ struct choice {
     bool waits;         /* its prompt counts as one that waits */
     const char *reason; /* finish_reason; NULL: not finished */
     uint32_t taken;     /* tokens looked at: all that count */
+    struct thought thought;
+    struct buf thoughts;      /* so far */
+    uint32_t thinking_tokens; /* of those taken */
     struct calls calls; /* calls.tools NULL: it may call nothing, all of it is text */
     struct buf said;    /* what of the latest token is text */
+    struct buf aloud;   /* what of it is no thought */
     struct text text;
     struct buf out;  /* the answer so far, as far as it may be shown */
     uint32_t *shown; /* [max_new] length of out after each token; streams with logprobs */
@@ -61,6 +66,7 @@ struct choice {
     bool opened, closed;
     uint32_t echoed; /* tokens of the prompt */
     size_t sent;     /* bytes of out */
+    size_t thoughts_sent;
     uint32_t told;   /* tokens with their logprobs */
     struct tok_stream echo_utf8;
     struct tok_stream chars; /* for text_offset: a count of characters, token by token */

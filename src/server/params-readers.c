@@ -168,8 +168,8 @@ static bool is_absent(const cJSON *v)
 
 /*
  * Appends role and content, each with its NUL, and sets the length of the content.  The result of a
- * call, for a template that knows of none, is the user's; of several in a row the others are part of
- * the first, and *n does not grow.
+ * call, for a template that knows of none, is the user's; of several in a row the others are part
+ * of the first, and *n does not grow.
  */
 int params_read_message(const struct field_input *in, size_t i, const cJSON *m,
                         struct params_history *h, size_t *n)
@@ -414,6 +414,17 @@ int params_read_encoding(const struct field_input *in)
     p->base64 = strcmp(in->value->valuestring, "base64") == 0;
     if (!p->base64 && strcmp(in->value->valuestring, "float") != 0)
         return fields_refuse(in->problem, in->name, in->value, "\"float\" or \"base64\"");
+    return 0;
+}
+
+int params_read_thoughts(const struct field_input *in)
+{
+    struct params *p = in->dst;
+    const char *how = in->value->valuestring;
+    p->thoughts_as_text = strcmp(how, "none") == 0;
+    if (!p->thoughts_as_text && strcmp(how, "auto") != 0 && strcmp(how, "deepseek") != 0)
+        return fields_refuse(in->problem, in->name, in->value,
+                             "\"auto\", \"deepseek\" or \"none\"");
     return 0;
 }
 

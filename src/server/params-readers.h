@@ -31,6 +31,7 @@ int params_read_logit_bias(const struct field_input *in);
 int params_read_priority(const struct field_input *in);
 int params_read_tier(const struct field_input *in);
 int params_read_encoding(const struct field_input *in);
+int params_read_thoughts(const struct field_input *in);
 int params_read_dimensions(const struct field_input *in);
 int params_read_salt(const struct field_input *in);
 int params_read_stream_options(const struct field_input *in);

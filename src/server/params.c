@@ -126,6 +126,7 @@ static const struct field rows[] = {
     /* What to tell. */
     BOOL("stream", G, stream),
     {"stream_options", G, FIELD_OBJECT, .read = params_read_stream_options},
+    {"reasoning_format", C, FIELD_STRING, .read = params_read_thoughts},
     BOOL("logprobs", C, want_logprobs),
     INTEGER("top_logprobs", CR, 0, PARAMS_TOP, top_logprobs),
     INTEGER("logprobs", T, 0, PARAMS_TOP, top_logprobs),

@@ -32,6 +32,7 @@ E2E_TESTS = \
 	tests/e2e/x-log.sh tests/e2e/y-scale.sh \
 	tests/e2e/x-restart.sh \
 	tests/e2e/t-browser.sh \
+	tests/e2e/t-thoughts.sh \
 	tests/e2e/q-responses.sh \
 	tests/e2e/r-fields.sh \
 	tests/e2e/s-openapi.sh \
@@ -83,6 +84,7 @@ EXTRA_DIST += tests/e2e/y-pull.sh tests/e2e/y-pull.mjs \
 	tests/e2e/s-openapi.sh tests/e2e/s-openapi.mjs
 EXTRA_DIST += doc/openapi.yaml \
 	tests/e2e/q-shapes.sh tests/e2e/q-shapes.mjs tests/e2e/q-schemas.mjs \
+	tests/e2e/t-thoughts.sh tests/e2e/t-thoughts.mjs \
 	tests/e2e/x-tools.sh tests/e2e/x-tools.mjs \
 	tests/e2e/x-structured.sh tests/e2e/x-structured.mjs tests/e2e/x-stuck.mjs
 .PHONY: clean-e2e

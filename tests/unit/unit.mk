@@ -177,7 +177,7 @@ if HAVE_CHECK
 if FULL
 SERVER_TESTS = check_json check_params check_params_fields check_text check_format \
 	check_responses check_framing check_admit check_keys check_origin check_regex check_schema check_trace check_agent \
-	check_calls check_tools
+	check_calls check_thought check_tools
 EXTRA_DIST += tests/unit/shape-run.h tests/unit/params-read.h
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
@@ -208,6 +208,9 @@ check_params_fields_LDADD = $(TEST_LIBS)
 check_calls_SOURCES = tests/unit/check_calls.c
 check_calls_CFLAGS = $(TEST_CFLAGS)
 check_calls_LDADD = $(TEST_LIBS)
+check_thought_SOURCES = tests/unit/check_thought.c
+check_thought_CFLAGS = $(TEST_CFLAGS)
+check_thought_LDADD = $(TEST_LIBS)
 check_tools_SOURCES = tests/unit/check_tools.c
 check_tools_CFLAGS = $(TEST_CFLAGS)
 check_tools_LDADD = $(TEST_LIBS)
