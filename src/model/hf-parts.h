@@ -46,6 +46,23 @@ int hf_config(struct hf *h);
 /* Keys of tokenizer.json, tokenizer_config.json and chat_template.jinja. */
 int hf_tokenizer(struct hf *h);
 
+/* What the pipeline of a tokenizer.json says of its tokens. */
+struct hf_pipeline {
+    bool spaces;            /* they are written in SentencePiece's alphabet */
+    bool normalizes_spaces; /* and the normalizer makes the text so */
+};
+
+/* The keys for normalizer, pre_tokenizer, model and decoder (hf-pipeline.c); or a refusal. */
+int hf_pipeline(struct hf *h, struct jsontext model, struct hf_pipeline *p);
+
+/* A member, null where it is absent; a boolean member with a default; whether a part is of a type;
+ * the elements of a Sequence's `list`, or the part itself, or none of null: how many, of which at
+ * most `max` are in out (more than max also where the list is none). */
+struct jsontext hf_part(struct jsontext object, const char *name);
+bool hf_flag(struct jsontext part, const char *name, bool otherwise);
+bool hf_is_type(struct jsontext part, const char *type);
+size_t hf_unfold(struct jsontext part, const char *list, struct jsontext *out, size_t max);
+
 enum hf_role {
     HF_UNKNOWN, /* not in the table */
     HF_IGNORED, /* computed by whoever needs it */

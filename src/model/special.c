@@ -42,7 +42,8 @@ static bool is_special(const struct vocab *v, uint32_t id)
 {
     size_t len;
     vocab_piece(v, id, &len);
-    return len != 0 && v->kind[id] != VOCAB_NORMAL && v->kind[id] != VOCAB_UNUSED;
+    return len != 0 && v->kind[id] != VOCAB_NORMAL && v->kind[id] != VOCAB_UNUSED &&
+           v->kind[id] != VOCAB_BYTE;
 }
 
 int special_build(const struct gguf *g, const struct vocab *v, struct special *s,

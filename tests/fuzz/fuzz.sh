@@ -24,7 +24,7 @@ san="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-poin
 read -ra flags <<<"-std=gnu11 -D_GNU_SOURCE -g -O1 $san -DBUILTIN_MODEL=\"none\" \
     -I. -I$top/tests/fuzz/without -I$top/include -I$top/src -I$top/tests -I$top/tools -I$top/clients \
     $(pkg-config --cflags libmicrohttpd gnutls libuv libcjson libpcre2-8 nettle libxxhash)"
-read -ra libs <<<"$(pkg-config --libs gnutls libuv libcjson libpcre2-8 nettle libxxhash) \
+read -ra libs <<<"$(pkg-config --libs gnutls libuv libcjson libpcre2-8 nettle libxxhash) -lunistring \
     -lm -lpthread"
 
 # What the harnesses use of the floors.
