@@ -25,7 +25,7 @@
 #include "base/utf8.h"
 #include "model/gguf-private.h"
 
-static const char KEY[] = "tokenizer.ggml.merges", BY_RANK[] = "tritd.tokenizer.by_rank";
+static const char KEY[] = "tokenizer.ggml.merges";
 
 /* rank1 is the rank plus one; 0 marks an empty slot. */
 struct merge {
@@ -170,8 +170,8 @@ int bpe_open(const struct gguf *g, const struct vocab *v, struct bpe **out, stru
     b->vocab = v;
     bool by_rank = v->model == VOCAB_GPT2;
     int rc = pretok_open(g, v->model, &b->pretok, err);
-    if (rc == 0 && !by_rank && gguf_has(g, BY_RANK))
-        rc = gguf_bool(g, BY_RANK, &by_rank, err);
+    if (rc == 0 && !by_rank && gguf_has(g, VOCAB_BY_RANK))
+        rc = gguf_bool(g, VOCAB_BY_RANK, &by_rank, err);
     if (rc || (rc = find_bytes(g, b, err)) ||
         (rc = by_rank ? read_merges(g, b, err) : read_scores(g, b, err)))
         bpe_close(&b);

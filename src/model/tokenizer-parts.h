@@ -67,6 +67,9 @@ int32_t vocab_find(const struct vocab *v, const char *bytes, size_t len);
 
 #define VOCAB_SPACE "\xe2\x96\x81" /* U+2581, how SentencePiece writes a space */
 
+/* A key of what hf-pipeline.c makes: pieces are joined by the rank of merges, not by scores. */
+#define VOCAB_BY_RANK "tritd.tokenizer.by_rank"
+
 /* The byte that "<0x0A>" names, or -1. */
 int vocab_byte_of(const char *name, size_t len);
 
@@ -76,18 +79,24 @@ ptrdiff_t vocab_unmap(enum vocab_model model, const char *text, size_t len, char
 /*
  * Names that are cut out of a text: control tokens where the caller asks for it and no literal
  * range is touched, user-defined ones always.  Sorted by bytes; those that begin with byte b are
- * id[first[b], first[b + 1]).
+ * name[first[b], first[b + 1]).
  */
+struct special_name {
+    const char *bytes; /* in a vocabulary, or in special.raw */
+    uint32_t len, id;
+};
+
 struct special {
-    uint32_t *id;
+    struct special_name *name;
     uint32_t first[257];
     uint32_t n_user;
+    char *raw; /* names that are not written as their pieces */
 };
 
 int special_build(const struct gguf *g, const struct vocab *v, struct special *s,
                   struct trit_error *err);
 void special_free(struct special *s);
-int32_t special_find(const struct special *s, const struct vocab *v, const char *name, size_t len);
+int32_t special_find(const struct special *s, const char *name, size_t len);
 
 /* A walk over a text.  The caller sets the upper part. */
 struct special_walk {

@@ -238,7 +238,7 @@ size_t tok_size(const struct tok *t)
 
 int32_t tok_find(const struct tok *t, const char *piece)
 {
-    return special_find(&t->special, &t->vocab, piece, strlen(piece));
+    return special_find(&t->special, piece, strlen(piece));
 }
 
 bool tok_infill(const struct tok *t, int32_t id[3])
@@ -277,7 +277,7 @@ bool tok_adds_bos(const struct tok *t)
 
 size_t tok_bytes(const struct tok *t)
 {
-    return sizeof *t + vocab_held(&t->vocab) + t->special.first[256] * sizeof *t->special.id +
+    return sizeof *t + vocab_held(&t->vocab) + t->special.first[256] * sizeof *t->special.name +
            bpe_held(t->bpe);
 }
 

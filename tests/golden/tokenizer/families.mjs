@@ -94,24 +94,30 @@ const families = {
 };
 
 // The same pipeline in words that @huggingface/tokenizers reads as the original does.
-function reference(json) {
-  const copy = structuredClone(json);
-  const parts = copy.pre_tokenizer?.pretokenizers ?? [];
+const gpt2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+function reworded(part) {
   const split = (Regex) => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false });
-  const behind = parts.findIndex((p) => p.type === 'ByteLevel');
-  parts.forEach((p, i) => {
-    // Its digits are those of ASCII, the original's all numbers.
-    if (p.type === 'Digits') parts[i] = split(`\\p{N}${p.individual_digits ? '' : '+'}`);
-    // It has no behaviour, all are runs.
-    if (p.type === 'Punctuation' && p.behavior === 'Isolated' && i < behind) parts[i] = split('[!-/:-@\\[-`{-~\\p{P}]');
-  });
-  return copy;
+  // Its digits are those of ASCII, the original's all numbers.
+  if (part.type === 'Digits') return [split(`\\p{N}${part.individual_digits ? '' : '+'}`)];
+  // It knows no behaviour, all are runs.
+  if (part.type === 'Punctuation' && part.behavior === 'Isolated') return [split('[!-/:-@\\[-`{-~\\p{P}]')];
+  // The pattern within is JavaScript's, whose white space has U+FEFF and lacks U+0085.
+  if (part.type === 'ByteLevel' && part.use_regex) return [split(gpt2), { ...part, use_regex: false }];
+  // It does not split.
+  if (part.type === 'Metaspace' && part.split) return [{ ...part, split: false }, split('\u2581[^\u2581]*|[^\u2581]+')];
+  return [part];
+}
+function reference(json) {
+  const pre = json.pre_tokenizer;
+  if (!pre) return json;
+  const parts = (pre.pretokenizers ?? [pre]).flatMap(reworded);
+  return { ...json, pre_tokenizer: { type: 'Sequence', pretokenizers: parts } };
 }
 
 // ---------------------------------------------------------------- our side
 
 function writeFolder(path, json) {
-  const n = Math.max(...json.added_tokens.map((t) => t.id), ...Object.values(json.model.vocab)) + 1;
+  const n = [...json.added_tokens.map((t) => t.id), ...Object.values(json.model.vocab)].reduce((a, b) => Math.max(a, b)) + 1;
   writeFileSync(join(path, 'tokenizer.json'), JSON.stringify(json));
   writeFileSync(join(path, 'config.json'), JSON.stringify({
     architectures: ['LlamaForCausalLM'], hidden_act: 'silu', hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1,
