@@ -137,8 +137,8 @@ static int read_scores(const struct gguf *g, struct bpe *b, struct trit_error *e
         float value = score[i] + 0.0f; /* no negative zero */
         uint32_t bits;
         if (!isfinite(value))
-            return gguf_fail(g, err, TRIT_EFORMAT,
-                             "key %s: element %zu is not a finite number", SCORES, i);
+            return gguf_fail(g, err, TRIT_EFORMAT, "key %s: element %zu is not a finite number",
+                             SCORES, i);
         memcpy(&bits, &value, sizeof bits);
         b->order[i] = bits >> 31 ? bits : ~bits & 0x7fffffff;
     }
@@ -150,8 +150,8 @@ static int find_bytes(const struct gguf *g, struct bpe *b, struct trit_error *er
 {
     for (unsigned i = 0; i < 256; i++) {
         char byte = (char)i;
-        b->byte_id[i] = b->vocab->model == VOCAB_LLAMA ? b->vocab->byte_id[i]
-                                                        : vocab_find(b->vocab, &byte, 1);
+        b->byte_id[i] =
+            b->vocab->model == VOCAB_LLAMA ? b->vocab->byte_id[i] : vocab_find(b->vocab, &byte, 1);
         if (b->byte_id[i] < 0 && i != 0xc0 && i != 0xc1 && i < 0xf5)
             return gguf_fail(g, err, TRIT_EFORMAT,
                              "key tokenizer.ggml.tokens: no token for byte 0x%02X, expected one "

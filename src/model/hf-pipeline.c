@@ -2,13 +2,13 @@
 /*
  * hf-pipeline.c - the pipeline of a tokenizer.json: normalizer, pre_tokenizer, model, decoder.
  *
- * The parts can be put together freely, and tritd has two shapes of what comes of it: byte-level BPE
- * behind stages that cut, and SentencePiece, where U+2581 stands for a space.  Each part is either
- * told to the tokenizer as a key, or refused by name.
+ * The parts can be put together freely, and tritd has two shapes of what comes of it: byte-level
+ * BPE behind stages that cut, and SentencePiece, where U+2581 stands for a space.  Each part is
+ * either told to the tokenizer as a key, or refused by name.
  *
  * A stage behind ByteLevel cuts what ByteLevel made: not the text but the GPT-2 letters of its
- * bytes, of which some are digits ("½" is the letter of byte 0xBD).  Those stages have byte patterns
- * of their own.
+ * bytes, of which some are digits ("½" is the letter of byte 0xBD).  Those stages have byte
+ * patterns of their own.
  *
  * Source: huggingface/tokenizers (normalizers, pre_tokenizers, decoders).
  */
@@ -161,8 +161,9 @@ static const char *stage_of(struct jsontext part, bool behind)
     if (hf_is_type(part, "Punctuation") && !behind) {
         bool isolated = jsontext_kind(hf_part(part, "behavior")) == JSONTEXT_NULL ||
                         says(part, "behavior", "Isolated");
-        return isolated ? "punctuation" : says(part, "behavior", "Contiguous") ? "punctuation-runs"
-                                                                               : NULL;
+        return isolated                               ? "punctuation"
+               : says(part, "behavior", "Contiguous") ? "punctuation-runs"
+                                                      : NULL;
     }
     return NULL;
 }

@@ -30,6 +30,7 @@ enum {
 struct token {
     struct jsontext name; /* .at NULL: no token has this id */
     uint8_t kind;
+    uint32_t borders;
 };
 
 struct maker {
@@ -71,7 +72,7 @@ static int take_token(struct maker *m, const char *where, struct jsontext name, 
     }
     if (m->token[i].name.at && kind == VOCAB_NORMAL)
         return hf_refuse(m->h, m->t, TRIT_EFORMAT, where, id, "each id once");
-    m->token[i] = (struct token){name, kind};
+    m->token[i] = (struct token){.name = name, .kind = kind};
     m->n = MAX(m->n, (size_t)i + 1);
     return 0;
 }
@@ -87,10 +88,20 @@ static int read_vocab(struct maker *m)
     return rc;
 }
 
-/* Tokens that swallow the spaces around them, or are found only between others, are not had. */
+static uint32_t borders_of(struct jsontext e)
+{
+    return (hf_flag(e, "lstrip", false) ? SPECIAL_LSTRIP : 0u) |
+           (hf_flag(e, "rstrip", false) ? SPECIAL_RSTRIP : 0u) |
+           (hf_flag(e, "single_word", false) ? SPECIAL_WORD : 0u);
+}
+
+/*
+ * "normalized" is for tokens that are looked for once the text is normalised.  For NFC that makes
+ * no difference to names that are in Form C; behind a normalizer that writes spaces otherwise it is
+ * had for special tokens only, whose names transformers looks for as they are.
+ */
 static int read_added(struct maker *m)
 {
-    static const char *const unlike[] = {"single_word", "lstrip", "rstrip"};
     bool found;
     struct jsontext list = {"[]", 2}, none, e, id = {"null", 4}, name = {"null", 4};
     int rc = hf_value(m->h, m->t, m->t->doc, "added_tokens", JSONTEXT_ARRAY, false, &found, &list);
@@ -99,17 +110,38 @@ static int read_added(struct maker *m)
         if (jsontext_kind(e) != JSONTEXT_OBJECT)
             return hf_refuse(m->h, m->t, TRIT_EFORMAT, "an element of added_tokens", e,
                              "an object");
-        for (size_t i = 0; i < ARRAY_LEN(unlike); i++)
-            if (hf_flag(e, unlike[i], false))
-                return refuse(m, "an element of added_tokens", e,
-                              "false for single_word, lstrip and rstrip");
+        bool special = hf_flag(e, "special", false);
+        if (m->pipeline.normalizes_spaces && !special && hf_flag(e, "normalized", false))
+            return refuse(m, "an element of added_tokens", e,
+                          "\"normalized\": false, or a special token");
         if ((rc = hf_value(m->h, m->t, e, "id", JSONTEXT_NUMBER, true, &found, &id)) ||
             (rc = hf_value(m->h, m->t, e, "content", JSONTEXT_STRING, true, &found, &name)))
             return rc;
-        rc = take_token(m, "id of an added token", name, id,
-                        hf_flag(e, "special", false) ? VOCAB_CONTROL : VOCAB_USER);
+        rc = take_token(m, "id of an added token", name, id, special ? VOCAB_CONTROL : VOCAB_USER);
+        uint64_t i;
+        if (rc == 0 && jsontext_uint(id, &i))
+            m->token[i].borders = borders_of(e);
     }
     return rc;
+}
+
+/* Those that have any, by rising id. */
+static int put_borders(struct maker *m)
+{
+    size_t n = 0;
+    int32_t *pair = mem_zalloc(2 * m->n, sizeof *pair);
+    if (!pair)
+        return no_memory(m);
+    for (size_t i = 0; i < m->n; i++) {
+        if (!m->token[i].borders)
+            continue;
+        pair[n++] = (int32_t)i;
+        pair[n++] = (int32_t)m->token[i].borders;
+    }
+    if (n)
+        gguf_make_ints(m->h->g, SPECIAL_BORDERS, pair, n);
+    mem_free(pair);
+    return 0;
 }
 
 static int put_tokens(struct maker *m)
@@ -159,7 +191,11 @@ static bool add_merge(struct jsontext v, struct buf *out)
             return false;
         if (n == 1)
             buf_addc(out, ' ');
+        size_t start = out->len;
         jsontext_string(part, out);
+        /* Neither alphabet has a space. */
+        if (out->len > start && memchr(out->data + start, ' ', out->len - start))
+            return false;
     }
     return n == 2;
 }
@@ -268,7 +304,8 @@ static int read_post_processor(const struct maker *m, struct ends *e)
     size_t n = hf_unfold(v, "processors", part, PARTS);
     int rc = 0;
     for (size_t i = 0; i < n && rc == 0; i++) {
-        if (n > PARTS || !(hf_is_type(part[i], "ByteLevel") || hf_is_type(part[i], "TemplateProcessing")))
+        if (n > PARTS ||
+            !(hf_is_type(part[i], "ByteLevel") || hf_is_type(part[i], "TemplateProcessing")))
             return refuse(m, "post_processor", v, "ByteLevel or TemplateProcessing");
         if (hf_is_type(part[i], "TemplateProcessing"))
             rc = read_template(m, part[i], e);
@@ -384,7 +421,8 @@ int hf_tokenizer(struct hf *h)
     bool found;
     int rc;
     if ((rc = hf_value(h, m.t, m.t->doc, "model", JSONTEXT_OBJECT, true, &found, &m.model)) ||
-        (rc = hf_pipeline(h, m.model, &m.pipeline)) || (rc = read_vocab(&m)) || (rc = read_added(&m)) || (rc = put_tokens(&m)) ||
+        (rc = hf_pipeline(h, m.model, &m.pipeline)) || (rc = read_vocab(&m)) ||
+        (rc = read_added(&m)) || (rc = put_tokens(&m)) || (rc = put_borders(&m)) ||
         (rc = read_merges(&m)) || (rc = put_ids(&m)) || (rc = read_chat_template(&m))) {
         mem_free(m.token);
         return rc;

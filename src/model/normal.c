@@ -4,8 +4,8 @@
  * front, U+2581 read as a space.
  *
  * Each part of a text between special tokens is treated by itself, as Hugging Face tokenizers do.
- * Most texts need no copy: what has no character above U+02FF is in Form C already, since only those
- * above combine.
+ * Most texts need no copy: what has no character above U+02FF is in Form C already, since only
+ * those above combine.
  *
  * Sources: Unicode Standard Annex 15 (by libunistring, whose Unicode is 14 in Debian 12; later
  * characters stay as they are); huggingface/tokenizers (normalizers/prepend.rs, replace.rs,
@@ -57,8 +57,8 @@ int normal_read(const struct gguf *g, enum vocab_model model, bool nfc, struct n
             i++;
         if (i == ARRAY_LEN(spaces))
             return gguf_fail(g, err, TRIT_EUNSUPP,
-                             "key %s: found \"%.*s\", expected none, each, first or lacking",
-                             SPACE, (int)MIN(s.len, (size_t)40), s.data);
+                             "key %s: found \"%.*s\", expected none, each, first or lacking", SPACE,
+                             (int)MIN(s.len, (size_t)40), s.data);
         n->space = (enum normal_space)i;
         return 0;
     }

@@ -5,9 +5,9 @@
  * A pre-tokenizer is a row of stages: each cuts the pieces of the one before, as if a piece stood
  * alone.  `tokenizer.ggml.pre` names a published row ("llama-bpe"), or the stages themselves with a
  * '+' between ("digits+gpt-2"), which is how the pipelines of tokenizer.json come here.  A stage is
- * a pattern, executed by PCRE2: real Unicode categories, no recursion, no JIT (the service runs with
- * MemoryDenyWriteExecute).  Every pattern matches at every position, so the pieces lie end to end
- * and hold the whole text.
+ * a pattern, executed by PCRE2: real Unicode categories, no recursion, no JIT (the service runs
+ * with MemoryDenyWriteExecute).  Every pattern matches at every position, so the pieces lie end to
+ * end and hold the whole text.
  *
  * Two things are spelled out because libraries differ.  Where the published patterns say \s they
  * mean Unicode's White_Space; PCRE2's own \s also takes U+180E, which lost that property in Unicode
@@ -15,9 +15,9 @@
  * well.
  *
  * Sources: tokenizer.json of Llama 3, Qwen2, GPT-2 and Falcon; huggingface/tokenizers
- * (pre_tokenizers) for Digits, Punctuation and Metaspace; llama.cpp (llama-vocab.cpp) for the names.
- * Not here: normalisation (normal.c), and characters younger than PCRE2's Unicode (14 in Debian 12),
- * which count as punctuation.
+ * (pre_tokenizers) for Digits, Punctuation and Metaspace; llama.cpp (llama-vocab.cpp) for the
+ * names. Not here: normalisation (normal.c), and characters younger than PCRE2's Unicode (14 in
+ * Debian 12), which count as punctuation.
  */
 #include "config.h"
 #include "model/tokenizer-parts.h"
@@ -61,8 +61,7 @@ static const struct stage {
      "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
      false},
     {"gpt-2", "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" SPACE "\\p{L}\\p{N}]+|" SPACES,
-     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
-     false},
+     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", false},
     {"threes", "[0-9]{3}|(?:[^0-9]++|(?![0-9]{3})[0-9])++", "[0-9][0-9][0-9]", true},
     {"digits", "\\p{N}|\\P{N}+", NULL, false},
     {"digit-runs", "\\p{N}+|\\P{N}+", NULL, false},
@@ -77,7 +76,8 @@ static const struct stage {
  * that. */
 static const struct pretok_row {
     const char *name, *stages;
-    bool llama3; /* of that family: ignore_merges, and BOS in front, unless the file says otherwise */
+    bool llama3; /* of that family: ignore_merges, and BOS in front, unless the file says otherwise
+                  */
     bool nfc;    /* the published tokenizer normalises */
 } rows[] = {
     {"llama-bpe", "llama-3", true, false},
@@ -184,10 +184,10 @@ static int compile(const struct gguf *g, struct pretok *p, const struct stage *s
     pcre2_compile_context *compile = pcre2_compile_context_create(p->memory);
     if (!compile)
         return no_memory(g, err);
-    p->code[p->n] = pcre2_compile((PCRE2_SPTR)s->pattern, PCRE2_ZERO_TERMINATED,
-                                  s->bytes ? PCRE2_ANCHORED
-                                           : PCRE2_ANCHORED | PCRE2_UTF | PCRE2_UCP,
-                                  &error, &where, compile);
+    p->code[p->n] =
+        pcre2_compile((PCRE2_SPTR)s->pattern, PCRE2_ZERO_TERMINATED,
+                      s->bytes ? PCRE2_ANCHORED : PCRE2_ANCHORED | PCRE2_UTF | PCRE2_UCP, &error,
+                      &where, compile);
     pcre2_compile_context_free(compile);
     if (p->code[p->n]) {
         p->n++;

@@ -16,8 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <unictype.h>
+
 #include "base/base.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "model/gguf-private.h"
 
 /* Bounds the cost of a position; published names have 5 to 40 bytes. */
@@ -42,8 +45,8 @@ static bool is_special(const struct vocab *v, uint32_t id)
 
 /*
  * The names as a text has them.  Those of SentencePiece mean spaces where they say U+2581; added
- * tokens of a tokenizer.json, whose merges go by rank, are looked for before spaces become U+2581, so
- * they mean what they say.
+ * tokens of a tokenizer.json, whose merges go by rank, are looked for before spaces become U+2581,
+ * so they mean what they say.
  */
 static int take_names(const struct gguf *g, const struct vocab *v, struct special *s, uint32_t *n,
                       struct trit_error *err)
@@ -84,12 +87,31 @@ static int take_names(const struct gguf *g, const struct vocab *v, struct specia
     return rc;
 }
 
+/* Names are still by rising id, as the pairs are. */
+static int take_borders(const struct gguf *g, struct special *s, uint32_t n, struct trit_error *err)
+{
+    const int32_t *pair;
+    size_t count;
+    if (!gguf_has(g, SPECIAL_BORDERS))
+        return 0;
+    int rc = gguf_ints(g, SPECIAL_BORDERS, &pair, &count, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0, k = 0; i + 1 < count; i += 2) {
+        while (k < n && (int32_t)s->name[k].id < pair[i])
+            k++;
+        if (k < n && (int32_t)s->name[k].id == pair[i])
+            s->name[k].borders = (uint32_t)pair[i + 1];
+    }
+    return 0;
+}
+
 int special_build(const struct gguf *g, const struct vocab *v, struct special *s,
                   struct trit_error *err)
 {
     uint32_t n = 0;
     int rc = take_names(g, v, s, &n, err);
-    if (rc)
+    if (rc || (rc = take_borders(g, s, n, err)))
         return rc;
     qsort(s->name, n, sizeof *s->name, compare);
     for (uint32_t k = 0; k < n; k++) {
@@ -138,16 +160,17 @@ static bool counts(const struct vocab *v, const struct special_walk *w, uint32_t
            (w->literal_done == w->n_literal || w->literal[w->literal_done].start >= end);
 }
 
-/* The longest name at w->at that counts; sets w->end. */
-static int32_t match_here(const struct special *s, const struct vocab *v, struct special_walk *w)
+/* The longest name at w->at that counts, or NULL; sets w->end. */
+static const struct special_name *match_here(const struct special *s, const struct vocab *v,
+                                             struct special_walk *w)
 {
     unsigned byte = (unsigned char)w->text[w->at];
     uint32_t lo = s->first[byte], hi = s->first[byte + 1];
-    int32_t found = -1;
+    const struct special_name *found = NULL;
     for (size_t depth = 1; lo < hi; depth++) {
         const struct special_name *name = &s->name[lo];
         if (name->len == depth && counts(v, w, name->id, w->at + depth)) {
-            found = (int32_t)name->id;
+            found = name;
             w->end = w->at + depth;
         }
         if (w->at + depth == w->len)
@@ -159,22 +182,66 @@ static int32_t match_here(const struct special *s, const struct vocab *v, struct
     return found;
 }
 
+/* The character that ends at `end`, or begins at `at`; 0: none.  *n: its bytes. */
+static uint32_t before(const struct special_walk *w, size_t end, size_t *n)
+{
+    uint32_t cp = 0;
+    *n = MIN(end, (size_t)1);
+    while (*n < end && ((unsigned char)w->text[end - *n] & 0xc0) == 0x80)
+        ++*n;
+    return utf8_decode(w->text + end - *n, *n, &cp) ? cp : 0;
+}
+
+static uint32_t behind(const struct special_walk *w, size_t at, size_t *n)
+{
+    uint32_t cp = 0;
+    *n = utf8_decode(w->text + at, w->len - at, &cp);
+    return cp;
+}
+
+/* As Unicode Technical Standard 18 defines \w. */
+static bool is_word(uint32_t cp)
+{
+    return uc_is_property_alphabetic(cp) || uc_is_property_join_control(cp) ||
+           uc_is_general_category_withtable(cp, UC_CATEGORY_MASK_M | UC_CATEGORY_MASK_Nd |
+                                                    UC_CATEGORY_MASK_Pc);
+}
+
+/* Take the match with its white space, of which none lies before `from`; or refuse it. */
+static bool settle_borders(struct special_walk *w, uint32_t borders, size_t from)
+{
+    size_t n;
+    w->start = w->at;
+    if ((borders & SPECIAL_WORD) &&
+        (is_word(before(w, w->start, &n)) || is_word(behind(w, w->end, &n))))
+        return false;
+    if (borders & SPECIAL_LSTRIP)
+        while (w->start > from && uc_is_property_white_space(before(w, w->start, &n)))
+            w->start -= n;
+    if (borders & SPECIAL_RSTRIP)
+        while (w->end < w->len && uc_is_property_white_space(behind(w, w->end, &n)))
+            w->end += n;
+    return true;
+}
+
 int32_t special_next(const struct special *s, const struct vocab *v, struct special_walk *w)
 {
+    const size_t from = w->at;
     if (!w->control && s->n_user == 0)
         w->at = w->len;
-    for (; w->at < w->len; w->at++) {
+    while (w->at < w->len) {
         unsigned byte = (unsigned char)w->text[w->at];
-        if (s->first[byte] == s->first[byte + 1])
+        if (s->first[byte] == s->first[byte + 1]) {
+            w->at++;
             continue;
+        }
         while (w->literal_done < w->n_literal && w->literal[w->literal_done].end <= w->at)
             w->literal_done++;
-        int32_t id = match_here(s, v, w);
-        if (id >= 0) {
-            w->start = w->at;
-            w->at = w->end;
-            return id;
-        }
+        const struct special_name *name = match_here(s, v, w);
+        bool taken = name && settle_borders(w, name->borders, from);
+        w->at = name ? w->end : w->at + 1; /* What is refused is not looked at again. */
+        if (taken)
+            return (int32_t)name->id;
     }
     return -1;
 }
@@ -182,7 +249,7 @@ int32_t special_next(const struct special *s, const struct vocab *v, struct spec
 int32_t special_find(const struct special *s, const char *name, size_t len)
 {
     uint32_t lo = 0, hi = s->first[256];
-    const struct special_name want = {name, (uint32_t)MIN(len, (size_t)UINT32_MAX), 0};
+    const struct special_name want = {.bytes = name, .len = (uint32_t)MIN(len, (size_t)UINT32_MAX)};
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
         int order = compare(&want, &s->name[mid]);

@@ -46,7 +46,7 @@ struct vocab {
     uint32_t mask;    /* a power of two less one; at least half of the slots are empty */
     uint32_t longest; /* bytes of the longest piece */
     uint32_t n_retyped;
-    int32_t bos, eos; /* -1: none */
+    int32_t bos, eos;     /* -1: none */
     int32_t byte_id[256]; /* of VOCAB_LLAMA, the tokens of kind VOCAB_BYTE; -1: none */
 };
 
@@ -84,7 +84,18 @@ ptrdiff_t vocab_unmap(enum vocab_model model, const char *text, size_t len, char
 struct special_name {
     const char *bytes; /* in a vocabulary, or in special.raw */
     uint32_t len, id;
+    uint32_t borders; /* enum special_border */
 };
+
+/* What some added tokens of a tokenizer.json do with the text around them. */
+enum special_border {
+    SPECIAL_LSTRIP = 1, /* white space before it goes with it */
+    SPECIAL_RSTRIP = 2, /* and behind it */
+    SPECIAL_WORD = 4,   /* it counts only where no letter or digit touches it */
+};
+
+/* A key of what hf-tokenizer.c makes: i32 pairs, id and borders, by rising id. */
+#define SPECIAL_BORDERS "tritd.tokenizer.borders"
 
 struct special {
     struct special_name *name;
@@ -106,7 +117,7 @@ struct special_walk {
     size_t n_literal;
     bool control;        /* control tokens count */
     size_t at;           /* looked at so far: behind the last match */
-    size_t start, end;   /* the match */
+    size_t start, end;   /* the match, with the white space that goes with it */
     size_t literal_done; /* ranges that end at or before `at` */
 };
 
@@ -119,8 +130,8 @@ int32_t special_next(const struct special *s, const struct vocab *v, struct spec
  */
 enum normal_space {
     NORMAL_SPACE_NONE,
-    NORMAL_SPACE_EACH,  /* in front of every part */
-    NORMAL_SPACE_FIRST, /* in front of the first part, unless it begins with a space */
+    NORMAL_SPACE_EACH,    /* in front of every part */
+    NORMAL_SPACE_FIRST,   /* in front of the first part, unless it begins with a space */
     NORMAL_SPACE_LACKING, /* in front of every part that does not begin with a space */
 };
 
@@ -178,7 +189,8 @@ struct merger_symbol {
     uint32_t start; /* in the piece, for those who look at its bytes */
 };
 
-/* Whether the symbol `at` and its next may be joined, with which rank (lower is earlier), to what. */
+/* Whether the symbol `at` and its next may be joined, with which rank (lower is earlier), to what.
+ */
 struct merger;
 typedef bool merger_pair_fn(const struct merger *m, uint32_t at, uint32_t *rank, uint32_t *id);
 

@@ -108,8 +108,7 @@ int tok_open(const struct gguf *g, uint32_t vocab_rows, struct tok **out, struct
                "eos=%d add_bos=%s nfc=%s",
                t->vocab.model == VOCAB_LLAMA ? "llama" : "gpt2", pretok_name(bpe_pretok(t->bpe)),
                t->vocab.n, bpe_n_merges(t->bpe), t->special.first[256], t->vocab.n_retyped,
-               t->vocab.bos, t->vocab.eos, t->add_bos ? "yes" : "no",
-               t->normal.nfc ? "yes" : "no");
+               t->vocab.bos, t->vocab.eos, t->add_bos ? "yes" : "no", t->normal.nfc ? "yes" : "no");
     *out = t;
     return 0;
 }
@@ -144,8 +143,8 @@ static int encode_part(const struct tok *t, struct work *w, size_t from, size_t 
 {
     const char *part;
     size_t len;
-    int rc = normal_apply(&t->normal, w->walk.text + from, to - from, from == 0, &w->held, &part,
-                          &len);
+    int rc =
+        normal_apply(&t->normal, w->walk.text + from, to - from, from == 0, &w->held, &part, &len);
     return rc ? rc : bpe_encode(w->bpe, part, len, w->limit, w->ids);
 }
 

@@ -168,10 +168,11 @@ static int read_kinds(const struct gguf *g, const struct gguf_strs *tokens, stru
             return gguf_fail(g, err, TRIT_EFORMAT, "key %s: element %u is %d, expected 1 to %d",
                              KEY_TYPES, i, kind, last);
         if (kind == VOCAB_BYTE && (byte < 0 || v->byte_id[byte] >= 0))
-            return gguf_fail(g, err, TRIT_EFORMAT,
-                             "key %s: element %u is the byte token \"%.*s\", expected \"<0x00>\" to "
-                             "\"<0xFF>\", each once",
-                             KEY_TOKENS, i, (int)MIN(s.len, (size_t)40), s.data);
+            return gguf_fail(
+                g, err, TRIT_EFORMAT,
+                "key %s: element %u is the byte token \"%.*s\", expected \"<0x00>\" to "
+                "\"<0xFF>\", each once",
+                KEY_TOKENS, i, (int)MIN(s.len, (size_t)40), s.data);
         if (kind == VOCAB_BYTE)
             v->byte_id[byte] = (int32_t)i;
         bool ordinary = kind == VOCAB_NORMAL || kind == VOCAB_USER;
@@ -224,8 +225,8 @@ static int read_pieces(const struct gguf *g, const struct gguf_strs *tokens, str
 }
 
 /*
- * Two normal pieces with the same bytes would make encoding a matter of taste.  One of SentencePiece
- * with a space as it stands is never found: where it looks, spaces are U+2581.
+ * Two normal pieces with the same bytes would make encoding a matter of taste.  One of
+ * SentencePiece with a space as it stands is never found: where it looks, spaces are U+2581.
  */
 static int index_pieces(const struct gguf *g, const struct gguf_strs *tokens, struct vocab *v,
                         struct trit_error *err)
@@ -264,8 +265,7 @@ int vocab_read(const struct gguf *g, uint32_t rows, struct vocab *v, struct trit
                          "key %s: found %zu tokens, expected 1 to %u, the rows of the embedding",
                          KEY_TOKENS, count, rows);
     for (size_t i = 0; i < count; i++)
-        if (__builtin_add_overflow(total, gguf_str_at(&tokens, i).len, &total) ||
-            total > INT32_MAX)
+        if (__builtin_add_overflow(total, gguf_str_at(&tokens, i).len, &total) || total > INT32_MAX)
             return gguf_fail(g, err, TRIT_EFORMAT, "key %s: more than 2 GiB of text", KEY_TOKENS);
     v->n = (uint32_t)count;
     memset(v->byte_id, -1, sizeof v->byte_id);

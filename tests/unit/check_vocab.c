@@ -75,9 +75,6 @@ END_TEST
 START_TEST(unknown_models)
 {
     struct tok_file *f = sound();
-    f->model = "llama";
-    ck_refused(f, TRIT_EUNSUPP, "tokenizer.ggml.model", "SentencePiece", "gpt2");
-    f = sound();
     f->model = "bert";
     ck_refused(f, TRIT_EUNSUPP, "tokenizer.ggml.model", "\"bert\"", "gpt2");
     f = sound();
@@ -86,7 +83,8 @@ START_TEST(unknown_models)
     f = sound();
     f->pre = "deepseek-llm";
     ck_refused(f, TRIT_EUNSUPP, "tokenizer.ggml.pre", "deepseek-llm",
-               "llama-bpe, llama3, llama-v3, falcon3, falcon_e, qwen2, gpt-2, default");
+               "llama-bpe, llama3, llama-v3, falcon3, falcon_e, falcon-h1, qwen2, gpt-2, default, "
+               "olmo, starcoder, smollm");
     f = sound();
     f->pre = "";
     ck_refused(f, TRIT_EUNSUPP, "tokenizer.ggml.pre", "\"\"", "llama-bpe");

