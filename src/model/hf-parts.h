@@ -37,6 +37,9 @@ struct hf {
     const char *folder;
     struct trit_error *err;
     struct hf_text config, generation, tokenizer, tokenizer_config, template;
+    struct hf_text added_tokens; /* only beside a tokenizer.model */
+    float *scores; /* of a tokenizer.model, whose text is that of a tokenizer.json now */
+    size_t n_scores;
     struct hf_facts facts;
 };
 
@@ -45,6 +48,9 @@ int hf_config(struct hf *h);
 
 /* Keys of tokenizer.json, tokenizer_config.json and chat_template.jinja. */
 int hf_tokenizer(struct hf *h);
+
+/* h->tokenizer is a tokenizer.model: replace its text by a tokenizer.json, and set h->scores. */
+int hf_sentencepiece(struct hf *h, size_t max_values);
 
 /* What the pipeline of a tokenizer.json says of its tokens. */
 struct hf_pipeline {

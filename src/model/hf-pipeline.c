@@ -310,7 +310,8 @@ int hf_pipeline(struct hf *h, struct jsontext model, struct hf_pipeline *out)
         put_string(h->g, "tokenizer.ggml.pre", p.pre);
     if (p.spaces) {
         put_string(h->g, "tritd.tokenizer.space", p.space ? p.space : "none");
-        gguf_make_bool(h->g, VOCAB_BY_RANK, true);
+        if (!h->scores)
+            gguf_make_bool(h->g, VOCAB_BY_RANK, true);
     }
     *out = (struct hf_pipeline){.spaces = p.spaces, .normalizes_spaces = p.normalizes_spaces};
     return 0;

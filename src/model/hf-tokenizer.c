@@ -200,6 +200,18 @@ static bool add_merge(struct jsontext v, struct buf *out)
     return n == 2;
 }
 
+/* Of a tokenizer.model; tokens that were added have none and need none. */
+static int put_scores(struct maker *m)
+{
+    float *score = mem_zalloc(m->n, sizeof *score);
+    if (!score)
+        return no_memory(m);
+    memcpy(score, m->h->scores, MIN(m->n, m->h->n_scores) * sizeof *score);
+    gguf_make_floats(m->h->g, "tokenizer.ggml.scores", score, m->n);
+    mem_free(score);
+    return 0;
+}
+
 static int read_merges(struct maker *m)
 {
     bool found;
@@ -423,7 +435,8 @@ int hf_tokenizer(struct hf *h)
     if ((rc = hf_value(h, m.t, m.t->doc, "model", JSONTEXT_OBJECT, true, &found, &m.model)) ||
         (rc = hf_pipeline(h, m.model, &m.pipeline)) || (rc = read_vocab(&m)) ||
         (rc = read_added(&m)) || (rc = put_tokens(&m)) || (rc = put_borders(&m)) ||
-        (rc = read_merges(&m)) || (rc = put_ids(&m)) || (rc = read_chat_template(&m))) {
+        (rc = h->scores ? put_scores(&m) : read_merges(&m)) || (rc = put_ids(&m)) ||
+        (rc = read_chat_template(&m))) {
         mem_free(m.token);
         return rc;
     }

@@ -82,6 +82,7 @@ function llama3With(pretokenizers, more = {}) {
 const families = {
   llama2: () => ({ json: lenml('llama2') }),
   'llama2-gguf': () => ({ json: lenml('llama2'), gguf: true }),
+  'llama2-model': () => ({ json: lenml('llama2'), sentencepiece: true }),
   'llama2-metaspace': () => ({ json: metaspace(false, 'first') }),
   'llama2-metaspace-split': () => ({ json: metaspace(true, 'always') }),
   llama3: () => ({ json: lenml('llama3') }),
@@ -109,9 +110,9 @@ function writeFolder(path, json) {
   writeFileSync(join(path, 'model.safetensors'), Buffer.concat([bytes, head, Buffer.alloc(16)]));
 }
 
-// A SentencePiece model as GGUF files have it: scores instead of merges.  That of a piece is the
-// place of its first merge, as the vocabulary was trained.
-function writeGguf(path, json) {
+// A SentencePiece model with scores instead of merges: that of a piece is the place of its first
+// merge, as the vocabulary was trained.
+function scored(json) {
   const tokens = [], kinds = [], scores = [];
   const rank = new Map();
   json.model.merges.forEach((m, i) => {
@@ -124,6 +125,25 @@ function writeGguf(path, json) {
     scores[id] = -(rank.get(text) ?? 1e6);
   }
   for (const t of json.added_tokens) { tokens[t.id] = t.content; kinds[t.id] = t.content === '<unk>' ? 2 : 3; scores[t.id] = 0; }
+  return { tokens, kinds, scores };
+}
+
+// tokenizer.model, a protocol buffer: pieces, trainer_spec (BPE, byte_fallback), normalizer_spec.
+function writeModel(path, json) {
+  const { tokens, kinds, scores } = scored(json);
+  const varint = (n) => { const out = []; for (; n >= 128; n = Math.floor(n / 128)) out.push((n % 128) + 128); return Buffer.from([...out, n]); };
+  const bytes = (field, b) => Buffer.concat([varint(field * 8 + 2), varint(b.length), b]);
+  const number = (field, n) => Buffer.concat([varint(field * 8), varint(n)]);
+  const float = (field, n) => { const b = Buffer.alloc(5); b[0] = field * 8 + 5; b.writeFloatLE(n, 1); return b; };
+  writeFileSync(path, Buffer.concat([
+    ...tokens.map((t, i) => bytes(1, Buffer.concat([bytes(1, Buffer.from(t)), float(2, scores[i]), ...(kinds[i] === 1 ? [] : [number(3, kinds[i])])]))),
+    bytes(2, Buffer.concat([number(3, 2), number(35, 1)])),
+    bytes(3, Buffer.concat([bytes(1, Buffer.from('identity')), number(3, 1), number(4, 0), number(5, 1)])),
+  ]));
+}
+
+function writeGguf(path, json) {
+  const { tokens, kinds, scores } = scored(json);
   const put = (bytes, write) => (n) => { const b = Buffer.alloc(bytes); b[write](bytes === 8 ? BigInt(n) : n); return b; };
   const u32 = put(4, 'writeUInt32LE'), u64 = put(8, 'writeBigUInt64LE'), f32 = put(4, 'writeFloatLE');
   const string = (s) => { const b = Buffer.from(s); return Buffer.concat([u64(b.length), b]); };
@@ -144,6 +164,10 @@ function encodeAll(family, texts) {
   try {
     if (family.gguf) writeGguf(join(path, 'model.gguf'), family.json);
     else writeFolder(path, family.json);
+    if (family.sentencepiece) {
+      rmSync(join(path, 'tokenizer.json'));
+      writeModel(join(path, 'tokenizer.model'), family.json);
+    }
     const input = Buffer.concat(texts.flatMap((s) => [Buffer.from(`${Buffer.byteLength(s)}\n`), Buffer.from(s), Buffer.from('\n')]));
     return execFileSync(program, [family.gguf ? join(path, 'model.gguf') : path],
       { input, maxBuffer: 1 << 30, stdio: ['pipe', 'pipe', 'inherit'] }).toString().split('\n');
