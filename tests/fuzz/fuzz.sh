@@ -33,7 +33,7 @@ sources()
     find "$top/src/base" "$top/src/model" -name '*.c'
     printf '%s\n' "$top"/src/engine/grammar*.c "$top"/src/server/{json,json-out,problem,fields,params}.c \
         "$top"/src/server/{text,keys,credential,names,framing,origin,origin-check}.c \
-        "$top"/src/server/{shape,regex,regex-out,gbnf,tools,values,responses,format}.c \
+        "$top"/src/server/{shape,regex,regex-set,regex-out,gbnf,tools,values,responses,format}.c \
         "$top"/src/main/{conf,conf-read,conf-print,handed,listen,notify}.c "$top"/tools/gguf-write.c \
         "$top"/clients/sse.c
     # Readers of fields may grow files of their own.
