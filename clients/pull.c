@@ -246,9 +246,10 @@ static int ask_which(const struct listing *l, const char *pattern, struct trit_e
 static int want_folder(struct listing *l, struct trit_error *err)
 {
     static const char *const parts[] = {
-        "config.json",           "generation_config.json",       "tokenizer.json",
-        "tokenizer_config.json", "special_tokens_map.json",      "chat_template.jinja",
-        "tokenizer.model",       "model.safetensors.index.json", "*.safetensors",
+        "config.json",           "generation_config.json",  "tokenizer.json",
+        "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+        "tokenizer.model",       "added_tokens.json",       "model.safetensors.index.json",
+        "*.safetensors",
     };
     bool config = false, weights = false;
     for (size_t i = 0; i < l->n; i++)

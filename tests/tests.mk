@@ -1,7 +1,7 @@
 # What every test program may use, lowest floor last, as the linker wants it.
 if FULL
 TEST_LIBS = libserver.a libengine.a libkernels.a $(KERNEL_VARIANTS) libmodel.a libformats.a libbase.a \
-	$(MHD_LIBS) $(GNUTLS_LIBS) $(UV_LIBS) $(CJSON_LIBS) $(PCRE2_LIBS) $(NETTLE_LIBS) $(XXHASH_LIBS) $(CHECK_LIBS) -lm -lpthread
+	$(MHD_LIBS) $(GNUTLS_LIBS) $(UV_LIBS) $(CJSON_LIBS) $(PCRE2_LIBS) $(UNISTRING_LIBS) $(NETTLE_LIBS) $(XXHASH_LIBS) $(CHECK_LIBS) -lm -lpthread
 TEST_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) $(CHECK_CFLAGS)
 endif
 

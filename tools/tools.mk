@@ -6,7 +6,7 @@ trit_model_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 trit_model_SOURCES = tools/trit-model.c tools/tool.h tools/inspect.c tools/verify.c \
 	tools/quantize.c tools/synth.c tools/synth.h tools/synth-vocab.c tools/segments.c \
 	tools/tensor-reader.c tools/gguf-write.c tools/gguf-write.h
-trit_model_LDADD = libmodel.a libformats.a libbase.a $(CJSON_LIBS) $(PCRE2_LIBS) $(NETTLE_LIBS) \
+trit_model_LDADD = libmodel.a libformats.a libbase.a $(CJSON_LIBS) $(PCRE2_LIBS) $(UNISTRING_LIBS) $(NETTLE_LIBS) \
 	$(XXHASH_LIBS) -lm -lpthread
 endif
 
@@ -22,7 +22,7 @@ trit_bench_SOURCES = tools/trit-bench.c tools/bench.h tools/bench-kernels.c tool
 trit_bench_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/clients
 trit_bench_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) $(CURL_CFLAGS)
 trit_bench_LDADD = libclient.a libengine.a libkernels.a $(KERNEL_VARIANTS) libmodel.a libformats.a \
-	libbase.a $(CURL_LIBS) $(CJSON_LIBS) $(PCRE2_LIBS) $(NETTLE_LIBS) $(XXHASH_LIBS) -lm -lpthread
+	libbase.a $(CURL_LIBS) $(CJSON_LIBS) $(PCRE2_LIBS) $(UNISTRING_LIBS) $(NETTLE_LIBS) $(XXHASH_LIBS) -lm -lpthread
 endif
 
 # How the built-in model is made; nothing of it is built or run by make.

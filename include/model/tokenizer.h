@@ -6,9 +6,11 @@
  * afterwards: any thread may use it.  Token pieces are byte strings; a piece may hold part of a
  * UTF-8 sequence, only a run of tokens makes text.
  *
- * Byte-level BPE (`tokenizer.ggml.model` = "gpt2"): special tokens are cut out first, where the
- * caller wants them; the rest is split by the pre-tokenizer's pattern; each piece is looked up
- * whole (ignore_merges) or merged pairwise, lowest rank first, leftmost on ties.
+ * Special tokens are cut out first, where the caller wants them; what lies between is brought into
+ * the model's normal form, split by the pre-tokenizer's patterns, and each piece is looked up whole
+ * (ignore_merges) or merged pairwise, lowest rank first, leftmost on ties.  Two models
+ * (`tokenizer.ggml.model`): "gpt2", byte-level BPE; "llama", SentencePiece, where a text gets a
+ * space in front that its tokens then show: tok_decode and tok_piece_of leave it out again.
  */
 #ifndef TRIT_TOKENIZER_H
 #define TRIT_TOKENIZER_H
@@ -65,13 +67,17 @@ int tok_encode_ranges(const struct tok *t, const char *text, size_t len,
 
 /* The bytes of one token; a control token has its name.  Borrowed.  id < tok_size, asserted. */
 const char *tok_piece(const struct tok *t, int32_t id, size_t *len);
+
+/* The same for the i-th token of a text that begins with ids[0], without the space that encoding
+ * put in front of it.  An answer is no beginning: its first space separates it from the prompt. */
+const char *tok_piece_of(const struct tok *t, const int32_t *ids, size_t i, size_t *len);
 bool tok_is_control(const struct tok *t, int32_t id);
 bool tok_is_text(const struct tok *t, int32_t id); /* neither a control token nor an unused one */
-size_t tok_size(const struct tok *t); /* tokens with a piece; ids above are padding */
+size_t tok_size(const struct tok *t);              /* tokens with a piece; ids above are padding */
 int32_t tok_find(const struct tok *t, const char *piece); /* a special token by name, or -1 */
 int32_t tok_bos(const struct tok *t);                     /* -1 where there is none */
-/* The tokens in front of a beginning, an end, and the middle that is to be written; false: the model
- * has none such. */
+/* The tokens in front of a beginning, an end, and the middle that is to be written; false: the
+ * model has none such. */
 bool tok_infill(const struct tok *t, int32_t id[3]);
 int32_t tok_eos(const struct tok *t);
 bool tok_adds_bos(const struct tok *t); /* the model wants BOS in front; false where it has none */

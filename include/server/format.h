@@ -112,7 +112,7 @@ size_t format_count_chars(struct tok_stream *s, const char *bytes, size_t len, s
 const char *format_answer_piece(const struct tok *t, int32_t id, size_t *len);
 
 /* The bytes it adds to an echoed prompt: control tokens by name, a BOS in front left out. */
-const char *format_prompt_piece(const struct tok *t, int32_t id, size_t at, size_t *len);
+const char *format_prompt_piece(const struct tok *t, const int32_t *ids, size_t at, size_t *len);
 
 /* An entry of /v1/models. */
 struct format_model {

@@ -1,20 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bpe.c - byte-level byte pair encoding (Sennrich et al., arXiv 1508.07909; bytes as in GPT-2).
+ * bpe.c - pieces to ids by byte pair encoding, in the three forms that files have.
  *
- * A piece starts as one symbol for each byte.  Of all neighbours that some merge joins, the pair
- * with the lowest rank is joined, the leftmost of equals, until none is left.  The order is kept by
- * a heap of (rank, position); an entry whose pair has changed meanwhile is recognised when it comes
- * up and dropped.  So a piece of n bytes costs O(n log n), also when a client sends four megabytes
- * without a space.
+ *   "gpt2"                a symbol is a byte; merges by rank (bytes as in GPT-2)
+ *   "llama"               SentencePiece: a symbol is a character; two may be joined when what they
+ *                         make is a piece, the one with the highest score first
+ *   "llama", by rank      as Hugging Face's tokenizer.json has the same vocabularies: characters,
+ *                         but merges by rank
+ *
+ * In the latter two a character that has no piece is its bytes, each a token.
+ *
+ * Sources: google/sentencepiece (src/bpe_model.cc), huggingface/tokenizers (models/bpe), llama.cpp
+ * (llama-vocab.cpp).  A piece of kind "unused" is no piece here, where SentencePiece would make it
+ * and take it apart again.
  */
 #include "config.h"
 #include "model/tokenizer-parts.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "model/gguf-private.h"
 
 static const char KEY[] = "tokenizer.ggml.merges";
@@ -32,24 +40,16 @@ struct bpe {
     struct merge *slot; /* by hash of (left, right) */
     uint32_t mask;
     uint32_t n;
+    uint32_t *order;      /* where scores count: of each token, lower for higher scores */
     int32_t byte_id[256]; /* -1 only for bytes that UTF-8 never has */
 };
 
-#define NONE UINT32_MAX
-
-/* One symbol of the piece at work; those joined to their left neighbour are gone (id NONE). */
-struct symbol {
-    uint32_t id, prev, next;
-};
+enum { UNKNOWN = MERGER_NONE - 1 }; /* the symbol of a character that has no piece */
 
 struct bpe_scratch {
     const struct bpe *b;
-    const char *text;
     struct pretok_cutter *cutter;
-    struct symbol *sym;
-    uint64_t *heap; /* rank << 32 | position */
-    size_t cap;     /* sym has room for cap, heap for 2 * cap */
-    size_t n_heap;
+    struct merger merger;
 };
 
 /* The slot of a pair, or the empty one where it would go. */
@@ -68,13 +68,14 @@ static int read_merge(const struct gguf *g, struct bpe *b, const struct gguf_str
                       char *joined, struct trit_error *err)
 {
     struct gguf_str s = gguf_str_at(lines, i);
+    enum vocab_model model = b->vocab->model;
     const char *space = s.len ? memchr(s.data, ' ', s.len) : NULL;
     size_t left_chars = space ? (size_t)(space - s.data) : 0;
     if (left_chars == 0 || left_chars + 1 == s.len)
         return gguf_fail(g, err, TRIT_EFORMAT,
                          "key %s: element %zu is not two tokens with a space between", KEY, i);
-    ptrdiff_t nl = vocab_unmap(s.data, left_chars, joined);
-    ptrdiff_t nr = nl < 0 ? -1 : vocab_unmap(space + 1, s.len - left_chars - 1, joined + nl);
+    ptrdiff_t nl = vocab_unmap(model, s.data, left_chars, joined);
+    ptrdiff_t nr = nl < 0 ? -1 : vocab_unmap(model, space + 1, s.len - left_chars - 1, joined + nl);
     int32_t left = nl < 0 ? -1 : vocab_find(b->vocab, joined, (size_t)nl);
     int32_t right = nr < 0 ? -1 : vocab_find(b->vocab, joined + nl, (size_t)nr);
     int32_t whole = left < 0 || right < 0 ? -1 : vocab_find(b->vocab, joined, (size_t)(nl + nr));
@@ -116,12 +117,41 @@ static int read_merges(const struct gguf *g, struct bpe *b, struct trit_error *e
     return rc;
 }
 
+/* Scores as numbers that sort the other way round; equal scores stay equal. */
+static int read_scores(const struct gguf *g, struct bpe *b, struct trit_error *err)
+{
+    static const char SCORES[] = "tokenizer.ggml.scores";
+    const float *score;
+    size_t count;
+    int rc = gguf_floats(g, SCORES, &score, &count, err);
+    if (rc)
+        return rc;
+    if (count != b->vocab->n)
+        return gguf_fail(g, err, TRIT_EFORMAT,
+                         "key %s: found %zu elements, expected %u, one for each token", SCORES,
+                         count, b->vocab->n);
+    b->order = mem_zalloc(count, sizeof *b->order);
+    if (!b->order)
+        return gguf_fail(g, err, TRIT_ENOMEM, "no memory for %zu scores", count);
+    for (size_t i = 0; i < count; i++) {
+        float value = score[i] + 0.0f; /* no negative zero */
+        uint32_t bits;
+        if (!isfinite(value))
+            return gguf_fail(g, err, TRIT_EFORMAT, "key %s: element %zu is not a finite number",
+                             SCORES, i);
+        memcpy(&bits, &value, sizeof bits);
+        b->order[i] = bits >> 31 ? bits : ~bits & 0x7fffffff;
+    }
+    return 0;
+}
+
 /* 0xC0, 0xC1 and 0xF5 to 0xFF occur in no UTF-8 text; trained vocabularies may lack them. */
 static int find_bytes(const struct gguf *g, struct bpe *b, struct trit_error *err)
 {
     for (unsigned i = 0; i < 256; i++) {
         char byte = (char)i;
-        b->byte_id[i] = vocab_find(b->vocab, &byte, 1);
+        b->byte_id[i] =
+            b->vocab->model == VOCAB_LLAMA ? b->vocab->byte_id[i] : vocab_find(b->vocab, &byte, 1);
         if (b->byte_id[i] < 0 && i != 0xc0 && i != 0xc1 && i < 0xf5)
             return gguf_fail(g, err, TRIT_EFORMAT,
                              "key tokenizer.ggml.tokens: no token for byte 0x%02X, expected one "
@@ -138,8 +168,12 @@ int bpe_open(const struct gguf *g, const struct vocab *v, struct bpe **out, stru
     if (!b)
         return gguf_fail(g, err, TRIT_ENOMEM, "no memory");
     b->vocab = v;
-    int rc = pretok_open(g, &b->pretok, err);
-    if (rc || (rc = find_bytes(g, b, err)) || (rc = read_merges(g, b, err)))
+    bool by_rank = v->model == VOCAB_GPT2;
+    int rc = pretok_open(g, v->model, &b->pretok, err);
+    if (rc == 0 && !by_rank && gguf_has(g, VOCAB_BY_RANK))
+        rc = gguf_bool(g, VOCAB_BY_RANK, &by_rank, err);
+    if (rc || (rc = find_bytes(g, b, err)) ||
+        (rc = by_rank ? read_merges(g, b, err) : read_scores(g, b, err)))
         bpe_close(&b);
     *out = b;
     return rc;
@@ -151,18 +185,14 @@ void bpe_close(struct bpe **b)
         return;
     pretok_close(&(*b)->pretok);
     mem_free((*b)->slot);
+    mem_free((*b)->order);
     mem_free(*b);
     *b = NULL;
 }
 
-bool bpe_adds_bos(const struct bpe *b)
+const struct pretok *bpe_pretok(const struct bpe *b)
 {
-    return pretok_is_llama3(b->pretok);
-}
-
-const char *bpe_pre(const struct bpe *b)
-{
-    return pretok_name(b->pretok);
+    return b->pretok;
 }
 
 uint32_t bpe_n_merges(const struct bpe *b)
@@ -172,17 +202,48 @@ uint32_t bpe_n_merges(const struct bpe *b)
 
 size_t bpe_held(const struct bpe *b)
 {
-    return sizeof *b + pretok_held(b->pretok) + ((size_t)b->mask + 1) * sizeof *b->slot;
+    return sizeof *b + pretok_held(b->pretok) +
+           (b->slot ? ((size_t)b->mask + 1) * sizeof *b->slot : 0) +
+           (b->order ? b->vocab->n * sizeof *b->order : 0);
 }
 
-struct bpe_scratch *bpe_begin(const struct bpe *b, const char *text, size_t len)
+/* ------------------------------------------------------------------ encoding */
+
+static bool pair_by_rank(const struct merger *m, uint32_t at, uint32_t *rank, uint32_t *id)
+{
+    const struct merge *found = merge_of(m->model, m->sym[at].id, m->sym[m->sym[at].next].id);
+    *rank = found->rank1;
+    *id = found->id;
+    return found->rank1 != 0;
+}
+
+/* Where the symbol's bytes end. */
+static uint32_t end_of(const struct merger *m, uint32_t at)
+{
+    uint32_t next = m->sym[at].next;
+    return next == MERGER_NONE ? m->len : m->sym[next].start;
+}
+
+static bool pair_by_score(const struct merger *m, uint32_t at, uint32_t *rank, uint32_t *id)
+{
+    const struct bpe *b = m->model;
+    uint32_t start = m->sym[at].start, len = end_of(m, m->sym[at].next) - start;
+    int32_t found = len <= b->vocab->longest ? vocab_find(b->vocab, m->text + start, len) : -1;
+    if (found < 0)
+        return false;
+    *id = (uint32_t)found;
+    *rank = b->order[found];
+    return true;
+}
+
+struct bpe_scratch *bpe_begin(const struct bpe *b)
 {
     struct bpe_scratch *s = mem_zalloc(1, sizeof *s);
     if (!s)
         return NULL;
     s->b = b;
-    s->text = text;
-    s->cutter = pretok_cutter_open(b->pretok, text, len);
+    s->merger = (struct merger){.model = b, .pair = b->order ? pair_by_score : pair_by_rank};
+    s->cutter = pretok_cutter_open(b->pretok);
     if (s->cutter)
         return s;
     bpe_end(s);
@@ -194,135 +255,88 @@ void bpe_end(struct bpe_scratch *s)
     if (!s)
         return;
     pretok_cutter_close(s->cutter);
-    mem_free(s->sym);
-    mem_free(s->heap);
+    merger_free(&s->merger);
     mem_free(s);
 }
 
-static bool make_room(struct bpe_scratch *s, size_t len)
+static uint32_t byte_symbol(const struct bpe *b, char byte)
 {
-    if (len <= s->cap)
-        return true;
-    size_t cap = MAX(MAX(len, 2 * s->cap), (size_t)64);
-    mem_free(s->sym);
-    mem_free(s->heap);
-    s->cap = 0;
-    s->sym = mem_resize(NULL, cap, sizeof *s->sym);
-    s->heap = mem_resize(NULL, 2 * cap, sizeof *s->heap);
-    if (!s->sym || !s->heap)
-        return false;
-    s->cap = cap;
-    return true;
+    int32_t id = b->byte_id[(unsigned char)byte];
+    trit_assert(id >= 0);
+    return (uint32_t)id;
 }
 
-static void sift_down(struct bpe_scratch *s, size_t at)
+/* The symbols that a piece begins as; how many. */
+static uint32_t split_to_bytes(struct bpe_scratch *s, const char *bytes, uint32_t len)
 {
-    uint64_t entry = s->heap[at];
-    for (size_t child; (child = 2 * at + 1) < s->n_heap; at = child) {
-        if (child + 1 < s->n_heap && s->heap[child + 1] < s->heap[child])
-            child++;
-        if (s->heap[child] >= entry)
-            break;
-        s->heap[at] = s->heap[child];
-    }
-    s->heap[at] = entry;
-}
-
-/* The entry for the symbol at `at` and its right neighbour, if a merge joins them. */
-static bool entry_of(const struct bpe_scratch *s, uint32_t at, uint64_t *entry)
-{
-    if (at == NONE || s->sym[at].next == NONE)
-        return false;
-    const struct merge *m = merge_of(s->b, s->sym[at].id, s->sym[s->sym[at].next].id);
-    *entry = (uint64_t)m->rank1 << 32 | at;
-    return m->rank1 != 0;
-}
-
-/*
- * A join takes one entry and adds at most two, and there are fewer joins than symbols: twice the
- * symbols is room enough.
- */
-static void push(struct bpe_scratch *s, uint32_t at)
-{
-    uint64_t entry;
-    if (!entry_of(s, at, &entry))
-        return;
-    size_t i = s->n_heap++;
-    for (size_t up; i > 0 && s->heap[up = (i - 1) / 2] > entry; i = up)
-        s->heap[i] = s->heap[up];
-    s->heap[i] = entry;
-}
-
-/* Join the symbol at `at` with its right neighbour. */
-static void join(struct bpe_scratch *s, uint32_t at)
-{
-    struct symbol *left = &s->sym[at], *right = &s->sym[left->next];
-    left->id = merge_of(s->b, left->id, right->id)->id;
-    left->next = right->next;
-    right->id = NONE;
-    if (left->next != NONE)
-        s->sym[left->next].prev = at;
-    push(s, left->prev);
-    push(s, at);
-}
-
-static void merge_piece(struct bpe_scratch *s, const char *bytes, uint32_t len)
-{
-    s->n_heap = 0;
-    for (uint32_t i = 0; i < len; i++) {
-        int32_t id = s->b->byte_id[(unsigned char)bytes[i]];
-        trit_assert(id >= 0);
-        s->sym[i] = (struct symbol){(uint32_t)id, i - 1, i + 1 < len ? i + 1 : NONE};
-    }
     for (uint32_t i = 0; i < len; i++)
-        s->n_heap += entry_of(s, i, &s->heap[s->n_heap]);
-    for (size_t i = s->n_heap / 2; i-- > 0;)
-        sift_down(s, i);
-    while (s->n_heap > 0) {
-        uint64_t top = s->heap[0], now;
-        uint32_t at = (uint32_t)top;
-        s->heap[0] = s->heap[--s->n_heap];
-        if (s->n_heap > 0)
-            sift_down(s, 0);
-        if (s->sym[at].id != NONE && entry_of(s, at, &now) && now == top)
-            join(s, at);
+        s->merger.sym[i] = (struct merger_symbol){.id = byte_symbol(s->b, bytes[i]), .start = i};
+    return len;
+}
+
+static uint32_t split_to_characters(struct bpe_scratch *s, const char *bytes, uint32_t len)
+{
+    struct merger_symbol *sym = s->merger.sym;
+    uint32_t n = 0, cp;
+    for (uint32_t i = 0, step; i < len; i += step) {
+        step = utf8_decode(bytes + i, len - i, &cp);
+        int32_t id = vocab_find(s->b->vocab, bytes + i, step);
+        if (id >= 0 || s->b->order) {
+            sym[n++] = (struct merger_symbol){.id = id < 0 ? UNKNOWN : (uint32_t)id, .start = i};
+            continue;
+        }
+        for (uint32_t k = 0; k < step; k++)
+            sym[n++] =
+                (struct merger_symbol){.id = byte_symbol(s->b, bytes[i + k]), .start = i + k};
     }
+    return n;
+}
+
+static int add_within(struct tok_ids *ids, uint32_t id, size_t limit)
+{
+    return ids->n < limit ? tok_ids_add(ids, (int32_t)id) : -TRIT_ETOOBIG;
 }
 
 static int encode_piece(struct bpe_scratch *s, const char *bytes, size_t len, size_t limit,
                         struct tok_ids *ids)
 {
     const struct vocab *v = s->b->vocab;
+    struct merger *m = &s->merger;
     /* No piece becomes fewer tokens than this, so a hopeless one is refused before the work. */
-    if ((len + v->longest - 1) / v->longest > limit - ids->n || len >= NONE)
+    if ((len + v->longest - 1) / v->longest > limit - ids->n || len >= UNKNOWN)
         return -TRIT_ETOOBIG;
     int32_t id = -1;
-    if (len == 1)
+    if (len == 1 && v->model == VOCAB_GPT2)
         id = s->b->byte_id[(unsigned char)bytes[0]];
     else if (pretok_takes_words(s->b->pretok))
         id = vocab_find(v, bytes, len);
     if (id >= 0)
         return tok_ids_add(ids, id);
-    if (!make_room(s, len))
+    if (!merger_reserve(m, len))
         return -TRIT_ENOMEM;
-    merge_piece(s, bytes, (uint32_t)len);
-    for (uint32_t i = 0; i != NONE; i = s->sym[i].next) {
-        if (ids->n == limit)
-            return -TRIT_ETOOBIG;
-        int rc = tok_ids_add(ids, (int32_t)s->sym[i].id);
-        if (rc)
-            return rc;
+    m->text = bytes;
+    m->len = (uint32_t)len;
+    merger_run(m, v->model == VOCAB_GPT2 ? split_to_bytes(s, bytes, m->len)
+                                         : split_to_characters(s, bytes, m->len));
+    int rc = 0;
+    for (uint32_t i = 0; i != MERGER_NONE && rc == 0; i = m->sym[i].next) {
+        if (m->sym[i].id != UNKNOWN)
+            rc = add_within(ids, m->sym[i].id, limit);
+        else
+            for (uint32_t at = m->sym[i].start; at < end_of(m, i) && rc == 0; at++)
+                rc = add_within(ids, byte_symbol(s->b, bytes[at]), limit);
     }
-    return 0;
+    return rc;
 }
 
-int bpe_encode(struct bpe_scratch *s, size_t from, size_t to, size_t limit, struct tok_ids *ids)
+int bpe_encode(struct bpe_scratch *s, const char *text, size_t len, size_t limit,
+               struct tok_ids *ids)
 {
     size_t start, end;
     int rc;
-    pretok_cutter_set(s->cutter, from, to);
+    pretok_cutter_set(s->cutter, text, len);
     while ((rc = pretok_next(s->cutter, &start, &end)) > 0)
-        if ((rc = encode_piece(s, s->text + start, end - start, limit, ids)))
+        if ((rc = encode_piece(s, text + start, end - start, limit, ids)))
             return rc;
     return rc;
 }

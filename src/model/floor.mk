@@ -21,11 +21,12 @@ libmodel_a_SOURCES = \
 	src/model/gguf-pairs.c src/model/gguf-cursor.c src/model/gguf-get.c src/model/gguf-private.h src/model/gguf-widths.c \
 	src/model/gguf-make.c \
 	include/model/hf.h src/model/hf.c src/model/hf-config.c src/model/hf-names.c src/model/hf-parts.h \
-	src/model/hf-tokenizer.c src/model/safetensors.h src/model/safetensors.c \
+	src/model/hf-tokenizer.c src/model/hf-pipeline.c src/model/hf-sentencepiece.c src/model/safetensors.h src/model/safetensors.c \
 	include/model/model.h src/model/load.c src/model/load-parts.h \
 	src/model/hparams.c src/model/rope.c src/model/sampling.c src/model/weights.c src/model/pack.c \
 	include/model/segment.h src/model/segment.c src/model/segment-file.h src/model/segment-list.c \
 	src/model/segment-pages.c \
 	include/model/tokenizer.h src/model/tokenizer.c src/model/tokenizer-parts.h \
-	src/model/bpe.c src/model/pretok.c src/model/special.c src/model/vocab.c
+	src/model/bpe.c src/model/merger.c src/model/normal.c src/model/pretok.c src/model/special.c \
+	src/model/vocab.c
 endif

@@ -106,6 +106,11 @@ void gguf_make_ints(struct gguf *g, const char *key, const int32_t *v, size_t n)
     add_array(g, key, GGUF_I32, v, n);
 }
 
+void gguf_make_floats(struct gguf *g, const char *key, const float *v, size_t n)
+{
+    add_array(g, key, GGUF_F32, v, n);
+}
+
 void gguf_make_strings(struct gguf *g, const char *key, char *bytes, uint32_t *ends, size_t n)
 {
     struct gguf_pair *p = add_pair(g, key, GGUF_STRING, NULL, 0);

@@ -136,6 +136,7 @@ void gguf_make_float(struct gguf *g, const char *key, double v);
 void gguf_make_bool(struct gguf *g, const char *key, bool v);
 void gguf_make_string(struct gguf *g, const char *key, const char *s, size_t len);
 void gguf_make_ints(struct gguf *g, const char *key, const int32_t *v, size_t n);
+void gguf_make_floats(struct gguf *g, const char *key, const float *v, size_t n);
 
 /* Strings end to end, at most UINT32_MAX bytes; *bytes and *ends are taken, also on failure. */
 void gguf_make_strings(struct gguf *g, const char *key, char *bytes, uint32_t *ends, size_t n);

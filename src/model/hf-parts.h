@@ -37,6 +37,9 @@ struct hf {
     const char *folder;
     struct trit_error *err;
     struct hf_text config, generation, tokenizer, tokenizer_config, template;
+    struct hf_text added_tokens; /* only beside a tokenizer.model */
+    float *scores; /* of a tokenizer.model, whose text is that of a tokenizer.json now */
+    size_t n_scores;
     struct hf_facts facts;
 };
 
@@ -45,6 +48,26 @@ int hf_config(struct hf *h);
 
 /* Keys of tokenizer.json, tokenizer_config.json and chat_template.jinja. */
 int hf_tokenizer(struct hf *h);
+
+/* h->tokenizer is a tokenizer.model: replace its text by a tokenizer.json, and set h->scores. */
+int hf_sentencepiece(struct hf *h, size_t max_values);
+
+/* What the pipeline of a tokenizer.json says of its tokens. */
+struct hf_pipeline {
+    bool spaces;            /* they are written in SentencePiece's alphabet */
+    bool normalizes_spaces; /* and the normalizer makes the text so */
+};
+
+/* The keys for normalizer, pre_tokenizer, model and decoder (hf-pipeline.c); or a refusal. */
+int hf_pipeline(struct hf *h, struct jsontext model, struct hf_pipeline *p);
+
+/* A member, null where it is absent; a boolean member with a default; whether a part is of a type;
+ * the elements of a Sequence's `list`, or the part itself, or none of null: how many, of which at
+ * most `max` are in out (more than max also where the list is none). */
+struct jsontext hf_part(struct jsontext object, const char *name);
+bool hf_flag(struct jsontext part, const char *name, bool otherwise);
+bool hf_is_type(struct jsontext part, const char *type);
+size_t hf_unfold(struct jsontext part, const char *list, struct jsontext *out, size_t max);
 
 enum hf_role {
     HF_UNKNOWN, /* not in the table */

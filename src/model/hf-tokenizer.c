@@ -2,16 +2,14 @@
 /*
  * hf-tokenizer.c - tokenizer.json and what stands beside it to the keys tokenizer.*.
  *
- * A tokenizer.json is a pipeline of parts that can be put together freely.  Those of published
- * models are a few, which tritd has as whole tokenizers under GGUF's names; so a pipeline is
- * recognised by its parts and their values, and one that is not among them is refused with the part
- * that is new.
+ * Here are its tokens and merges, and the tokens at the ends of a text; what is done to the text
+ * before is read by hf-pipeline.c.
  *
  * Tokens are taken by id: first those of the model's vocabulary, then the added ones, which may
  * name the same id again.  A special one is a control token, another a word that is cut out as it
  * stands.
  *
- * Source: huggingface/tokenizers (tokenizers/src/models/bpe, pre_tokenizers, processors).
+ * Source: huggingface/tokenizers (tokenizers/src/models/bpe, added_vocabulary.rs, processors).
  */
 #include "config.h"
 #include "model/hf-parts.h"
@@ -29,28 +27,17 @@ enum {
     TEMPLATE_MAX = 1 << 20,
 };
 
-/* Patterns of the pre-tokenizer Split, and pretok.c's names for them. */
-static const struct {
-    const char *pattern, *pre;
-} patterns[] = {
-    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
-     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-     "llama-bpe"},
-    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| "
-     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-     "qwen2"},
-    {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt-2"},
-};
-
 struct token {
     struct jsontext name; /* .at NULL: no token has this id */
     uint8_t kind;
+    uint32_t borders;
 };
 
 struct maker {
     struct hf *h;
     const struct hf_text *t; /* tokenizer.json */
     struct jsontext model;
+    struct hf_pipeline pipeline;
     struct token *token;
     size_t n, cap; /* ids that may have a token */
 };
@@ -59,44 +46,6 @@ static int refuse(const struct maker *m, const char *what, struct jsontext found
                   const char *expected)
 {
     return hf_refuse(m->h, m->t, TRIT_EUNSUPP, what, found, expected);
-}
-
-/* Whether a part of the pipeline is of this type. */
-static bool is_type(struct jsontext part, const char *type)
-{
-    struct jsontext v;
-    return jsontext_kind(part) == JSONTEXT_OBJECT && jsontext_member(part, "type", &v) == 0 &&
-           jsontext_kind(v) == JSONTEXT_STRING && jsontext_is(v, type);
-}
-
-/* A part of the document; null where it is absent. */
-static struct jsontext part_of(struct jsontext object, const char *name)
-{
-    struct jsontext v;
-    (void)jsontext_member(object, name, &v);
-    return v;
-}
-
-/* The elements of the array `list` of a Sequence, or the part itself: at most two. */
-static size_t unfold(struct jsontext part, const char *list, struct jsontext out[3])
-{
-    struct jsontext none, elements = part_of(part, list);
-    size_t n = 0;
-    if (!is_type(part, "Sequence") || jsontext_kind(elements) != JSONTEXT_ARRAY) {
-        out[0] = part;
-        return 1;
-    }
-    for (struct jsontext_walk w = jsontext_begin(elements);
-         n < 3 && jsontext_next(&w, &none, &out[n]);)
-        n++;
-    return n;
-}
-
-/* A boolean member with a default. */
-static bool flag(struct jsontext part, const char *name, bool otherwise)
-{
-    struct jsontext v = part_of(part, name);
-    return jsontext_kind(v) == JSONTEXT_BOOL ? jsontext_true(v) : otherwise;
 }
 
 /* ------------------------------------------------------------------ tokens */
@@ -123,7 +72,7 @@ static int take_token(struct maker *m, const char *where, struct jsontext name, 
     }
     if (m->token[i].name.at && kind == VOCAB_NORMAL)
         return hf_refuse(m->h, m->t, TRIT_EFORMAT, where, id, "each id once");
-    m->token[i] = (struct token){name, kind};
+    m->token[i] = (struct token){.name = name, .kind = kind};
     m->n = MAX(m->n, (size_t)i + 1);
     return 0;
 }
@@ -139,10 +88,20 @@ static int read_vocab(struct maker *m)
     return rc;
 }
 
-/* Tokens that swallow the spaces around them, or are found only between others, are not had. */
+static uint32_t borders_of(struct jsontext e)
+{
+    return (hf_flag(e, "lstrip", false) ? SPECIAL_LSTRIP : 0u) |
+           (hf_flag(e, "rstrip", false) ? SPECIAL_RSTRIP : 0u) |
+           (hf_flag(e, "single_word", false) ? SPECIAL_WORD : 0u);
+}
+
+/*
+ * "normalized" is for tokens that are looked for once the text is normalised.  For NFC that makes
+ * no difference to names that are in Form C; behind a normalizer that writes spaces otherwise it is
+ * had for special tokens only, whose names transformers looks for as they are.
+ */
 static int read_added(struct maker *m)
 {
-    static const char *const unlike[] = {"single_word", "lstrip", "rstrip"};
     bool found;
     struct jsontext list = {"[]", 2}, none, e, id = {"null", 4}, name = {"null", 4};
     int rc = hf_value(m->h, m->t, m->t->doc, "added_tokens", JSONTEXT_ARRAY, false, &found, &list);
@@ -151,17 +110,38 @@ static int read_added(struct maker *m)
         if (jsontext_kind(e) != JSONTEXT_OBJECT)
             return hf_refuse(m->h, m->t, TRIT_EFORMAT, "an element of added_tokens", e,
                              "an object");
-        for (size_t i = 0; i < ARRAY_LEN(unlike); i++)
-            if (flag(e, unlike[i], false))
-                return refuse(m, "an element of added_tokens", e,
-                              "false for single_word, lstrip and rstrip");
+        bool special = hf_flag(e, "special", false);
+        if (m->pipeline.normalizes_spaces && !special && hf_flag(e, "normalized", false))
+            return refuse(m, "an element of added_tokens", e,
+                          "\"normalized\": false, or a special token");
         if ((rc = hf_value(m->h, m->t, e, "id", JSONTEXT_NUMBER, true, &found, &id)) ||
             (rc = hf_value(m->h, m->t, e, "content", JSONTEXT_STRING, true, &found, &name)))
             return rc;
-        rc = take_token(m, "id of an added token", name, id,
-                        flag(e, "special", false) ? VOCAB_CONTROL : VOCAB_USER);
+        rc = take_token(m, "id of an added token", name, id, special ? VOCAB_CONTROL : VOCAB_USER);
+        uint64_t i;
+        if (rc == 0 && jsontext_uint(id, &i))
+            m->token[i].borders = borders_of(e);
     }
     return rc;
+}
+
+/* Those that have any, by rising id. */
+static int put_borders(struct maker *m)
+{
+    size_t n = 0;
+    int32_t *pair = mem_zalloc(2 * m->n, sizeof *pair);
+    if (!pair)
+        return no_memory(m);
+    for (size_t i = 0; i < m->n; i++) {
+        if (!m->token[i].borders)
+            continue;
+        pair[n++] = (int32_t)i;
+        pair[n++] = (int32_t)m->token[i].borders;
+    }
+    if (n)
+        gguf_make_ints(m->h->g, SPECIAL_BORDERS, pair, n);
+    mem_free(pair);
+    return 0;
 }
 
 static int put_tokens(struct maker *m)
@@ -173,9 +153,13 @@ static int put_tokens(struct maker *m)
         goto no_memory;
     for (size_t i = 0; i < m->n; i++) {
         kinds[i] = m->token[i].name.at ? m->token[i].kind : VOCAB_UNUSED;
+        size_t start = bytes.len;
         if (m->token[i].name.at)
             jsontext_string(m->token[i].name, &bytes);
         ends[i] = (uint32_t)bytes.len;
+        if (m->pipeline.spaces && kinds[i] == VOCAB_NORMAL && !bytes.failed &&
+            vocab_byte_of(bytes.data + start, bytes.len - start) >= 0)
+            kinds[i] = VOCAB_BYTE;
     }
     buf_addc(&bytes, '\0');
     if (bytes.failed)
@@ -207,9 +191,25 @@ static bool add_merge(struct jsontext v, struct buf *out)
             return false;
         if (n == 1)
             buf_addc(out, ' ');
+        size_t start = out->len;
         jsontext_string(part, out);
+        /* Neither alphabet has a space. */
+        if (out->len > start && memchr(out->data + start, ' ', out->len - start))
+            return false;
     }
     return n == 2;
+}
+
+/* Of a tokenizer.model; tokens that were added have none and need none. */
+static int put_scores(struct maker *m)
+{
+    float *score = mem_zalloc(m->n, sizeof *score);
+    if (!score)
+        return no_memory(m);
+    memcpy(score, m->h->scores, MIN(m->n, m->h->n_scores) * sizeof *score);
+    gguf_make_floats(m->h->g, "tokenizer.ggml.scores", score, m->n);
+    mem_free(score);
+    return 0;
 }
 
 static int read_merges(struct maker *m)
@@ -244,81 +244,6 @@ static int read_merges(struct maker *m)
     return 0;
 }
 
-/* ------------------------------------------------------------------ the pipeline */
-
-/* Byte-level BPE and nothing that changes its pieces. */
-static int check_model(struct maker *m)
-{
-    static const char *const none[] = {"dropout", "unk_token", "continuing_subword_prefix",
-                                       "end_of_word_suffix"};
-    bool found;
-    int rc = hf_value(m->h, m->t, m->t->doc, "model", JSONTEXT_OBJECT, true, &found, &m->model);
-    if (rc)
-        return rc;
-    struct jsontext type = part_of(m->model, "type");
-    if (!is_type(m->model, "BPE") && jsontext_kind(type) != JSONTEXT_NULL)
-        return refuse(m, "model.type", type, "\"BPE\"");
-    for (size_t i = 0; i < ARRAY_LEN(none); i++) {
-        struct jsontext v = part_of(m->model, none[i]);
-        /* The unknown token is for what has no piece; every byte has one. */
-        bool fine = jsontext_kind(v) == JSONTEXT_NULL || i == 1 ||
-                    (jsontext_kind(v) == JSONTEXT_STRING && jsontext_is(v, ""));
-        if (!fine)
-            return refuse(m, none[i], v, "null");
-    }
-    if (flag(m->model, "byte_fallback", false))
-        return refuse(m, "model.byte_fallback", (struct jsontext){"true", 4},
-                      "false: SentencePiece models are not served yet");
-    gguf_make_bool(m->h->g, "tokenizer.ggml.ignore_merges", flag(m->model, "ignore_merges", false));
-    gguf_make_string(m->h->g, "tokenizer.ggml.model", "gpt2", 4);
-    return 0;
-}
-
-/* Qwen's NFC is passed over, as everywhere in tritd: text is taken as it comes (pretok.c). */
-static int check_normalizer(const struct maker *m)
-{
-    struct jsontext v = part_of(m->t->doc, "normalizer");
-    if (jsontext_kind(v) == JSONTEXT_NULL || is_type(v, "NFC"))
-        return 0;
-    return refuse(m, "normalizer", v, "null or NFC");
-}
-
-/* The pattern of a Split that leaves all of the text in pieces, or NULL. */
-static const char *pattern_of(struct jsontext part)
-{
-    struct jsontext pattern = part_of(part, "pattern"), behavior = part_of(part, "behavior");
-    if (!is_type(part, "Split") || jsontext_kind(pattern) != JSONTEXT_OBJECT ||
-        jsontext_kind(behavior) != JSONTEXT_STRING)
-        return NULL;
-    /* The patterns match everywhere, so what lies between their matches is empty. */
-    bool invert = flag(part, "invert", false);
-    if (!(jsontext_is(behavior, "Isolated") && !invert) &&
-        !(jsontext_is(behavior, "Removed") && invert))
-        return NULL;
-    struct jsontext regex = part_of(pattern, "Regex");
-    for (size_t i = 0; i < ARRAY_LEN(patterns) && jsontext_kind(regex) == JSONTEXT_STRING; i++)
-        if (jsontext_is(regex, patterns[i].pattern))
-            return patterns[i].pre;
-    return NULL;
-}
-
-static int read_pre_tokenizer(const struct maker *m)
-{
-    struct jsontext v = part_of(m->t->doc, "pre_tokenizer"), part[3];
-    size_t n = unfold(v, "pretokenizers", part);
-    const char *pre = n == 2 ? pattern_of(part[0]) : n == 1 ? "gpt-2" : NULL;
-    struct jsontext last = part[n ? n - 1 : 0];
-    bool bytes = n > 0 && is_type(last, "ByteLevel") && !flag(last, "add_prefix_space", true) &&
-                 flag(last, "use_regex", true) == (n == 1);
-    if (!pre || !bytes)
-        return refuse(
-            m, "pre_tokenizer", n == 2 && bytes ? part[0] : v,
-            "ByteLevel without a prefix space, alone or behind a Split with the pattern of "
-            "Llama 3, Qwen2 or GPT-2");
-    gguf_make_string(m->h->g, "tokenizer.ggml.pre", pre, strlen(pre));
-    return 0;
-}
-
 /* ------------------------------------------------------------------ BOS, EOS, chat template */
 
 /* The id of a token by its name: the last one, as an added one comes last.  -1: none. */
@@ -334,9 +259,9 @@ static int32_t find_token(const struct maker *m, struct jsontext name)
 static int named_token(const struct maker *m, const char *member, int32_t *id)
 {
     const struct hf_text *t = &m->h->tokenizer_config;
-    struct jsontext v = t->path ? part_of(t->doc, member) : (struct jsontext){"null", 4};
+    struct jsontext v = t->path ? hf_part(t->doc, member) : (struct jsontext){"null", 4};
     if (jsontext_kind(v) == JSONTEXT_OBJECT)
-        v = part_of(v, "content");
+        v = hf_part(v, "content");
     if (jsontext_kind(v) == JSONTEXT_NULL)
         return 0;
     if (jsontext_kind(v) != JSONTEXT_STRING || (*id = find_token(m, v)) < 0)
@@ -354,23 +279,23 @@ struct ends {
 /* TemplateProcessing's "single": special tokens, the text "A", special tokens. */
 static int read_template(const struct maker *m, struct jsontext part, struct ends *e)
 {
-    struct jsontext single = part_of(part, "single"), none, piece;
+    struct jsontext single = hf_part(part, "single"), none, piece;
     bool text = false;
     if (jsontext_kind(single) != JSONTEXT_ARRAY)
         return refuse(m, "post_processor.single", single, "an array");
     for (struct jsontext_walk w = jsontext_begin(single); jsontext_next(&w, &none, &piece);) {
         struct jsontext special = jsontext_kind(piece) == JSONTEXT_OBJECT
-                                      ? part_of(piece, "SpecialToken")
+                                      ? hf_part(piece, "SpecialToken")
                                       : (struct jsontext){"null", 4};
         bool is_text = jsontext_kind(piece) == JSONTEXT_OBJECT &&
-                       jsontext_kind(part_of(piece, "Sequence")) == JSONTEXT_OBJECT;
+                       jsontext_kind(hf_part(piece, "Sequence")) == JSONTEXT_OBJECT;
         bool *there = text ? &e->last : &e->first;
         if (is_text && !text) {
             text = true;
             continue;
         }
         struct jsontext name = jsontext_kind(special) == JSONTEXT_OBJECT
-                                   ? part_of(special, "id")
+                                   ? hf_part(special, "id")
                                    : (struct jsontext){"null", 4};
         if (jsontext_kind(name) != JSONTEXT_STRING || *there)
             return refuse(m, "post_processor.single", single,
@@ -383,32 +308,37 @@ static int read_template(const struct maker *m, struct jsontext part, struct end
 
 static int read_post_processor(const struct maker *m, struct ends *e)
 {
-    struct jsontext v = part_of(m->t->doc, "post_processor"), part[3];
+    enum { PARTS = 2 };
+    struct jsontext v = hf_part(m->t->doc, "post_processor"), part[PARTS];
     *e = (struct ends){.known = jsontext_kind(v) != JSONTEXT_NULL};
     if (!e->known)
         return 0;
-    size_t n = unfold(v, "processors", part);
+    size_t n = hf_unfold(v, "processors", part, PARTS);
     int rc = 0;
     for (size_t i = 0; i < n && rc == 0; i++) {
-        if (n == 3 || !(is_type(part[i], "ByteLevel") || is_type(part[i], "TemplateProcessing")))
+        if (n > PARTS ||
+            !(hf_is_type(part[i], "ByteLevel") || hf_is_type(part[i], "TemplateProcessing")))
             return refuse(m, "post_processor", v, "ByteLevel or TemplateProcessing");
-        if (is_type(part[i], "TemplateProcessing"))
+        if (hf_is_type(part[i], "TemplateProcessing"))
             rc = read_template(m, part[i], e);
     }
     return rc;
 }
 
 /* Whether a token stands at an end of the text: as the post-processor does it; where there is none,
- * as tokenizer_config.json says; else it is left to the tokenizer's own default. */
+ * as tokenizer_config.json says; else it is left to the tokenizer's own default.  *id: which, -1
+ * where only the post-processor knows. */
 static int put_end(const struct maker *m, const struct ends *e, bool there, struct jsontext name,
-                   const char *member, const char *key, int32_t id)
+                   const char *member, const char *key, int32_t *id)
 {
     const struct hf_text *t = &m->h->tokenizer_config;
     bool found = false, wanted = false;
     int rc = t->path ? hf_bool(m->h, t, t->doc, member, &found, &wanted) : 0;
     if (rc)
         return rc;
-    if (there && find_token(m, name) != id)
+    if (there && *id < 0)
+        *id = find_token(m, name);
+    if (there && (*id < 0 || find_token(m, name) != *id))
         return refuse(m, "a token of post_processor.single", name,
                       "the one that tokenizer_config.json names");
     if (e->known)
@@ -428,9 +358,9 @@ static int put_ids(const struct maker *m)
     if ((rc = named_token(m, "bos_token", &bos)) || (rc = named_token(m, "eos_token", &eos)) ||
         (rc = read_post_processor(m, &e)) ||
         (rc = put_end(m, &e, e.first, e.first_name, "add_bos_token", "tokenizer.ggml.add_bos_token",
-                      bos)) ||
+                      &bos)) ||
         (rc = put_end(m, &e, e.last, e.last_name, "add_eos_token", "tokenizer.ggml.add_eos_token",
-                      eos)))
+                      &eos)))
         return rc;
     if (bos >= 0)
         gguf_make_uint(g, "tokenizer.ggml.bos_token_id", (uint64_t)bos);
@@ -484,7 +414,7 @@ static int read_chat_template(const struct maker *m)
     }
     if (!t->path)
         return 0;
-    struct jsontext v = part_of(t->doc, "chat_template");
+    struct jsontext v = hf_part(t->doc, "chat_template");
     switch (jsontext_kind(v)) {
     case JSONTEXT_NULL:
         return 0;
@@ -500,10 +430,13 @@ static int read_chat_template(const struct maker *m)
 int hf_tokenizer(struct hf *h)
 {
     struct maker m = {.h = h, .t = &h->tokenizer};
+    bool found;
     int rc;
-    if ((rc = check_model(&m)) || (rc = check_normalizer(&m)) || (rc = read_pre_tokenizer(&m)) ||
-        (rc = read_vocab(&m)) || (rc = read_added(&m)) || (rc = put_tokens(&m)) ||
-        (rc = read_merges(&m)) || (rc = put_ids(&m)) || (rc = read_chat_template(&m))) {
+    if ((rc = hf_value(h, m.t, m.t->doc, "model", JSONTEXT_OBJECT, true, &found, &m.model)) ||
+        (rc = hf_pipeline(h, m.model, &m.pipeline)) || (rc = read_vocab(&m)) ||
+        (rc = read_added(&m)) || (rc = put_tokens(&m)) || (rc = put_borders(&m)) ||
+        (rc = h->scores ? put_scores(&m) : read_merges(&m)) || (rc = put_ids(&m)) ||
+        (rc = read_chat_template(&m))) {
         mem_free(m.token);
         return rc;
     }

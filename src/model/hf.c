@@ -390,6 +390,21 @@ static void name_it(struct hf *h)
     free(real);
 }
 
+/* tokenizer.json, or where there is none the SentencePiece model that one would be made from. */
+static int read_tokenizer(struct hf *h)
+{
+    static const char MODEL[] = "tokenizer.model";
+    int rc = read_json(h, "tokenizer_config.json", CONFIG_MAX, false, &h->tokenizer_config);
+    if (rc)
+        return rc;
+    if (has_file(h, "tokenizer.json") || !has_file(h, MODEL))
+        return read_json(h, "tokenizer.json", TOKENIZER_MAX, true, &h->tokenizer);
+    if ((rc = read_text(h, MODEL, TOKENIZER_MAX, true, &h->tokenizer)) ||
+        (rc = read_json(h, "added_tokens.json", CONFIG_MAX, false, &h->added_tokens)))
+        return rc;
+    return hf_sentencepiece(h, VALUES_MAX);
+}
+
 static int read_all(struct hf *h)
 {
     int rc;
@@ -399,9 +414,7 @@ static int read_all(struct hf *h)
                          has_suffix(h, ".gguf") ? "; it has a .gguf file: name that one" : "");
     if ((rc = read_json(h, "config.json", CONFIG_MAX, true, &h->config)) ||
         (rc = read_json(h, "generation_config.json", CONFIG_MAX, false, &h->generation)) ||
-        (rc = hf_config(h)) ||
-        (rc = read_json(h, "tokenizer.json", TOKENIZER_MAX, true, &h->tokenizer)) ||
-        (rc = read_json(h, "tokenizer_config.json", CONFIG_MAX, false, &h->tokenizer_config)) ||
+        (rc = hf_config(h)) || (rc = read_tokenizer(h)) ||
         (rc = read_text(h, "chat_template.jinja", CONFIG_MAX, false, &h->template)) ||
         (rc = hf_tokenizer(h)) || (rc = add_tensors(h)))
         return rc;
@@ -431,6 +444,8 @@ int hf_open(const char *folder, struct gguf **g, struct trit_error *err)
     free_text(&h->tokenizer);
     free_text(&h->tokenizer_config);
     free_text(&h->template);
+    free_text(&h->added_tokens);
+    mem_free(h->scores);
     mem_free(h);
     return rc;
 }

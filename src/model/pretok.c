@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pretok.c - the patterns that cut text into pieces before byte-level BPE.
+ * pretok.c - the patterns that cut text into pieces before byte pair encoding.
  *
- * A pattern is a row of a table, chosen by `tokenizer.ggml.pre` and executed by PCRE2: real Unicode
- * categories, no recursion, no JIT (the service runs with MemoryDenyWriteExecute).  Every row
- * matches at every position, so the pieces lie end to end and hold the whole text.
+ * A pre-tokenizer is a row of stages: each cuts the pieces of the one before, as if a piece stood
+ * alone.  `tokenizer.ggml.pre` names a published row ("llama-bpe"), or the stages themselves with a
+ * '+' between ("digits+gpt-2"), which is how the pipelines of tokenizer.json come here.  A stage is
+ * a pattern, executed by PCRE2: real Unicode categories, no recursion, no JIT (the service runs
+ * with MemoryDenyWriteExecute).  Every pattern matches at every position, so the pieces lie end to
+ * end and hold the whole text.
  *
  * Two things are spelled out because libraries differ.  Where the published patterns say \s they
  * mean Unicode's White_Space; PCRE2's own \s also takes U+180E, which lost that property in Unicode
  * 6.3.  And where they say (?i:'s) ASCII letters are meant; PCRE2 would take U+017F, the long s, as
  * well.
  *
- * Sources: tokenizer.json of Llama 3, Qwen2 and GPT-2; llama.cpp (llama-vocab.cpp) for the names.
- * Not here: normalisation (Qwen2 wants NFC; text is taken as it comes), and characters younger than
- * PCRE2's Unicode (14 in Debian 12), which count as punctuation.
+ * Sources: tokenizer.json of Llama 3, Qwen2, GPT-2 and Falcon; huggingface/tokenizers
+ * (pre_tokenizers) for Digits, Punctuation and Metaspace; llama.cpp (llama-vocab.cpp) for the
+ * names. Not here: normalisation (normal.c), and characters younger than PCRE2's Unicode (14 in
+ * Debian 12), which count as punctuation.
  */
 #include "config.h"
 #include "model/tokenizer-parts.h"
@@ -36,30 +40,73 @@
     "'(?:[sStTmMdD]|[rRvV][eE]|[lL][lL])|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits "| ?[^" SPACE      \
     "\\p{L}\\p{N}]+[\\r\\n]*|[" SPACE "]*[\\r\\n]+|" SPACES
 
-static const char LLAMA3[] = LLAMA3_LIKE("\\p{N}{1,3}");
-static const char QWEN2[] = LLAMA3_LIKE("\\p{N}");
-static const char GPT2[] =
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" SPACE "\\p{L}\\p{N}]+|" SPACES;
+/* As Hugging Face's Punctuation: what ASCII calls so, symbols too, and Unicode's category P. */
+#define PUNCTUATION "!-/:-@\\[-`{-~\\p{P}"
 
-struct pretok_row {
-    const char *name;
-    const char *pattern;
-    bool llama3; /* of that family: ignore_merges, and BOS in front, unless the file says otherwise */
+/* The bytes whose letters in the GPT-2 alphabet are digits: 0 to 9, and those of "²³¹¼½¾". */
+#define LETTER_DIGITS "0-9\\xb2\\xb3\\xb9\\xbc-\\xbe"
+
+/* A pattern of tokenizer.json is known by its text; `published` is NULL for stages that have a type
+ * of their own there. */
+static const struct stage {
+    const char *name, *pattern, *published;
+    bool bytes; /* the pattern is of bytes, and may cut a character */
+} stages[] = {
+    {"llama-3", LLAMA3_LIKE("\\p{N}{1,3}"),
+     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
+     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+     false},
+    {"qwen-2", LLAMA3_LIKE("\\p{N}"),
+     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| "
+     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+     false},
+    {"gpt-2", "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" SPACE "\\p{L}\\p{N}]+|" SPACES,
+     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", false},
+    {"threes", "[0-9]{3}|(?:[^0-9]++|(?![0-9]{3})[0-9])++", "[0-9][0-9][0-9]", true},
+    {"digits", "\\p{N}|\\P{N}+", NULL, false},
+    {"digit-runs", "\\p{N}+|\\P{N}+", NULL, false},
+    {"punctuation", "[" PUNCTUATION "]|[^" PUNCTUATION "]+", NULL, false},
+    {"punctuation-runs", "[" PUNCTUATION "]+|[^" PUNCTUATION "]+", NULL, false},
+    {"letter-digits", "[" LETTER_DIGITS "]|[^" LETTER_DIGITS "]+", NULL, true},
+    {"letter-digit-runs", "[" LETTER_DIGITS "]+|[^" LETTER_DIGITS "]+", NULL, true},
+    {"words", " [^ ]*|[^ ]+", NULL, false},
 };
 
-/* The first row serves files that name none: official BitNet b1.58 2B-4T ones are like that. */
-static const struct pretok_row rows[] = {
-    {"llama-bpe", LLAMA3, true}, {"llama3", LLAMA3, true},   {"llama-v3", LLAMA3, true},
-    {"falcon3", LLAMA3, true},   {"falcon_e", LLAMA3, true}, {"qwen2", QWEN2, false},
-    {"gpt-2", GPT2, false},      {"default", GPT2, false},
+/* Published rows.  The first serves files that name none: official BitNet b1.58 2B-4T ones are like
+ * that. */
+static const struct pretok_row {
+    const char *name, *stages;
+    bool llama3; /* of that family: ignore_merges, and BOS in front, unless the file says otherwise
+                  */
+    bool nfc;    /* the published tokenizer normalises */
+} rows[] = {
+    {"llama-bpe", "llama-3", true, false},
+    {"llama3", "llama-3", true, false},
+    {"llama-v3", "llama-3", true, false},
+    {"falcon3", "llama-3", true, false},
+    {"falcon_e", "llama-3", true, false},
+    {"falcon-h1", "llama-3", true, false},
+    {"qwen2", "qwen-2", false, true},
+    {"gpt-2", "gpt-2", false, false},
+    {"default", "gpt-2", false, false},
+    {"olmo", "gpt-2", false, true}, /* GPT-NeoX's, TriLM has it */
+    {"starcoder", "digits+gpt-2", false, false},
+    {"smollm", "digits+gpt-2", false, false},
 };
 
 struct pretok {
-    const struct pretok_row *row;
-    bool assumed;
+    const struct pretok_row *row; /* NULL: stages by their own names */
+    char name[80];
     bool takes_words;
+    bool cuts_bytes; /* the last stage does; one of characters cannot follow */
     pcre2_general_context *memory;
-    pcre2_code *code;
+    size_t n;
+    pcre2_code *code[PRETOK_STAGES];
+};
+
+/* One stage of a walk: the piece it cuts, and how far it is. */
+struct level {
+    size_t from, at, to;
 };
 
 struct pretok_cutter {
@@ -67,7 +114,8 @@ struct pretok_cutter {
     pcre2_match_data *match;
     pcre2_match_context *limits;
     const char *text;
-    size_t from, at, to;
+    struct level level[PRETOK_STAGES];
+    size_t depth; /* levels below it have a piece at work */
 };
 
 static void *take(PCRE2_SIZE bytes, void *unused)
@@ -82,17 +130,39 @@ static void give(void *p, void *unused)
     mem_free(p);
 }
 
+static bool is(struct gguf_str s, const char *name)
+{
+    return strlen(name) == s.len && memcmp(name, s.data, s.len) == 0;
+}
+
 static const struct pretok_row *find_row(struct gguf_str name)
 {
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        if (strlen(rows[i].name) == name.len && memcmp(rows[i].name, name.data, name.len) == 0)
+        if (is(name, rows[i].name))
             return &rows[i];
+    return NULL;
+}
+
+static const struct stage *find_stage(struct gguf_str name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(stages); i++)
+        if (is(name, stages[i].name))
+            return &stages[i];
+    return NULL;
+}
+
+const char *pretok_stage_of(bool (*spells)(const void *pattern, const char *text),
+                            const void *pattern)
+{
+    for (size_t i = 0; i < ARRAY_LEN(stages); i++)
+        if (stages[i].published && spells(pattern, stages[i].published))
+            return stages[i].name;
     return NULL;
 }
 
 static int unknown(const struct gguf *g, struct gguf_str name, struct trit_error *err)
 {
-    char known[128];
+    char known[160];
     int n = 0;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         n += snprintf(known + n, sizeof known - (size_t)n, "%s%s", i ? ", " : "", rows[i].name);
@@ -101,54 +171,107 @@ static int unknown(const struct gguf *g, struct gguf_str name, struct trit_error
                      (int)MIN(name.len, (size_t)40), name.data, known);
 }
 
-int pretok_open(const struct gguf *g, struct pretok **out, struct trit_error *err)
+static int no_memory(const struct gguf *g, struct trit_error *err)
 {
-    static const char KEY[] = "tokenizer.ggml.pre", WORDS[] = "tokenizer.ggml.ignore_merges";
-    struct gguf_str name;
-    const struct pretok_row *row = &rows[0];
-    int rc = 0;
-    *out = NULL;
-    if (gguf_has(g, KEY)) {
-        if ((rc = gguf_string(g, KEY, &name, err)))
-            return rc;
-        row = find_row(name);
-        if (!row)
-            return unknown(g, name, err);
-    }
-    struct pretok *p = mem_zalloc(1, sizeof *p);
-    if (!p)
-        goto no_memory;
-    p->row = row;
-    p->assumed = !gguf_has(g, KEY);
-    p->takes_words = row->llama3;
-    if (gguf_has(g, WORDS) && (rc = gguf_bool(g, WORDS, &p->takes_words, err))) {
-        pretok_close(&p);
-        return rc;
-    }
-    p->memory = pcre2_general_context_create(take, give, NULL);
-    pcre2_compile_context *compile = p->memory ? pcre2_compile_context_create(p->memory) : NULL;
-    if (!compile)
-        goto no_memory;
+    return gguf_fail(g, err, TRIT_ENOMEM, "no memory for the pre-tokenizer");
+}
+
+static int compile(const struct gguf *g, struct pretok *p, const struct stage *s,
+                   struct trit_error *err)
+{
     int error;
     PCRE2_SIZE where;
-    p->code = pcre2_compile((PCRE2_SPTR)row->pattern, PCRE2_ZERO_TERMINATED,
-                            PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &where, compile);
+    pcre2_compile_context *compile = pcre2_compile_context_create(p->memory);
+    if (!compile)
+        return no_memory(g, err);
+    p->code[p->n] =
+        pcre2_compile((PCRE2_SPTR)s->pattern, PCRE2_ZERO_TERMINATED,
+                      s->bytes ? PCRE2_ANCHORED : PCRE2_ANCHORED | PCRE2_UTF | PCRE2_UCP, &error,
+                      &where, compile);
     pcre2_compile_context_free(compile);
-    if (p->code) {
-        *out = p;
+    if (p->code[p->n]) {
+        p->n++;
         return 0;
     }
     trit_assert(error == PCRE2_ERROR_NOMEMORY || error == PCRE2_ERROR_HEAP_FAILED);
-no_memory:
-    pretok_close(&p);
-    return gguf_fail(g, err, TRIT_ENOMEM, "no memory for the pre-tokenizer");
+    return no_memory(g, err);
+}
+
+/* The stages of a list with '+' between; `name` is what an error tells. */
+static int compile_all(const struct gguf *g, struct pretok *p, struct gguf_str list,
+                       struct gguf_str name, struct trit_error *err)
+{
+    int rc = 0;
+    while (list.len > 0 && rc == 0) {
+        const char *plus = memchr(list.data, '+', list.len);
+        size_t len = plus ? (size_t)(plus - list.data) : list.len;
+        const struct stage *s = find_stage((struct gguf_str){list.data, len});
+        if (!s || p->n == PRETOK_STAGES || len + 1 == list.len || (p->cuts_bytes && !s->bytes))
+            return unknown(g, name, err);
+        p->cuts_bytes = s->bytes;
+        rc = compile(g, p, s, err);
+        list.data += len + (plus != NULL);
+        list.len -= len + (plus != NULL);
+    }
+    return rc;
+}
+
+/* A model of SentencePiece has stages only where a list names them: its files carry the key without
+ * a meaning. */
+static int read_name(const struct gguf *g, enum vocab_model model, struct pretok *p,
+                     struct gguf_str *list, struct trit_error *err)
+{
+    static const char KEY[] = "tokenizer.ggml.pre";
+    *list = (struct gguf_str){"", 0};
+    if (gguf_has(g, KEY)) {
+        int rc = gguf_string(g, KEY, list, err);
+        if (rc)
+            return rc;
+        p->row = find_row(*list);
+        if (!p->row && (list->len == 0 || list->len >= sizeof p->name) && model == VOCAB_GPT2)
+            return unknown(g, *list, err);
+    } else if (model == VOCAB_GPT2) {
+        p->row = &rows[0];
+    }
+    if (model == VOCAB_LLAMA && (p->row || !find_stage(*list))) {
+        p->row = NULL;
+        list->len = 0;
+    }
+    snprintf(p->name, sizeof p->name, "%.*s%s", (int)list->len, list->data,
+             p->row && !gguf_has(g, KEY) ? "llama-bpe (assumed, the file names none)" : "");
+    return 0;
+}
+
+int pretok_open(const struct gguf *g, enum vocab_model model, struct pretok **out,
+                struct trit_error *err)
+{
+    static const char WORDS[] = "tokenizer.ggml.ignore_merges";
+    struct gguf_str name, list;
+    *out = NULL;
+    struct pretok *p = mem_zalloc(1, sizeof *p);
+    if (!p)
+        return no_memory(g, err);
+    int rc = read_name(g, model, p, &name, err);
+    p->takes_words = p->row && p->row->llama3;
+    if (rc == 0 && gguf_has(g, WORDS))
+        rc = gguf_bool(g, WORDS, &p->takes_words, err);
+    if (rc == 0 && !(p->memory = pcre2_general_context_create(take, give, NULL)))
+        rc = no_memory(g, err);
+    list = p->row ? (struct gguf_str){p->row->stages, strlen(p->row->stages)} : name;
+    if (rc == 0)
+        rc = compile_all(g, p, list, name, err);
+    if (rc)
+        pretok_close(&p);
+    *out = p;
+    return rc;
 }
 
 void pretok_close(struct pretok **p)
 {
     if (!*p)
         return;
-    pcre2_code_free((*p)->code);
+    for (size_t i = 0; i < (*p)->n; i++)
+        pcre2_code_free((*p)->code[i]);
     pcre2_general_context_free((*p)->memory);
     mem_free(*p);
     *p = NULL;
@@ -156,12 +279,17 @@ void pretok_close(struct pretok **p)
 
 const char *pretok_name(const struct pretok *p)
 {
-    return p->assumed ? "llama-bpe (assumed, the file names none)" : p->row->name;
+    return p->name;
 }
 
 bool pretok_is_llama3(const struct pretok *p)
 {
-    return p->row->llama3;
+    return p->row && p->row->llama3;
+}
+
+bool pretok_wants_nfc(const struct pretok *p)
+{
+    return p->row && p->row->nfc;
 }
 
 bool pretok_takes_words(const struct pretok *p)
@@ -171,32 +299,24 @@ bool pretok_takes_words(const struct pretok *p)
 
 size_t pretok_held(const struct pretok *p)
 {
-    size_t bytes = 0;
-    pcre2_pattern_info(p->code, PCRE2_INFO_SIZE, &bytes);
-    return sizeof *p + bytes;
+    size_t total = sizeof *p, bytes = 0;
+    for (size_t i = 0; i < p->n; i++, total += bytes)
+        pcre2_pattern_info(p->code[i], PCRE2_INFO_SIZE, &bytes);
+    return total;
 }
 
-struct pretok_cutter *pretok_cutter_open(const struct pretok *p, const char *text, size_t len)
+struct pretok_cutter *pretok_cutter_open(const struct pretok *p)
 {
     struct pretok_cutter *c = mem_zalloc(1, sizeof *c);
     if (!c)
         return NULL;
     c->p = p;
-    c->text = text;
-    c->to = len;
     c->match = pcre2_match_data_create(1, p->memory);
     c->limits = pcre2_match_context_create(p->memory);
     if (!c->match || !c->limits) {
         pretok_cutter_close(c);
         return NULL;
     }
-    /*
-     * The patterns need a few steps for each byte at most (a run of spaces that no line end follows
-     * is walked back once) and no depth.  Both limits only turn a mistake into an error.
-     */
-    enum { STEPS = 16, HEAP_KIB = 1024 };
-    pcre2_set_match_limit(c->limits, (uint32_t)MIN(1000 + STEPS * len, (size_t)UINT32_MAX));
-    pcre2_set_heap_limit(c->limits, HEAP_KIB);
     return c;
 }
 
@@ -209,26 +329,56 @@ void pretok_cutter_close(struct pretok_cutter *c)
     mem_free(c);
 }
 
-void pretok_cutter_set(struct pretok_cutter *c, size_t from, size_t to)
+void pretok_cutter_set(struct pretok_cutter *c, const char *text, size_t len)
 {
-    c->from = c->at = from;
-    c->to = to;
+    /*
+     * The patterns need a few steps for each byte at most (a run of spaces that no line end follows
+     * is walked back once) and no depth.  Both limits only turn a mistake into an error.
+     */
+    enum { STEPS = 16, HEAP_KIB = 1024 };
+    pcre2_set_match_limit(c->limits, (uint32_t)MIN(1000 + STEPS * len, (size_t)UINT32_MAX));
+    pcre2_set_heap_limit(c->limits, HEAP_KIB);
+    c->text = text;
+    c->level[0] = (struct level){.to = len};
+    c->depth = 1;
 }
 
-int pretok_next(struct pretok_cutter *c, size_t *start, size_t *end)
+/* The next piece of the stage's own piece. */
+static int cut(struct pretok_cutter *c, size_t stage, struct level *piece)
 {
-    if (c->at == c->to)
-        return 0;
+    struct level *l = &c->level[stage];
     /* The text was checked once; PCRE2 would check it again for every piece. */
-    int n = pcre2_match(c->p->code, (PCRE2_SPTR)c->text + c->from, c->to - c->from, c->at - c->from,
-                        PCRE2_NO_UTF_CHECK, c->match, c->limits);
+    int n = pcre2_match(c->p->code[stage], (PCRE2_SPTR)c->text + l->from, l->to - l->from,
+                        l->at - l->from, PCRE2_NO_UTF_CHECK, c->match, c->limits);
     if (n == PCRE2_ERROR_NOMEMORY)
         return -TRIT_ENOMEM;
     if (n < 0)
         return -TRIT_EFAULT;
     const PCRE2_SIZE *span = pcre2_get_ovector_pointer(c->match);
     trit_assert(span[1] > span[0]);
-    *start = c->at;
-    *end = c->at = c->from + span[1];
+    *piece = (struct level){l->at, l->at, l->from + span[1]};
+    l->at = piece->to;
+    return 0;
+}
+
+int pretok_next(struct pretok_cutter *c, size_t *start, size_t *end)
+{
+    struct level piece = c->level[0];
+    while (c->depth > 0 && c->level[c->depth - 1].at == c->level[c->depth - 1].to)
+        c->depth--;
+    if (c->depth == 0)
+        return 0;
+    if (c->p->n == 0)
+        c->level[0].at = c->level[0].to; /* no stages: the text is one piece */
+    for (; c->depth <= c->p->n; c->depth++) {
+        int rc = cut(c, c->depth - 1, &piece);
+        if (rc)
+            return rc;
+        if (c->depth == c->p->n)
+            break;
+        c->level[c->depth] = piece;
+    }
+    *start = piece.from;
+    *end = piece.to;
     return 1;
 }

@@ -22,6 +22,7 @@ struct tok {
     struct vocab vocab;
     struct special special;
     struct bpe *bpe;
+    struct normal normal;
     bool add_bos, add_eos;
 };
 
@@ -53,20 +54,43 @@ static int read_flag(const struct gguf *g, const char *key, bool otherwise, bool
     return gguf_has(g, key) ? gguf_bool(g, key, flag, err) : 0;
 }
 
-static int check_model(const struct gguf *g, struct trit_error *err)
+static int read_model(const struct gguf *g, enum vocab_model *model, struct trit_error *err)
 {
     static const char KEY[] = "tokenizer.ggml.model";
-    struct gguf_str model;
-    int rc = gguf_string(g, KEY, &model, err);
+    struct gguf_str name;
+    int rc = gguf_string(g, KEY, &name, err);
     if (rc)
         return rc;
-    if (model.len == 4 && memcmp(model.data, "gpt2", 4) == 0)
-        return 0;
-    return gguf_fail(
-        g, err, TRIT_EUNSUPP, "key %s: found \"%.*s\"%s, expected \"gpt2\" (byte-level BPE)", KEY,
-        (int)MIN(model.len, (size_t)40), model.data,
-        model.len == 5 && memcmp(model.data, "llama", 5) == 0 ? " (SentencePiece, not served yet)"
-                                                              : "");
+    if (name.len == 4 && memcmp(name.data, "gpt2", 4) == 0)
+        *model = VOCAB_GPT2;
+    else if (name.len == 5 && memcmp(name.data, "llama", 5) == 0)
+        *model = VOCAB_LLAMA;
+    else
+        return gguf_fail(g, err, TRIT_EUNSUPP,
+                         "key %s: found \"%.*s\", expected \"gpt2\" (byte-level BPE) or \"llama\" "
+                         "(SentencePiece)",
+                         KEY, (int)MIN(name.len, (size_t)40), name.data);
+    return 0;
+}
+
+static int open_parts(const struct gguf *g, uint32_t vocab_rows, struct tok *t,
+                      struct trit_error *err)
+{
+    int rc;
+    if ((rc = read_model(g, &t->vocab.model, err)) ||
+        (rc = vocab_read(g, vocab_rows, &t->vocab, err)) ||
+        (rc = special_build(g, &t->vocab, &t->special, err)) ||
+        (rc = bpe_open(g, &t->vocab, &t->bpe, err)))
+        return rc;
+    const struct pretok *p = bpe_pretok(t->bpe);
+    bool bos = pretok_is_llama3(p) || t->vocab.model == VOCAB_LLAMA;
+    if ((rc = normal_read(g, t->vocab.model, pretok_wants_nfc(p), &t->normal, err)) ||
+        (rc = read_flag(g, "tokenizer.ggml.add_bos_token", bos, &t->add_bos, err)) ||
+        (rc = read_flag(g, "tokenizer.ggml.add_eos_token", false, &t->add_eos, err)))
+        return rc;
+    t->add_bos = t->add_bos && t->vocab.bos >= 0;
+    t->add_eos = t->add_eos && t->vocab.eos >= 0;
+    return 0;
 }
 
 int tok_open(const struct gguf *g, uint32_t vocab_rows, struct tok **out, struct trit_error *err)
@@ -75,22 +99,16 @@ int tok_open(const struct gguf *g, uint32_t vocab_rows, struct tok **out, struct
     struct tok *t = mem_zalloc(1, sizeof *t);
     if (!t)
         return gguf_fail(g, err, TRIT_ENOMEM, "no memory for the tokenizer");
-    int rc;
-    if ((rc = check_model(g, err)) || (rc = vocab_read(g, vocab_rows, &t->vocab, err)) ||
-        (rc = special_build(g, &t->vocab, &t->special, err)) ||
-        (rc = bpe_open(g, &t->vocab, &t->bpe, err)) ||
-        (rc = read_flag(g, "tokenizer.ggml.add_bos_token", bpe_adds_bos(t->bpe), &t->add_bos,
-                        err)) ||
-        (rc = read_flag(g, "tokenizer.ggml.add_eos_token", false, &t->add_eos, err))) {
+    int rc = open_parts(g, vocab_rows, t, err);
+    if (rc) {
         tok_close(&t);
         return rc;
     }
-    t->add_bos = t->add_bos && t->vocab.bos >= 0;
-    t->add_eos = t->add_eos && t->vocab.eos >= 0;
-    log_notice("tokenizer model=gpt2 pre=\"%s\" tokens=%u merges=%u special=%u retyped=%u bos=%d "
-               "eos=%d add_bos=%s",
-               bpe_pre(t->bpe), t->vocab.n, bpe_n_merges(t->bpe), t->special.first[256],
-               t->vocab.n_retyped, t->vocab.bos, t->vocab.eos, t->add_bos ? "yes" : "no");
+    log_notice("tokenizer model=%s pre=\"%s\" tokens=%u merges=%u special=%u retyped=%u bos=%d "
+               "eos=%d add_bos=%s nfc=%s",
+               t->vocab.model == VOCAB_LLAMA ? "llama" : "gpt2", pretok_name(bpe_pretok(t->bpe)),
+               t->vocab.n, bpe_n_merges(t->bpe), t->special.first[256], t->vocab.n_retyped,
+               t->vocab.bos, t->vocab.eos, t->add_bos ? "yes" : "no", t->normal.nfc ? "yes" : "no");
     *out = t;
     return 0;
 }
@@ -111,23 +129,42 @@ static int add_within(struct tok_ids *ids, int32_t id, size_t limit)
     return ids->n < limit ? tok_ids_add(ids, id) : -TRIT_ETOOBIG;
 }
 
-static int encode(const struct tok *t, struct special_walk *w, struct bpe_scratch *s,
-                  unsigned flags, size_t limit, struct tok_ids *ids)
+/* What one text takes while it is encoded. */
+struct work {
+    struct bpe_scratch *bpe;
+    struct buf held; /* a part in its normal form */
+    struct special_walk walk;
+    size_t limit;
+    struct tok_ids *ids;
+};
+
+/* The text between two special tokens. */
+static int encode_part(const struct tok *t, struct work *w, size_t from, size_t to)
 {
+    const char *part;
+    size_t len;
+    int rc =
+        normal_apply(&t->normal, w->walk.text + from, to - from, from == 0, &w->held, &part, &len);
+    return rc ? rc : bpe_encode(w->bpe, part, len, w->limit, w->ids);
+}
+
+static int encode(const struct tok *t, struct work *w, unsigned flags)
+{
+    struct special_walk *walk = &w->walk;
     int rc = 0;
     if ((flags & TOK_ADD_SPECIAL) && t->add_bos)
-        rc = add_within(ids, t->vocab.bos, limit);
+        rc = add_within(w->ids, t->vocab.bos, w->limit);
     while (rc == 0) {
-        size_t from = w->at;
-        int32_t id = special_next(&t->special, &t->vocab, w);
-        if ((rc = bpe_encode(s, from, id < 0 ? w->len : w->start, limit, ids)))
+        size_t from = walk->at;
+        int32_t id = special_next(&t->special, &t->vocab, walk);
+        if ((rc = encode_part(t, w, from, id < 0 ? walk->len : walk->start)))
             break;
         if (id < 0)
             break;
-        rc = add_within(ids, id, limit);
+        rc = add_within(w->ids, id, w->limit);
     }
     if (rc == 0 && (flags & TOK_ADD_SPECIAL) && t->add_eos)
-        rc = add_within(ids, t->vocab.eos, limit);
+        rc = add_within(w->ids, t->vocab.eos, w->limit);
     return rc;
 }
 
@@ -138,23 +175,31 @@ int tok_encode_ranges(const struct tok *t, const char *text, size_t len,
     size_t before = ids->n, limit;
     if (max == 0 || __builtin_add_overflow(before, max, &limit))
         limit = SIZE_MAX;
-    /* However well it is packed, the text holds at least so many tokens. */
-    if (len / t->vocab.longest > limit - before)
+    /* However well it is packed, the text holds at least so many tokens.  Normal forms make it
+     * shorter: three bytes of U+2581 are one of a space, nine of Hangul letters three. */
+    size_t shrinks = t->normal.nfc || t->normal.spaces ? 3 : 1;
+    if (len / shrinks / t->vocab.longest > limit - before)
         return -TRIT_ETOOBIG;
     if (!utf8_valid(text, len))
         return -TRIT_EINVAL;
-    struct bpe_scratch *s = bpe_begin(t->bpe, text, len);
-    if (!s)
-        return -TRIT_ENOMEM;
-    struct special_walk w = {
-        .text = text,
-        .len = len,
-        .literal = literal,
-        .n_literal = n_literal,
-        .control = flags & TOK_PARSE_SPECIAL,
+    struct work w = {
+        .bpe = bpe_begin(t->bpe),
+        .walk =
+            {
+                .text = text,
+                .len = len,
+                .literal = literal,
+                .n_literal = n_literal,
+                .control = flags & TOK_PARSE_SPECIAL,
+            },
+        .limit = limit,
+        .ids = ids,
     };
-    int rc = encode(t, &w, s, flags, limit, ids);
-    bpe_end(s);
+    if (!w.bpe)
+        return -TRIT_ENOMEM;
+    int rc = encode(t, &w, flags);
+    bpe_end(w.bpe);
+    buf_free(&w.held);
     if (rc)
         ids->n = before;
     return rc;
@@ -181,7 +226,8 @@ bool tok_is_control(const struct tok *t, int32_t id)
 bool tok_is_text(const struct tok *t, int32_t id)
 {
     trit_assert(id >= 0 && (uint32_t)id < t->vocab.n);
-    return t->vocab.kind[id] == VOCAB_NORMAL || t->vocab.kind[id] == VOCAB_USER;
+    return t->vocab.kind[id] == VOCAB_NORMAL || t->vocab.kind[id] == VOCAB_USER ||
+           t->vocab.kind[id] == VOCAB_BYTE;
 }
 
 size_t tok_size(const struct tok *t)
@@ -191,7 +237,7 @@ size_t tok_size(const struct tok *t)
 
 int32_t tok_find(const struct tok *t, const char *piece)
 {
-    return special_find(&t->special, &t->vocab, piece, strlen(piece));
+    return special_find(&t->special, piece, strlen(piece));
 }
 
 bool tok_infill(const struct tok *t, int32_t id[3])
@@ -230,8 +276,23 @@ bool tok_adds_bos(const struct tok *t)
 
 size_t tok_bytes(const struct tok *t)
 {
-    return sizeof *t + vocab_held(&t->vocab) + t->special.first[256] * sizeof *t->special.id +
+    return sizeof *t + vocab_held(&t->vocab) + t->special.first[256] * sizeof *t->special.name +
            bpe_held(t->bpe);
+}
+
+const char *tok_piece_of(const struct tok *t, const int32_t *ids, size_t i, size_t *len)
+{
+    const char *piece = tok_piece(t, ids[i], len);
+    if (t->normal.space == NORMAL_SPACE_NONE || *len == 0 || piece[0] != ' ' ||
+        t->vocab.kind[ids[i]] != VOCAB_NORMAL)
+        return piece;
+    /* Only control tokens may stand before the first word, and few do. */
+    enum { FEW = 8 };
+    for (size_t k = 0; k < i; k++)
+        if (k == FEW || (uint32_t)ids[k] >= t->vocab.n || !tok_is_control(t, ids[k]))
+            return piece;
+    --*len;
+    return piece + 1;
 }
 
 void tok_decode(const struct tok *t, const int32_t *ids, size_t n, bool special, struct buf *out)
@@ -241,7 +302,7 @@ void tok_decode(const struct tok *t, const int32_t *ids, size_t n, bool special,
         if (ids[i] < 0 || (uint32_t)ids[i] >= t->vocab.n)
             continue;
         size_t len;
-        const char *piece = tok_piece(t, ids[i], &len);
+        const char *piece = tok_piece_of(t, ids, i, &len);
         if (special || !tok_is_control(t, ids[i]))
             buf_add(out, piece, len);
     }

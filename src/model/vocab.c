@@ -3,7 +3,8 @@
  * vocab.c - the pieces of a vocabulary: read from metadata, checked, found by their bytes.
  *
  * Files write ordinary pieces in the alphabet of GPT-2 (encoder.py of openai/gpt-2): every byte is
- * one printable character, so that no piece holds white space.  We undo that once and keep bytes.
+ * one printable character, so that no piece holds white space.  Those of SentencePiece write U+2581
+ * for a space, and the pieces of single bytes as "<0x0A>".  We undo that once and keep bytes.
  * Special tokens are written as they are.
  *
  * Two repairs are made to the kinds that a file declares, since a wrong kind lets a user's text end
@@ -35,8 +36,23 @@ static int byte_of(uint32_t cp)
     return cp < 33 ? (int)cp : cp < 67 ? (int)(127 + cp - 33) : 173;
 }
 
-ptrdiff_t vocab_unmap(const char *text, size_t len, char *dst)
+static ptrdiff_t unmap_spaces(const char *text, size_t len, char *dst)
 {
+    ptrdiff_t n = 0;
+    if (!utf8_valid(text, len))
+        return -1;
+    for (size_t i = 0; i < len;) {
+        bool space = len - i >= 3 && memcmp(text + i, VOCAB_SPACE, 3) == 0;
+        dst[n++] = space ? ' ' : text[i];
+        i += space ? 3 : 1;
+    }
+    return n;
+}
+
+ptrdiff_t vocab_unmap(enum vocab_model model, const char *text, size_t len, char *dst)
+{
+    if (model == VOCAB_LLAMA)
+        return unmap_spaces(text, len, dst);
     ptrdiff_t n = 0;
     for (size_t i = 0; i < len;) {
         uint32_t cp;
@@ -98,6 +114,19 @@ static bool looks_like_control(struct gguf_str s)
     return true;
 }
 
+static int hex(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int vocab_byte_of(const char *name, size_t len)
+{
+    if (len != 6 || memcmp(name, "<0x", 3) != 0 || name[5] != '>' || hex(name[3]) < 0 ||
+        hex(name[4]) < 0)
+        return -1;
+    return 16 * hex(name[3]) + hex(name[4]);
+}
+
 static int read_id(const struct gguf *g, const char *key, uint32_t n, int32_t *id,
                    struct trit_error *err)
 {
@@ -130,11 +159,22 @@ static int read_kinds(const struct gguf *g, const struct gguf_strs *tokens, stru
                              KEY_TYPES, count, v->n);
     }
     for (uint32_t i = 0; i < v->n; i++) {
-        int32_t kind = types ? types[i] : VOCAB_NORMAL;
-        if (kind < VOCAB_NORMAL || kind > VOCAB_UNUSED)
-            return gguf_fail(g, err, TRIT_EFORMAT, "key %s: element %u is %d, expected 1 to 5",
-                             KEY_TYPES, i, kind);
         struct gguf_str s = gguf_str_at(tokens, i);
+        bool llama = v->model == VOCAB_LLAMA;
+        int byte = llama ? vocab_byte_of(s.data, s.len) : -1;
+        int32_t kind = types ? types[i] : byte >= 0 ? VOCAB_BYTE : VOCAB_NORMAL;
+        int32_t last = llama ? VOCAB_BYTE : VOCAB_UNUSED;
+        if (kind < VOCAB_NORMAL || kind > last)
+            return gguf_fail(g, err, TRIT_EFORMAT, "key %s: element %u is %d, expected 1 to %d",
+                             KEY_TYPES, i, kind, last);
+        if (kind == VOCAB_BYTE && (byte < 0 || v->byte_id[byte] >= 0))
+            return gguf_fail(
+                g, err, TRIT_EFORMAT,
+                "key %s: element %u is the byte token \"%.*s\", expected \"<0x00>\" to "
+                "\"<0xFF>\", each once",
+                KEY_TOKENS, i, (int)MIN(s.len, (size_t)40), s.data);
+        if (kind == VOCAB_BYTE)
+            v->byte_id[byte] = (int32_t)i;
         bool ordinary = kind == VOCAB_NORMAL || kind == VOCAB_USER;
         if (ordinary && s.len == 0) {
             kind = VOCAB_UNUSED;
@@ -157,12 +197,17 @@ static int read_pieces(const struct gguf *g, const struct gguf_strs *tokens, str
         struct gguf_str s = gguf_str_at(tokens, i);
         ptrdiff_t len = (ptrdiff_t)s.len;
         v->start[i] = used;
-        if (v->kind[i] == VOCAB_NORMAL) {
-            len = vocab_unmap(s.data, s.len, v->bytes + used);
+        bool llama = v->model == VOCAB_LLAMA;
+        if (v->kind[i] == VOCAB_BYTE) {
+            v->bytes[used] = (char)vocab_byte_of(s.data, s.len);
+            len = 1;
+        } else if (v->kind[i] == VOCAB_NORMAL || (v->kind[i] == VOCAB_USER && llama)) {
+            len = vocab_unmap(v->model, s.data, s.len, v->bytes + used);
             if (len < 0)
                 return gguf_fail(g, err, TRIT_EFORMAT,
-                                 "key %s: element %u has a character outside of the GPT-2 byte "
-                                 "alphabet, expected none in a normal token",
+                                 llama ? "key %s: element %u holds bytes that are not UTF-8"
+                                       : "key %s: element %u has a character outside of the GPT-2 "
+                                         "byte alphabet, expected none in a normal token",
                                  KEY_TOKENS, i);
         } else {
             if (!utf8_valid(s.data, s.len))
@@ -179,14 +224,21 @@ static int read_pieces(const struct gguf *g, const struct gguf_strs *tokens, str
     return 0;
 }
 
-/* Two normal pieces with the same bytes would make encoding a matter of taste. */
-static int index_pieces(const struct gguf *g, struct vocab *v, struct trit_error *err)
+/*
+ * Two normal pieces with the same bytes would make encoding a matter of taste.  One of
+ * SentencePiece with a space as it stands is never found: where it looks, spaces are U+2581.
+ */
+static int index_pieces(const struct gguf *g, const struct gguf_strs *tokens, struct vocab *v,
+                        struct trit_error *err)
 {
     for (int kind = VOCAB_NORMAL; kind <= VOCAB_USER; kind += VOCAB_USER - VOCAB_NORMAL) {
         for (uint32_t i = 0; i < v->n; i++) {
             size_t len;
             const char *piece = vocab_piece(v, i, &len);
-            if (v->kind[i] != kind)
+            struct gguf_str s = gguf_str_at(tokens, i);
+            bool hidden = v->model == VOCAB_LLAMA && kind == VOCAB_NORMAL && s.len &&
+                          memchr(s.data, ' ', s.len);
+            if (v->kind[i] != kind || hidden)
                 continue;
             uint32_t *slot = slot_of(v, piece, len);
             if (*slot == 0)
@@ -213,10 +265,10 @@ int vocab_read(const struct gguf *g, uint32_t rows, struct vocab *v, struct trit
                          "key %s: found %zu tokens, expected 1 to %u, the rows of the embedding",
                          KEY_TOKENS, count, rows);
     for (size_t i = 0; i < count; i++)
-        if (__builtin_add_overflow(total, gguf_str_at(&tokens, i).len, &total) ||
-            total > INT32_MAX)
+        if (__builtin_add_overflow(total, gguf_str_at(&tokens, i).len, &total) || total > INT32_MAX)
             return gguf_fail(g, err, TRIT_EFORMAT, "key %s: more than 2 GiB of text", KEY_TOKENS);
     v->n = (uint32_t)count;
+    memset(v->byte_id, -1, sizeof v->byte_id);
     for (v->mask = 1; v->mask < 2 * v->n; v->mask = 2 * v->mask + 1)
         ;
     v->bytes = mem_zalloc(total, 1);
@@ -229,7 +281,7 @@ int vocab_read(const struct gguf *g, uint32_t rows, struct vocab *v, struct trit
         (rc = read_id(g, "tokenizer.ggml.eos_token_id", v->n, &v->eos, err)) ||
         (rc = read_kinds(g, &tokens, v, err)) || (rc = read_pieces(g, &tokens, v, err)))
         return rc;
-    return index_pieces(g, v, err);
+    return index_pieces(g, &tokens, v, err);
 }
 
 void vocab_free(struct vocab *v)

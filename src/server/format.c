@@ -475,10 +475,10 @@ const char *format_answer_piece(const struct tok *t, int32_t id, size_t *len)
     return piece;
 }
 
-const char *format_prompt_piece(const struct tok *t, int32_t id, size_t at, size_t *len)
+const char *format_prompt_piece(const struct tok *t, const int32_t *ids, size_t at, size_t *len)
 {
-    const char *piece = tok_piece(t, id, len);
-    if (at == 0 && id == tok_bos(t))
+    const char *piece = tok_piece_of(t, ids, at, len);
+    if (at == 0 && ids[0] == tok_bos(t))
         *len = 0;
     return piece;
 }

@@ -42,7 +42,7 @@ static uint32_t n_prompt(const struct choice *c)
 static struct format_token prompt_token(struct choice *c, uint32_t i)
 {
     size_t len;
-    const char *piece = format_prompt_piece(tok_of(c), c->prompt->ids.id[i], i, &len);
+    const char *piece = format_prompt_piece(tok_of(c), c->prompt->ids.id, i, &len);
     struct format_token t = {.id = c->prompt->ids.id[i], .offset = c->n_chars};
     if (i > 0)
         t.logprob = seq_prompt_logprob_at(c->seq, i);
@@ -89,7 +89,7 @@ static void echo_text(struct choice *c, uint32_t from, uint32_t to, struct buf *
 {
     for (uint32_t i = from; i < to; i++) {
         size_t len;
-        const char *piece = format_prompt_piece(tok_of(c), c->prompt->ids.id[i], i, &len);
+        const char *piece = format_prompt_piece(tok_of(c), c->prompt->ids.id, i, &len);
         tok_stream_push(&c->echo_utf8, piece, len, out);
     }
     if (to == n_prompt(c))

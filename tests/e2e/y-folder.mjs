@@ -6,9 +6,11 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 
 const [dir, kind] = process.argv.slice(2);
-const [family, encoding] = kind.split("-");
+// "sentencepiece" is "bitnet" with a tokenizer.model.
+const [named, encoding] = kind.split("-"), sentencepiece = named === "sentencepiece";
+const family = sentencepiece ? "bitnet" : named;
 const dim = 64, ffn = 340, heads = 4, kvHeads = 2, headDim = 16, layers = 2;
-const special = ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"];
+const special = sentencepiece ? ["<s>", "</s>", "<end>"] : ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"];
 if (process.argv[3].startsWith("qwen")) special.push("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>");
 
 // ---- values
@@ -74,7 +76,9 @@ for (let b = 0, more = 0; b < 256; b++) {
     const printable = (b >= 33 && b < 127) || (b >= 161 && b < 173) || b >= 174;
     alphabet.push(String.fromCharCode(printable ? b : 256 + more++));
 }
-const words = [...alphabet, "th"];
+const pieces = ["\u2581", "t", "h", "a", "i", "n", "g", "th", "at", "in", "ing", "that", "\u2581that", "\u2581th", "\u2581thing", "\u00e9"];
+const bytes = alphabet.map((_, b) => `<0x${b.toString(16).toUpperCase().padStart(2, "0")}>`);
+const words = sentencepiece ? ["<unk>", ...bytes, ...pieces] : [...alphabet, "th"];
 const vocab = words.length + special.length;
 
 table("model.embed_tokens.weight", vocab);
@@ -129,8 +133,18 @@ json("config.json", {
     ...(floats ? {} : { quantization_config: { quant_method: "bitnet", linear_class: encoding === "divide" ? "bitlinear" : "autobitlinear", quantization_mode: online ? "online" : "offline" } }),
 });
 json("generation_config.json", { eos_token_id: [vocab - 2, vocab - 1], temperature: 0.6, top_p: 0.9, do_sample: true });
-json("tokenizer_config.json", { bos_token: special[0], eos_token: { content: special[1] }, chat_template: "{% for m in messages %}{{ m['role'] | capitalize + ': ' + m['content'] | trim + '<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}" });
-json("tokenizer.json", {
+json("tokenizer_config.json", { bos_token: special[0], eos_token: { content: special[1] }, ...(sentencepiece ? { added_tokens_decoder: Object.fromEntries(special.map((content, i) => [words.length + i, { content, special: true }])) } : {}), chat_template: "{% for m in messages %}{{ m['role'] | capitalize + ': ' + m['content'] | trim + '" + special[2] + "' }}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}" });
+if (sentencepiece) {
+    // A protocol buffer: pieces with scores and kinds, then how they were trained.
+    const varint = (n) => Buffer.from(n < 128 ? [n] : [(n & 127) | 128, n >> 7]);
+    const field = (number, b) => Buffer.concat([varint(number * 8 + 2), varint(b.length), b]);
+    const float = (number, x) => { const b = Buffer.alloc(5, number * 8 + 5); b.writeFloatLE(x, 1); return b; };
+    writeFileSync(`${dir}/tokenizer.model`, Buffer.concat([
+        ...words.map((w, i) => field(1, Buffer.concat([field(1, Buffer.from(w)), float(2, -i), Buffer.from([24, i === 0 ? 2 : i < 257 ? 6 : 1])]))),
+        field(2, Buffer.concat([Buffer.from([24, 2]), varint(35 * 8), Buffer.from([1])])),
+        field(3, Buffer.from([24, 1, 32, 0])),
+    ]));
+} else json("tokenizer.json", {
     version: "1.0", normalizer: null,
     added_tokens: special.map((content, i) => ({ id: words.length + i, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true })),
     pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, use_regex: true },

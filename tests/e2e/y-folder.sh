@@ -108,7 +108,7 @@ wrong config.json '"rope_theta"' '"rope_scaling":{"type":"longrope"},"rope_theta
 wrong config.json '^{' '' 'config.json: not JSON: found'
 wrong tokenizer.json '"use_regex":true' '"use_regex":false' 'tokenizer.json: pre_tokenizer is'
 wrong tokenizer.json '"type":"BPE"' '"type":"Unigram"' 'model.type is "Unigram", expected "BPE"'
-wrong tokenizer.json '"rstrip":false' '"rstrip":true' 'expected false for single_word'
+wrong tokenizer.json '"normalizer":null' '"normalizer":{"type":"NFKC"}' 'normalizer is {"type":"NFKC"}, expected NFC'
 wrong tokenizer.json '\["t","h"\]' '["t","h","e"]' 'model.merges is \["t","h","e"\]'
 wrong tokenizer_config.json '"bos_token":"<|begin' '"bos_token":"<|other' 'bos_token is "<|other'
 wrong model.safetensors.index.json 'model.norm.weight' 'model.norms.weight' \

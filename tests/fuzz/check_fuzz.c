@@ -18,7 +18,8 @@ enum { SEED_BYTES = 1 << 16, CUTS = 256, CHANGES = 400 };
 typedef int fuzz_fn(const uint8_t *bytes, size_t len);
 
 fuzz_fn fuzz_chat, fuzz_conf, fuzz_framing, fuzz_gguf, fuzz_grammar, fuzz_jinja, fuzz_keys,
-    fuzz_params, fuzz_regex, fuzz_safetensors, fuzz_schema, fuzz_sse, fuzz_text, fuzz_tokenizer;
+    fuzz_params, fuzz_regex, fuzz_safetensors, fuzz_schema, fuzz_sentencepiece, fuzz_sse,
+    fuzz_text, fuzz_tokenizer;
 
 static const struct {
     const char *name;
@@ -29,8 +30,9 @@ static const struct {
     {"grammar", fuzz_grammar}, {"jinja", fuzz_jinja},
     {"keys", fuzz_keys},       {"params", fuzz_params},
     {"regex", fuzz_regex},     {"safetensors", fuzz_safetensors},
-    {"schema", fuzz_schema},   {"sse", fuzz_sse},
-    {"text", fuzz_text},       {"tokenizer", fuzz_tokenizer},
+    {"schema", fuzz_schema},   {"sentencepiece", fuzz_sentencepiece},
+    {"sse", fuzz_sse},         {"text", fuzz_text},
+    {"tokenizer", fuzz_tokenizer},
 };
 
 static uint64_t seed;

@@ -10,7 +10,7 @@ set -u
 top=$(cd "${srcdir:-.}" && pwd)
 here=$top/tests/fuzz
 clang=${FUZZ_CC:-clang}
-all="chat conf framing gguf grammar jinja keys params regex safetensors schema sse text tokenizer"
+all="chat conf framing gguf grammar jinja keys params regex safetensors schema sentencepiece sse text tokenizer"
 # Bounds of every single input.  (Freed memory that the sanitizer keeps aside counts as ours.)
 export ASAN_OPTIONS=quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1
 bounds=(-timeout=5 -rss_limit_mb=512)
@@ -24,7 +24,7 @@ san="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-poin
 read -ra flags <<<"-std=gnu11 -D_GNU_SOURCE -g -O1 $san -DBUILTIN_MODEL=\"none\" \
     -I. -I$top/tests/fuzz/without -I$top/include -I$top/src -I$top/tests -I$top/tools -I$top/clients \
     $(pkg-config --cflags libmicrohttpd gnutls libuv libcjson libpcre2-8 nettle libxxhash)"
-read -ra libs <<<"$(pkg-config --libs gnutls libuv libcjson libpcre2-8 nettle libxxhash) \
+read -ra libs <<<"$(pkg-config --libs gnutls libuv libcjson libpcre2-8 nettle libxxhash) -lunistring \
     -lm -lpthread"
 
 # What the harnesses use of the floors.
@@ -33,7 +33,7 @@ sources()
     find "$top/src/base" "$top/src/model" -name '*.c'
     printf '%s\n' "$top"/src/engine/grammar*.c "$top"/src/server/{json,json-out,problem,fields,params}.c \
         "$top"/src/server/{text,keys,credential,names,framing,origin,origin-check}.c \
-        "$top"/src/server/{shape,regex,regex-out,gbnf,tools,values,responses,format}.c \
+        "$top"/src/server/{shape,regex,regex-set,regex-out,gbnf,tools,values,responses,format}.c \
         "$top"/src/main/{conf,conf-read,conf-print,handed,listen,notify}.c "$top"/tools/gguf-write.c \
         "$top"/clients/sse.c
     # Readers of fields may grow files of their own.

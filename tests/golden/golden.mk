@@ -4,7 +4,8 @@
 EXTRA_DIST += tests/golden/models/b158.tq1_0.gguf tests/golden/models/bonsai.q2_0_g128.gguf \
 	tests/golden/tokenizer/vectors.json tests/golden/tokenizer/chats.json \
 	tests/golden/tokenizer/texts.mjs tests/golden/tokenizer/make-vectors.mjs tests/golden/tokenizer/make-vocab.mjs \
-	tests/golden/tokenizer/make-chats.mjs tests/golden/tokenizer/compare.mjs
+	tests/golden/tokenizer/make-chats.mjs tests/golden/tokenizer/families.mjs \
+	tests/golden/tokenizer/reference.mjs tests/golden/tokenizer/make-small.mjs tests/golden/tokenizer/small.json
 if FULL
 check_PROGRAMS += tests/golden/tokenizer/tokenize
 tests_golden_tokenizer_tokenize_SOURCES = tests/golden/tokenizer/tokenize.c

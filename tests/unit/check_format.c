@@ -258,11 +258,12 @@ START_TEST(test_pieces)
     ck_assert_uint_eq(len, 2);
     (void)format_answer_piece(tok, 509, &len);
     ck_assert_uint_eq(len, 0); /* a control token says nothing in an answer */
-    (void)format_prompt_piece(tok, tok_bos(tok), 0, &len);
+    const int32_t twice[] = {tok_bos(tok), tok_bos(tok)}, eot[] = {509};
+    (void)format_prompt_piece(tok, twice, 0, &len);
     ck_assert_uint_eq(len, 0);
-    ck_assert_mem_eq(format_prompt_piece(tok, tok_bos(tok), 1, &len), "<|begin_of_text|>", 17);
+    ck_assert_mem_eq(format_prompt_piece(tok, twice, 1, &len), "<|begin_of_text|>", 17);
     ck_assert_uint_eq(len, 17);
-    ck_assert_mem_eq(format_prompt_piece(tok, 509, 0, &len), "<|eot_id|>", 10);
+    ck_assert_mem_eq(format_prompt_piece(tok, eot, 0, &len), "<|eot_id|>", 10);
 
     struct tok_stream s = {0};
     ck_assert_uint_eq(format_count_chars(&s, "ab\xc3", 3, &out), 2);

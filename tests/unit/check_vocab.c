@@ -75,9 +75,6 @@ END_TEST
 START_TEST(unknown_models)
 {
     struct tok_file *f = sound();
-    f->model = "llama";
-    ck_refused(f, TRIT_EUNSUPP, "tokenizer.ggml.model", "SentencePiece", "gpt2");
-    f = sound();
     f->model = "bert";
     ck_refused(f, TRIT_EUNSUPP, "tokenizer.ggml.model", "\"bert\"", "gpt2");
     f = sound();
@@ -86,7 +83,8 @@ START_TEST(unknown_models)
     f = sound();
     f->pre = "deepseek-llm";
     ck_refused(f, TRIT_EUNSUPP, "tokenizer.ggml.pre", "deepseek-llm",
-               "llama-bpe, llama3, llama-v3, falcon3, falcon_e, qwen2, gpt-2, default");
+               "llama-bpe, llama3, llama-v3, falcon3, falcon_e, falcon-h1, qwen2, gpt-2, default, "
+               "olmo, starcoder, smollm");
     f = sound();
     f->pre = "";
     ck_refused(f, TRIT_EUNSUPP, "tokenizer.ggml.pre", "\"\"", "llama-bpe");
@@ -157,6 +155,62 @@ START_TEST(wrong_merges)
         strcpy(f->merge[1], cases[i].line);
         ck_refused(f, TRIT_EFORMAT, "tokenizer.ggml.merges", "element 1", cases[i].why);
     }
+}
+END_TEST
+
+static struct tok_file *sound_llama(void)
+{
+    struct tok_file *f = tok_file_init_llama();
+    tok_file_add(f, "th", 1);
+    f->rows = (uint32_t)f->n_tokens;
+    return f;
+}
+
+START_TEST(wrong_sentencepiece)
+{
+    const int F = TRIT_EFORMAT;
+    struct tok_file *f = sound_llama();
+    f->as_u32 = "tokenizer.ggml.scores";
+    ck_refused(f, F, "tokenizer.ggml.scores", "u32", "f32");
+    f = sound_llama();
+    f->as_u32 = "tokenizer.ggml.add_space_prefix";
+    ck_refused(f, F, "add_space_prefix", "u32", "bool");
+    f = sound_llama();
+    f->n_scores_more = -1;
+    ck_refused(f, F, "tokenizer.ggml.scores", "found 260", "expected 261");
+    f = sound_llama();
+    f->score[7] = 0.0f / 0.0f;
+    ck_refused(f, F, "tokenizer.ggml.scores", "element 7", "finite");
+    f = sound_llama();
+    f->kind[3 + 'a'] = 1;
+    ck_refused(f, F, "tokenizer.ggml.tokens", "byte 0x61", "");
+    f = sound_llama();
+    f->kind[260] = 6;
+    ck_refused(f, F, "tokenizer.ggml.tokens", "element 260", "\"th\"");
+    f = sound_llama();
+    strcpy(f->token[3 + 'b'], "<0x61>");
+    ck_refused(f, F, "tokenizer.ggml.tokens", "element 101", "each once");
+    f = sound_llama();
+    f->kind[260] = 7;
+    ck_refused(f, F, "tokenizer.ggml.token_type", "element 260 is 7", "1 to 6");
+    f = sound_llama();
+    strcpy(f->token[260], "\xff\xfe");
+    ck_refused(f, F, "tokenizer.ggml.tokens", "element 260", "UTF-8");
+    f = sound_llama();
+    strcpy(f->token[260], "\xe2\x96\x81");
+    ck_refused(f, F, "tokenizer.ggml.tokens", "elements 259 and 260", "once");
+    /* A space as it stands is no way to write one: the piece is never found, and does no harm. */
+    f = sound_llama();
+    strcpy(f->token[260], " ");
+    f->no_kinds = true; /* names tell bytes, too */
+    struct tok *t = tok_file_open(f);
+    CK_ENCODES(t, " a", 0, 259, 259, 3 + 'a');
+    tok_close(&t);
+    f->space_prefix = 0;
+    t = tok_file_open(f);
+    CK_ENCODES(t, " a", 0, 259, 3 + 'a');
+    tok_close(&t);
+    free(f);
 }
 END_TEST
 
@@ -376,6 +430,7 @@ int main(void)
     tcase_add_test(all, unknown_models);
     tcase_add_test(all, wrong_tokens);
     tcase_add_test(all, wrong_merges);
+    tcase_add_test(all, wrong_sentencepiece);
     tcase_add_test(all, long_names);
     tcase_add_test(all, odd_but_sound);
     tcase_add_test(all, no_memory_to_open);

@@ -34,6 +34,9 @@ struct tok_file {
     char token[TOK_FILE_MAX][64];
     int32_t kind[TOK_FILE_MAX];
     char merge[TOK_FILE_MAX][64];
+    float score[TOK_FILE_MAX]; /* of a "llama" one, with as many elements as there are tokens, */
+    int n_scores_more;         /* and this many more */
+    int space_prefix;
     bool no_tokens, no_kinds, no_merges;
     const char *as_u32; /* this key holds a number, whatever belongs there */
     int64_t bos, eos, eot;
@@ -85,7 +88,7 @@ static inline struct tok_file *tok_file_init(void)
     ck_assert_ptr_nonnull(f);
     f->model = "gpt2";
     f->pre = "llama-bpe";
-    f->add_bos = f->add_eos = ABSENT;
+    f->add_bos = f->add_eos = f->space_prefix = ABSENT;
     f->bos = f->eos = f->eot = ABSENT;
     f->rows = TOK_FILE_MAX;
     for (unsigned b = 0; b < 256; b++) {
@@ -93,6 +96,26 @@ static inline struct tok_file *tok_file_init(void)
         tok_file_letter(b, letter);
         tok_file_add(f, letter, 1);
     }
+    return f;
+}
+
+/* One of SentencePiece: three special tokens, the bytes, and the space. */
+static inline struct tok_file *tok_file_init_llama(void)
+{
+    struct tok_file *f = tok_file_init();
+    f->model = "llama";
+    f->pre = NULL;
+    f->no_merges = true;
+    f->n_tokens = 0;
+    tok_file_add(f, "<unk>", 2);
+    f->bos = tok_file_add(f, "<s>", 3);
+    f->eos = tok_file_add(f, "</s>", 3);
+    for (unsigned b = 0; b < 256; b++) {
+        char name[8];
+        snprintf(name, sizeof name, "<0x%02X>", b);
+        tok_file_add(f, name, 6);
+    }
+    f->score[tok_file_add(f, "\xe2\x96\x81", 1)] = -1000;
     return f;
 }
 
@@ -117,6 +140,7 @@ static inline void tok_file_write(const struct tok_file *f, int fd)
         {"tokenizer.ggml.eot_token_id", f->eot, false},
         {"tokenizer.ggml.add_bos_token", f->add_bos, true},
         {"tokenizer.ggml.add_eos_token", f->add_eos, true},
+        {"tokenizer.ggml.add_space_prefix", f->space_prefix, true},
     };
 #define WANTED(key) (!(f->as_u32 && strcmp(f->as_u32, (key)) == 0) && ++n)
     if (f->as_u32) {
@@ -148,6 +172,11 @@ static inline void tok_file_write(const struct tok_file *f, int fd)
         gguf_put_array(&pairs, "tokenizer.ggml.token_type", GGUF_I32, f->n_kinds);
         for (size_t i = 0; i < f->n_kinds; i++)
             gguf_put_u32(&pairs, (uint32_t)f->kind[i]);
+    }
+    if (f->model && strcmp(f->model, "llama") == 0 && WANTED("tokenizer.ggml.scores")) {
+        size_t count = (size_t)((int)f->n_tokens + f->n_scores_more);
+        gguf_put_array(&pairs, "tokenizer.ggml.scores", GGUF_F32, count);
+        buf_add(&pairs, f->score, count * sizeof f->score[0]);
     }
     if (!f->no_merges && WANTED("tokenizer.ggml.merges")) {
         gguf_put_array(&pairs, "tokenizer.ggml.merges", GGUF_STRING, f->n_merges);

@@ -138,7 +138,8 @@ EXTRA_DIST += tests/unit/trit-model.sh tests/unit/hardening.sh
 # tokenizer and chat formats
 if HAVE_CHECK
 if FULL
-TEXT_TESTS = check_utf8 check_vocab check_bpe check_tokenizer check_chat check_grammar check_jinja
+TEXT_TESTS = check_utf8 check_vocab check_bpe check_tokenizer check_pipelines check_chat \
+	check_grammar check_jinja
 TEXT_FILES = tests/unit/tok-file.h tools/gguf-write.h tools/gguf-write.c
 check_PROGRAMS += $(TEXT_TESTS)
 TESTS += $(TEXT_TESTS)
@@ -161,6 +162,10 @@ check_tokenizer_SOURCES = tests/unit/check_tokenizer.c $(TEXT_FILES)
 check_tokenizer_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_tokenizer_CFLAGS = $(TEST_CFLAGS)
 check_tokenizer_LDADD = $(TEST_LIBS)
+check_pipelines_SOURCES = tests/unit/check_pipelines.c $(TEXT_FILES)
+check_pipelines_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_pipelines_CFLAGS = $(TEST_CFLAGS)
+check_pipelines_LDADD = $(TEST_LIBS)
 check_jinja_SOURCES = tests/unit/check_jinja.c $(TEXT_FILES)
 check_jinja_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_jinja_CFLAGS = $(TEST_CFLAGS)

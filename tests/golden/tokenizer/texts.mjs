@@ -153,3 +153,36 @@ export function noise(seed, count) {
   }
   return out;
 }
+
+// What Normalization Form C changes, what it leaves, and what SentencePiece reads as a space.
+export const forms = [
+  'e\u0301 E\u0301 a\u0323\u0302 a\u0302\u0323 \u1ea1\u0302 q\u0307\u0323 q\u0323\u0307', // orders of marks
+  '\u212b \u2126 \u212a \u037e \u1fef \u2000\u2001 \u2329\u232a', // singletons
+  '\u1100\u1161 \u1100\u1161\u11a8 \uac00\u11a8 \u1112\u1161\u11ab\u1100\u1173\u11af \u1100 \u1161\u11a8', // Hangul
+  '\u0915\u093c \u0958 \u09c7\u09be \u0b47\u0b56 \u0dd9\u0dcf', // India and Ceylon, with exclusions
+  '\ufb1d \ufb2a \u05e9\u05c1 \u2adc \u{1d15e} \u{1d1bb}', // exclusions
+  '\ufb01 \u00bd \u33a8 \uff21 \u2460', // compatible, not canonical
+  '\uf900 \u{2f800} \ufa10', // ideographs
+  '<\u0338 >\u0338 =\u0338 a<\u0338b <|im_start|>\u0338', // marks behind ASCII
+  '\u0301 \u0301\u0301 x\u0334\u0301 \u0344 \u0f73\u0f75', 'caf\u0065\u0301', '\u0308\u0301',
+  '\u2581', '\u2581\u2581', 'a\u2581b', '\u2581a', ' \u2581 a', 'a \u2581', '\u2581 \u2581', 'a\u2581 b',
+  '<0x0A>', '<0x41><0x42>', '<0x0a> <0xGG>', 'caf\u00e9<0xC3>', '\u0000', 'a\u0000b', '\u0001\u0002',
+  '<s>', '</s>', '<s>a', 'a<s>', 'a <s> b', ' <s>', '<s> ', '<s><s>', '</s>a</s>', '<unk>', 'a<unk>b', '<s', 's>', '< s>',
+  '<pad>', '<bos>a<eos>', '<start_of_turn>user\nhi<end_of_turn>\n', '<unused1>', '[multimodal]', '\n\n\n\n\n', '\t\t\t\t',
+  '<b>x</b><table><tr><td>', '[INST] hi [/INST]', '<<SYS>>\nx\n<</SYS>>\n\n',
+];
+
+// Spaces and words in all amounts, and characters that few vocabularies have.
+export function rareNoise(seed, count) {
+  const below = random(seed), out = [];
+  const parts = [' ', '  ', '   ', '    ', '                ', '\n', '\t', 'the', 'and', 'ing', 'Hello', 'world', '1', '23', '456', '7890',
+    '.', ',', '!', '()', 'e\u0301', '\u0301', 'o\u0308\u0304', '\u1100\u1161\u11a8', '\u1161', '\u{1f600}', '\u{10437}', '\u{1f1e9}\u{1f1ea}',
+    '\u{2a6d6}', '\ue000', '\u0e33', '\u0939\u093f', '\u06c1', '\u4f60\u597d', '\u304c', '\u304b\u3099', '\u2581', 'ß', 'ñ', 'n\u0303', 'ﬁ', '½', '²', '٣', 'Ⅳ',
+    '<', '>', '|', '<s', '/s>', '</', 'def f(x):', '\r\n', '    return', '\u00a0', '\u3000', '\u200b', '\ufeff', '...', '——', '“', '”', "'s", "n't"];
+  for (let i = 0; i < count; i++) {
+    let s = '';
+    for (let n = 1 + below(24); n > 0; n--) s += parts[below(parts.length)];
+    out.push(s);
+  }
+  return out;
+}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tokenize.c - reads texts, prints their ids: our side of compare.mjs.
+ * tokenize.c - reads texts, prints their ids: our side of families.mjs.
  *
- *     tokenize MODEL.gguf < texts
+ *     tokenize MODEL < texts
  *
  * Each text is its length in bytes on a line of its own, then the bytes and a newline.  The answer
  * is one line of ids for each.  On stderr: how long opening took and how fast encoding was.
@@ -15,6 +15,7 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "model/gguf.h"
+#include "model/hf.h"
 #include "model/tokenizer.h"
 
 static int fail(const char *what)
@@ -29,8 +30,8 @@ int main(int argc, char **argv)
     struct tok *t;
     struct trit_error err;
     if (argc != 2)
-        return fail("one argument, a GGUF file with a tokenizer");
-    if (gguf_open(argv[1], &g, &err))
+        return fail("one argument, a GGUF file or a folder with a tokenizer");
+    if (hf_open_any(argv[1], &g, &err))
         return fail(err.text);
     double start = trit_now(), opened, encoding = 0;
     if (tok_open(g, INT32_MAX, &t, &err))
