@@ -104,7 +104,8 @@ static void print_sums(const struct gguf *g, const struct sums *s)
     printf("%s\n", gguf_path(g));
     printf("  %s, ", tool_bytes(gguf_file_bytes(g), text, sizeof text));
     if (gguf_version(g))
-        printf("GGUF version %" PRIu32, gguf_version(g));
+        printf("GGUF version %" PRIu32 "%s", gguf_version(g),
+               gguf_n_files(g) > 1 ? " in several parts" : "");
     else
         printf("%zu Hugging Face files, under the names that GGUF has", gguf_n_files(g));
     printf(", %zu keys, %zu tensors\n", gguf_n_keys(g), gguf_n_tensors(g));

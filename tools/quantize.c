@@ -99,6 +99,8 @@ static int copy_metadata(struct job *j)
                 gguf_write_u32(j->w, key, j->target->file_type);
             continue;
         }
+        if (strncmp(key, "split.", 6) == 0) /* What is written is one file. */
+            continue;
         /* The writer pads to its own alignment, which the file must then declare. */
         if (strcmp(key, "general.alignment") == 0) {
             gguf_write_u32(j->w, key, GGUF_WRITE_ALIGNMENT);

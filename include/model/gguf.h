@@ -14,7 +14,9 @@
  * Hugging Face files is opened as the same struct (model/hf.h), with several files behind it.
  *
  * Not here: what the keys mean (model/model.h), how values are encoded (model/quant.h).
- * Format: ggml docs/gguf.md; big-endian and split files are refused by name.
+ * A model in several files (NAME-00001-of-00003.gguf) is opened by its first one and is one view.
+ *
+ * Format: ggml docs/gguf.md; big-endian files are refused by name.
  */
 #ifndef TRIT_GGUF_H
 #define TRIT_GGUF_H

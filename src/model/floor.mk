@@ -18,7 +18,7 @@ libmodel_a_SOURCES = \
 	src/model/jinja-methods.c src/model/jinja-json.c \
 	src/model/jinja-filters.c src/model/jinja-lists.c src/model/jinja-tests.c \
 	include/model/gguf.h src/model/gguf.c \
-	src/model/gguf-pairs.c src/model/gguf-cursor.c src/model/gguf-get.c src/model/gguf-private.h src/model/gguf-widths.c \
+	src/model/gguf-pairs.c src/model/gguf-cursor.c src/model/gguf-get.c src/model/gguf-private.h src/model/gguf-widths.c src/model/gguf-split.c \
 	src/model/gguf-make.c \
 	include/model/hf.h src/model/hf.c src/model/hf-config.c src/model/hf-names.c src/model/hf-parts.h \
 	src/model/hf-tokenizer.c src/model/safetensors.h src/model/safetensors.c \

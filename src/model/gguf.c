@@ -7,7 +7,8 @@
  * file of n bytes makes us allocate a small multiple of n, whatever it claims.  Bytes come through
  * a cursor that knows where the file ends and what it is reading, so that every refusal can say so.
  *
- * Not here: the pairs of keys and values (gguf-pairs.c), the getters (gguf-get.c).
+ * Not here: the pairs of keys and values (gguf-pairs.c), the getters (gguf-get.c), models in several
+ * files (gguf-split.c).
  */
 #include "config.h"
 #include "model/gguf.h"
@@ -343,7 +344,7 @@ static int read_head(struct cursor *c)
     return rc ? rc : check_overlap(c);
 }
 
-int gguf_open(const char *path, struct gguf **out, struct trit_error *err)
+int gguf_open_part(const char *path, struct gguf **out, struct trit_error *err)
 {
     struct cursor *c = mem_zalloc(1, sizeof *c);
     struct gguf *g = mem_zalloc(1, sizeof *g);
@@ -370,6 +371,20 @@ int gguf_open(const char *path, struct gguf **out, struct trit_error *err)
     return rc;
 }
 
+int gguf_open(const char *path, struct gguf **out, struct trit_error *err)
+{
+    uint64_t parts = 0;
+    *out = NULL;
+    int rc = gguf_open_part(path, out, err);
+    if (rc == 0 && gguf_has(*out, "split.count"))
+        rc = gguf_uint(*out, "split.count", &parts, err);
+    if (rc == 0 && parts > 1)
+        rc = gguf_join_parts(*out, err);
+    if (rc)
+        gguf_close(out);
+    return rc;
+}
+
 void gguf_close(struct gguf **gp)
 {
     struct gguf *g = *gp;
@@ -391,7 +406,7 @@ void gguf_close(struct gguf **gp)
     mem_free(g->tensors);
     mem_free(g->by_key);
     mem_free(g->by_name);
-    if (g->fd >= 0)
+    if (g->fd >= 0 && !g->n_files) /* otherwise it is the first of them */
         close(g->fd);
     mem_free(g->path);
     mem_free(g);
