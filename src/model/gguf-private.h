@@ -55,6 +55,7 @@ struct gguf {
     struct gguf_pair *pairs;
     struct gguf_entry *tensors;
     uint32_t *by_key, *by_name; /* indices in order of strcmp, for binary search */
+    struct quant_tiles *tiles; /* that tensors point at */
     uint64_t pairs_end;         /* file offset behind the last pair */
     uint64_t data_start;
     size_t cap_pairs, cap_tensors; /* while gguf-make.c fills it */

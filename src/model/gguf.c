@@ -169,6 +169,13 @@ static int take_tensor(struct cursor *c, struct gguf_entry *e)
     rc = quant_tensor_bytes(t->quant, rows, t->ne[0], &t->bytes);
     if (rc == -TRIT_ETOOBIG)
         return cursor_bad(c, TRIT_EFORMAT, "more bytes than a 64-bit number counts");
+    if (rc && t->quant->type == QUANT_TL2) {
+        t->quant = NULL; /* MXFP4 has the same id; see gguf_settle_widths. */
+        return 0;
+    }
+    if (rc && quant_by_rows(t->quant) && t->ne[0] % t->quant->block_values == 0)
+        return cursor_bad(c, TRIT_EFORMAT, "%" PRIu64 " rows, expected a multiple of %u for %s", rows,
+                          t->quant->row_run, t->quant->name);
     if (rc && t->quant->block_values > 1)
         return cursor_bad(c, TRIT_EFORMAT,
                           "rows of %" PRIu64 " values, expected a multiple of %" PRIu32
@@ -402,6 +409,7 @@ void gguf_close(struct gguf **gp)
         close(g->files[i].fd);
     }
     mem_free(g->files);
+    mem_free(g->tiles);
     mem_free(g->pairs);
     mem_free(g->tensors);
     mem_free(g->by_key);

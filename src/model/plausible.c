@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * plausible.c - correlations between the zeros of matrices that share a coordinate.
+ */
+#include "config.h"
+#include "model/plausible.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "model/gguf-private.h"
+#include "model/quant.h"
+#include "model/rows.h"
+
+enum { LAYERS_SEEN = 4 };
+
+/* Of one matrix how many weights are not zero, in each row and in each column. */
+struct counts {
+    uint64_t rows, cols;
+    double *row, *col;
+};
+
+static void counts_free(struct counts *c)
+{
+    mem_free(c->row);
+    mem_free(c->col);
+    *c = (struct counts){0};
+}
+
+static int count(const struct gguf *g, const struct gguf_tensor *t, struct counts *c,
+                 struct trit_error *err)
+{
+    struct rows r;
+    int rc = rows_open(g, t, &r, err);
+    if (rc)
+        return rc;
+    *c = (struct counts){.rows = t->ne[1], .cols = t->ne[0]};
+    c->row = mem_zalloc(c->rows, sizeof *c->row);
+    c->col = mem_zalloc(c->cols, sizeof *c->col);
+    uint8_t *raw = mem_zalloc(rows_raw_bytes(t, ROWS_RUN), 1);
+    int8_t *trits = mem_zalloc(c->cols, ROWS_RUN);
+    if (!c->row || !c->col || !raw || !trits)
+        rc = gguf_fail(g, err, TRIT_ENOMEM, "out of memory");
+    for (uint64_t row = 0; rc == 0 && row < c->rows; row += ROWS_RUN) {
+        float scales[ROWS_RUN];
+        uint32_t n = (uint32_t)MIN((uint64_t)ROWS_RUN, c->rows - row);
+        rc = rows_read(&r, row, n, raw, trits, scales, err);
+        for (uint64_t i = 0; rc == 0 && i < n; i++)
+            for (uint64_t k = 0; k < c->cols; k++) {
+                int there = trits[i * c->cols + k] != 0;
+                c->row[row + i] += there;
+                c->col[k] += there;
+            }
+    }
+    mem_free(raw);
+    mem_free(trits);
+    rows_close(&r);
+    return rc;
+}
+
+/* n times the squared correlation of x[i / spread % ...] and y: of n independent pairs about 1. */
+static void add(struct plausible *p, const double *x, const double *y, uint64_t n)
+{
+    double mx = 0, my = 0, xy = 0, xx = 0, yy = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        mx += x[i] / (double)n;
+        my += y[i] / (double)n;
+    }
+    for (uint64_t i = 0; i < n; i++) {
+        xy += (x[i] - mx) * (y[i] - my);
+        xx += (x[i] - mx) * (x[i] - mx);
+        yy += (y[i] - my) * (y[i] - my);
+    }
+    p->sums++;
+    if (xx > 0 && yy > 0)
+        p->score += (double)n * (xy * xy) / (xx * yy);
+}
+
+/* Columns of attn_output are heads of queries, several of which share one of the rows of attn_v. */
+static void add_values(struct plausible *p, const struct counts *v, const struct counts *o,
+                       uint64_t head)
+{
+    uint64_t shared = v->rows ? o->cols / v->rows : 0;
+    if (!shared || o->cols % v->rows || head == 0 || v->rows % head)
+        return;
+    double *sum = mem_zalloc(v->rows, sizeof *sum);
+    for (uint64_t i = 0; sum && i < o->cols; i++)
+        sum[i / head / shared * head + i % head] += o->col[i];
+    if (sum)
+        add(p, v->row, sum, v->rows);
+    mem_free(sum);
+}
+
+static uint64_t head_of(const struct gguf *g)
+{
+    struct gguf_str arch;
+    char key[160];
+    uint64_t heads = 0, dim = 0, length = 0;
+    if (gguf_string(g, "general.architecture", &arch, NULL) != 0 || arch.len > 60)
+        return 0;
+    int len = (int)arch.len;
+    snprintf(key, sizeof key, "%.*s.attention.key_length", len, arch.data);
+    if (gguf_uint(g, key, &length, NULL) == 0)
+        return length;
+    snprintf(key, sizeof key, "%.*s.attention.head_count", len, arch.data);
+    (void)gguf_uint(g, key, &heads, NULL);
+    snprintf(key, sizeof key, "%.*s.embedding_length", len, arch.data);
+    (void)gguf_uint(g, key, &dim, NULL);
+    return heads ? dim / heads : 0;
+}
+
+enum { GATE, UP, DOWN, V, O, PARTS };
+
+static int look_at(const struct gguf *g, unsigned layer, struct plausible *p,
+                   struct trit_error *err)
+{
+    static const char *const names[PARTS] = {"ffn_gate", "ffn_up", "ffn_down", "attn_v",
+                                             "attn_output"};
+    struct counts c[PARTS] = {0};
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < PARTS; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "blk.%u.%s.weight", layer, names[i]);
+        const struct gguf_tensor *t = gguf_tensor(g, name);
+        if (t && t->quant && t->n_dims == 2 && rows_needed(t->quant))
+            rc = count(g, t, &c[i], err);
+    }
+    const struct counts *gate = &c[GATE], *up = &c[UP], *down = &c[DOWN];
+    if (rc == 0 && gate->rows && gate->rows == up->rows && gate->cols == up->cols &&
+        gate->rows == down->cols && gate->cols == down->rows) {
+        for (uint64_t i = 0; i < gate->rows; i++)
+            gate->row[i] += up->row[i];
+        for (uint64_t i = 0; i < gate->cols; i++)
+            gate->col[i] += up->col[i];
+        add(p, gate->row, down->col, gate->rows);
+        add(p, gate->col, down->row, gate->cols);
+    }
+    if (rc == 0)
+        add_values(p, &c[V], &c[O], head_of(g));
+    for (int i = 0; i < PARTS; i++)
+        counts_free(&c[i]);
+    return rc;
+}
+
+int plausible_look(const struct gguf *g, struct plausible *p, struct trit_error *err)
+{
+    unsigned layers = 0;
+    int rc = 0;
+    *p = (struct plausible){0};
+    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
+        unsigned layer;
+        if (sscanf(gguf_tensor_at(g, i)->name, "blk.%u.", &layer) == 1 && layer < 65536)
+            layers = MAX(layers, layer + 1);
+    }
+    /* From the last back: the first layers have less of it. */
+    unsigned step = MAX(layers / LAYERS_SEEN, 1u);
+    for (unsigned i = 0; rc == 0 && i < MIN(layers, (unsigned)LAYERS_SEEN); i++)
+        rc = look_at(g, layers - 1 - i * step, p, err);
+    return rc;
+}
+
+/* By chance the sum of k squares is k, give or take sqrt(2 k); six times that and more does not
+ * come. */
+static double most_by_chance(unsigned sums)
+{
+    return sums + 20 + 6 * sqrt(2.0 * sums);
+}
+
+bool plausible_is_order(const struct plausible *p)
+{
+    return p->score > most_by_chance(p->sums);
+}
+
+bool plausible_is_better(const struct plausible *other, const struct plausible *this)
+{
+    return plausible_is_order(other) && other->score > 1.5 * this->score &&
+           other->score - this->score > most_by_chance(other->sums);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reading.c - how a file whose weights can be read in several ways is to be read, and whether that
+ * was right.
+ */
+#include "config.h"
+#include "reading.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "model/gguf.h"
+#include "model/hf.h"
+#include "model/plausible.h"
+
+static const struct {
+    const char *name;
+    uint32_t type;
+} orders[] = {{"published", QUANT_I2_S}, {"arm", QUANT_I2_S_ARM}, {"four", QUANT_I2_S_FOUR}};
+
+bool reading_i2s(struct reading *r, const char *text)
+{
+    for (size_t i = 0; i < ARRAY_LEN(orders); i++)
+        if (strcmp(orders[i].name, text) == 0) {
+            r->i2s = orders[i].type;
+            return true;
+        }
+    return false;
+}
+
+static int add_tiles(struct reading *r, const struct quant_tiles *t, const char *text,
+                     struct trit_error *err)
+{
+    if (r->n_tiles == READING_TILES)
+        return trit_fail(err, TRIT_EINVAL, "--tl %.80s: more than %d of them", text, READING_TILES);
+    r->tiles[r->n_tiles++] = *t;
+    return 0;
+}
+
+/* Sections of a kernel_config.ini, each with m, k, bm, bk and bmm. */
+static int read_config(struct reading *r, FILE *f, const char *path, struct trit_error *err)
+{
+    struct quant_tiles t = {0};
+    char line[200], key[40];
+    unsigned number = 0, seen = 0;
+    int rc = 0;
+    for (bool more = true; rc == 0 && more;) {
+        unsigned value;
+        more = fgets(line, sizeof line, f) != NULL;
+        number += more;
+        const char *at = more ? line + strspn(line, " \t\r\n") : "[";
+        if (*at == '[' && seen) {
+            if (seen != 31)
+                return trit_fail(
+                    err, TRIT_EFORMAT,
+                    "%.200s: the section before line %u lacks one of m, k, bm, bk, bmm", path,
+                    number);
+            rc = add_tiles(r, &t, path, err);
+            seen = 0;
+        }
+        if (*at == '[' || *at == '\0' || *at == '#' || *at == ';')
+            continue;
+        if (sscanf(at, "%39[a-zA-Z_] = %u", key, &value) != 2)
+            return trit_fail(err, TRIT_EFORMAT, "%.200s: line %u: expected NAME = NUMBER", path,
+                             number);
+        static const char *const keys[] = {"m", "k", "bm", "bk", "bmm"};
+        for (unsigned i = 0; i < ARRAY_LEN(keys); i++)
+            if (strcmp(keys[i], key) == 0) {
+                seen |= 1u << i;
+                t.rows = i == 0 ? value : t.rows;
+                t.cols = i == 1 ? value : t.cols;
+                t.bm = i == 2 ? value : t.bm;
+                t.bk = i == 3 ? value : t.bk;
+                t.band = i == 4 ? value : t.band;
+            }
+    }
+    return rc;
+}
+
+int reading_tiles(struct reading *r, const char *text, struct trit_error *err)
+{
+    struct quant_tiles t = {0};
+    int end = 0;
+    bool shaped = strchr(text, '=') != NULL;
+    int n = shaped ? sscanf(text, "%" SCNu64 "x%" SCNu64 "=%u,%u,%u%n", &t.rows, &t.cols, &t.bm,
+                            &t.bk, &t.band, &end)
+                   : sscanf(text, "%u,%u,%u%n", &t.bm, &t.bk, &t.band, &end);
+    if (n == (shaped ? 5 : 3) && text[end] == '\0')
+        return add_tiles(r, &t, text, err);
+    size_t before = r->n_tiles;
+    FILE *f = fopen(text, "re");
+    if (!f)
+        return trit_fail(err, TRIT_EINVAL,
+                         "--tl %.200s: expected BM,BK,BMM, ROWSxCOLS=BM,BK,BMM or the path of a "
+                         "kernel_config.ini (%s)",
+                         text, strerror(errno));
+    int rc = read_config(r, f, text, err);
+    fclose(f);
+    if (rc == 0 && r->n_tiles == before)
+        rc = trit_fail(err, TRIT_EFORMAT, "%.200s: there is no section with m, k, bm, bk and bmm",
+                       text);
+    return rc;
+}
+
+/* The first linear of an encoding that can be read in several ways; NULL: there is none. */
+static const struct gguf_tensor *ambiguous(const struct gguf *g)
+{
+    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(g, i);
+        if (t->quant && (t->type == QUANT_I2_S || t->type == QUANT_TL1 || t->type == QUANT_TL2))
+            return t;
+    }
+    return NULL;
+}
+
+/* Is another order of I2_S the right one? */
+static int compare_orders(const struct gguf *g, uint32_t read_as, const struct plausible *seen,
+                          struct trit_error *err)
+{
+    for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
+        struct gguf *other = NULL;
+        struct plausible p;
+        struct trit_error ignored;
+        const struct gguf_reading how = {.i2s = orders[i].type};
+        if (orders[i].type == read_as || gguf_open(gguf_path(g), &other, &ignored) != 0)
+            continue;
+        bool better = gguf_read_as(other, &how, &ignored) == 0 &&
+                      plausible_look(other, &p, &ignored) == 0 && plausible_is_better(&p, seen);
+        gguf_close(&other);
+        if (better)
+            return trit_fail(err, TRIT_EINVAL,
+                             "%.200s: read so its weights are out of order, and with --i2s %s they "
+                             "are not (%.0f against %.0f); use that, or --unchecked",
+                             gguf_path(g), orders[i].name, p.score, seen->score);
+    }
+    return 0;
+}
+
+static int check(const struct reading *r, const struct gguf *g, char note[200],
+                 struct trit_error *err)
+{
+    const struct gguf_tensor *t = ambiguous(g);
+    struct plausible seen;
+    if (!t || (t->type != QUANT_I2_S && !t->tiles))
+        return 0;
+    int rc = plausible_look(g, &seen, err);
+    if (rc)
+        return rc == -TRIT_ENOMEM ? rc : 0; /* What cannot be read is named by who reads it all. */
+    if (t->type == QUANT_I2_S)
+        rc = compare_orders(g, r->i2s ? r->i2s : (uint32_t)QUANT_I2_S, &seen, err);
+    if (plausible_is_order(&seen))
+        snprintf(note, 200, "the weights are in the order of a trained model (%.0f, by chance %u)",
+                 seen.score, seen.sums);
+    else
+        snprintf(note, 200, "nothing tells whether the weights are in order (%.0f, by chance %u)%s",
+                 seen.score, seen.sums,
+                 t->type == QUANT_I2_S ? "" : ": wrong tiles look like that");
+    return rc;
+}
+
+int reading_open(const struct reading *r, const char *path, struct gguf **g, char note[200],
+                 struct trit_error *err)
+{
+    const struct gguf_reading how = {.i2s = r->i2s, .tiles = r->tiles, .n_tiles = r->n_tiles};
+    note[0] = '\0';
+    int rc = hf_open_any(path, g, err);
+    if (rc == 0)
+        rc = gguf_read_as(*g, &how, err);
+    if (rc == 0 && !r->as_it_is)
+        rc = check(r, *g, note, err);
+    if (rc)
+        gguf_close(g);
+    return rc;
+}
