@@ -404,7 +404,7 @@ static int write_tensors(struct job *j)
                      100.0 * (double)j->done / (double)gguf_file_bytes(j->g));
         j->done += t->bytes;
         const struct quant_info *to = target(j, t);
-        if (!to || t->type == to->type) {
+        if (!to || t->quant == to) {
             rc = copy_tensor(j, t);
             continue;
         }

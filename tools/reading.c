@@ -16,18 +16,12 @@
 #include "model/hf.h"
 #include "model/plausible.h"
 
-static const struct {
-    const char *name;
-    uint32_t type;
-} orders[] = {{"published", QUANT_I2_S}, {"arm", QUANT_I2_S_ARM}, {"four", QUANT_I2_S_FOUR}};
-
 bool reading_i2s(struct reading *r, const char *text)
 {
-    for (size_t i = 0; i < ARRAY_LEN(orders); i++)
-        if (strcmp(orders[i].name, text) == 0) {
-            r->i2s = orders[i].type;
+    const char *name;
+    for (unsigned i = 0; (name = plausible_order_name(i, &r->i2s)) != NULL; i++)
+        if (strcmp(name, text) == 0)
             return true;
-        }
     return false;
 }
 
@@ -117,47 +111,46 @@ static const struct gguf_tensor *ambiguous(const struct gguf *g)
 }
 
 /* Is another order of I2_S the right one? */
-static int compare_orders(const struct gguf *g, uint32_t read_as, const struct plausible *seen,
+static int compare_orders(const struct gguf *g, const struct plausible *seen,
                           struct trit_error *err)
 {
-    for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
-        struct gguf *other = NULL;
-        struct plausible p;
-        struct trit_error ignored;
-        const struct gguf_reading how = {.i2s = orders[i].type};
-        if (orders[i].type == read_as || gguf_open(gguf_path(g), &other, &ignored) != 0)
-            continue;
-        bool better = gguf_read_as(other, &how, &ignored) == 0 &&
-                      plausible_look(other, &p, &ignored) == 0 && plausible_is_better(&p, seen);
-        gguf_close(&other);
-        if (better)
-            return trit_fail(err, TRIT_EINVAL,
-                             "%.200s: read so its weights are out of order, and with --i2s %s they "
-                             "are not (%.0f against %.0f); use that, or --unchecked",
-                             gguf_path(g), orders[i].name, p.score, seen->score);
-    }
-    return 0;
+    struct plausible best;
+    uint32_t type, better = plausible_order(g, PLAUSIBLE_LAYERS, seen, &best);
+    const char *name = "";
+    for (unsigned i = 0; better && (name = plausible_order_name(i, &type)) && type != better; i++)
+        ;
+    if (!better)
+        return 0;
+    return trit_fail(err, TRIT_EINVAL,
+                     "%.200s: read so its weights are out of order, and with --i2s %s they are not "
+                     "(%.0f against %.0f); use that, or --unchecked",
+                     gguf_path(g), name, best.score, seen->score);
 }
 
-static int check(const struct reading *r, const struct gguf *g, char note[200],
-                 struct trit_error *err)
+static int check(const struct gguf *g, char note[200], struct trit_error *err)
 {
     const struct gguf_tensor *t = ambiguous(g);
     struct plausible seen;
     if (!t || (t->type != QUANT_I2_S && !t->tiles))
         return 0;
-    int rc = plausible_look(g, &seen, err);
+    int rc = plausible_look(g, 0, PLAUSIBLE_LAYERS, &seen, err);
     if (rc)
         return rc == -TRIT_ENOMEM ? rc : 0; /* What cannot be read is named by who reads it all. */
+    if (t->type != QUANT_I2_S && seen.sums && !plausible_is_whole(&seen))
+        return trit_fail(
+            err, TRIT_EINVAL,
+            "%.200s: with these tiles the weights are out of order, as far as they tell "
+            "(%.0f and %.0f, by chance %u and %u); with --unchecked they are read so",
+            gguf_path(g), seen.score_of[PLAUSIBLE_RESIDUAL], seen.score_of[PLAUSIBLE_VALUES],
+            seen.sums_of[PLAUSIBLE_RESIDUAL], seen.sums_of[PLAUSIBLE_VALUES]);
     if (t->type == QUANT_I2_S)
-        rc = compare_orders(g, r->i2s ? r->i2s : (uint32_t)QUANT_I2_S, &seen, err);
-    if (plausible_is_order(&seen))
-        snprintf(note, 200, "the weights are in the order of a trained model (%.0f, by chance %u)",
+        rc = compare_orders(g, &seen, err);
+    if (rc == 0 && seen.sums)
+        snprintf(note, 200,
+                 plausible_is_order(&seen)
+                     ? "the weights are in the order of a trained model (%.0f, by chance %u)"
+                     : "nothing tells whether the weights are in order (%.0f, by chance %u)",
                  seen.score, seen.sums);
-    else
-        snprintf(note, 200, "nothing tells whether the weights are in order (%.0f, by chance %u)%s",
-                 seen.score, seen.sums,
-                 t->type == QUANT_I2_S ? "" : ": wrong tiles look like that");
     return rc;
 }
 
@@ -170,7 +163,7 @@ int reading_open(const struct reading *r, const char *path, struct gguf **g, cha
     if (rc == 0)
         rc = gguf_read_as(*g, &how, err);
     if (rc == 0 && !r->as_it_is)
-        rc = check(r, *g, note, err);
+        rc = check(*g, note, err);
     if (rc)
         gguf_close(g);
     return rc;

@@ -13,23 +13,44 @@
 #define TRIT_PLAUSIBLE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct gguf;
 struct trit_error;
 
+/* What is compared: rows of gate and up with columns of down, and the other way round; v with o. */
+enum { PLAUSIBLE_HIDDEN, PLAUSIBLE_RESIDUAL, PLAUSIBLE_VALUES, PLAUSIBLE_KINDS };
+
 struct plausible {
     double score;  /* squared correlations times their samples; 1 each where there is no order */
     unsigned sums; /* how many */
+    double score_of[PLAUSIBLE_KINDS];
+    unsigned sums_of[PLAUSIBLE_KINDS];
 };
 
-/* Read some layers of the model and look, -TRIT_E... where they cannot be read.  A model without
- * such layers has 0 sums. */
-int plausible_look(const struct gguf *g, struct plausible *p, struct trit_error *err);
+enum { PLAUSIBLE_LAYERS = 4 }; /* enough to tell */
+
+/*
+ * Read `layers` layers of the model, I2_S in an order of quant.h or, where that is 0, as the view
+ * has it, and look.  -TRIT_E... where they cannot be read.  A model without such layers has 0 sums.
+ */
+int plausible_look(const struct gguf *g, uint32_t i2s, unsigned layers, struct plausible *p,
+                   struct trit_error *err);
+
+/* The order of I2_S that is right rather than the one that was looked at, and *best of it; 0: none.
+ */
+uint32_t plausible_order(const struct gguf *g, unsigned layers, const struct plausible *seen,
+                         struct plausible *best);
+
+/* "published", "arm", "four": what trit-model calls an order of I2_S, by its number from 0 on, and
+ * its type; NULL behind the last. */
+const char *plausible_order_name(unsigned i, uint32_t *type);
 
 /* Whether this much does not come by chance: far more than one for each sum. */
 bool plausible_is_order(const struct plausible *p);
 
-/* Whether another reading of the same file is the right one rather than this. */
-bool plausible_is_better(const struct plausible *other, const struct plausible *this);
+/* Whether that holds of all matrices: of the residual stream and of the values each, where they
+ * are. */
+bool plausible_is_whole(const struct plausible *p);
 
 #endif

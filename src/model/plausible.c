@@ -17,7 +17,18 @@
 #include "model/quant.h"
 #include "model/rows.h"
 
-enum { LAYERS_SEEN = 4 };
+static const struct {
+    const char *name;
+    uint32_t type;
+} orders[] = {{"published", QUANT_I2_S}, {"arm", QUANT_I2_S_ARM}, {"four", QUANT_I2_S_FOUR}};
+
+const char *plausible_order_name(unsigned i, uint32_t *type)
+{
+    if (i >= ARRAY_LEN(orders))
+        return NULL;
+    *type = orders[i].type;
+    return orders[i].name;
+}
 
 /* Of one matrix how many weights are not zero, in each row and in each column. */
 struct counts {
@@ -63,8 +74,8 @@ static int count(const struct gguf *g, const struct gguf_tensor *t, struct count
     return rc;
 }
 
-/* n times the squared correlation of x[i / spread % ...] and y: of n independent pairs about 1. */
-static void add(struct plausible *p, const double *x, const double *y, uint64_t n)
+/* n times the squared correlation of x and y: of n independent pairs about 1. */
+static void add(struct plausible *p, int kind, const double *x, const double *y, uint64_t n)
 {
     double mx = 0, my = 0, xy = 0, xx = 0, yy = 0;
     for (uint64_t i = 0; i < n; i++) {
@@ -76,9 +87,11 @@ static void add(struct plausible *p, const double *x, const double *y, uint64_t 
         xx += (x[i] - mx) * (x[i] - mx);
         yy += (y[i] - my) * (y[i] - my);
     }
+    double score = xx > 0 && yy > 0 ? (double)n * (xy * xy) / (xx * yy) : 0;
     p->sums++;
-    if (xx > 0 && yy > 0)
-        p->score += (double)n * (xy * xy) / (xx * yy);
+    p->sums_of[kind]++;
+    p->score += score;
+    p->score_of[kind] += score;
 }
 
 /* Columns of attn_output are heads of queries, several of which share one of the rows of attn_v. */
@@ -92,7 +105,7 @@ static void add_values(struct plausible *p, const struct counts *v, const struct
     for (uint64_t i = 0; sum && i < o->cols; i++)
         sum[i / head / shared * head + i % head] += o->col[i];
     if (sum)
-        add(p, v->row, sum, v->rows);
+        add(p, PLAUSIBLE_VALUES, v->row, sum, v->rows);
     mem_free(sum);
 }
 
@@ -116,7 +129,7 @@ static uint64_t head_of(const struct gguf *g)
 
 enum { GATE, UP, DOWN, V, O, PARTS };
 
-static int look_at(const struct gguf *g, unsigned layer, struct plausible *p,
+static int look_at(const struct gguf *g, uint32_t i2s, unsigned layer, struct plausible *p,
                    struct trit_error *err)
 {
     static const char *const names[PARTS] = {"ffn_gate", "ffn_up", "ffn_down", "attn_v",
@@ -127,8 +140,12 @@ static int look_at(const struct gguf *g, unsigned layer, struct plausible *p,
         char name[64];
         snprintf(name, sizeof name, "blk.%u.%s.weight", layer, names[i]);
         const struct gguf_tensor *t = gguf_tensor(g, name);
-        if (t && t->quant && t->n_dims == 2 && rows_needed(t->quant))
-            rc = count(g, t, &c[i], err);
+        if (!t || !t->quant || t->n_dims != 2 || !rows_needed(t->quant))
+            continue;
+        struct gguf_entry as = *(const struct gguf_entry *)(const void *)t; /* t is its first */
+        if (i2s && t->type == QUANT_I2_S)
+            as.t.quant = quant_find(i2s);
+        rc = count(g, &as.t, &c[i], err);
     }
     const struct counts *gate = &c[GATE], *up = &c[UP], *down = &c[DOWN];
     if (rc == 0 && gate->rows && gate->rows == up->rows && gate->cols == up->cols &&
@@ -137,8 +154,8 @@ static int look_at(const struct gguf *g, unsigned layer, struct plausible *p,
             gate->row[i] += up->row[i];
         for (uint64_t i = 0; i < gate->cols; i++)
             gate->col[i] += up->col[i];
-        add(p, gate->row, down->col, gate->rows);
-        add(p, gate->col, down->row, gate->cols);
+        add(p, PLAUSIBLE_HIDDEN, gate->row, down->col, gate->rows);
+        add(p, PLAUSIBLE_RESIDUAL, gate->col, down->row, gate->cols);
     }
     if (rc == 0)
         add_values(p, &c[V], &c[O], head_of(g));
@@ -147,20 +164,21 @@ static int look_at(const struct gguf *g, unsigned layer, struct plausible *p,
     return rc;
 }
 
-int plausible_look(const struct gguf *g, struct plausible *p, struct trit_error *err)
+int plausible_look(const struct gguf *g, uint32_t i2s, unsigned layers, struct plausible *p,
+                   struct trit_error *err)
 {
-    unsigned layers = 0;
+    unsigned there = 0;
     int rc = 0;
     *p = (struct plausible){0};
     for (size_t i = 0; i < gguf_n_tensors(g); i++) {
         unsigned layer;
         if (sscanf(gguf_tensor_at(g, i)->name, "blk.%u.", &layer) == 1 && layer < 65536)
-            layers = MAX(layers, layer + 1);
+            there = MAX(there, layer + 1);
     }
     /* From the last back: the first layers have less of it. */
-    unsigned step = MAX(layers / LAYERS_SEEN, 1u);
-    for (unsigned i = 0; rc == 0 && i < MIN(layers, (unsigned)LAYERS_SEEN); i++)
-        rc = look_at(g, layers - 1 - i * step, p, err);
+    unsigned step = MAX(there / layers, 1u);
+    for (unsigned i = 0; rc == 0 && i < MIN(there, layers); i++)
+        rc = look_at(g, i2s, there - 1 - i * step - step / 4, p, err);
     return rc;
 }
 
@@ -176,8 +194,34 @@ bool plausible_is_order(const struct plausible *p)
     return p->score > most_by_chance(p->sums);
 }
 
-bool plausible_is_better(const struct plausible *other, const struct plausible *this)
+bool plausible_is_whole(const struct plausible *p)
+{
+    for (int i = PLAUSIBLE_RESIDUAL; i < PLAUSIBLE_KINDS; i++)
+        if (p->sums_of[i] && p->score_of[i] <= most_by_chance(p->sums_of[i]))
+            return false;
+    return true;
+}
+
+/* Whether another reading of the same file is the right one rather than this. */
+static bool is_better(const struct plausible *other, const struct plausible *this)
 {
     return plausible_is_order(other) && other->score > 1.5 * this->score &&
            other->score - this->score > most_by_chance(other->sums);
+}
+
+uint32_t plausible_order(const struct gguf *g, unsigned layers, const struct plausible *seen,
+                         struct plausible *best)
+{
+    uint32_t found = 0;
+    *best = *seen;
+    for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
+        struct plausible p;
+        struct trit_error ignored;
+        if (plausible_look(g, orders[i].type, layers, &p, &ignored) == 0 && is_better(&p, seen) &&
+            p.score > best->score) {
+            *best = p;
+            found = orders[i].type;
+        }
+    }
+    return found;
 }
