@@ -489,7 +489,7 @@ static int run(int argc, char **argv)
     static const struct option options[] = {
         {"type", required_argument, NULL, 't'}, {"embedding", required_argument, NULL, 'e'},
         {"absmean", no_argument, NULL, 'a'},    {"force", no_argument, NULL, 'f'},
-        {"i2s", required_argument, NULL, 'i'},  {"tl", required_argument, NULL, 'T'},
+        {"order", required_argument, NULL, 'i'},  {"tiles", required_argument, NULL, 'T'},
         {"unchecked", no_argument, NULL, 'u'},
         {"help", no_argument, NULL, 'h'},       {0}};
     struct trit_error err = {0};
@@ -522,7 +522,7 @@ static int run(int argc, char **argv)
             break;
         case 'i':
             if (!reading_i2s(&how, optarg))
-                return tool_usage(&tool_quantize, "--i2s %s: expected published, arm or four", optarg);
+                return tool_usage(&tool_quantize, "--order %s: expected published, arm or four", optarg);
             break;
         case 'T':
             if (reading_tiles(&how, optarg, &err) != 0)
@@ -581,5 +581,6 @@ const struct tool_command tool_quantize = {
     "Examples:\n"
     "  trit-model quantize --type tq1_0 model.i2_s.gguf model.tq1_0.gguf\n"
     "  trit-model quantize --type i2_s bf16-master.gguf ternary.gguf\n"
-    "  trit-model quantize --type tq1_0 --embedding q8_0 f32-master.gguf small.gguf\n",
+    "  trit-model quantize --type tq1_0 --embedding q8_0 f32-master.gguf small.gguf\n"
+    "  trit-model quantize --type i2_s --tiles kernel_config.ini tl2.gguf ternary.gguf\n",
     run};

@@ -29,7 +29,8 @@ static int add_tiles(struct reading *r, const struct quant_tiles *t, const char 
                      struct trit_error *err)
 {
     if (r->n_tiles == READING_TILES)
-        return trit_fail(err, TRIT_EINVAL, "--tl %.80s: more than %d of them", text, READING_TILES);
+        return trit_fail(err, TRIT_EINVAL, "--tiles %.80s: more than %d of them", text,
+                         READING_TILES);
     r->tiles[r->n_tiles++] = *t;
     return 0;
 }
@@ -88,7 +89,7 @@ int reading_tiles(struct reading *r, const char *text, struct trit_error *err)
     FILE *f = fopen(text, "re");
     if (!f)
         return trit_fail(err, TRIT_EINVAL,
-                         "--tl %.200s: expected BM,BK,BMM, ROWSxCOLS=BM,BK,BMM or the path of a "
+                         "--tiles %.200s: expected BM,BK,BMM, ROWSxCOLS=BM,BK,BMM or the path of a "
                          "kernel_config.ini (%s)",
                          text, strerror(errno));
     int rc = read_config(r, f, text, err);
@@ -121,10 +122,11 @@ static int compare_orders(const struct gguf *g, const struct plausible *seen,
         ;
     if (!better)
         return 0;
-    return trit_fail(err, TRIT_EINVAL,
-                     "%.200s: read so its weights are out of order, and with --i2s %s they are not "
-                     "(%.0f against %.0f); use that, or --unchecked",
-                     gguf_path(g), name, best.score, seen->score);
+    return trit_fail(
+        err, TRIT_EINVAL,
+        "%.200s: read so its weights are out of order, and with --order %s they are not "
+        "(%.0f against %.0f); use that, or --unchecked",
+        gguf_path(g), name, best.score, seen->score);
 }
 
 static int check(const struct gguf *g, char note[200], struct trit_error *err)

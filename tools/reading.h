@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reading.h - the options of trit-model that say what a file does not: --i2s and --tl.
+ * reading.h - the options of trit-model that say what a file does not: --order and --tiles.
  */
 #ifndef TRIT_READING_H
 #define TRIT_READING_H
@@ -39,13 +39,13 @@ int reading_open(const struct reading *r, const char *path, struct gguf **g, cha
 
 /* Of both commands that have these options. */
 #define READING_HELP                                                                               \
-    "      --i2s ORDER   of I2_S: published (the default), or what bitnet.cpp writes where it\n"   \
-    "                    quantises itself: arm, on ARM; four, where it was built without\n"        \
-    "                    ACT_PARALLEL.  One that the weights of a trained model contradict is "    \
-    "refused\n"                                                                                    \
-    "      --tl TILES    of TL1 and TL2, which no file tells: the kernel_config.ini of the "       \
-    "bitnet.cpp\n"                                                                                 \
-    "                    that made it, or BM,BK,BMM, or ROWSxCOLS=BM,BK,BMM for each shape\n"      \
+    "      --order ORDER of I2_S: published (the default), or what bitnet.cpp writes where it\n"       \
+    "                    quantises itself: arm, on ARM; four, where it was built without\n"            \
+    "                    ACT_PARALLEL.  One that the weights of a trained model contradict is\n"       \
+    "                    refused\n"                                                                    \
+    "      --tiles TILES of TL1 and TL2, which no file tells: the kernel_config.ini of the\n"          \
+    "                    bitnet.cpp that made it, or BM,BK,BMM, or ROWSxCOLS=BM,BK,BMM for each\n"     \
+    "                    shape\n"                                                                      \
     "      --unchecked   read weights so though they look as if that were wrong\n"
 
 #endif

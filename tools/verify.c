@@ -220,8 +220,8 @@ static int check_file(const struct reading *how, const char *path, bool verbose)
 static int run(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"verbose", no_argument, NULL, 'v'}, {"i2s", required_argument, NULL, 'i'},
-        {"tl", required_argument, NULL, 'T'}, {"unchecked", no_argument, NULL, 'u'},
+        {"verbose", no_argument, NULL, 'v'}, {"order", required_argument, NULL, 'i'},
+        {"tiles", required_argument, NULL, 'T'}, {"unchecked", no_argument, NULL, 'u'},
         {"help", no_argument, NULL, 'h'},     {0}};
     static struct reading how;
     struct trit_error err;
@@ -233,7 +233,7 @@ static int run(int argc, char **argv)
             break;
         case 'i':
             if (!reading_i2s(&how, optarg))
-                return tool_usage(&tool_verify, "--i2s %s: expected published, arm or four", optarg);
+                return tool_usage(&tool_verify, "--order %s: expected published, arm or four", optarg);
             break;
         case 'T':
             if (reading_tiles(&how, optarg, &err) != 0)

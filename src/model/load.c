@@ -120,7 +120,7 @@ static int check_order(const struct gguf *g, struct trit_error *err)
         return 0;
     return trit_fail(err, TRIT_EUNSUPP,
                      "%s: its I2_S is not in the order that published files have (%.0f against "
-                     "%.0f); trit-model verify tells the order, trit-model quantize --i2s writes "
+                     "%.0f); trit-model verify tells the order, trit-model quantize --order writes "
                      "a file that can be served",
                      gguf_path(g), seen.score, best.score);
 }

@@ -46,7 +46,7 @@ int rows_open(const struct gguf *g, const struct gguf_tensor *t, struct rows *r,
         return gguf_fail(
             g, err, TRIT_EUNSUPP,
             "tensor %s is %s, whose codes lie in tiles of sizes that the file does not "
-            "tell; trit-model quantize --tl, with those of the bitnet.cpp that made it, "
+            "tell; trit-model quantize --tiles, with those of the bitnet.cpp that made it, "
             "writes another encoding",
             t->name, q->name);
     if (quant_by_rows(q) || q->type == QUANT_HF_U8)
