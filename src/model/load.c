@@ -26,12 +26,15 @@
 /* general.name if it is fit to be shown, else the file's name without directory and suffix. */
 static void name_model(const struct gguf *g, struct model *m)
 {
+    enum { PART = sizeof "-00001-of-00003" - 1 };
     struct gguf_str s;
     const char *slash = strrchr(gguf_path(g), '/');
     const char *file = slash ? slash + 1 : gguf_path(g);
     size_t len = strlen(file);
     if (len > 5 && strcmp(file + len - 5, ".gguf") == 0)
         len -= 5;
+    if (gguf_n_files(g) > 1 && len > PART && strncmp(file + len - PART, "-00001-of-", 10) == 0)
+        len -= PART;
     if (gguf_has(g, "general.name") && gguf_string(g, "general.name", &s, NULL) == 0 && s.len &&
         s.len < sizeof m->name && utf8_valid(s.data, s.len)) {
         file = s.data;
