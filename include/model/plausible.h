@@ -26,6 +26,7 @@ struct plausible {
     unsigned sums; /* how many */
     double score_of[PLAUSIBLE_KINDS];
     unsigned sums_of[PLAUSIBLE_KINDS];
+    uint32_t i2s; /* as asked for */
 };
 
 enum { PLAUSIBLE_LAYERS = 4 }; /* enough to tell */

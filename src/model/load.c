@@ -117,7 +117,7 @@ static int check_order(const struct gguf *g, struct trit_error *err)
     enum { LAYERS = 1 }; /* of 69 M weights in a 2B model */
     const struct gguf_tensor *t = gguf_tensor(g, "blk.0.ffn_down.weight");
     struct plausible seen, best;
-    if (!t || t->quant->type != QUANT_I2_S || plausible_look(g, 0, LAYERS, &seen, NULL) != 0)
+    if (!t || t->quant->type != QUANT_I2_S || plausible_look(g, QUANT_I2_S, LAYERS, &seen, NULL) != 0)
         return 0; /* What cannot be read is refused by who reads all of it. */
     if (!plausible_order(g, LAYERS, &seen, &best))
         return 0;

@@ -33,7 +33,7 @@ const char *plausible_order_name(unsigned i, uint32_t *type)
 /* Of one matrix how many weights are not zero, in each row and in each column. */
 struct counts {
     uint64_t rows, cols;
-    double *row, *col;
+    uint32_t *row, *col;
 };
 
 static void counts_free(struct counts *c)
@@ -41,6 +41,18 @@ static void counts_free(struct counts *c)
     mem_free(c->row);
     mem_free(c->col);
     *c = (struct counts){0};
+}
+
+/* Adds to the columns; how many there are in the row. */
+static uint32_t count_row(const int8_t *restrict trits, uint32_t *restrict col, uint64_t cols)
+{
+    uint32_t sum = 0;
+    for (uint64_t k = 0; k < cols; k++) {
+        uint32_t there = trits[k] != 0;
+        col[k] += there;
+        sum += there;
+    }
+    return sum;
 }
 
 static int count(const struct gguf *g, const struct gguf_tensor *t, struct counts *c,
@@ -62,11 +74,7 @@ static int count(const struct gguf *g, const struct gguf_tensor *t, struct count
         uint32_t n = (uint32_t)MIN((uint64_t)ROWS_RUN, c->rows - row);
         rc = rows_read(&r, row, n, raw, trits, scales, err);
         for (uint64_t i = 0; rc == 0 && i < n; i++)
-            for (uint64_t k = 0; k < c->cols; k++) {
-                int there = trits[i * c->cols + k] != 0;
-                c->row[row + i] += there;
-                c->col[k] += there;
-            }
+            c->row[row + i] = count_row(trits + i * c->cols, c->col, c->cols);
     }
     mem_free(raw);
     mem_free(trits);
@@ -75,7 +83,7 @@ static int count(const struct gguf *g, const struct gguf_tensor *t, struct count
 }
 
 /* n times the squared correlation of x and y: of n independent pairs about 1. */
-static void add(struct plausible *p, int kind, const double *x, const double *y, uint64_t n)
+static void add(struct plausible *p, int kind, const uint32_t *x, const uint32_t *y, uint64_t n)
 {
     double mx = 0, my = 0, xy = 0, xx = 0, yy = 0;
     for (uint64_t i = 0; i < n; i++) {
@@ -101,7 +109,7 @@ static void add_values(struct plausible *p, const struct counts *v, const struct
     uint64_t shared = v->rows ? o->cols / v->rows : 0;
     if (!shared || o->cols % v->rows || head == 0 || v->rows % head)
         return;
-    double *sum = mem_zalloc(v->rows, sizeof *sum);
+    uint32_t *sum = mem_zalloc(v->rows, sizeof *sum);
     for (uint64_t i = 0; sum && i < o->cols; i++)
         sum[i / head / shared * head + i % head] += o->col[i];
     if (sum)
@@ -169,7 +177,7 @@ int plausible_look(const struct gguf *g, uint32_t i2s, unsigned layers, struct p
 {
     unsigned there = 0;
     int rc = 0;
-    *p = (struct plausible){0};
+    *p = (struct plausible){.i2s = i2s};
     for (size_t i = 0; i < gguf_n_tensors(g); i++) {
         unsigned layer;
         if (sscanf(gguf_tensor_at(g, i)->name, "blk.%u.", &layer) == 1 && layer < 65536)
@@ -217,7 +225,8 @@ uint32_t plausible_order(const struct gguf *g, unsigned layers, const struct pla
     for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
         struct plausible p;
         struct trit_error ignored;
-        if (plausible_look(g, orders[i].type, layers, &p, &ignored) == 0 && is_better(&p, seen) &&
+        if (orders[i].type != seen->i2s &&
+            plausible_look(g, orders[i].type, layers, &p, &ignored) == 0 && is_better(&p, seen) &&
             p.score > best->score) {
             *best = p;
             found = orders[i].type;

@@ -106,14 +106,32 @@ int quant_row_trits(const struct quant_info *q, const uint8_t *rows, uint64_t co
     return bad ? -TRIT_EFORMAT : 0;
 }
 
+/* 64 values in 16 bytes, the first plane in the highest bits. */
+static unsigned arm_block(const uint8_t *restrict b, int8_t *restrict dst)
+{
+    for (int l = 0; l < 4; l++)
+        for (int j = 0; j < 16; j++)
+            dst[16 * l + j] = (int8_t)((b[j] >> (6 - 2 * l) & 3) - 1);
+    return any_three(b, 16);
+}
+
 int quant_i2s_arm_trits(const uint8_t *codes, uint64_t first, int8_t *trits, size_t n)
 {
     unsigned bad = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint64_t block = (first + i) / 64, at = (first + i) % 64;
-        unsigned code = codes[16 * block + at % 16] >> (6 - 2 * (at / 16)) & 3;
-        bad |= code == 3;
-        trits[i] = (int8_t)((int)code - 1);
+    for (size_t i = 0, part; i < n; i += part) {
+        const uint8_t *block = codes + (first + i) / 64 * 16;
+        size_t from = (first + i) % 64;
+        int8_t values[64];
+        part = MIN(64 - from, n - i);
+        if (part == 64) {
+            bad |= arm_block(block, trits + i);
+            continue;
+        }
+        arm_block(block, values); /* An edge: only its own values count. */
+        for (size_t k = 0; k < part; k++) {
+            trits[i + k] = values[from + k];
+            bad |= values[from + k] > 1;
+        }
     }
     return bad ? -TRIT_EFORMAT : 0;
 }
