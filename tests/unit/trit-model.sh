@@ -231,7 +231,7 @@ expect 1 'cannot have tiles of BM=64, BK=64, BMM=32' "$tool" verify --tiles 64,6
 expect 2 'expected BM,BK,BMM' "$tool" verify --tiles 64,64 "$rows"
 expect 2 'expected BM,BK,BMM' "$tool" quantize --tiles none.ini "$rows" x.gguf
 sed -i '/^bk/d' kernel_config.ini
-expect 2 'before line 6 lacks one of m, k, bm, bk, bmm' "$tool" verify --tiles kernel_config.ini "$rows"
+expect 2 'before line 7 lacks one of m, k, bm, bk, bmm' "$tool" verify --tiles kernel_config.ini "$rows"
 echo 'bm: 3' >kernel_config.ini
 expect 2 'line 1: expected NAME = NUMBER' "$tool" verify --tiles kernel_config.ini "$rows"
 echo '[Kernels_0]' >kernel_config.ini
@@ -247,6 +247,15 @@ expect 1 'with --order published they are not' "$tool" quantize --order four --t
 expect 0 ' 0 problems' "$tool" verify --order arm --unchecked story.gguf
 expect 0 'nothing tells' "$tool" verify i2_s.gguf
 rm -f story.gguf kernel_config.ini
+
+# A folder of Hugging Face files, which is the same model as the file.
+expect 0 '' "$tool" synth --shape tiny --hf -o folder
+expect 0 '3145728 ternary weights .* 0 problems' "$tool" verify folder
+expect 0 'HF_U8 .* zeros in blk.0' "$tool" inspect folder
+expect 2 'found --type' "$tool" synth --shape tiny --hf --type i2_s -o folder
+expect 2 'expected --head f16 or f32' "$tool" synth --shape tiny --hf --head q8_0 -o folder
+expect 1 'cannot make the folder' "$tool" synth --shape tiny --hf -o none/folder
+rm -rf folder
 
 # Damage, named.  The file ends with blk.3.ffn_down and its last block: 64 bytes of codes, a scale,
 # and the padding, whose length follows from the file's.
