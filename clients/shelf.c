@@ -74,6 +74,45 @@ static bool ends_in(const char *name, const char *end)
     return n > k && strcmp(name + n - k, end) == 0;
 }
 
+/* Of "m-00002-of-00003.gguf" the number, and how many there are; 0: it is no part of a model. */
+static unsigned part_number(const char *name, unsigned *of)
+{
+    enum { SUFFIX = sizeof "-00001-of-00003.gguf" - 1 };
+    size_t len = strlen(name);
+    unsigned no = 0;
+    int end = 0;
+    *of = 0;
+    if (len <= SUFFIX ||
+        sscanf(name + len - SUFFIX, "-%5u-of-%5u.gguf%n", &no, of, &end) != 2 || end != SUFFIX)
+        return 0;
+    return no <= *of ? no : 0;
+}
+
+/* The path of another part of the model; false: no memory. */
+static bool part_path(struct buf *dst, const char *path, unsigned no, unsigned of)
+{
+    buf_reset(dst);
+    buf_addf(dst, "%.*s-%05u-of-%05u.gguf", (int)(strlen(path) - strlen("-00001-of-00003.gguf")),
+             path, no, of);
+    return !dst->failed;
+}
+
+/* The parts of a model whose first one is at `path`: their sum, and how many are there. */
+static uint64_t parts_bytes(const char *path, unsigned of, unsigned *there)
+{
+    struct buf part = {0};
+    struct stat st;
+    uint64_t bytes = 0;
+    *there = 0;
+    for (unsigned no = 1; no <= of && part_path(&part, path, no, of); no++)
+        if (stat(part.data, &st) == 0) {
+            bytes += (uint64_t)st.st_size;
+            ++*there;
+        }
+    buf_free(&part);
+    return bytes;
+}
+
 /* fts_open wants paths that it might change. */
 static FTS *open_tree(const char *path, int (*order)(const FTSENT **, const FTSENT **))
 {
@@ -111,6 +150,32 @@ static int by_name(const FTSENT **a, const FTSENT **b)
     return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
+/* A GGUF file; of a model in parts the first stands for all.  Returns how many lines that made. */
+static unsigned print_file(const FTSENT *e, const char *name)
+{
+    unsigned of, there = 1, no = part_number(e->fts_name, &of);
+    uint64_t bytes = (uint64_t)e->fts_statp->st_size;
+    if (no > 1) {
+        struct buf first = {0};
+        bool listed = part_path(&first, e->fts_path, 1, of) && access(first.data, F_OK) == 0;
+        buf_free(&first);
+        if (listed)
+            return 0;
+    }
+    if (no == 1)
+        bytes = parts_bytes(e->fts_path, of, &there);
+    print_size(bytes);
+    printf("  %s", name);
+    if (no == 1 && there < of)
+        printf("  (%u of %u parts: trit pull brings the others)", there, of);
+    else if (no == 1)
+        printf("  (%u parts)", of);
+    else if (no > 1)
+        printf("  (part %u of %u; the first is missing)", no, of);
+    putchar('\n');
+    return 1;
+}
+
 int shelf_list(const char *directory, struct trit_error *err)
 {
     FTS *fts = open_tree(directory, by_name);
@@ -134,9 +199,7 @@ int shelf_list(const char *directory, struct trit_error *err)
             if (e->fts_level >= DEPTH)
                 fts_set(fts, e, FTS_SKIP);
         } else if (e->fts_info == FTS_F && ends_in(name, ".gguf")) {
-            print_size((uint64_t)e->fts_statp->st_size);
-            printf("  %s\n", name);
-            n++;
+            n += print_file(e, name);
         } else if (e->fts_info == FTS_F && ends_in(name, ".part")) {
             print_size((uint64_t)e->fts_statp->st_blocks * 512);
             printf("  %.*s  (not whole yet: trit pull goes on)\n", (int)(strlen(name) - 5), name);
@@ -184,6 +247,22 @@ static void remove_way(const char *directory, char *path)
     }
 }
 
+/* The other parts of a model whose first one goes. */
+static int remove_parts(const char *path, struct trit_error *err)
+{
+    struct buf part = {0};
+    unsigned of;
+    int rc = 0;
+    if (part_number(path, &of) == 1)
+        for (unsigned no = 2; rc == 0 && no <= of; no++)
+            if (!part_path(&part, path, no, of) ||
+                (unlink(part.data) != 0 && errno != ENOENT))
+                rc = trit_fail(err, TRIT_EIO, "%s: %s", path,
+                               part.failed ? "no memory" : strerror(errno));
+    buf_free(&part);
+    return rc;
+}
+
 int shelf_remove(const char *directory, const char *name, struct trit_error *err)
 {
     static const char *const ends[] = {"", ".part", ".part.map"};
@@ -207,6 +286,8 @@ int shelf_remove(const char *directory, const char *name, struct trit_error *err
             rc = trit_fail(err, TRIT_EIO, "%s: %s", path.data, strerror(-rc));
             goto out;
         }
+        if (i == 0 && (rc = remove_parts(path.data, err)))
+            goto out;
     }
     if (rc)
         trit_fail(err, TRIT_ENOENT, "%s/%s is not there; trit list shows what is", directory,

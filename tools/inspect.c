@@ -23,6 +23,8 @@ struct sums {
         uint32_t type;
         unsigned tensors;
         uint64_t values, bytes;
+        const struct gguf_tensor *first;
+        double zeros; /* share of the weights that were looked at; negative: none were */
     } * by_type;
     size_t n;
     uint64_t values, ternary;
@@ -43,6 +45,24 @@ static void add(uint64_t *sum, uint64_t v)
         *sum = UINT64_MAX;
 }
 
+/* The share of zeros among the first weights of a tensor, for which not all are read. */
+static double zeros_of(const struct gguf *g, const struct gguf_tensor *t)
+{
+    enum { SEEN = 1 << 20 };
+    struct tensor_reader w;
+    struct trit_error ignored;
+    uint64_t zeros = 0, seen = 0;
+    if (!t->quant || !t->quant->ternary || tensor_reader_open(&w, g, t, &ignored) != 0)
+        return -1;
+    while (seen < SEEN && tensor_reader_next(&w, &ignored) == 0 && w.n) {
+        for (size_t i = 0; i < w.n; i++)
+            zeros += w.trits[i] == 0;
+        seen += w.n;
+    }
+    tensor_reader_close(&w);
+    return seen ? (double)zeros / (double)seen : -1;
+}
+
 static int sum_up(const struct gguf *g, struct sums *s, struct trit_error *err)
 {
     size_t n = gguf_n_tensors(g);
@@ -54,7 +74,10 @@ static int sum_up(const struct gguf *g, struct sums *s, struct trit_error *err)
         size_t k = 0;
         while (k < s->n && s->by_type[k].type != t->type)
             k++;
-        s->n += k == s->n;
+        if (k == s->n) {
+            s->by_type[k].first = t;
+            s->n++;
+        }
         s->by_type[k].type = t->type;
         s->by_type[k].tensors++;
         add(&s->by_type[k].values, tool_values(t));
@@ -63,6 +86,8 @@ static int sum_up(const struct gguf *g, struct sums *s, struct trit_error *err)
         if (t->quant && t->quant->ternary)
             add(&s->ternary, tool_values(t));
     }
+    for (size_t k = 0; k < s->n; k++)
+        s->by_type[k].zeros = zeros_of(g, s->by_type[k].first);
     return 0;
 }
 
@@ -104,7 +129,8 @@ static void print_sums(const struct gguf *g, const struct sums *s)
     printf("%s\n", gguf_path(g));
     printf("  %s, ", tool_bytes(gguf_file_bytes(g), text, sizeof text));
     if (gguf_version(g))
-        printf("GGUF version %" PRIu32, gguf_version(g));
+        printf("GGUF version %" PRIu32 "%s", gguf_version(g),
+               gguf_n_files(g) > 1 ? " in several parts" : "");
     else
         printf("%zu Hugging Face files, under the names that GGUF has", gguf_n_files(g));
     printf(", %zu keys, %zu tensors\n", gguf_n_keys(g), gguf_n_tensors(g));
@@ -120,6 +146,8 @@ static void print_sums(const struct gguf *g, const struct sums *s)
         if (t.quant)
             printf("  %.4g bits a value",
                    8.0 * (double)s->by_type[i].bytes / (double)s->by_type[i].values);
+        if (s->by_type[i].zeros >= 0)
+            printf(", %.1f %% zeros in %s", 100 * s->by_type[i].zeros, s->by_type[i].first->name);
         putchar('\n');
     }
 }
@@ -208,6 +236,11 @@ static int print_json(const struct gguf *g, const struct sums *s)
                               t.quant ? json_uint(s->by_type[i].bytes) : cJSON_CreateNull());
     }
     cJSON_AddItemToObject(o, "bytes_by_type", types);
+    cJSON *zeros = cJSON_CreateObject();
+    for (size_t i = 0; i < s->n; i++)
+        if (s->by_type[i].zeros >= 0)
+            cJSON_AddNumberToObject(zeros, s->by_type[i].first->quant->name, s->by_type[i].zeros);
+    cJSON_AddItemToObject(o, "zeros_by_type", zeros);
     for (size_t i = 0; i < gguf_n_keys(g); i++)
         cJSON_AddItemToObject(meta, gguf_key_at(g, i), json_value(g, i));
     cJSON_AddItemToObject(o, "metadata", meta);

@@ -10,6 +10,7 @@
  */
 #include "config.h"
 #include "tool.h"
+#include "reading.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -99,6 +100,8 @@ static int copy_metadata(struct job *j)
                 gguf_write_u32(j->w, key, j->target->file_type);
             continue;
         }
+        if (strncmp(key, "split.", 6) == 0) /* What is written is one file. */
+            continue;
         /* The writer pads to its own alignment, which the file must then declare. */
         if (strcmp(key, "general.alignment") == 0) {
             gguf_write_u32(j->w, key, GGUF_WRITE_ALIGNMENT);
@@ -401,7 +404,7 @@ static int write_tensors(struct job *j)
                      100.0 * (double)j->done / (double)gguf_file_bytes(j->g));
         j->done += t->bytes;
         const struct quant_info *to = target(j, t);
-        if (!to || t->type == to->type) {
+        if (!to || t->quant == to) {
             rc = copy_tensor(j, t);
             continue;
         }
@@ -416,10 +419,15 @@ static int write_tensors(struct job *j)
     return rc;
 }
 
-static int quantize(struct job *j, const char *in, const char *out)
+static int quantize(struct job *j, const struct reading *how, const char *in, const char *out)
 {
+    char note[200] = "";
     struct gguf *g = NULL;
-    int rc = gguf_open(in, &g, j->err);
+    int rc = reading_open(how, in, &g, note, j->err);
+    if (*note)
+        printf("%s: %s\n", in, note);
+    if (rc == 0 && !gguf_version(g))
+        rc = trit_fail(j->err, TRIT_EUNSUPP, "%s: a folder, expected a GGUF file", in);
     j->g = g;
     if (rc == 0) {
         struct gguf_str name = {0};
@@ -481,9 +489,12 @@ static int run(int argc, char **argv)
     static const struct option options[] = {
         {"type", required_argument, NULL, 't'}, {"embedding", required_argument, NULL, 'e'},
         {"absmean", no_argument, NULL, 'a'},    {"force", no_argument, NULL, 'f'},
+        {"order", required_argument, NULL, 'i'},  {"tiles", required_argument, NULL, 'T'},
+        {"unchecked", no_argument, NULL, 'u'},
         {"help", no_argument, NULL, 'h'},       {0}};
     struct trit_error err = {0};
     struct job j = {.err = &err};
+    static struct reading how;
     bool force = false;
     for (int c; (c = getopt_long(argc, argv, "t:e:fh", options, NULL)) != -1;)
         switch (c) {
@@ -509,6 +520,17 @@ static int run(int argc, char **argv)
         case 'f':
             force = true;
             break;
+        case 'i':
+            if (!reading_i2s(&how, optarg))
+                return tool_usage(&tool_quantize, "--order %s: expected published, arm or four", optarg);
+            break;
+        case 'T':
+            if (reading_tiles(&how, optarg, &err) != 0)
+                return tool_usage(&tool_quantize, "%s", err.text);
+            break;
+        case 'u':
+            how.as_it_is = true;
+            break;
         case 'h':
             return tool_help(&tool_quantize);
         default:
@@ -521,7 +543,7 @@ static int run(int argc, char **argv)
     if (!force && access(argv[optind + 1], F_OK) == 0)
         return tool_usage(&tool_quantize, "%s is there already; --force replaces it",
                           argv[optind + 1]);
-    if (quantize(&j, argv[optind], argv[optind + 1]) != 0)
+    if (quantize(&j, &how, argv[optind], argv[optind + 1]) != 0)
         return tool_failed(&err);
     report(&j, argv[optind + 1]);
     return TOOL_OK;
@@ -553,10 +575,12 @@ const struct tool_command tool_quantize = {
     "32)\n"
     "      --absmean     floats are master weights of a ternary model, whatever the architecture\n"
     "  -f, --force       replace OUT if it is there already\n"
+    READING_HELP
     "  -h, --help        this text\n"
     "\n"
     "Examples:\n"
     "  trit-model quantize --type tq1_0 model.i2_s.gguf model.tq1_0.gguf\n"
     "  trit-model quantize --type i2_s bf16-master.gguf ternary.gguf\n"
-    "  trit-model quantize --type tq1_0 --embedding q8_0 f32-master.gguf small.gguf\n",
+    "  trit-model quantize --type tq1_0 --embedding q8_0 f32-master.gguf small.gguf\n"
+    "  trit-model quantize --type i2_s --tiles kernel_config.ini tl2.gguf ternary.gguf\n",
     run};

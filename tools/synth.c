@@ -16,7 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gguf-write.h"
@@ -393,6 +396,25 @@ static int check_type(struct synth *s, bool asked)
     return TOOL_OK;
 }
 
+/* The folder, by way of a GGUF file in it that goes again. */
+static int write_folder(struct synth *s)
+{
+    const char *folder = s->path;
+    struct buf path = {0};
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        return trit_fail(s->err, TRIT_EIO, "%.200s: cannot make the folder: %s", folder,
+                         strerror(errno));
+    buf_addf(&path, "%s/.synth.gguf", folder);
+    s->path = path.data;
+    int rc = path.failed ? trit_fail(s->err, TRIT_ENOMEM, "out of memory") : write_model(s);
+    if (rc == 0)
+        rc = synth_folder(path.data, folder, s->err);
+    if (!path.failed)
+        unlink(path.data);
+    buf_free(&path);
+    return rc;
+}
+
 static bool number(const char *text, uint64_t max, uint64_t *v)
 {
     char *end;
@@ -443,6 +465,7 @@ static int run(int argc, char **argv)
                                             {"ctx", required_argument, NULL, 'c'},
                                             {"seed", required_argument, NULL, 'S'},
                                             {"output", required_argument, NULL, 'o'},
+                                            {"hf", no_argument, NULL, 'F'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     struct trit_error err = {0};
@@ -453,7 +476,7 @@ static int run(int argc, char **argv)
                       .err = &err};
     const char *arch = NULL;
     uint64_t vocab = 0, ctx = 0;
-    bool typed = false;
+    bool typed = false, folder = false;
     s.seed = 1;
     for (int c; (c = getopt_long(argc, argv, "s:t:o:h", options, NULL)) != -1;)
         switch (c) {
@@ -499,6 +522,9 @@ static int run(int argc, char **argv)
         case 'o':
             s.path = optarg;
             break;
+        case 'F':
+            folder = true;
+            break;
         case 'h':
             return tool_help(&tool_synth);
         default:
@@ -512,8 +538,16 @@ static int run(int argc, char **argv)
     s.shape.vocab = vocab ? (uint32_t)vocab : s.shape.vocab;
     s.shape.context = ctx ? (uint32_t)ctx : s.shape.context;
     s.arch = arch_find(s.shape.arch, strlen(s.shape.arch));
+    if (folder && typed)
+        return tool_usage(&tool_synth, "--hf packs its linears in the one way there is; found --type");
+    if (folder && s.head != QUANT_F16 && s.head != QUANT_F32)
+        return tool_usage(&tool_synth, "--hf: expected --head f16 or f32 with it");
+    if (folder)
+        choose_type(&s, "i2_s");
     if (check_type(&s, typed) != TOOL_OK)
         return TOOL_USAGE;
+    if (folder)
+        return write_folder(&s) ? tool_failed(&err) : TOOL_OK;
     return write_model(&s) ? tool_failed(&err) : TOOL_OK;
 }
 
@@ -539,6 +573,8 @@ const struct tool_command tool_synth = {
     "      --vocab N       tokens (default: the shape's)\n"
     "      --ctx N         positions it is said to be trained for (default: the shape's)\n"
     "      --seed N        other weights (default 1)\n"
+    "      --hf            a folder of Hugging Face files instead: config.json, tokenizer.json,\n"
+    "                      model.safetensors with packed linears; the same model as --type i2_s\n"
     "  -o, --output FILE   where it goes; written beside it first and renamed when whole\n"
     "  -h, --help          this text\n"
     "\n"

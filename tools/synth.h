@@ -16,4 +16,8 @@ enum { SYNTH_VOCAB_MIN = 256 + 10, SYNTH_VOCAB_MAX = 1 << 20, SYNTH_CTX_MAX = 1 
 /* Write the metadata of a byte-level BPE tokenizer of `size` tokens, and of a chat template. */
 int synth_vocab(struct gguf_writer *w, uint32_t size, struct trit_error *err);
 
+/* The model of a GGUF file that synth made, linears in I2_S, as Hugging Face files in a folder that
+ * exists. */
+int synth_folder(const char *gguf, const char *path, struct trit_error *err);
+
 #endif

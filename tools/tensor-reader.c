@@ -34,10 +34,25 @@ bool tool_is_linear(const struct gguf_tensor *t)
     return false;
 }
 
-/* Bytes of n values, whole blocks.  I2_S has four values in a byte; its scale lies elsewhere. */
+/* Bytes of n values, whole blocks. */
 static size_t piece_bytes(const struct quant_info *q, uint64_t n)
 {
-    return q->block_bytes ? n / q->block_values * q->block_bytes : n / 4;
+    return n / q->block_values * q->block_bytes;
+}
+
+/* What encodings without such blocks are read by: ROWS_RUN rows at a time. */
+static int open_rows(struct tensor_reader *w, struct trit_error *err)
+{
+    uint64_t cols = w->t->ne[0];
+    int rc = rows_open(w->g, w->t, &w->rows, err);
+    if (rc)
+        return rc;
+    w->run_row = UINT64_MAX;
+    w->run_raw = mem_zalloc(rows_raw_bytes(w->t, ROWS_RUN), 1);
+    w->run = mem_zalloc(cols, ROWS_RUN);
+    return w->run_raw && w->run
+               ? 0
+               : trit_fail(err, TRIT_ENOMEM, "tensor %s: out of memory", w->t->name);
 }
 
 int tensor_reader_open(struct tensor_reader *w, const struct gguf *g, const struct gguf_tensor *t,
@@ -52,8 +67,8 @@ int tensor_reader_open(struct tensor_reader *w, const struct gguf *g, const stru
     int rc = 0;
     if (!w->raw || !w->trits || !w->floats)
         rc = trit_fail(err, TRIT_ENOMEM, "tensor %s: out of memory", t->name);
-    else if (t->type == QUANT_I2_S)
-        rc = gguf_read(g, t, w->total / 4, &w->scale, sizeof w->scale, err);
+    else if (rows_needed(t->quant))
+        rc = open_rows(w, err);
     if (rc)
         tensor_reader_close(w);
     return rc;
@@ -63,40 +78,39 @@ int tensor_reader_open(struct tensor_reader *w, const struct gguf *g, const stru
 static uint64_t first_bad(const struct tensor_reader *w)
 {
     const struct quant_info *q = w->t->quant;
-    size_t step = q->block_bytes ? q->block_values : 1;
     int8_t trits[256];
     float scale;
-    for (size_t i = 0; i < w->n; i += step) {
-        int rc = q->block_bytes ? quant_trits(q, w->raw + piece_bytes(q, i), trits, &scale, step)
-                                : quant_i2s_trits(w->raw, w->n, i, trits, step);
-        if (rc)
+    for (size_t i = 0; i < w->n; i += q->block_values)
+        if (quant_trits(q, w->raw + piece_bytes(q, i), trits, &scale, q->block_values) != 0)
             return w->at + i;
-    }
     trit_unreachable("a bad piece without a bad block");
 }
 
-/* Of HF_U8 a row of the file holds a quarter of the codes of four rows of the tensor. */
-static int read_quarters(struct tensor_reader *w, struct trit_error *err)
+/* The piece from runs of rows, of which one is kept, since it may reach into the next piece.  Rows
+ * may have scales of their own: where they do they are whole blocks, of which each gets its row's.
+ */
+static int read_rows(struct tensor_reader *w, struct trit_error *err)
 {
-    uint64_t cols = w->t->ne[0], packed_rows = w->t->ne[1] / 4;
-    w->scales[0] = 1; /* the tensor that multiplies or divides has it */
-    w->n_scales = 1;
-    for (size_t done = 0, run; done < w->n; done += run) {
-        uint64_t row = (w->at + done) / cols, col = (w->at + done) % cols;
-        run = MIN(w->n - done, cols - col);
-        int rc = gguf_read(w->g, w->t, row % packed_rows * cols + col, w->raw, run, err);
-        if (rc)
-            return rc;
-        unsigned quarter = (unsigned)(row / packed_rows);
-        size_t bad = 0;
-        if (quant_hf_u8_trits(w->raw, quarter, w->trits + done, run) == 0)
-            continue;
-        while (quant_hf_u8_trits(w->raw + bad, quarter, w->trits + done, 1) == 0)
-            bad++;
-        return trit_fail(err, TRIT_EFORMAT,
-                         "tensor %s: the value at row %" PRIu64 ", column %" PRIu64
-                         " has code 3, expected 0, 1 or 2",
-                         w->t->origin, row, col + bad);
+    const uint64_t cols = w->t->ne[0], rows = w->total / cols;
+    const size_t block = w->t->quant->block_values;
+    bool by_rows = quant_by_rows(w->t->quant);
+    w->n_scales = by_rows ? w->n / block : 1;
+    for (size_t done = 0, part; done < w->n; done += part) {
+        uint64_t row = (w->at + done) / cols, run = row / ROWS_RUN * ROWS_RUN;
+        if (run != w->run_row) {
+            w->run_row = UINT64_MAX;
+            int rc = rows_read(&w->rows, run, (uint32_t)MIN((uint64_t)ROWS_RUN, rows - run),
+                               w->run_raw, w->run, w->run_scales, err);
+            if (rc)
+                return rc;
+            w->run_row = run;
+        }
+        uint64_t col = (w->at + done) % cols;
+        part = MIN(w->n - done, cols - col);
+        memcpy(w->trits + done, w->run + (row - run) * cols + col, part);
+        for (size_t i = 0; by_rows && i < part; i += block)
+            w->scales[(done + i) / block] = w->run_scales[row - run];
+        w->scales[0] = by_rows ? w->scales[0] : w->run_scales[row - run];
     }
     return 0;
 }
@@ -108,8 +122,8 @@ int tensor_reader_next(struct tensor_reader *w, struct trit_error *err)
     w->n = MIN(w->total - w->at, (uint64_t)TENSOR_PIECE);
     if (w->n == 0)
         return 0;
-    if (q->type == QUANT_HF_U8)
-        return read_quarters(w, err);
+    if (rows_needed(q))
+        return read_rows(w, err);
     int rc = gguf_read(w->g, w->t, piece_bytes(q, w->at), w->raw, piece_bytes(q, w->n), err);
     if (rc)
         return rc;
@@ -117,22 +131,15 @@ int tensor_reader_next(struct tensor_reader *w, struct trit_error *err)
         quant_floats(q, w->raw, w->floats, w->n);
         return 0;
     }
-    if (q->type == QUANT_I2_S) {
-        rc = quant_i2s_trits(w->raw, w->n, 0, w->trits, w->n);
-        w->scales[0] = w->scale;
-        w->n_scales = 1;
-    } else {
-        rc = quant_trits(q, w->raw, w->trits, w->scales, w->n);
-        w->n_scales = w->n / q->block_values;
-    }
+    rc = quant_trits(q, w->raw, w->trits, w->scales, w->n);
+    w->n_scales = w->n / q->block_values;
     if (rc == 0)
         return 0;
     uint64_t bad = first_bad(w);
     return trit_fail(err, TRIT_EFORMAT,
-                     "tensor %s: %s at row %" PRIu64 ", column %" PRIu64
+                     "tensor %s: the block at row %" PRIu64 ", column %" PRIu64
                      " has code 3, expected 0, 1 or 2",
-                     w->t->name, q->block_bytes ? "the block" : "the value", bad / w->t->ne[0],
-                     bad % w->t->ne[0]);
+                     w->t->name, bad / w->t->ne[0], bad % w->t->ne[0]);
 }
 
 void tensor_reader_rewind(struct tensor_reader *w)
@@ -143,6 +150,9 @@ void tensor_reader_rewind(struct tensor_reader *w)
 
 void tensor_reader_close(struct tensor_reader *w)
 {
+    rows_close(&w->rows);
+    mem_free(w->run_raw);
+    mem_free(w->run);
     mem_free(w->raw);
     mem_free(w->trits);
     mem_free(w->floats);

@@ -11,6 +11,7 @@
 
 #include "base/base.h"
 #include "model/gguf.h"
+#include "model/rows.h"
 
 enum {
     TOOL_OK = 0,
@@ -63,7 +64,11 @@ struct tensor_reader {
     int8_t *trits;
     float *scales; /* shares its memory with `floats` */
     float *floats;
-    float scale; /* of the I2_S tensor */
+    struct rows rows; /* of an encoding that is read so, and what was read last: */
+    unsigned char *run_raw;
+    int8_t *run; /* [ROWS_RUN][columns] */
+    float run_scales[ROWS_RUN];
+    uint64_t run_row; /* the first of them; UINT64_MAX: none */
 };
 
 /* Gives *w to be used up to tensor_reader_close. */

@@ -8,6 +8,7 @@
  */
 #include "config.h"
 #include "tool.h"
+#include "reading.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -137,6 +138,10 @@ static int check_tensor(struct check *c, const struct gguf_tensor *t, struct tri
     struct tally a = {0};
     bool named = false;
     int rc = tensor_reader_open(&w, c->g, t, err);
+    if (rc == -TRIT_EFORMAT || rc == -TRIT_EUNSUPP) {
+        problem(c, "%s", err->text);
+        return 0;
+    }
     if (rc)
         return rc;
     while (rc = tensor_reader_next(&w, err), w.n && (rc == 0 || rc == -TRIT_EFORMAT)) {
@@ -173,15 +178,18 @@ static void check_arch(struct check *c)
                 (int)MIN(s.len, (size_t)40), s.data, arch_names());
 }
 
-static int check_file(const char *path, bool verbose)
+static int check_file(const struct reading *how, const char *path, bool verbose)
 {
+    char note[200];
     struct trit_error err = {0};
     struct gguf *g = NULL;
     struct check c = {.verbose = verbose};
-    if (hf_open_any(path, &g, &err) != 0) {
+    if (reading_open(how, path, &g, note, &err) != 0) {
         printf("problem: %s\n", err.text);
         return TOOL_FAILED;
     }
+    if (*note)
+        printf("%s: %s\n", path, note);
     c.g = g;
     check_arch(&c);
     int rc = 0;
@@ -212,12 +220,27 @@ static int check_file(const char *path, bool verbose)
 static int run(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"verbose", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {0}};
+        {"verbose", no_argument, NULL, 'v'}, {"order", required_argument, NULL, 'i'},
+        {"tiles", required_argument, NULL, 'T'}, {"unchecked", no_argument, NULL, 'u'},
+        {"help", no_argument, NULL, 'h'},     {0}};
+    static struct reading how;
+    struct trit_error err;
     bool verbose = false;
     for (int c; (c = getopt_long(argc, argv, "vh", options, NULL)) != -1;)
         switch (c) {
         case 'v':
             verbose = true;
+            break;
+        case 'i':
+            if (!reading_i2s(&how, optarg))
+                return tool_usage(&tool_verify, "--order %s: expected published, arm or four", optarg);
+            break;
+        case 'T':
+            if (reading_tiles(&how, optarg, &err) != 0)
+                return tool_usage(&tool_verify, "%s", err.text);
+            break;
+        case 'u':
+            how.as_it_is = true;
             break;
         case 'h':
             return tool_help(&tool_verify);
@@ -226,12 +249,12 @@ static int run(int argc, char **argv)
         }
     if (optind + 1 != argc)
         return tool_usage(&tool_verify, "found %d files, expected one", argc - optind);
-    return check_file(argv[optind], verbose);
+    return check_file(&how, argv[optind], verbose);
 }
 
 const struct tool_command tool_verify = {
     "verify", "decode every weight of a model and name what is wrong",
-    "Usage: trit-model verify [--verbose] FILE|FOLDER\n"
+    "Usage: trit-model verify [OPTIONS] FILE|FOLDER\n"
     "\n"
     "Checks the container (bounds, names, types, alignment, overlap), then every tensor: that "
     "each\n"
@@ -239,6 +262,7 @@ const struct tool_command tool_verify = {
     "one line on stdout.  Exit status 1 when there is one.\n"
     "\n"
     "  -v, --verbose   also the share of -1, 0, +1 and the scales of each ternary tensor\n"
+    READING_HELP
     "  -h, --help      this text\n"
     "\n"
     "Examples:\n"

@@ -14,7 +14,9 @@
  * Hugging Face files is opened as the same struct (model/hf.h), with several files behind it.
  *
  * Not here: what the keys mean (model/model.h), how values are encoded (model/quant.h).
- * Format: ggml docs/gguf.md; big-endian and split files are refused by name.
+ * A model in several files (NAME-00001-of-00003.gguf) is opened by its first one and is one view.
+ *
+ * Format: ggml docs/gguf.md; big-endian files are refused by name.
  */
 #ifndef TRIT_GGUF_H
 #define TRIT_GGUF_H
@@ -26,6 +28,7 @@
 struct gguf;
 struct trit_error;
 struct quant_info;
+struct quant_tiles;
 
 enum gguf_type {
     GGUF_U8 = 0,
@@ -65,11 +68,25 @@ struct gguf_tensor {
     uint64_t ne[4]; /* ne[0] = row length (inputs); all >= 1 */
     uint64_t offset;
     uint64_t bytes; /* 0 when the type is unknown */
+    const struct quant_tiles *tiles; /* of TL1 and TL2, once gguf_read_as has been told; or NULL */
 };
 
 /* Gives *g.  -TRIT_ENOENT, -TRIT_EIO, -TRIT_EFORMAT, -TRIT_EUNSUPP or -TRIT_ENOMEM with *err. */
 int gguf_open(const char *path, struct gguf **g, struct trit_error *err);
 void gguf_close(struct gguf **g);
+
+/*
+ * What some files leave open and their owner knows: which arrangement their I2_S has (a type of
+ * quant.h; 0: that of all published files), and the tiles of TL1 and TL2.  To be said before the
+ * first tensor is read.  -TRIT_EINVAL where the file has nothing that it concerns, -TRIT_EFORMAT
+ * where a tensor cannot be what it says.
+ */
+struct gguf_reading {
+    uint32_t i2s;
+    const struct quant_tiles *tiles; /* of shapes of their own before those of any; copied */
+    size_t n_tiles;
+};
+int gguf_read_as(struct gguf *g, const struct gguf_reading *r, struct trit_error *err);
 
 const char *gguf_path(const struct gguf *g);
 uint64_t gguf_file_bytes(const struct gguf *g);

@@ -12,6 +12,9 @@
  * id of its own it was written under that of Q2_0, so files with this id are of one kind or the other;
  * gguf_open tells them apart by the length of their tensors.
  *
+ * IQ1_BN, IQ2_BN and IQ2_BN_R4 are those of ik_llama.cpp (ggml-common.h, iqk_quantize.cpp), TL1 and
+ * TL2 those of bitnet.cpp (convert-hf-to-gguf-bitnet.py).
+ *
  * Not here: files, shapes, where a tensor lies.
  */
 #ifndef TRIT_QUANT_H
@@ -36,28 +39,40 @@ enum quant_type {
     QUANT_TQ1_0 = 34,
     QUANT_TQ2_0 = 35,
     QUANT_I2_S = 36,
+    QUANT_TL1 = 38,
+    QUANT_TL2 = 39,
     QUANT_Q1_0 = 41,
     QUANT_Q2_0 = 42,
+    QUANT_IQ1_BN = 134,
+    QUANT_IQ2_BN = 135,
     QUANT_PQ2_0 = 142,
     QUANT_PTQ1_0 = 143,
+    QUANT_IQ2_BN_R4 = 335,
     QUANT_INNER = 0x10000, /* from here on ids are ours, and no GGUF file may use them */
     QUANT_HF_U8 = QUANT_INNER,
+    QUANT_I2_S_ARM, /* what other builds of bitnet.cpp write under the id of I2_S (gguf_read_as) */
+    QUANT_I2_S_FOUR,
 };
 
 struct quant_info {
     const char *name;      /* "TQ1_0" */
     uint32_t type;         /* enum quant_type */
     uint32_t block_values; /* values in a block; the row length must be a multiple */
-    uint32_t block_bytes;  /* bytes of a block; 0 for I2_S and HF_U8, whose size is a matter of the tensor */
-    bool ternary;          /* decodes with quant_trits rather than quant_floats */
+    uint32_t block_bytes;  /* bytes of a block; 0: not a row of blocks with a scale in each, but one
+                            * of the encodings for model/rows.h, which have one for a row or tensor */
+    bool ternary;          /* decodes to trits rather than with quant_floats */
+    uint8_t row_bytes;     /* where a row has its scale: bytes of that in front of it, */
+    uint8_t row_block;     /* and for block_values of its values; */
+    uint8_t row_run;       /* and so many rows lie together */
 };
 
 /* NULL when tritd does not know the type. */
 const struct quant_info *quant_find(uint32_t type);
 
 /*
- * Bytes of a tensor of `rows` rows of `cols` values, both >= 1.  I2_S: rows * cols / 4 + 32, HF_U8:
- * rows / 4 * cols.  -TRIT_EFORMAT when cols is not a multiple of the block or rows not of four, -TRIT_ETOOBIG on overflow.
+ * Bytes of a tensor of `rows` rows of `cols` values, both >= 1.  I2_S and TL1: rows * cols / 4 + 32,
+ * HF_U8: rows / 4 * cols.  -TRIT_EFORMAT when cols is not a multiple of the block or rows not of what
+ * lies together, -TRIT_ETOOBIG on overflow.
  */
 int quant_tensor_bytes(const struct quant_info *q, uint64_t rows, uint64_t cols, uint64_t *bytes);
 
@@ -65,7 +80,7 @@ int quant_tensor_bytes(const struct quant_info *q, uint64_t rows, uint64_t cols,
 void quant_floats(const struct quant_info *q, const void *src, float *dst, size_t n);
 
 /*
- * Decode n trits (a multiple of block_values) of a block-wise ternary encoding, all but I2_S.  scales
+ * Decode n trits (a multiple of block_values) of a ternary encoding with block_bytes.  scales
  * receives one float for each block.  -TRIT_EFORMAT on a code that stands for no trit.  Q1_0 has no
  * zeros.
  */
@@ -89,6 +104,42 @@ int quant_i2s_trits(const uint8_t *codes, uint64_t total, uint64_t first, int8_t
  * -TRIT_EFORMAT on code 3.
  */
 int quant_hf_u8_trits(const uint8_t *packed, unsigned quarter, int8_t *trits, size_t n);
+
+/*
+ * Two more arrangements of I2_S, of builds of bitnet.cpp: for ARM blocks of 64 values and 16 bytes,
+ * values [first, first + n) of the flattened tensor; without ACT_PARALLEL the codes of four rows in a
+ * byte, n rows of `cols` from a multiple of four on, of which `codes` is the beginning.
+ * -TRIT_EFORMAT on code 3, for which the trit is 2; so it is in all that follows here.
+ */
+int quant_i2s_arm_trits(const uint8_t *codes, uint64_t first, int8_t *trits, size_t n);
+int quant_i2s_four_trits(const uint8_t *codes, uint64_t cols, uint32_t n, int8_t *trits);
+
+/*
+ * IQ1_BN, IQ2_BN, IQ2_BN_R4: rows with a scale each.  n rows, a multiple of q->row_run, from such a
+ * multiple on; `rows` is where they begin.
+ */
+bool quant_by_rows(const struct quant_info *q);
+uint64_t quant_row_bytes(const struct quant_info *q, uint64_t cols); /* the mean of a run's */
+int quant_row_trits(const struct quant_info *q, const uint8_t *rows, uint64_t cols, uint32_t n,
+                    int8_t *trits, float *scales);
+
+/* Tiles of TL1 and TL2: BM rows by BK columns, in bands of BMM rows, as bitnet.cpp's
+ * kernel_config.ini calls them; of tensors of this shape, or of any where rows is 0. */
+struct quant_tiles {
+    uint64_t rows, cols;
+    uint32_t bm, bk, band;
+};
+
+/* Why a tensor of this shape cannot have these tiles; NULL: it can. */
+const char *quant_tiles_problem(const struct quant_info *q, const struct quant_tiles *t,
+                                uint64_t rows, uint64_t cols);
+
+/* Bytes of the codes of TL2 before padding; cols is at least 256. */
+uint64_t quant_tl2_code_bytes(uint64_t rows, uint64_t cols);
+
+/* Rows [row, row + n) of a tensor whose codes, all of them, are at `codes`; it can have the tiles. */
+int quant_tile_trits(const struct quant_info *q, const uint8_t *codes, const struct quant_tiles *t,
+                     uint64_t rows, uint64_t cols, uint64_t row, uint32_t n, int8_t *trits);
 
 /* IEEE binary16 and bfloat16.  To f16 rounds to nearest even. */
 float quant_f16_to_f32(uint16_t h);

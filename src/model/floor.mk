@@ -4,6 +4,7 @@ libformats_a_SOURCES = \
 	include/model/arch.h src/model/arch.c \
 	include/model/layout.h src/model/layout.c \
 	include/model/quant.h src/model/quant.c src/model/quant-write.c src/model/quant-private.h \
+	src/model/quant-rows.c src/model/quant-tiles.c \
 	include/model/table.h src/model/table.c
 
 if FULL
@@ -18,8 +19,8 @@ libmodel_a_SOURCES = \
 	src/model/jinja-methods.c src/model/jinja-json.c \
 	src/model/jinja-filters.c src/model/jinja-lists.c src/model/jinja-tests.c \
 	include/model/gguf.h src/model/gguf.c \
-	src/model/gguf-pairs.c src/model/gguf-cursor.c src/model/gguf-get.c src/model/gguf-private.h src/model/gguf-widths.c \
-	src/model/gguf-make.c \
+	src/model/gguf-pairs.c src/model/gguf-cursor.c src/model/gguf-get.c src/model/gguf-private.h src/model/gguf-widths.c src/model/gguf-split.c src/model/gguf-read-as.c \
+	src/model/gguf-make.c include/model/rows.h src/model/rows.c include/model/plausible.h src/model/plausible.c \
 	include/model/hf.h src/model/hf.c src/model/hf-config.c src/model/hf-names.c src/model/hf-parts.h \
 	src/model/hf-tokenizer.c src/model/hf-pipeline.c src/model/hf-sentencepiece.c src/model/safetensors.h src/model/safetensors.c \
 	include/model/model.h src/model/load.c src/model/load-parts.h \

@@ -54,7 +54,7 @@ uint64_t gguf_file_bytes(const struct gguf *g)
 
 int gguf_fd(const struct gguf *g)
 {
-    return g->fd;
+    return g->n_files ? -1 : g->fd;
 }
 
 uint32_t gguf_version(const struct gguf *g)
@@ -458,5 +458,9 @@ int gguf_read(const struct gguf *g, const struct gguf_tensor *t, uint64_t offset
     const struct gguf_entry *e = (const void *)t; /* its first member */
     if (gguf_pread(e->fd, e->start + offset, dst, len) == 0)
         return 0;
+    for (size_t i = 0; g->version && i < g->n_files; i++)
+        if (g->files[i].fd == e->fd)
+            return gguf_fail_at(g->files[i].path, err, TRIT_EIO, "tensor %.127s: cannot read: %s",
+                                t->name, errno ? strerror(errno) : "the file became shorter");
     return unreadable(g, "tensor", t->name, err);
 }

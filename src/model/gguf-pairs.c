@@ -164,14 +164,5 @@ int gguf_read_layout(struct cursor *c, uint32_t *alignment)
                               "found %" PRIu32 ", expected a power of two from %u to %u",
                               *alignment, MIN_ALIGNMENT, MAX_ALIGNMENT);
     }
-    uint64_t parts = 1;
-    c->name = "split.count";
-    int rc = gguf_has(c->g, c->name) ? gguf_uint(c->g, c->name, &parts, c->err) : 0;
-    if (rc == 0 && parts > 1)
-        return cursor_bad(c, TRIT_EUNSUPP,
-                          "found %" PRIu64
-                          ", expected 1: this is a part of a split model; join the parts "
-                          "first (gguf-split --merge)",
-                          parts);
-    return rc;
+    return 0;
 }

@@ -38,7 +38,7 @@ struct gguf_entry {
     uint64_t start; /* of its bytes in the file */
 };
 
-/* A file that a view of several was made from. */
+/* A file of a view of several. */
 struct gguf_file {
     char *path;
     int fd;
@@ -46,15 +46,16 @@ struct gguf_file {
 
 struct gguf {
     char *path; /* of the file, or of the folder */
-    int fd;     /* -1 of a folder */
+    int fd;     /* of several parts the first; -1 of a folder */
     uint64_t file_bytes;
     uint32_t version; /* 0 of a folder */
-    struct gguf_file *files; /* of a folder */
+    struct gguf_file *files; /* of a folder, or of a model in parts; they own the descriptors */
     size_t n_files;
     size_t n_pairs, n_tensors;
     struct gguf_pair *pairs;
     struct gguf_entry *tensors;
     uint32_t *by_key, *by_name; /* indices in order of strcmp, for binary search */
+    struct quant_tiles *tiles; /* that tensors point at */
     uint64_t pairs_end;         /* file offset behind the last pair */
     uint64_t data_start;
     size_t cap_pairs, cap_tensors; /* while gguf-make.c fills it */
@@ -113,13 +114,18 @@ int cursor_length(struct cursor *c, uint64_t max, uint64_t *len);
 int cursor_string(struct cursor *c, uint64_t max, char **s, uint64_t *len);
 
 /* The pairs, of which there are g->n_pairs (gguf-pairs.c); and what the container itself means by
- * them: alignment and splitting. */
+ * them: alignment. */
 int gguf_read_pairs(struct cursor *c);
 int gguf_read_layout(struct cursor *c, uint32_t *alignment);
 
 /* Sort keys, or tensors, and refuse what is there twice. */
 int gguf_index_keys(struct cursor *c);
 int gguf_index_tensors(struct cursor *c);
+
+/* One file, whether or not there are more of the model; and, of the first of several, to take the
+ * others in (gguf-split.c).  After an error *g is to be closed. */
+int gguf_open_part(const char *path, struct gguf **g, struct trit_error *err);
+int gguf_join_parts(struct gguf *g, struct trit_error *err);
 
 /* Once all tensors are known, and where the data begins: which of the two encodings with the id of
  * Q2_0 this file has. */

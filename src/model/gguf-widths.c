@@ -7,6 +7,8 @@
  * But tensors follow each other with no more between them than alignment asks for, so the room that
  * each has tells its length.  All of a file are of one kind: it is the one that agrees with the
  * room of every such tensor, and a file that agrees with none, or with both, is refused.
+ *
+ * Likewise TL2 and MXFP4 share an id.  A tensor that has not the length of TL2 is of an unknown type.
  */
 #include "config.h"
 #include "model/gguf-private.h"
@@ -48,6 +50,19 @@ static bool fills(const struct quant_info *q, const struct gguf_tensor *t, uint6
            room - bytes < alignment;
 }
 
+/* MXFP4, which is not ternary, has the id of TL2 and is longer. */
+static void settle_tl2(struct gguf *g, const uint64_t *offsets, uint32_t alignment)
+{
+    for (size_t i = 0; i < g->n_tensors; i++) {
+        struct gguf_tensor *t = &g->tensors[i].t;
+        if (t->quant && t->quant->type == QUANT_TL2 &&
+            !fills(t->quant, t, t->ne[1] * t->ne[2] * t->ne[3], room_of(g, offsets, t), alignment)) {
+            t->quant = NULL;
+            t->bytes = 0;
+        }
+    }
+}
+
 int gguf_settle_widths(struct cursor *c, uint32_t alignment)
 {
     struct gguf *g = c->g;
@@ -69,6 +84,7 @@ int gguf_settle_widths(struct cursor *c, uint32_t alignment)
         is_wide = is_wide && fills(wide, t, rows, room, alignment);
         first = first == SIZE_MAX ? i : first;
     }
+    settle_tl2(g, offsets, alignment);
     mem_free(offsets);
     if (first == SIZE_MAX)
         return 0;

@@ -19,18 +19,22 @@
 #include "model/gguf.h"
 #include "model/hf.h"
 #include "model/load-parts.h"
+#include "model/plausible.h"
 #include "model/quant.h"
 #include "model/tokenizer.h"
 
 /* general.name if it is fit to be shown, else the file's name without directory and suffix. */
 static void name_model(const struct gguf *g, struct model *m)
 {
+    enum { PART = sizeof "-00001-of-00003" - 1 };
     struct gguf_str s;
     const char *slash = strrchr(gguf_path(g), '/');
     const char *file = slash ? slash + 1 : gguf_path(g);
     size_t len = strlen(file);
     if (len > 5 && strcmp(file + len - 5, ".gguf") == 0)
         len -= 5;
+    if (gguf_n_files(g) > 1 && len > PART && strncmp(file + len - PART, "-00001-of-", 10) == 0)
+        len -= PART;
     if (gguf_has(g, "general.name") && gguf_string(g, "general.name", &s, NULL) == 0 && s.len &&
         s.len < sizeof m->name && utf8_valid(s.data, s.len)) {
         file = s.data;
@@ -106,12 +110,33 @@ static int open_parts(struct parts *p, struct trit_error *err)
     return p->text_rc ? p->text_rc : p->attach_rc;
 }
 
+/* Builds of bitnet.cpp for ARM write I2_S in an order of their own, which nothing in the file tells:
+ * a model that answers with noise.  Its weights tell, if it was trained. */
+static int check_order(const struct gguf *g, struct trit_error *err)
+{
+    enum { LAYERS = 1 }; /* of 69 M weights in a 2B model */
+    const struct gguf_tensor *t = gguf_tensor(g, "blk.0.ffn_down.weight");
+    struct plausible seen, best;
+    if (!t || t->quant->type != QUANT_I2_S || plausible_look(g, QUANT_I2_S, LAYERS, &seen, NULL) != 0)
+        return 0; /* What cannot be read is refused by who reads all of it. */
+    if (!plausible_order(g, LAYERS, &seen, &best))
+        return 0;
+    return trit_fail(err, TRIT_EUNSUPP,
+                     "%s: its I2_S is not in the order that published files have (%.0f against "
+                     "%.0f); trit-model verify tells the order, trit-model quantize --order writes "
+                     "a file that can be served",
+                     gguf_path(g), seen.score, best.score);
+}
+
 /* Nobody has packed this model: we do. */
 static int pack(struct parts *p, const struct weights_plan *plan, struct trit_error *err)
 {
     const struct model_options *opt = p->opt;
     struct model *m = p->m;
-    int rc = -TRIT_EBUSY;
+    int rc = check_order(p->g, err);
+    if (rc)
+        return rc;
+    rc = -TRIT_EBUSY;
     for (int tries = 0; tries < 3; tries++) {
         rc = segment_create(&p->source, plan->payload_bytes, opt->shared, &m->segment, err);
         if (rc != -TRIT_EBUSY)

@@ -20,6 +20,7 @@
 #include "model/arch.h"
 #include "model/gguf-private.h"
 #include "model/quant.h"
+#include "model/rows.h"
 
 enum { TABLE_RUN = 16 }; /* rows of a table packed as one piece of work */
 
@@ -38,7 +39,8 @@ struct packer {
     struct team *team;
     struct bench *benches;
     const struct weights_item *item;
-    float scale; /* of the item, where the encoding has one for the tensor */
+    float scale;      /* of the item, where it is of floats */
+    struct rows rows; /* or of an encoding that is read so */
     atomic_int rc;
     atomic_flag error_taken; /* the first failure writes *err */
     struct trit_error *err;
@@ -117,49 +119,14 @@ static bool read_blocks(struct packer *p, struct bench *b, uint64_t row, uint32_
     return true;
 }
 
-/* I2_S runs over the flattened tensor in blocks of 128 values, so rows may begin inside one. */
-static bool read_i2s(struct packer *p, struct bench *b, uint64_t row, uint32_t n)
+/* Rows of the encodings of rows.h. */
+static bool read_placed(struct packer *p, struct bench *b, uint64_t row, uint32_t n, float *scales)
 {
-    const struct gguf_tensor *t = p->item->t;
-    uint64_t cols = t->ne[0], total = cols * t->ne[1];
-    uint64_t first = row * cols, last = first + n * cols, skip = first / 128 * 128;
-    uint64_t from = skip / 4, to = MIN((last + 127) / 128 * 32, total / 4);
     struct trit_error err;
-    int rc = gguf_read(p->g, t, from, b->raw, to - from, &err);
-    if (rc) {
+    int rc = rows_read(&p->rows, row, n, b->raw, b->trits, scales, &err);
+    if (rc)
         complain(p, rc, &err, row, NULL);
-        return false;
-    }
-    if (quant_i2s_trits(b->raw, total - skip, first - skip, b->trits, n * cols) != 0) {
-        complain(p, -TRIT_EFORMAT, NULL, row, "a code that is no trit (3)");
-        return false;
-    }
-    return true;
-}
-
-/* Of HF_U8 a row of the file holds a quarter of the codes of four rows; those of a tile that lie in one
- * quarter follow each other. */
-static bool read_hf_u8(struct packer *p, struct bench *b, uint64_t row, uint32_t n)
-{
-    const struct gguf_tensor *t = p->item->t;
-    uint64_t cols = t->ne[0], packed_rows = t->ne[1] / 4;
-    for (uint32_t done = 0, run; done < n; done += run) {
-        uint64_t quarter = (row + done) / packed_rows, from = (row + done) % packed_rows;
-        run = (uint32_t)MIN((uint64_t)(n - done), packed_rows - from);
-        struct trit_error err;
-        int rc = gguf_read(p->g, t, from * cols, b->raw, run * cols, &err);
-        if (rc) {
-            complain(p, rc, &err, row, NULL);
-            return false;
-        }
-        for (uint32_t r = 0; r < run; r++)
-            if (quant_hf_u8_trits(b->raw + r * cols, (unsigned)quarter,
-                                  b->trits + (done + r) * cols, cols) != 0) {
-                complain(p, -TRIT_EFORMAT, NULL, row + done + r, "a code that is no trit (3)");
-                return false;
-            }
-    }
-    return true;
+    return rc == 0;
 }
 
 /* Trits and scales of a row that is no linear's: the ternary embedding of a Bonsai model. */
@@ -223,10 +190,9 @@ static bool pack_tile(struct packer *p, struct bench *b, uint64_t tile)
     for (uint32_t r = 0; r < n; r++)
         scales[r] = p->scale;
     memset(b->trits + (size_t)n * w->cols, 0, (size_t)(LAYOUT_TILE - n) * w->cols);
-    bool ok = it->t->type == QUANT_I2_S    ? read_i2s(p, b, row, n)
-              : it->t->type == QUANT_HF_U8 ? read_hf_u8(p, b, row, n)
-              : it->t->quant->ternary      ? read_blocks(p, b, row, n, scales, group_scales)
-                                           : read_float_trits(p, b, row, n);
+    bool ok = rows_needed(it->t->quant) ? read_placed(p, b, row, n, scales)
+              : it->t->quant->ternary   ? read_blocks(p, b, row, n, scales, group_scales)
+                                        : read_float_trits(p, b, row, n);
     if (!ok)
         return false;
     layout_pack_tile(w, b->trits, p->payload + it->at + tile * w->tile_bytes);
@@ -292,21 +258,16 @@ static int scan_floats(struct packer *p, bool *exact)
     return 0;
 }
 
-/* The scale that belongs to the tensor as a whole, where the encoding or the file has one. */
-static int find_scale(struct packer *p, const struct model *m)
+/* Before a linear is packed: the scale of its floats, or what its encoding has for the tensor. */
+static int begin_linear(struct packer *p, const struct model *m)
 {
-    const struct weights_item *it = p->item;
-    const struct gguf_tensor *t = it->t;
+    const struct gguf_tensor *t = p->item->t;
     bool exact = true;
     int rc = 0;
-    p->scale = t->type == QUANT_HF_U8; /* its own is the multiplier */
-    if (t->type == QUANT_I2_S)
-        rc = gguf_read(p->g, t, t->ne[0] * t->ne[1] / 4, &p->scale, sizeof p->scale, p->err);
-    else if (!t->quant->ternary)
+    if (rows_needed(t->quant))
+        return rows_open(p->g, t, &p->rows, p->err);
+    if (!t->quant->ternary)
         rc = scan_floats(p, &exact);
-    if (rc == 0 && !isfinite(p->scale))
-        rc = gguf_fail(p->g, p->err, TRIT_EFORMAT, "tensor %s: its scale is not finite",
-                       t->origin);
     if (rc == 0 && !exact && !m->hp.absmean)
         rc = gguf_fail(p->g, p->err, TRIT_EUNSUPP,
                        "tensor %s: its %s values are not ternary, expected only -s, 0 and s; "
@@ -341,8 +302,8 @@ static int open_benches(struct packer *p, const struct weights_plan *plan, unsig
         const struct gguf_tensor *t = plan->items[i].t;
         size_t rows = plan->items[i].linear ? LAYOUT_TILE : 1;
         cols = MAX(cols, t->ne[0]);
-        /* Four bytes a value is the widest encoding; I2_S may begin and end inside a block. */
-        raw = MAX(raw, rows * t->ne[0] * (t->quant->ternary ? 1 : 4) + 128);
+        /* Four bytes a value is the widest encoding. */
+        raw = MAX(raw, rows_needed(t->quant) ? rows_raw_bytes(t, rows) : rows * t->ne[0] * 4);
     }
     p->benches = mem_zalloc(n, sizeof *p->benches);
     if (!p->benches)
@@ -390,13 +351,14 @@ int weights_pack(const struct gguf *g, const struct weights_plan *plan, const st
         log_progress("packing the weights: %zu of %zu tensors, %zu MiB", i + 1, plan->n,
                      p.item->at >> 20);
         if (p.item->linear)
-            rc = find_scale(&p, m);
+            rc = begin_linear(&p, m);
         if (rc == 0) {
             team_run(p.team, pack_run, &p);
             rc = atomic_load(&p.rc);
         }
         if (rc == 0 && p.item->multiplier)
             rc = apply_multiplier(&p);
+        rows_close(&p.rows);
     }
     log_progress(NULL);
     close_benches(&p, n);

@@ -22,6 +22,10 @@ enum {
     PRISM_VALUES = 128, /* what PrismML writes: */
     Q1_BYTES = 18,      /* Q1_0: f16 scale, qs[16], a bit a value */
     PQ2_BYTES = 34,     /* PQ2_0, also under the id of Q2_0: f16 scale, qs[32] */
+    BN_VALUES = 64, /* IQ1_BN and IQ2_BN: */
+    IQ1_BYTES = 13,
+    IQ2_BYTES = 16,
+    TL_SCALE_BYTES = 32, /* TL1, TL2: f32 scale behind the codes, and padding */
     PTQ1_BYTES = 28,    /* PTQ1_0: qs[24], qh[2], f16 scale */
 };
 

@@ -19,21 +19,28 @@
 
 // clang-format off
 static const struct quant_info infos[] = {
-    {"F32",   QUANT_F32,   1,         4,          false},
-    {"F16",   QUANT_F16,   1,         2,          false},
-    {"Q4_0",  QUANT_Q4_0,  Q8_VALUES, Q4_0_BYTES, false},
-    {"Q8_0",  QUANT_Q8_0,  Q8_VALUES, Q8_0_BYTES, false},
-    {"Q4_K",  QUANT_Q4_K,  QK,        Q4_K_BYTES, false},
-    {"Q6_K",  QUANT_Q6_K,  QK,        Q6_K_BYTES, false},
-    {"BF16",  QUANT_BF16,  1,         2,          false},
-    {"TQ1_0", QUANT_TQ1_0, QK,        TQ1_BYTES,  true},
-    {"TQ2_0", QUANT_TQ2_0, QK,        TQ2_BYTES,  true},
-    {"I2_S",  QUANT_I2_S,  1,         0,          true},
-    {"Q1_0",  QUANT_Q1_0,  PRISM_VALUES, Q1_BYTES,   true},
-    {"Q2_0",  QUANT_Q2_0,  Q2_VALUES,    Q2_BYTES,   true},
-    {"PQ2_0", QUANT_PQ2_0, PRISM_VALUES, PQ2_BYTES,  true},
-    {"PTQ1_0", QUANT_PTQ1_0, PRISM_VALUES, PTQ1_BYTES, true},
-    {"HF_U8", QUANT_HF_U8, 1,       0,          true},
+    {"F32",   QUANT_F32,   1,         4,          false, 0, 0, 0},
+    {"F16",   QUANT_F16,   1,         2,          false, 0, 0, 0},
+    {"Q4_0",  QUANT_Q4_0,  Q8_VALUES, Q4_0_BYTES, false, 0, 0, 0},
+    {"Q8_0",  QUANT_Q8_0,  Q8_VALUES, Q8_0_BYTES, false, 0, 0, 0},
+    {"Q4_K",  QUANT_Q4_K,  QK,        Q4_K_BYTES, false, 0, 0, 0},
+    {"Q6_K",  QUANT_Q6_K,  QK,        Q6_K_BYTES, false, 0, 0, 0},
+    {"BF16",  QUANT_BF16,  1,         2,          false, 0, 0, 0},
+    {"TQ1_0", QUANT_TQ1_0, QK,        TQ1_BYTES,  true, 0, 0, 0},
+    {"TQ2_0", QUANT_TQ2_0, QK,        TQ2_BYTES,  true, 0, 0, 0},
+    {"I2_S",  QUANT_I2_S,  1,         0,          true, 0, 0, 0},
+    {"Q1_0",  QUANT_Q1_0,  PRISM_VALUES, Q1_BYTES,   true, 0, 0, 0},
+    {"Q2_0",  QUANT_Q2_0,  Q2_VALUES,    Q2_BYTES,   true, 0, 0, 0},
+    {"PQ2_0", QUANT_PQ2_0, PRISM_VALUES, PQ2_BYTES,  true, 0, 0, 0},
+    {"PTQ1_0", QUANT_PTQ1_0, PRISM_VALUES, PTQ1_BYTES, true, 0, 0, 0},
+    {"TL1",   QUANT_TL1,   4,         0,          true, 0, 0, 0},
+    {"TL2",   QUANT_TL2,   1,         0,          true, 0, 0, 0},
+    {"IQ1_BN", QUANT_IQ1_BN, BN_VALUES, 0, true, 2, IQ1_BYTES, 1},
+    {"IQ2_BN", QUANT_IQ2_BN, BN_VALUES, 0, true, 4, IQ2_BYTES, 1},
+    {"IQ2_BN_R4", QUANT_IQ2_BN_R4, BN_VALUES, 0, true, 4, IQ2_BYTES, 4},
+    {"HF_U8", QUANT_HF_U8, 1,       0,          true, 0, 0, 0},
+    {"I2_S (arm)", QUANT_I2_S_ARM, 1, 0, true, 0, 0, 0},
+    {"I2_S (four rows)", QUANT_I2_S_FOUR, 1, 0, true, 0, 0, 0},
 };
 // clang-format on
 
@@ -53,7 +60,26 @@ int quant_tensor_bytes(const struct quant_info *q, uint64_t rows, uint64_t cols,
         return -TRIT_EFORMAT;
     if (__builtin_mul_overflow(rows, cols, &n))
         return -TRIT_ETOOBIG;
-    if (q->type == QUANT_I2_S) {
+    if (quant_by_rows(q)) {
+        if (rows % q->row_run)
+            return -TRIT_EFORMAT;
+        return __builtin_mul_overflow(rows, quant_row_bytes(q, cols), bytes) ? -TRIT_ETOOBIG : 0;
+    }
+    if (q->type == QUANT_TL1) {
+        *bytes = n / 4 + TL_SCALE_BYTES;
+        return 0;
+    }
+    if (q->type == QUANT_TL2) {
+        if (n > INT64_MAX / 8)
+            return -TRIT_ETOOBIG;
+        if (cols < 256)
+            return -TRIT_EFORMAT;
+        *bytes = round_up(quant_tl2_code_bytes(rows, cols), TL_SCALE_BYTES) + TL_SCALE_BYTES;
+        return 0;
+    }
+    if (q->type == QUANT_I2_S || q->type == QUANT_I2_S_ARM || q->type == QUANT_I2_S_FOUR) {
+        if (q->type == QUANT_I2_S_FOUR && rows % 4)
+            return -TRIT_EFORMAT;
         /* The writers of this encoding cut a last, partial block after a quarter of its values, and
          * with it values that nothing can bring back.  No published tensor has one. */
         if (n % I2S_VALUES != 0)

@@ -223,7 +223,7 @@ static int find_multiplier(struct planner *p, const char *stem, const struct ggu
     if (*multiplier && !is_float((*multiplier)->quant))
         return gguf_fail(p->g, p->err, TRIT_EUNSUPP, "tensor %s is %s, expected F32, F16 or BF16",
                          (*multiplier)->origin, (*multiplier)->quant->name);
-    if (!*multiplier && linear->type == QUANT_HF_U8)
+    if (!*multiplier && linear->quant->type == QUANT_HF_U8)
         return gguf_fail(p->g, p->err, TRIT_EFORMAT, "tensor %s is packed, but has no weight_scale",
                          linear->origin);
     return 0;
@@ -280,8 +280,9 @@ static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32
         return rc;
     if (!t->quant->ternary && !is_float(t->quant))
         return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
-                         "tensor %s is %s, expected a ternary encoding (TQ1_0, TQ2_0, I2_S, Q2_0, "
-                         "PQ2_0, PTQ1_0, Q1_0, HF_U8) or floats that hold ternary values",
+                         "tensor %s is %s, expected a ternary encoding (TQ1_0, TQ2_0, I2_S, IQ1_BN, "
+                         "IQ2_BN, Q2_0, PQ2_0, PTQ1_0, Q1_0, HF_U8) or floats that hold ternary "
+                         "values",
                          t->origin, t->quant->name);
     bool divides = false;
     rc = find_multiplier(p, stem, t, &multiplier, &divides);

@@ -128,7 +128,7 @@ within()
 make_model()
 {
     model=${model:-$state/tiny.gguf}
-    [ -f "$model" ] && return
+    [ -e "$model" ] && return
     mkdir -p "$state"
     (
         flock 9

@@ -47,6 +47,32 @@ same bitnet-means bitnet-master
 same llama-multiply llama-divide llama-f32
 same qwen-multiply qwen-f32
 
+# ---- what trit-model synth makes of a shape, as a folder and as a file, is one model
+said_by()
+{
+    model=$1
+    start --ctx 128
+    said=$(post /v1/completions '{"prompt":"The children went 12 times around","max_tokens":12,
+        "temperature":0,"logprobs":5,"ignore_eos":true}' | grep -Eo '"choices":.*"usage".*}')
+    has "$model" "$said" '"token_logprobs": ?\[-?[0-9]'
+    stop
+}
+for shape in "tiny" "tiny --arch bitnet" "tiny --arch llama" "bonsai-tiny"; do
+    # shellcheck disable=SC2086
+    "$trit_model" synth --shape $shape --hf -o "$work/made" || fail "synth --shape $shape --hf"
+    # shellcheck disable=SC2086
+    "$trit_model" synth --shape $shape --type i2_s -o "$work/made.gguf" || fail "synth --shape $shape"
+    is "what is in it" "$(find "$work/made" -type f | wc -l)" 4
+    # Heads of llama lie otherwise in GGUF, so sums of floats have another order there.
+    what='"choices".*'
+    [ "$shape" = "tiny --arch llama" ] && what='"tokens": ?\[[^]]*\]'
+    said_by "$work/made.gguf"
+    one=$(grep -Eo "$what" <<<"$said")
+    said_by "$work/made"
+    is "$shape as a folder" "$(grep -Eo "$what" <<<"$said")" "$one"
+    has "$shape" "$one" '[a-z]'
+done
+
 # ---- a suffix, for models that have tokens for it: the same prompt as written by hand
 make_folder qwen-f32
 start --ctx 128

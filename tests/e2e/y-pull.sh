@@ -72,9 +72,14 @@ is "from an address" "$(cat "$work/out")" "$TRIT_MODELS/b-TQ1_0.gguf"
 # ---- the shelf
 list=$("$trit" list)
 has "list: a file" "$list" '34\.6 MB  o/one/one\.gguf'
+has "list: a model in parts" "$list" '0\.0 MB  o/parts/m-00001-of-00003\.gguf  \(3 parts\)'
+lacks "list: the other parts" "$list" 'm-00002'
 has "list: a folder" "$list" 'o/folder/$'
-"$trit" rm o/one/one.gguf o/folder/ || fail "trit rm"
-lacks "they are gone" "$("$trit" list)" 'o/one|o/folder'
+rm "$TRIT_MODELS/o/parts/m-00002-of-00003.gguf"
+has "list: a part is missing" "$("$trit" list)" '2 of 3 parts'
+"$trit" rm o/one/one.gguf o/folder/ o/parts/m-00001-of-00003.gguf || fail "trit rm"
+lacks "they are gone" "$("$trit" list)" 'o/one|o/folder|o/parts'
+[ ! -e "$TRIT_MODELS/o/parts" ] || fail "parts stayed"
 [ ! -e "$TRIT_MODELS/o/one" ] || fail "an empty directory stayed"
 mkdir -p "$work/precious"
 for name in ../precious o/../../precious "$work/precious" . "" o/.; do

@@ -11,11 +11,60 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "fuzz/fuzz.h"
 #include "model/chat.h"
 #include "model/gguf.h"
+#include "model/plausible.h"
 #include "model/quant.h"
+#include "model/rows.h"
 #include "model/tokenizer.h"
+
+/* Read some rows of an encoding that is read so: of tiles, if somebody has told them. */
+static void use_rows(const struct gguf *g, const struct gguf_tensor *t)
+{
+    enum { MOST = 1 << 16 };
+    struct rows r;
+    float scales[ROWS_RUN];
+    uint64_t rows = t->ne[1] * t->ne[2] * t->ne[3];
+    uint32_t n = (uint32_t)MIN(rows, (uint64_t)ROWS_RUN);
+    struct trit_error err = {0};
+    if (t->ne[0] > MOST || rows_open(g, t, &r, &err) != 0)
+        return;
+    uint8_t *raw = mem_zalloc(rows_raw_bytes(t, n), 1);
+    int8_t *trits = mem_zalloc(n, t->ne[0]);
+    trit_assert(raw && trits);
+    uint32_t last = (uint32_t)(rows % ROWS_RUN);
+    int rc = last ? rows_read(&r, rows - last, last, raw, trits, scales, &err) : 0;
+    rc = rc ? rc : rows_read(&r, 0, n, raw, trits, scales, &err);
+    trit_assert(rc == 0 || (err.code == -rc && *err.text));
+    for (uint64_t i = 0; rc == 0 && i < n * t->ne[0]; i++)
+        trit_assert(trits[i] >= -1 && trits[i] <= 1);
+    mem_free(raw);
+    mem_free(trits);
+    rows_close(&r);
+}
+
+/* What its owner might say of a file. */
+static void use_reading(struct gguf *g)
+{
+    static const struct quant_tiles tiles[] = {{32, 288, 32, 96, 32}, {0, 0, 64, 64, 32}};
+    static const uint32_t orders[] = {QUANT_I2_S_ARM, QUANT_I2_S_FOUR, QUANT_I2_S};
+    struct plausible p;
+    for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
+        const struct gguf_reading how = {
+            .i2s = orders[i], .tiles = tiles, .n_tiles = i == 0 ? ARRAY_LEN(tiles) : 0};
+        struct trit_error err = {0};
+        int rc = gguf_read_as(g, &how, &err);
+        trit_assert(rc == 0 || (err.code == -rc && *err.text));
+        for (size_t k = 0; k < gguf_n_tensors(g); k++) {
+            const struct gguf_tensor *t = gguf_tensor_at(g, k);
+            if (t->quant && rows_needed(t->quant))
+                use_rows(g, t);
+        }
+    }
+    (void)plausible_look(g, 0, 1, &p, NULL);
+}
 
 /* Read the end of a tensor and decode a block of it. */
 static void use_tensor(const struct gguf *g, const struct gguf_tensor *t)
@@ -71,8 +120,7 @@ static void use_pair(const struct gguf *g, size_t i)
 /* What the loader makes of metadata. */
 static void use_text(const struct gguf *g)
 {
-    static const struct chat_message hello = {
-        .role = "user", .content = "Hello", .content_len = 5};
+    static const struct chat_message hello = {.role = "user", .content = "Hello", .content_len = 5};
     static const struct tm now = {.tm_mday = 26, .tm_year = 126};
     const struct chat_talk talk = {.message = &hello, .n = 1, .add_prompt = true, .now = &now};
     struct tok *tok = NULL;
@@ -115,6 +163,7 @@ FUZZ(gguf)
         use_pair(g, i);
     for (size_t i = 0; i < gguf_n_tensors(g); i++)
         use_tensor(g, gguf_tensor_at(g, i));
+    use_reading(g);
     use_text(g);
     gguf_close(&g);
     return 0;

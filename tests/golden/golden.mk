@@ -1,7 +1,7 @@
 # Tiny models with exact answers, through the whole engine.
 
 # Tokenizer vectors, the recipes that made them, and our side of the comparison at full size.
-EXTRA_DIST += tests/golden/models/b158.tq1_0.gguf tests/golden/models/bonsai.q2_0_g128.gguf \
+EXTRA_DIST += tests/golden/rows.gguf tests/golden/make-rows.py tests/golden/models/b158.tq1_0.gguf tests/golden/models/bonsai.q2_0_g128.gguf \
 	tests/golden/tokenizer/vectors.json tests/golden/tokenizer/chats.json \
 	tests/golden/tokenizer/texts.mjs tests/golden/tokenizer/make-vectors.mjs tests/golden/tokenizer/make-vocab.mjs \
 	tests/golden/tokenizer/make-chats.mjs tests/golden/tokenizer/families.mjs \

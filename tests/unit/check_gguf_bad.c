@@ -116,7 +116,7 @@ struct bad_file {
     BAD_PAIR(align_24, "power of two", key_u32(p, "general.alignment", 24);)                       \
     BAD_PAIR(align_128k, "found 131072", key_u32(p, "general.alignment", 131072);)                 \
     BAD_PAIR(align_2_31, "2147483648", key_u32(p, "general.alignment", 0x80000000);)               \
-    BAD_PAIR(split, "split model", key_u32(p, "split.count", 3);)                                  \
+    BAD_PAIR(split, "of a split model", key_u32(p, "split.count", 3);)                             \
     BAD_PAIR(split_type, "split.count", gguf_put_key(p, "split.count", GGUF_STRING);               \
              gguf_put_text(p, "3", 1);)                                                            \
     BAD(name_empty, "empty name", gguf_put_head(b, 3, 1, 0);                                       \

@@ -4,6 +4,7 @@
 # TRIT_MODEL names the program; by default the one in the build directory.
 tool=$(cd "$(dirname "${TRIT_MODEL:-./trit-model}")" && pwd)/$(basename "${TRIT_MODEL:-trit-model}")
 shared=$(cd "${TRIT_SHARED:-${srcdir:-.}/../shared}" 2>/dev/null && pwd)
+top=$(cd "${srcdir:-.}" && pwd)
 dir=$(mktemp -d "${TMPDIR:-/tmp}/trit-model.XXXXXX") || exit 99
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 99
@@ -202,6 +203,59 @@ expect 1 'found nan at row 1, column 3, expected a finite number' \
     requantize q8_0 bad.gguf y.gguf
 [ -e y.gguf ] && fail "a refused embedding left a file"
 rm -f x.gguf head-*.gguf
+
+# What a file does not tell: tiles, and the order of I2_S, which a trained model's weights tell.
+rows=$top/tests/golden/rows.gguf
+cat >kernel_config.ini <<'END'
+[Kernels_0]
+m = 128
+k = 128
+bm = 64
+bk = 64
+bmm = 32
+
+[Kernels_1]
+m = 128
+k = 192
+bm = 128
+bk = 64
+bmm = 64
+END
+expect 0 'IQ1_BN .* zeros in iq1_bn' "$tool" inspect "$rows"
+expect 1 'tensor tl1_32 is TL1, whose codes lie in tiles' "$tool" verify "$rows"
+expect 1 'tensor tl2: no tiles were given for TL2 of 128 x 256' \
+    "$tool" verify --tiles kernel_config.ini "$rows"
+expect 0 ' 0 problems' "$tool" verify --tiles kernel_config.ini --tiles 128x256=64,96,32 \
+    --tiles 64x288=32,96,32 "$rows"
+expect 1 'cannot have tiles of BM=64, BK=64, BMM=32' "$tool" verify --tiles 64,64,32 "$rows"
+expect 2 'expected BM,BK,BMM' "$tool" verify --tiles 64,64 "$rows"
+expect 2 'expected BM,BK,BMM' "$tool" quantize --tiles none.ini "$rows" x.gguf
+sed -i '/^bk/d' kernel_config.ini
+expect 2 'before line 7 lacks one of m, k, bm, bk, bmm' "$tool" verify --tiles kernel_config.ini "$rows"
+echo 'bm: 3' >kernel_config.ini
+expect 2 'line 1: expected NAME = NUMBER' "$tool" verify --tiles kernel_config.ini "$rows"
+echo '[Kernels_0]' >kernel_config.ini
+expect 2 'there is no section' "$tool" verify --tiles kernel_config.ini "$rows"
+expect 2 'expected published, arm or four' "$tool" verify --order x86 "$rows"
+expect 1 'there is no I2_S to be read' "$tool" verify --order arm tq2_0.gguf
+expect 1 'there is no TL1 or TL2' "$tool" verify --tiles 64,64,32 tq2_0.gguf
+expect 0 '' "$tool" quantize --type i2_s "$top/models/storyteller.gguf" story.gguf
+expect 0 'in the order of a trained model' "$tool" verify story.gguf
+expect 1 'with --order published they are not' "$tool" verify --order arm story.gguf
+expect 1 'with --order published they are not' "$tool" quantize --order four --type tq1_0 story.gguf x.gguf
+[ -e x.gguf ] && fail "an order that was refused left a file"
+expect 0 ' 0 problems' "$tool" verify --order arm --unchecked story.gguf
+expect 0 'nothing tells' "$tool" verify i2_s.gguf
+rm -f story.gguf kernel_config.ini
+
+# A folder of Hugging Face files, which is the same model as the file.
+expect 0 '' "$tool" synth --shape tiny --hf -o folder
+expect 0 '3145728 ternary weights .* 0 problems' "$tool" verify folder
+expect 0 'HF_U8 .* zeros in blk.0' "$tool" inspect folder
+expect 2 'found --type' "$tool" synth --shape tiny --hf --type i2_s -o folder
+expect 2 'expected --head f16 or f32' "$tool" synth --shape tiny --hf --head q8_0 -o folder
+expect 1 'cannot make the folder' "$tool" synth --shape tiny --hf -o none/folder
+rm -rf folder
 
 # Damage, named.  The file ends with blk.3.ffn_down and its last block: 64 bytes of codes, a scale,
 # and the padding, whose length follows from the file's.

@@ -91,9 +91,9 @@ endif
 # formats
 if HAVE_CHECK
 if FULL
-check_PROGRAMS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups check_rope \
+check_PROGRAMS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
 	check_safetensors check_hf
-TESTS += check_quant check_gguf check_gguf_bad check_sampling check_arch check_groups check_rope \
+TESTS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
 	check_safetensors check_hf
 check_groups_SOURCES = tests/unit/check_groups.c
 check_groups_CFLAGS = $(TEST_CFLAGS)
@@ -111,6 +111,16 @@ check_gguf_bad_SOURCES = tests/unit/check_gguf_bad.c tests/unit/gguf-files.h too
 check_gguf_bad_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_gguf_bad_CFLAGS = $(TEST_CFLAGS)
 check_gguf_bad_LDADD = $(TEST_LIBS)
+check_split_SOURCES = tests/unit/check_split.c tests/unit/unit.h tools/gguf-write.h \
+	tools/gguf-write.c
+check_split_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_split_CFLAGS = $(TEST_CFLAGS)
+check_split_LDADD = $(TEST_LIBS)
+check_rows_SOURCES = tests/unit/check_rows.c tests/unit/unit.h tools/gguf-write.h \
+	tools/gguf-write.c
+check_rows_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_rows_CFLAGS = $(TEST_CFLAGS)
+check_rows_LDADD = $(TEST_LIBS)
 check_rope_SOURCES = tests/unit/check_rope.c
 check_rope_CFLAGS = $(TEST_CFLAGS)
 check_rope_LDADD = $(TEST_LIBS)
