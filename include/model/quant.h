@@ -32,6 +32,7 @@ enum quant_type {
     QUANT_Q8_0 = 8,
     QUANT_Q4_K = 12,
     QUANT_Q6_K = 14,
+    QUANT_I8 = 24,
     QUANT_BF16 = 30,
     QUANT_TQ1_0 = 34,
     QUANT_TQ2_0 = 35,
@@ -42,6 +43,7 @@ enum quant_type {
     QUANT_PTQ1_0 = 143,
     QUANT_INNER = 0x10000, /* from here on ids are ours, and no GGUF file may use them */
     QUANT_HF_U8 = QUANT_INNER,
+    QUANT_SIGNS, /* of the methods in model/method.h */
 };
 
 struct quant_info {
@@ -66,8 +68,8 @@ void quant_floats(const struct quant_info *q, const void *src, float *dst, size_
 
 /*
  * Decode n trits (a multiple of block_values) of a block-wise ternary encoding, all but I2_S.  scales
- * receives one float for each block.  -TRIT_EFORMAT on a code that stands for no trit.  Q1_0 has no
- * zeros.
+ * receives one float for each block.  -TRIT_EFORMAT on a code that stands for no trit.  Q1_0 and SIGNS
+ * have no zeros; the scales of SIGNS are 1.
  */
 int quant_trits(const struct quant_info *q, const void *src, int8_t *trits, float *scales,
                 size_t n);
@@ -121,6 +123,8 @@ void quant_write_q1(const int8_t *trits, float scale, void *dst, size_t n); /* n
 void quant_write_q2(const struct quant_info *q, const int8_t *trits, float scale, void *dst,
                     size_t n); /* q: Q2_0 or PQ2_0 */
 void quant_write_i2s(const int8_t *trits, float scale, void *dst, size_t total);
+
+void quant_write_signs(const int8_t *trits, void *dst, size_t n); /* what is negative is -1 */
 
 /* trits[rows][cols], rows a multiple of four. */
 void quant_write_hf_u8(const int8_t *trits, void *dst, size_t rows, size_t cols);
