@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gguf-write.h"
+#include "method.h"
 #include "model/arch.h"
 #include "model/quant.h"
 
@@ -476,13 +478,51 @@ static bool choose_embedding(struct job *j, const char *name)
     return strcmp(name, "keep") == 0;
 }
 
+/* --type onebit and billm. */
+static bool choose_method(struct method_wish *m, const char *name)
+{
+    m->method = method_find(name, strlen(name));
+    if (m->method != METHOD_ONEBIT && m->method != METHOD_BILLM)
+        m->method = METHOD_TERNARY;
+    return m->method != METHOD_TERNARY;
+}
+
+static bool count(const char *text, size_t *n)
+{
+    char *end;
+    unsigned long v = strtoul(text, &end, 10);
+    *n = v;
+    return *text >= '1' && *text <= '9' && *end == '\0' && v <= 1 << 20;
+}
+
+/* Options that belong to the other kind of --type are refused: they would be of no effect. */
+static int run_method(struct method_wish *m, const struct job *j, bool asked, struct trit_error *err)
+{
+    if (j->embedding || j->master)
+        return tool_usage(&tool_quantize, "--embedding and --absmean: not with --type %s",
+                          method_name(m->method));
+    if (m->method == METHOD_BILLM && !m->calibration)
+        return tool_usage(&tool_quantize, "--type billm needs --calibration TEXT");
+    if (m->method == METHOD_ONEBIT && m->calibration)
+        return tool_usage(&tool_quantize, "--calibration: not with --type onebit");
+    if (m->method == METHOD_BILLM && asked)
+        return tool_usage(&tool_quantize, "--output-norm: not with --type billm");
+    return method_run(m, err) ? tool_failed(err) : TOOL_OK;
+}
+
 static int run(int argc, char **argv)
 {
     static const struct option options[] = {
         {"type", required_argument, NULL, 't'}, {"embedding", required_argument, NULL, 'e'},
         {"absmean", no_argument, NULL, 'a'},    {"force", no_argument, NULL, 'f'},
+        {"calibration", required_argument, NULL, 'c'},
+        {"perplexity", required_argument, NULL, 'p'},
+        {"context", required_argument, NULL, 'x'},
+        {"sequences", required_argument, NULL, 's'},
+        {"output-norm", no_argument, NULL, 'n'},
         {"help", no_argument, NULL, 'h'},       {0}};
     struct trit_error err = {0};
+    struct method_wish method = {.sequences = 128};
     struct job j = {.err = &err};
     bool force = false;
     for (int c; (c = getopt_long(argc, argv, "t:e:fh", options, NULL)) != -1;)
@@ -493,10 +533,26 @@ static int run(int argc, char **argv)
                     j.target = &types[i];
                     j.to = quant_find(types[i].type);
                 }
-            if (!j.to)
+            if (!choose_method(&method, optarg) && !j.to)
                 return tool_usage(&tool_quantize,
-                                  "--type %s: expected tq1_0, tq2_0, i2_s, q2_0, pq2_0 or ptq1_0",
+                                  "--type %s: expected tq1_0, tq2_0, i2_s, q2_0, pq2_0, ptq1_0, "
+                                  "onebit or billm",
                                   optarg);
+            break;
+        case 'c':
+            method.calibration = optarg;
+            break;
+        case 'p':
+            method.perplexity = optarg;
+            break;
+        case 'x':
+        case 's':
+            if (!count(optarg, c == 'x' ? &method.context : &method.sequences))
+                return tool_usage(&tool_quantize, "%s %s: expected a number from 1 to 1048576",
+                                  c == 'x' ? "--context" : "--sequences", optarg);
+            break;
+        case 'n':
+            method.output_norm = true;
             break;
         case 'e':
             if (!choose_embedding(&j, optarg))
@@ -516,11 +572,20 @@ static int run(int argc, char **argv)
         }
     if (optind + 2 != argc)
         return tool_usage(&tool_quantize, "found %d files, expected IN and OUT", argc - optind);
-    if (!j.to)
+    bool is_method = method.method != METHOD_TERNARY;
+    if (!j.to && !is_method)
         return tool_usage(&tool_quantize, "--type is missing");
+    if (!is_method && (method.calibration || method.perplexity || method.context || method.output_norm))
+        return tool_usage(&tool_quantize, "--calibration, --perplexity, --context and --output-norm: "
+                                          "only with --type onebit or billm");
     if (!force && access(argv[optind + 1], F_OK) == 0)
         return tool_usage(&tool_quantize, "%s is there already; --force replaces it",
                           argv[optind + 1]);
+    if (is_method) {
+        method.in = argv[optind];
+        method.out = argv[optind + 1];
+        return run_method(&method, &j, method.output_norm, &err);
+    }
     if (quantize(&j, argv[optind], argv[optind + 1]) != 0)
         return tool_failed(&err);
     report(&j, argv[optind + 1]);
