@@ -423,6 +423,10 @@ static int quantize(struct job *j, const char *in, const char *out)
     struct gguf *g = NULL;
     int rc = gguf_open(in, &g, j->err);
     j->g = g;
+    if (rc == 0 && gguf_has(g, "tritd.method"))
+        rc = trit_fail(j->err, TRIT_EUNSUPP,
+                       "%s: tritd.method: found a model of another method, expected a ternary one",
+                       in);
     if (rc == 0) {
         struct gguf_str name = {0};
         (void)gguf_string(g, "general.architecture", &name, NULL);
@@ -496,7 +500,7 @@ static bool count(const char *text, size_t *n)
 }
 
 /* Options that belong to the other kind of --type are refused: they would be of no effect. */
-static int run_method(struct method_wish *m, const struct job *j, bool asked, struct trit_error *err)
+static int run_method(struct method_wish *m, const struct job *j, struct trit_error *err)
 {
     if (j->embedding || j->master)
         return tool_usage(&tool_quantize, "--embedding and --absmean: not with --type %s",
@@ -505,8 +509,8 @@ static int run_method(struct method_wish *m, const struct job *j, bool asked, st
         return tool_usage(&tool_quantize, "--type billm needs --calibration TEXT");
     if (m->method == METHOD_ONEBIT && m->calibration)
         return tool_usage(&tool_quantize, "--calibration: not with --type onebit");
-    if (m->method == METHOD_BILLM && asked)
-        return tool_usage(&tool_quantize, "--output-norm: not with --type billm");
+    if (m->method == METHOD_BILLM && !m->output_norm)
+        return tool_usage(&tool_quantize, "--no-output-norm: not with --type billm");
     return method_run(m, err) ? tool_failed(err) : TOOL_OK;
 }
 
@@ -519,10 +523,10 @@ static int run(int argc, char **argv)
         {"perplexity", required_argument, NULL, 'p'},
         {"context", required_argument, NULL, 'x'},
         {"sequences", required_argument, NULL, 's'},
-        {"output-norm", no_argument, NULL, 'n'},
+        {"no-output-norm", no_argument, NULL, 'n'},
         {"help", no_argument, NULL, 'h'},       {0}};
     struct trit_error err = {0};
-    struct method_wish method = {.sequences = 128};
+    struct method_wish method = {.sequences = 128, .output_norm = true};
     struct job j = {.err = &err};
     bool force = false;
     for (int c; (c = getopt_long(argc, argv, "t:e:fh", options, NULL)) != -1;)
@@ -552,7 +556,7 @@ static int run(int argc, char **argv)
                                   c == 'x' ? "--context" : "--sequences", optarg);
             break;
         case 'n':
-            method.output_norm = true;
+            method.output_norm = false;
             break;
         case 'e':
             if (!choose_embedding(&j, optarg))
@@ -575,16 +579,17 @@ static int run(int argc, char **argv)
     bool is_method = method.method != METHOD_TERNARY;
     if (!j.to && !is_method)
         return tool_usage(&tool_quantize, "--type is missing");
-    if (!is_method && (method.calibration || method.perplexity || method.context || method.output_norm))
-        return tool_usage(&tool_quantize, "--calibration, --perplexity, --context and --output-norm: "
-                                          "only with --type onebit or billm");
+    if (!is_method && (method.calibration || method.perplexity || method.context || !method.output_norm))
+        return tool_usage(&tool_quantize,
+                          "--calibration, --perplexity, --context and --no-output-norm: only with "
+                          "--type onebit or billm");
     if (!force && access(argv[optind + 1], F_OK) == 0)
         return tool_usage(&tool_quantize, "%s is there already; --force replaces it",
                           argv[optind + 1]);
     if (is_method) {
         method.in = argv[optind];
         method.out = argv[optind + 1];
-        return run_method(&method, &j, method.output_norm, &err);
+        return run_method(&method, &j, &err);
     }
     if (quantize(&j, argv[optind], argv[optind + 1]) != 0)
         return tool_failed(&err);
@@ -620,7 +625,24 @@ const struct tool_command tool_quantize = {
     "  -f, --force       replace OUT if it is there already\n"
     "  -h, --help        this text\n"
     "\n"
+    "To 1 bit, from a Llama in F32, F16 or BF16, a GGUF file or a folder of Hugging Face files.  A\n"
+    "layer at a time is in memory, as floats; how far each matrix is off is printed:\n"
+    "\n"
+    "  -t, --type onebit signs and two vectors (1 bit a weight): the decomposition that OneBit's\n"
+    "                    training starts from, not what comes out of that training\n"
+    "             billm  salient columns in two planes, the others in one of two sizes, errors made\n"
+    "                    good by what inputs of the calibration text are like (2.9 bits a weight)\n"
+    "      --calibration TEXT\n"
+    "                    a text like those that the model will see; billm needs it\n"
+    "      --sequences N of the calibration text, at most (default 128)\n"
+    "      --context N   tokens of a sequence (default 512, or what the model has)\n"
+    "      --perplexity TEXT\n"
+    "                    measure the perplexity of a text before and after\n"
+    "      --no-output-norm\n"
+    "                    onebit without the LayerNorm behind each matrix that OneBit has\n"
+    "\n"
     "Examples:\n"
+    "  trit-model quantize --type billm --calibration some.txt --perplexity other.txt llama/ b.gguf\n"
     "  trit-model quantize --type tq1_0 model.i2_s.gguf model.tq1_0.gguf\n"
     "  trit-model quantize --type i2_s bf16-master.gguf ternary.gguf\n"
     "  trit-model quantize --type tq1_0 --embedding q8_0 f32-master.gguf small.gguf\n",

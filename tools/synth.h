@@ -5,7 +5,10 @@
 #ifndef TRIT_SYNTH_H
 #define TRIT_SYNTH_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "model/method.h"
 
 struct gguf_writer;
 struct trit_error;
@@ -15,5 +18,12 @@ enum { SYNTH_VOCAB_MIN = 256 + 10, SYNTH_VOCAB_MAX = 1 << 20, SYNTH_CTX_MAX = 1 
 
 /* Write the metadata of a byte-level BPE tokenizer of `size` tokens, and of a chat template. */
 int synth_vocab(struct gguf_writer *w, uint32_t size, struct trit_error *err);
+
+/*
+ * The tensors of a linear "blk.N.attn_q" of a method: declare them, or write their data from the random
+ * stream that begins with `state`.  cols is a multiple of 8, of BILLM_BLOCK with METHOD_BILLM.
+ */
+int synth_method(struct gguf_writer *w, enum method_id method, bool write, const char *stem,
+                 uint32_t rows, uint32_t cols, uint64_t state, struct trit_error *err);
 
 #endif
