@@ -99,7 +99,7 @@ struct model {
     struct hparams hp;
     struct model_sampling sampling;
     char name[128];       /* general.name, or the file's name */
-    char encoding[16];    /* encoding of the linears in the file, "TQ2_0" */
+    char encoding[16];    /* of the linears in the file, "TQ2_0", or their method, "onebit" */
     char fingerprint[17]; /* first 8 bytes of the content digest, in hex */
     struct layer *layers; /* [n_layers] */
     /* [vocab, dim], both; the head equals the embedding when tied.  Each is a table, or stays
