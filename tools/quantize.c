@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gguf-write.h"
+#include "method.h"
 #include "model/arch.h"
 #include "model/quant.h"
 
@@ -429,6 +431,10 @@ static int quantize(struct job *j, const struct reading *how, const char *in, co
     if (rc == 0 && !gguf_version(g))
         rc = trit_fail(j->err, TRIT_EUNSUPP, "%s: a folder, expected a GGUF file", in);
     j->g = g;
+    if (rc == 0 && gguf_has(g, "tritd.method"))
+        rc = trit_fail(j->err, TRIT_EUNSUPP,
+                       "%s: tritd.method: found a model of another method, expected a ternary one",
+                       in);
     if (rc == 0) {
         struct gguf_str name = {0};
         (void)gguf_string(g, "general.architecture", &name, NULL);
@@ -484,15 +490,56 @@ static bool choose_embedding(struct job *j, const char *name)
     return strcmp(name, "keep") == 0;
 }
 
+/* --type onebit and billm. */
+static bool choose_method(struct method_wish *m, const char *name)
+{
+    m->method = method_find(name, strlen(name));
+    if (m->method != METHOD_ONEBIT && m->method != METHOD_BILLM)
+        m->method = METHOD_TERNARY;
+    return m->method != METHOD_TERNARY;
+}
+
+static bool count(const char *text, size_t *n)
+{
+    char *end;
+    unsigned long v = strtoul(text, &end, 10);
+    *n = v;
+    return *text >= '1' && *text <= '9' && *end == '\0' && v <= 1 << 20;
+}
+
+/* Options that belong to the other kind of --type are refused: they would be of no effect. */
+static int run_method(struct method_wish *m, const struct job *j, struct trit_error *err)
+{
+    if (j->embedding || j->master)
+        return tool_usage(&tool_quantize, "--embedding and --absmean: not with --type %s",
+                          method_name(m->method));
+    if (m->method == METHOD_BILLM && !m->calibration)
+        return tool_usage(&tool_quantize, "--type billm needs --calibration TEXT");
+    if (m->method == METHOD_ONEBIT && m->calibration)
+        return tool_usage(&tool_quantize, "--calibration: not with --type onebit");
+    if (m->method == METHOD_BILLM && !m->output_norm)
+        return tool_usage(&tool_quantize, "--no-output-norm: not with --type billm");
+    return method_run(m, err) ? tool_failed(err) : TOOL_OK;
+}
+
 static int run(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"type", required_argument, NULL, 't'}, {"embedding", required_argument, NULL, 'e'},
-        {"absmean", no_argument, NULL, 'a'},    {"force", no_argument, NULL, 'f'},
-        {"order", required_argument, NULL, 'i'},  {"tiles", required_argument, NULL, 'T'},
-        {"unchecked", no_argument, NULL, 'u'},
-        {"help", no_argument, NULL, 'h'},       {0}};
+    static const struct option options[] = {{"type", required_argument, NULL, 't'},
+                                            {"embedding", required_argument, NULL, 'e'},
+                                            {"absmean", no_argument, NULL, 'a'},
+                                            {"force", no_argument, NULL, 'f'},
+                                            {"order", required_argument, NULL, 'i'},
+                                            {"tiles", required_argument, NULL, 'T'},
+                                            {"unchecked", no_argument, NULL, 'u'},
+                                            {"calibration", required_argument, NULL, 'c'},
+                                            {"perplexity", required_argument, NULL, 'p'},
+                                            {"context", required_argument, NULL, 'x'},
+                                            {"sequences", required_argument, NULL, 's'},
+                                            {"no-output-norm", no_argument, NULL, 'n'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     struct trit_error err = {0};
+    struct method_wish method = {.sequences = 128, .output_norm = true};
     struct job j = {.err = &err};
     static struct reading how;
     bool force = false;
@@ -504,10 +551,26 @@ static int run(int argc, char **argv)
                     j.target = &types[i];
                     j.to = quant_find(types[i].type);
                 }
-            if (!j.to)
+            if (!choose_method(&method, optarg) && !j.to)
                 return tool_usage(&tool_quantize,
-                                  "--type %s: expected tq1_0, tq2_0, i2_s, q2_0, pq2_0 or ptq1_0",
+                                  "--type %s: expected tq1_0, tq2_0, i2_s, q2_0, pq2_0, ptq1_0, "
+                                  "onebit or billm",
                                   optarg);
+            break;
+        case 'c':
+            method.calibration = optarg;
+            break;
+        case 'p':
+            method.perplexity = optarg;
+            break;
+        case 'x':
+        case 's':
+            if (!count(optarg, c == 'x' ? &method.context : &method.sequences))
+                return tool_usage(&tool_quantize, "%s %s: expected a number from 1 to 1048576",
+                                  c == 'x' ? "--context" : "--sequences", optarg);
+            break;
+        case 'n':
+            method.output_norm = false;
             break;
         case 'e':
             if (!choose_embedding(&j, optarg))
@@ -522,7 +585,8 @@ static int run(int argc, char **argv)
             break;
         case 'i':
             if (!reading_i2s(&how, optarg))
-                return tool_usage(&tool_quantize, "--order %s: expected published, arm or four", optarg);
+                return tool_usage(&tool_quantize, "--order %s: expected published, arm or four",
+                                  optarg);
             break;
         case 'T':
             if (reading_tiles(&how, optarg, &err) != 0)
@@ -538,11 +602,22 @@ static int run(int argc, char **argv)
         }
     if (optind + 2 != argc)
         return tool_usage(&tool_quantize, "found %d files, expected IN and OUT", argc - optind);
-    if (!j.to)
+    bool is_method = method.method != METHOD_TERNARY;
+    if (!j.to && !is_method)
         return tool_usage(&tool_quantize, "--type is missing");
+    if (!is_method &&
+        (method.calibration || method.perplexity || method.context || !method.output_norm))
+        return tool_usage(&tool_quantize,
+                          "--calibration, --perplexity, --context and --no-output-norm: only with "
+                          "--type onebit or billm");
     if (!force && access(argv[optind + 1], F_OK) == 0)
         return tool_usage(&tool_quantize, "%s is there already; --force replaces it",
                           argv[optind + 1]);
+    if (is_method) {
+        method.in = argv[optind];
+        method.out = argv[optind + 1];
+        return run_method(&method, &j, &err);
+    }
     if (quantize(&j, &how, argv[optind], argv[optind + 1]) != 0)
         return tool_failed(&err);
     report(&j, argv[optind + 1]);
@@ -574,11 +649,30 @@ const struct tool_command tool_quantize = {
     "                    f32, f16 or q8_0 (8.5 bits a value; needs rows that are a multiple of "
     "32)\n"
     "      --absmean     floats are master weights of a ternary model, whatever the architecture\n"
-    "  -f, --force       replace OUT if it is there already\n"
-    READING_HELP
+    "  -f, --force       replace OUT if it is there already\n" READING_HELP
     "  -h, --help        this text\n"
     "\n"
+    "To 1 bit, from a Llama in F32, F16 or BF16, a GGUF file or a folder of Hugging Face files.  "
+    "A\n"
+    "layer at a time is in memory, as floats; how far each matrix is off is printed:\n"
+    "\n"
+    "  -t, --type onebit signs and two vectors (1 bit a weight): the decomposition that OneBit's\n"
+    "                    training starts from, not what comes out of that training\n"
+    "             billm  salient columns in two planes, the others in one of two sizes, errors "
+    "made\n"
+    "                    good by what inputs of the calibration text are like (2.9 bits a weight)\n"
+    "      --calibration TEXT\n"
+    "                    a text like those that the model will see; billm needs it\n"
+    "      --sequences N of the calibration text, at most (default 128)\n"
+    "      --context N   tokens of a sequence (default 512, or what the model has)\n"
+    "      --perplexity TEXT\n"
+    "                    measure the perplexity of a text before and after\n"
+    "      --no-output-norm\n"
+    "                    onebit without the LayerNorm behind each matrix that OneBit has\n"
+    "\n"
     "Examples:\n"
+    "  trit-model quantize --type billm --calibration some.txt --perplexity other.txt llama/ "
+    "b.gguf\n"
     "  trit-model quantize --type tq1_0 model.i2_s.gguf model.tq1_0.gguf\n"
     "  trit-model quantize --type i2_s bf16-master.gguf ternary.gguf\n"
     "  trit-model quantize --type tq1_0 --embedding q8_0 f32-master.gguf small.gguf\n"

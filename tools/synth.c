@@ -82,6 +82,7 @@ static const struct {
 struct synth {
     struct shape shape;
     const struct arch *arch;
+    enum method_id method; /* METHOD_TERNARY: linears are of `type` */
     uint32_t type, id, file_type, head;
     uint64_t seed;
     const char *path;
@@ -272,7 +273,7 @@ static int layer(struct synth *s, bool write, uint32_t n)
         uint32_t rows, cols;
         bool there;
     } parts[] = {
-        {"attn_norm", NORM, 1, p->dim, true},
+        {"attn_norm", NORM, 1, p->dim, s->method != METHOD_B1},
         {"attn_q", LINEAR, p->dim, p->dim, true},
         {"attn_k", LINEAR, kv, p->dim, true},
         {"attn_v", LINEAR, kv, p->dim, true},
@@ -280,7 +281,7 @@ static int layer(struct synth *s, bool write, uint32_t n)
         {"attn_k_norm", NORM, 1, p->dim / p->heads, s->arch->qk_norms},
         {"attn_sub_norm", NORM, 1, p->dim, s->arch->sub_norms},
         {"attn_output", LINEAR, p->dim, p->dim, true},
-        {"ffn_norm", NORM, 1, p->dim, true},
+        {"ffn_norm", NORM, 1, p->dim, s->method != METHOD_B1},
         {"ffn_gate", LINEAR, p->ffn, p->dim, true},
         {"ffn_up", LINEAR, p->ffn, p->dim, true},
         {"ffn_sub_norm", NORM, 1, p->ffn, s->arch->sub_norms},
@@ -290,7 +291,12 @@ static int layer(struct synth *s, bool write, uint32_t n)
     for (size_t i = 0; i < ARRAY_LEN(parts) && rc == 0; i++) {
         char name[64];
         snprintf(name, sizeof name, "blk.%u.%s.weight", n, parts[i].name);
-        if (parts[i].there)
+        if (s->method != METHOD_TERNARY && parts[i].kind == LINEAR) {
+            uint64_t state = stream(s, name);
+            name[strlen(name) - strlen(".weight")] = '\0';
+            rc = synth_method(s->w, s->method, write, name, parts[i].rows, parts[i].cols, state,
+                              s->err);
+        } else if (parts[i].there)
             rc = tensor(s, write, parts[i].kind, name, parts[i].rows, parts[i].cols);
     }
     return rc;
@@ -332,6 +338,8 @@ static int metadata(struct synth *s)
     gguf_write_string(s->w, "general.name", text);
     gguf_write_string(s->w, "general.description",
                       "Random weights made by trit-model synth; it has nothing to say.");
+    if (s->method != METHOD_TERNARY)
+        gguf_write_string(s->w, "tritd.method", method_name(s->method));
     if (s->file_type != UNNUMBERED)
         gguf_write_u32(s->w, "general.file_type", s->file_type);
     gguf_write_u32(s->w, "general.quantization_version", 2);
@@ -379,6 +387,13 @@ static int write_model(struct synth *s)
 /* Rows of every linear must be whole blocks, or groups; say which is not, and what would do instead. */
 static int check_type(struct synth *s, bool asked)
 {
+    if (s->method != METHOD_TERNARY) {
+        uint32_t block = s->method == METHOD_BILLM ? BILLM_BLOCK : 8;
+        if (s->shape.dim % block == 0 && s->shape.ffn % block == 0 && s->head != SAME)
+            return TOOL_OK;
+        return tool_usage(&tool_synth, "--type %s: expected another --head than same, and rows that "
+                          "are a multiple of %u", method_name(s->method), block);
+    }
     const struct quant_info *q = quant_find(s->type);
     uint32_t whole = q->ternary && q->block_bytes ? group_of(q) : q->block_values;
     uint32_t odd = s->shape.dim % whole ? s->shape.dim : s->shape.ffn % whole ? s->shape.ffn : 0;
@@ -435,6 +450,12 @@ static bool choose_shape(struct synth *s, const char *name)
 
 static bool choose_type(struct synth *s, const char *name)
 {
+    s->method = method_find(name, strlen(name));
+    if (s->method != METHODS && s->method != METHOD_TERNARY) {
+        s->file_type = UNNUMBERED;
+        return true;
+    }
+    s->method = METHOD_TERNARY;
     for (size_t i = 0; i < ARRAY_LEN(types); i++)
         if (strcmp(types[i].name, name) == 0) {
             s->type = types[i].type;
@@ -492,7 +513,7 @@ static int run(int argc, char **argv)
             if (!choose_type(&s, optarg))
                 return tool_usage(&tool_synth,
                                   "--type %s: expected tq1_0, tq2_0, i2_s, f16, q2_0, q2_0_g128, "
-                                  "pq2_0, ptq1_0 or q1_0",
+                                  "pq2_0, ptq1_0, q1_0, onebit, b1 or billm",
                                   optarg);
             break;
         case 'a':
@@ -565,7 +586,8 @@ const struct tool_command tool_synth = {
     "i2_s\n"
     "                      where the shape's rows are not a multiple of 256); or those in which\n"
     "                      Bonsai models come: q2_0, q2_0_g128, pq2_0, ptq1_0, and q1_0, whose\n"
-    "                      weights are all -1 or +1\n"
+    "                      weights are all -1 or +1; or onebit, b1 and billm, which are other\n"
+    "                      methods than ternary\n"
     "      --arch ARCH     bitnet-b1.58, bitnet-25, bitnet, llama or qwen3 (default: the\n"
     "                      shape's)\n"
     "      --head TYPE     of the embedding and the head: f16, q8_0, f32 or same, which is the\n"

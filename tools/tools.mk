@@ -4,9 +4,11 @@ bin_PROGRAMS += trit-model
 trit_model_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 trit_model_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 trit_model_SOURCES = tools/trit-model.c tools/tool.h tools/inspect.c tools/verify.c \
-	tools/quantize.c tools/synth.c tools/synth.h tools/synth-vocab.c tools/synth-hf.c tools/segments.c \
-	tools/tensor-reader.c tools/reading.c tools/reading.h tools/gguf-write.c tools/gguf-write.h
-trit_model_LDADD = libmodel.a libformats.a libbase.a $(CJSON_LIBS) $(PCRE2_LIBS) $(UNISTRING_LIBS) $(NETTLE_LIBS) \
+	tools/quantize.c tools/synth.c tools/synth.h tools/synth-vocab.c tools/synth-hf.c tools/synth-method.c tools/segments.c \
+	tools/tensor-reader.c tools/reading.c tools/reading.h tools/gguf-write.c tools/gguf-write.h \
+	tools/method.c tools/method.h tools/method-onebit.c tools/method-billm.c \
+	tools/float-model.c tools/float-model.h tools/float-run.c
+trit_model_LDADD = libkernels.a $(KERNEL_VARIANTS) libmodel.a libformats.a libbase.a $(CJSON_LIBS) $(PCRE2_LIBS) $(UNISTRING_LIBS) $(NETTLE_LIBS) \
 	$(XXHASH_LIBS) -lm -lpthread
 endif
 

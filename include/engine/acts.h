@@ -3,7 +3,7 @@
  * acts.h - activations on their way into a linear layer: in one plane of int8, or in two.
  *
  * BitNet models were trained with activations of 8 bits (kernels.h, struct acts), and get those.
- * Models of which only the weights are ternary (the Bonsai family) expect floats.  They get a
+ * Models of which only the weights are so small (the Bonsai family, OneBit, BiLLM) expect floats.  They get a
  * second plane, which quantises what the first one left:
  *
  *     q, step = quantise(x);  rest = (x - q * step) * 256;  q', step' = quantise(rest) / 256;
@@ -31,7 +31,7 @@ enum { ACTS_PLANES_MAX = 2 };
 
 /* --act-type */
 enum acts_type {
-    ACTS_AUTO, /* Q16 for models whose weights have several scales a row, else Q8 */
+    ACTS_AUTO, /* Q16 for OneBit, BiLLM, and weights that have several scales a row; else Q8 */
     ACTS_Q8,   /* one plane */
     ACTS_Q16,  /* two */
 };

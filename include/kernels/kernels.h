@@ -32,6 +32,7 @@
 #include "base/base.h"
 #include "model/arch.h"
 #include "model/layout.h"
+#include "model/method.h"
 #include "model/table.h"
 
 /* CPU features as bits, for detection and for the --cpu mask. */
@@ -163,6 +164,26 @@ struct kernels {
                     size_t tile1, const struct acts *a, size_t n_tokens);
 
     /*
+     * The same for signs, LAYOUT_S1: out[token][row] = (float)(2 dot - sum) * (scale[row] * step),
+     * dot the int32 sum of q where the bit is set.
+     */
+    void (*signs)(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
+                  const struct acts *a, size_t n_tokens);
+
+    /*
+     * The same for LAYOUT_S2.  Of a group of a row: m1 to b3 are its levels; T, A, B, AB the int32 sums
+     * of q over columns that are not salient, all of them, those with the first bit set, the second
+     * bit, both; U, E, F of those that are salient, all of them, the first bit, the second bit.
+     *
+     *     small = m1 - a1;  large = m2 - a2;  v = small * T
+     *     v = fma(2 a1, A, v);  v = fma(large - small, B, v);  v = fma(2 (a2 - a1), AB, v)
+     *     v = fma((m3 - a3) - b3, U, v);  v = fma(2 a3, E, v);  v = fma(2 b3, F, v)
+     *     acc = fma(v, step, acc), groups ascending, from +0
+     */
+    void (*billm)(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
+                  const struct acts *a, size_t n_tokens);
+
+    /*
      * Logits of rows [row0, row1) of a head table for n_tokens inputs x[token][x_stride] (line,
      * x_stride >= t->stride, zeros beyond cols):  out[token][row], out_stride floats between
      * tokens.
@@ -260,6 +281,16 @@ struct kernels {
 enum { KERNELS_REST = 256 };
 void kernels_rest(const struct linear *w, const struct acts *a, size_t token, const float *x,
                   float *rest);
+
+/*
+ * y = (x - mean) / deviation [* w + b]: d = x - sum(x) / n;  r = 1 / sqrt(sum(d^2) / n + eps);
+ * y = d * r, then where w is not NULL y * w + b, rounded after each operation; sums in 16 lanes without
+ * fma.  y may be x.
+ */
+void kernels_layernorm(float *y, const float *x, const float *w, const float *b, float eps, size_t n);
+
+/* y[i] = x[i] * by[i]; y may be x. */
+void kernels_multiply(float *y, const float *x, const float *by, size_t n);
 
 /* What this CPU has.  Asks the operating system for the use of matrix tiles where there are any:
  * call it once before threads are started. */

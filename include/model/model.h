@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "model/layout.h"
+#include "model/method.h"
 #include "model/segment.h"
 #include "model/table.h"
 
@@ -66,6 +67,8 @@ struct hparams {
     struct rope_bands bands; /* likewise */
     uint32_t pooling;      /* enum model_pooling, or a number that is none of them */
     bool absmean;          /* float linears are master weights, to be quantised */
+    enum method_id method;
+    bool output_norm; /* METHOD_ONEBIT: with the LayerNorm that it has as published */
 };
 
 struct layer {
@@ -74,7 +77,7 @@ struct layer {
     struct linear o;                        /* [dim, n_heads * head_dim] */
     struct linear gate, up;                 /* [ffn, dim] */
     struct linear down;                     /* [dim, ffn] */
-    const float *attn_norm, *ffn_norm;      /* [dim] */
+    const float *attn_norm, *ffn_norm;      /* [dim], NULL with METHOD_B1 */
     const float *attn_sub_norm;             /* [n_heads * head_dim], NULL without sub-norms */
     const float *ffn_sub_norm;              /* [ffn], NULL without sub-norms */
     const float *attn_q_norm, *attn_k_norm; /* [head_dim], NULL without q/k norms */
@@ -96,7 +99,7 @@ struct model {
     struct hparams hp;
     struct model_sampling sampling;
     char name[128];       /* general.name, or the file's name */
-    char encoding[16];    /* encoding of the linears in the file, "TQ2_0" */
+    char encoding[16];    /* of the linears in the file, "TQ2_0", or their method, "onebit" */
     char fingerprint[17]; /* first 8 bytes of the content digest, in hex */
     struct layer *layers; /* [n_layers] */
     /* [vocab, dim], both; the head equals the embedding when tied.  Each is a table, or stays

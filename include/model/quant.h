@@ -35,6 +35,7 @@ enum quant_type {
     QUANT_Q8_0 = 8,
     QUANT_Q4_K = 12,
     QUANT_Q6_K = 14,
+    QUANT_I8 = 24,
     QUANT_BF16 = 30,
     QUANT_TQ1_0 = 34,
     QUANT_TQ2_0 = 35,
@@ -52,6 +53,7 @@ enum quant_type {
     QUANT_HF_U8 = QUANT_INNER,
     QUANT_I2_S_ARM, /* what other builds of bitnet.cpp write under the id of I2_S (gguf_read_as) */
     QUANT_I2_S_FOUR,
+    QUANT_SIGNS, /* of the methods in model/method.h */
 };
 
 struct quant_info {
@@ -81,8 +83,8 @@ void quant_floats(const struct quant_info *q, const void *src, float *dst, size_
 
 /*
  * Decode n trits (a multiple of block_values) of a ternary encoding with block_bytes.  scales
- * receives one float for each block.  -TRIT_EFORMAT on a code that stands for no trit.  Q1_0 has no
- * zeros.
+ * receives one float for each block.  -TRIT_EFORMAT on a code that stands for no trit.  Q1_0 and
+ * SIGNS have no zeros; the scales of SIGNS are 1.
  */
 int quant_trits(const struct quant_info *q, const void *src, int8_t *trits, float *scales,
                 size_t n);
@@ -172,6 +174,8 @@ void quant_write_q1(const int8_t *trits, float scale, void *dst, size_t n); /* n
 void quant_write_q2(const struct quant_info *q, const int8_t *trits, float scale, void *dst,
                     size_t n); /* q: Q2_0 or PQ2_0 */
 void quant_write_i2s(const int8_t *trits, float scale, void *dst, size_t total);
+
+void quant_write_signs(const int8_t *trits, void *dst, size_t n); /* what is negative is -1 */
 
 /* trits[rows][cols], rows a multiple of four. */
 void quant_write_hf_u8(const int8_t *trits, void *dst, size_t rows, size_t cols);

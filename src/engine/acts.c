@@ -30,7 +30,8 @@ unsigned acts_planes(const struct model *m, enum acts_type type)
 {
     if (type != ACTS_AUTO)
         return type == ACTS_Q16 ? 2 : 1;
-    return m->layers[0].q.n_groups > 1 ? 2 : 1;
+    bool floats = m->hp.method == METHOD_ONEBIT || m->hp.method == METHOD_BILLM;
+    return floats || m->layers[0].q.n_groups > 1 ? 2 : 1;
 }
 
 void acts_carve(struct acts *a, uint8_t *base, size_t *at, unsigned planes, size_t n_rows,
@@ -60,7 +61,7 @@ void acts_put(const struct kernels *k, const struct linear *w, struct acts *a, u
 static struct linear tiles_of(const struct linear *w, size_t tile0, size_t tile1)
 {
     struct linear part = *w;
-    size_t row = tile0 * LAYOUT_TILE, scale = row * w->n_groups;
+    size_t row = tile0 * LAYOUT_TILE, scale = row * w->n_groups * layout_levels(w);
     part.rows = (uint32_t)MIN(w->rows - row, (tile1 - tile0) * LAYOUT_TILE);
     part.codes += tile0 * w->tile_bytes;
     if (w->scales)
@@ -70,17 +71,29 @@ static struct linear tiles_of(const struct linear *w, size_t tile0, size_t tile1
     return part;
 }
 
+/* The kernel that reads w. */
+static void product(const struct kernels *k, float *out, size_t out_stride, const struct linear *w,
+                    size_t tile0, size_t tile1, const struct acts *a, size_t n_tokens)
+{
+    if (w->layout == LAYOUT_S1)
+        k->signs(out, out_stride, w, tile0, tile1, a, n_tokens);
+    else if (w->layout == LAYOUT_S2)
+        k->billm(out, out_stride, w, tile0, tile1, a, n_tokens);
+    else
+        k->ternary(out, out_stride, w, tile0, tile1, a, n_tokens);
+}
+
 void acts_multiply(const struct kernels *k, float *out, size_t out_stride, const struct linear *w,
                    size_t tile0, size_t tile1, const struct acts *a, unsigned planes, size_t n_rows,
                    float *sums)
 {
     if (planes == 1) {
-        k->ternary(out, out_stride, w, tile0, tile1, a, n_rows);
+        product(k, out, out_stride, w, tile0, tile1, a, n_rows);
         return;
     }
     struct linear part = tiles_of(w, tile0, tile1);
     size_t stride = (tile1 - tile0) * LAYOUT_TILE;
-    k->ternary(sums, stride, &part, 0, tile1 - tile0, a, planes * n_rows);
+    product(k, sums, stride, &part, 0, tile1 - tile0, a, planes * n_rows);
     out += tile0 * LAYOUT_TILE;
     for (size_t r = 0; r < n_rows; r++, out += out_stride, sums += planes * stride) {
         memcpy(out, sums, part.rows * sizeof *out);

@@ -28,8 +28,10 @@
 #include "model/model.h"
 #include "engine/attention.h"
 
-/* Tiles dealt to a worker at a time, at most. */
-enum { GRAIN = 16 };
+enum {
+    GRAIN = 16, /* tiles dealt to a worker at a time, at most */
+    INPUTS = 3, /* linears that read the same rows, at most: q, k and v */
+};
 
 struct forward {
     const struct model *m;
@@ -48,10 +50,11 @@ struct forward {
     double *freq;        /* [rope_dims / 2] radians a position */
     double rope_size;    /* what cosines and sines are multiplied by */
     unsigned planes;     /* of activations: engine/acts.h */
-    struct acts acts;    /* room for the widest layer */
+    unsigned n_acts;     /* INPUTS where linears that read the same rows make different inputs of them */
+    struct acts acts[INPUTS]; /* room for the widest layer */
     size_t acts_cap;     /* its bytes a row */
     uint32_t groups_cap; /* its groups */
-    float *temp;         /* [workers][2][temp_stride] one row on its way to quantisation */
+    float *temp;         /* [workers][TEMPS][temp_stride] one row on its way to quantisation */
     size_t temp_stride;
     float *sums; /* [workers][sums_stride] of two planes: products on their way to one */
     size_t sums_stride;
@@ -67,7 +70,10 @@ struct forward {
     void *after_ctx;
 };
 
-/* A matrix product of a phase: the same activations, one output array each. */
+/* Of temp: a row that was normed, the input that one linear makes of it, scratch of acts_put. */
+enum { TEMP_NORMED, TEMP_INPUT, TEMP_REST, TEMPS };
+
+/* A matrix product of a phase: the same rows read, one output array each. */
 struct product {
     const struct linear *w;
     float *out;
@@ -79,10 +85,11 @@ static float *row_of(float *base, size_t row, size_t stride)
     return base + row * stride;
 }
 
-/* The shared activation buffer, cut for the layers that read it. */
-static struct acts acts_for(const struct forward *f, const struct linear *w)
+/* Activation buffer i of f, cut for the layer that reads it.  All read the first one, but where there
+ * are several. */
+static struct acts acts_for(const struct forward *f, const struct linear *w, unsigned i)
 {
-    struct acts a = f->acts;
+    struct acts a = f->acts[MIN(i, f->n_acts - 1)];
     a.n_groups = w->n_groups;
     a.q_stride = round_up(layout_acts(w), 64);
     return a;
@@ -101,15 +108,16 @@ static void multiply(struct forward *f, const struct product *p, unsigned n, uns
     size_t share = total / (16 * (size_t)team_size(f->team)) + 1;
     size_t grain = round_up(MIN(share, (size_t)GRAIN), KERNELS_TILES);
     float *sums = row_of(f->sums, worker, f->sums_stride);
-    struct acts a = acts_for(f, p[0].w);
     for (size_t first; (first = team_take(f->team, grain)) < total;) {
         size_t last = MIN(first + grain, total), base = 0;
         for (unsigned i = 0; i < n; i++) {
             size_t tiles = layout_tiles(p[i].w);
             size_t from = MAX(first, base), to = MIN(last, base + tiles);
-            if (from < to)
+            if (from < to) {
+                struct acts a = acts_for(f, p[i].w, i);
                 acts_multiply(f->k, p[i].out, p[i].stride, p[i].w, from - base, to - base, &a,
                               f->planes, f->n_rows, sums);
+            }
             base += tiles;
         }
     }
@@ -133,29 +141,59 @@ static void phase_embed(struct forward *f)
     team_barrier(f->team);
 }
 
-/* Row r of the activations: x[n], normed first where there is a norm.  temp: two rows. */
-static void quantise_row(struct forward *f, const struct linear *w, struct acts *a, size_t r,
-                         const float *x, size_t n, const float *norm, float *temp)
+/* Linears that read the same rows. */
+struct readers {
+    const struct linear *w[INPUTS];
+    unsigned n;
+};
+
+/* Row r of the activations: x[w->cols], normed first where there is a norm, then as each reader wants
+ * it.  temp: TEMPS rows. */
+static void quantise_row(struct forward *f, const struct readers *to, size_t r, const float *x,
+                         const float *norm, float *temp)
 {
+    const size_t n = to->w[0]->cols;
+    float *input = row_of(temp, TEMP_INPUT, f->temp_stride);
+    float *rest = row_of(temp, TEMP_REST, f->temp_stride);
     if (norm) {
         f->k->rmsnorm(temp, x, norm, f->m->hp.norm_eps, n);
         x = temp;
     }
-    acts_put(f->k, w, a, f->planes, r, x, temp + f->temp_stride);
+    for (unsigned i = 0; i < MIN(to->n, f->n_acts); i++) {
+        const struct linear *w = to->w[i];
+        struct acts a = acts_for(f, w, i);
+        if (w->in_factor)
+            kernels_multiply(input, x, w->in_factor, n);
+        else if (w->in_norm)
+            kernels_layernorm(input, x, w->in_norm, w->in_bias, f->m->hp.norm_eps, n);
+        acts_put(f->k, w, &a, f->planes, r, w->in_factor || w->in_norm ? input : x, rest);
+    }
 }
 
-/* Take in the previous product if there is one; norm; quantise for the layers shaped like w. */
-static void phase_norm(struct forward *f, const float *norm, const struct linear *w, bool add_y,
-                       float *temp)
+/* What a linear does with a row of its outputs when all of it is there: it may be a norm. */
+static void settle_row(const struct linear *w, float *y)
 {
-    const struct hparams *hp = &f->m->hp;
-    struct acts a = acts_for(f, w);
-    for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
-        float *x = row_of(f->x, r, hp->dim);
-        if (add_y)
-            f->k->add(x, row_of(f->y, r, hp->dim), hp->dim);
-        quantise_row(f, w, &a, r, x, hp->dim, norm, temp);
+    if (w->out_norm)
+        kernels_layernorm(y, y, NULL, NULL, ONEBIT_EPS, w->rows);
+}
+
+/* Take in the product of `before` if there is one. */
+static float *take_in(struct forward *f, size_t r, const struct linear *before)
+{
+    float *x = row_of(f->x, r, f->m->hp.dim), *y = row_of(f->y, r, f->m->hp.dim);
+    if (before) {
+        settle_row(before, y);
+        f->k->add(x, y, f->m->hp.dim);
     }
+    return x;
+}
+
+/* That, then norm and quantise. */
+static void phase_norm(struct forward *f, const float *norm, const struct readers *to,
+                       const struct linear *before, float *temp)
+{
+    for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;)
+        quantise_row(f, to, r, take_in(f, r, before), norm, temp);
     team_barrier(f->team);
 }
 
@@ -175,8 +213,11 @@ static void phase_rope(struct forward *f, uint32_t layer)
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
         const struct forward_row *row = &f->rows[r];
         float *q = row_of(f->q, r, f->q_dim), *k = row_of(f->k_rows, r, f->kv_dim);
-        const float *v = row_of(f->v, r, f->kv_dim);
+        float *v = row_of(f->v, r, f->kv_dim);
         const float *cs = row_of(f->angles, r, hp->rope_dims);
+        settle_row(&l->q, q);
+        settle_row(&l->k, k);
+        settle_row(&l->v, v);
         norm_heads(f, q, l->attn_q_norm, hp->n_heads);
         norm_heads(f, k, l->attn_k_norm, hp->n_kv_heads);
         f->k->rope(q, cs, f->m->arch->rope, hp->n_heads, hd, half);
@@ -190,11 +231,10 @@ static void phase_rope(struct forward *f, uint32_t layer)
 /* Quantise what attention found, through a sub-norm where the model has one. */
 static void phase_attended(struct forward *f, const struct layer *l, float *temp)
 {
-    struct acts a = acts_for(f, &l->o);
+    const struct readers to = {{&l->o}, 1};
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
         attention_join(f->attention, (uint32_t)r, f->att);
-        quantise_row(f, &l->o, &a, r, row_of(f->att, r, f->q_dim), f->q_dim, l->attn_sub_norm,
-                     temp);
+        quantise_row(f, &to, r, row_of(f->att, r, f->q_dim), l->attn_sub_norm, temp);
     }
     team_barrier(f->team);
 }
@@ -202,11 +242,13 @@ static void phase_attended(struct forward *f, const struct layer *l, float *temp
 static void phase_glu(struct forward *f, const struct layer *l, float *temp)
 {
     size_t ffn = f->m->hp.ffn;
-    struct acts a = acts_for(f, &l->down);
+    const struct readers to = {{&l->down}, 1};
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
-        float *g = row_of(f->gate, r, ffn);
-        f->k->glu(g, g, row_of(f->up, r, ffn), f->m->arch->act, ffn);
-        quantise_row(f, &l->down, &a, r, g, ffn, l->ffn_sub_norm, temp);
+        float *g = row_of(f->gate, r, ffn), *up = row_of(f->up, r, ffn);
+        settle_row(&l->gate, g);
+        settle_row(&l->up, up);
+        f->k->glu(g, g, up, f->m->arch->act, ffn);
+        quantise_row(f, &to, r, g, l->ffn_sub_norm, temp);
     }
     team_barrier(f->team);
 }
@@ -216,7 +258,8 @@ static void run_layer(struct forward *f, uint32_t i, float *temp, unsigned worke
     const struct layer *l = &f->m->layers[i];
     size_t dim = f->m->hp.dim, ffn = f->m->hp.ffn;
 
-    phase_norm(f, l->attn_norm, &l->q, i > 0, temp);
+    phase_norm(f, l->attn_norm, &(const struct readers){{&l->q, &l->k, &l->v}, 3},
+               i > 0 ? &f->m->layers[i - 1].down : NULL, temp);
     multiply(f,
              (const struct product[]){
                  {&l->q, f->q, f->q_dim}, {&l->k, f->k_rows, f->kv_dim}, {&l->v, f->v, f->kv_dim}},
@@ -229,7 +272,7 @@ static void run_layer(struct forward *f, uint32_t i, float *temp, unsigned worke
     phase_attended(f, l, temp);
     multiply(f, &(const struct product){&l->o, f->y, dim}, 1, worker);
 
-    phase_norm(f, l->ffn_norm, &l->gate, true, temp);
+    phase_norm(f, l->ffn_norm, &(const struct readers){{&l->gate, &l->up}, 2}, &l->o, temp);
     multiply(f, (const struct product[]){{&l->gate, f->gate, ffn}, {&l->up, f->up, ffn}}, 2,
              worker);
     phase_glu(f, l, temp);
@@ -244,8 +287,9 @@ static void phase_final(struct forward *f, float *temp)
         const struct forward_row *row = &f->rows[r];
         if (row->logits < 0 && !row->keep)
             continue;
-        float *x = row_of(f->x, r, m->hp.dim), *normed = row->keep ? x : temp;
-        f->k->add(x, row_of(f->y, r, m->hp.dim), m->hp.dim);
+        /* The last product. */
+        float *x = take_in(f, r, &m->layers[m->hp.n_layers - 1].down);
+        float *normed = row->keep ? x : temp;
         f->k->rmsnorm(normed, x, m->output_norm, m->hp.norm_eps, m->hp.dim);
         if (row->logits >= 0)
             head_set(f->head, (uint32_t)row->logits, normed);
@@ -265,7 +309,7 @@ static void phase_after(struct forward *f, enum head_use use, unsigned worker)
 static void run_step(void *ctx, unsigned worker)
 {
     struct forward *f = ctx;
-    float *temp = row_of(f->temp, 2 * worker, f->temp_stride);
+    float *temp = row_of(f->temp, TEMPS * worker, f->temp_stride);
 
     phase_embed(f);
     for (uint32_t i = 0; i < f->m->hp.n_layers; i++)
@@ -339,9 +383,10 @@ static size_t lay_out(struct forward *f, uint8_t *base)
     f->up = mem_carve(base, &at, rows * hp->ffn, sizeof(float));
     f->angles = mem_carve(base, &at, rows * hp->rope_dims, sizeof(float));
     f->freq = mem_carve(base, &at, hp->rope_dims / 2, sizeof(double));
-    acts_carve(&f->acts, base, &at, f->planes, rows, f->acts_cap, f->groups_cap);
+    for (unsigned i = 0; i < f->n_acts; i++)
+        acts_carve(&f->acts[i], base, &at, f->planes, rows, f->acts_cap, f->groups_cap);
     f->use = mem_carve(base, &at, slots, 1);
-    f->temp = mem_carve(base, &at, 2 * workers * f->temp_stride, sizeof(float));
+    f->temp = mem_carve(base, &at, TEMPS * workers * f->temp_stride, sizeof(float));
     f->sums = mem_carve(base, &at, workers * f->sums_stride, sizeof(float));
     return at;
 }
@@ -350,6 +395,12 @@ static void widen(struct forward *f, const struct linear *w)
 {
     f->acts_cap = MAX(f->acts_cap, round_up(layout_acts(w), 64));
     f->groups_cap = MAX(f->groups_cap, w->n_groups);
+}
+
+/* Whether linears make something of what they read before they multiply it. */
+static bool own_inputs(const struct model *m)
+{
+    return m->layers[0].q.in_factor || m->layers[0].q.in_norm;
 }
 
 int forward_open(const struct model *m, const struct kernels *k, struct team *team, struct kv *kv,
@@ -369,6 +420,7 @@ int forward_open(const struct model *m, const struct kernels *k, struct team *te
                           .max_logits = max_logits,
                           .n_ctx = n_ctx,
                           .planes = acts_planes(m, acts),
+                          .n_acts = own_inputs(m) ? INPUTS : 1,
                           .q_dim = hp->n_heads * hp->head_dim,
                           .kv_dim = hp->n_kv_heads * hp->head_dim};
     int rc = head_open(m, k, team, max_logits, &f->head, err);

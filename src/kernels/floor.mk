@@ -10,7 +10,8 @@ libkernels_a_CFLAGS = $(KERNEL_CFLAGS)
 libkernels_a_SOURCES = \
 	include/kernels/kernels.h src/kernels/variants.h src/kernels/numbers.h src/kernels/inline.h \
 	src/kernels/attend.h \
-	src/kernels/dispatch.c src/kernels/scalar.c src/kernels/rest.c
+	src/kernels/dispatch.c src/kernels/scalar.c src/kernels/scalar_signs.c \
+	src/kernels/rest.c src/kernels/layernorm.c
 KERNEL_VARIANTS =
 if ARCH_X86
 noinst_LIBRARIES += libkernels_avx2.a libkernels_avx512.a libkernels_vbmi.a libkernels_amx.a
@@ -18,11 +19,11 @@ KERNEL_VARIANTS += libkernels_amx.a libkernels_vbmi.a libkernels_avx512.a libker
 libkernels_avx2_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX2_CFLAGS)
 libkernels_avx2_a_SOURCES = \
 	src/kernels/x86_avx2.h src/kernels/x86_avx2.c src/kernels/x86_avx2_float.c \
-	src/kernels/x86_avx2_attend.c
+	src/kernels/x86_avx2_attend.c src/kernels/x86_avx2_signs.c
 libkernels_avx512_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS)
 libkernels_avx512_a_SOURCES = \
 	src/kernels/x86_avx512.h src/kernels/x86_avx512.c src/kernels/x86_avx512_float.c \
-	src/kernels/x86_avx512_attend.c src/kernels/x86_avx512_panel.c
+	src/kernels/x86_avx512_attend.c src/kernels/x86_avx512_panel.c src/kernels/x86_avx512_signs.c
 libkernels_vbmi_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS) -mavx512vbmi
 libkernels_vbmi_a_SOURCES = src/kernels/x86_avx512_t5.h src/kernels/x86_avx512_vbmi.c
 libkernels_amx_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS) -mavx512vbmi -mamx-tile -mamx-int8 \

@@ -5,7 +5,11 @@
 #ifndef TRIT_KERNELS_VARIANTS_H
 #define TRIT_KERNELS_VARIANTS_H
 
+#include <stddef.h>
+
+struct acts;
 struct kernels;
+struct linear;
 
 extern const struct kernels kernels_scalar;
 extern const struct kernels kernels_avx2;
@@ -13,5 +17,11 @@ extern const struct kernels kernels_avx512;
 extern const struct kernels kernels_avx512vbmi;
 extern const struct kernels kernels_amx;
 extern const struct kernels kernels_neon;
+
+/* scalar_signs.c, for the variants that have no faster ones. */
+void scalar_signs(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
+                  const struct acts *a, size_t n_tokens);
+void scalar_billm(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
+                  const struct acts *a, size_t n_tokens);
 
 #endif

@@ -26,6 +26,12 @@ void avx2_to_f16(uint16_t *dst, const float *src, size_t n);
 float avx2_exp_shift(float *y, const float *x, float shift, size_t n);
 size_t avx2_argmax(const float *x, size_t n, float *max);
 
+/* x86_avx2_signs.c */
+void avx2_signs(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
+                const struct acts *a, size_t n_tokens);
+void avx2_billm(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
+                const struct acts *a, size_t n_tokens);
+
 /* x86_avx2_attend.c */
 void avx2_attend(const struct attend_part *part, const struct attend_tile *t,
                  const struct kv_span *kv, size_t n, float *scratch);

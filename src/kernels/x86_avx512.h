@@ -72,6 +72,12 @@ void avx512_to_f16(uint16_t *dst, const float *src, size_t n);
 float avx512_exp_shift(float *y, const float *x, float shift, size_t n);
 size_t avx512_argmax(const float *x, size_t n, float *max);
 
+/* x86_avx512_signs.c */
+void avx512_signs(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
+                  const struct acts *a, size_t n_tokens);
+void avx512_billm(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
+                  const struct acts *a, size_t n_tokens);
+
 /* x86_avx512_attend.c */
 void avx512_attend(const struct attend_part *part, const struct attend_tile *t,
                    const struct kv_span *kv, size_t n, float *scratch);
@@ -83,6 +89,8 @@ void avx512_attend_finish(float *out, const struct attend_part *part, size_t n, 
 // clang-format off
 #define AVX512_SHARED                      \
     .quantise = avx512_quantise,           \
+    .signs = avx512_signs,                 \
+    .billm = avx512_billm,                 \
     .head_f16 = avx512_head_f16,           \
     .head_q8 = avx512_head_q8,             \
     .head_split = avx512_head_split,       \

@@ -3,6 +3,7 @@ noinst_LIBRARIES += libformats.a
 libformats_a_SOURCES = \
 	include/model/arch.h src/model/arch.c \
 	include/model/layout.h src/model/layout.c \
+	include/model/method.h src/model/method.c \
 	include/model/quant.h src/model/quant.c src/model/quant-write.c src/model/quant-private.h \
 	src/model/quant-rows.c src/model/quant-tiles.c \
 	include/model/table.h src/model/table.c
@@ -20,6 +21,7 @@ libmodel_a_SOURCES = \
 	src/model/jinja-filters.c src/model/jinja-lists.c src/model/jinja-tests.c \
 	include/model/gguf.h src/model/gguf.c \
 	src/model/gguf-pairs.c src/model/gguf-cursor.c src/model/gguf-get.c src/model/gguf-private.h src/model/gguf-widths.c src/model/gguf-split.c src/model/gguf-read-as.c \
+	src/model/gguf-planes.c \
 	src/model/gguf-make.c include/model/rows.h src/model/rows.c include/model/plausible.h src/model/plausible.c \
 	include/model/hf.h src/model/hf.c src/model/hf-config.c src/model/hf-names.c src/model/hf-parts.h \
 	src/model/hf-tokenizer.c src/model/hf-pipeline.c src/model/hf-sentencepiece.c src/model/safetensors.h src/model/safetensors.c \

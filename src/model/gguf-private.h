@@ -131,6 +131,9 @@ int gguf_join_parts(struct gguf *g, struct trit_error *err);
  * Q2_0 this file has. */
 int gguf_settle_widths(struct cursor *c, uint32_t alignment);
 
+/* After that: planes of bits, which are stored as I8. */
+int gguf_settle_planes(struct cursor *c);
+
 /*
  * Making a view of other files (gguf-make.c).  Values are copied.  What finds no memory is remembered
  * and ignores what follows; gguf_make_done tells.  Names are checked by the caller, but may be there

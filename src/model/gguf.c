@@ -347,6 +347,8 @@ static int read_head(struct cursor *c)
     g->data_start = round_up(c->pos, alignment);
     rc = gguf_settle_widths(c, alignment);
     if (rc == 0)
+        rc = gguf_settle_planes(c);
+    if (rc == 0)
         rc = check_ranges(c, alignment);
     return rc ? rc : check_overlap(c);
 }

@@ -21,13 +21,16 @@ static const struct family {
     const char *architecture, *act, *arch; /* the first row of a class has its default */
     double rope_theta;
     uint32_t head_dim; /* 0: the width over the heads */
+    enum method_id method;
 } families[] = {
-    {"BitNetForCausalLM", "relu2", "bitnet-b1.58", 500000, 0},
-    {"BitNetForCausalLM", "silu", "bitnet-silu", 500000, 0},
-    {"BitnetForCausalLM", "silu", "bitnet-silu", 10000, 0}, /* 1bitLLM */
-    {"BitnetForCausalLM", "relu2", "bitnet-b1.58", 10000, 0},
-    {"LlamaForCausalLM", "silu", "llama-neox", 10000, 0},
-    {"Qwen3ForCausalLM", "silu", "qwen3", 10000, 128},
+    {"BitNetForCausalLM", "relu2", "bitnet-b1.58", 500000, 0, METHOD_TERNARY},
+    {"BitNetForCausalLM", "silu", "bitnet-silu", 500000, 0, METHOD_TERNARY},
+    {"BitnetForCausalLM", "silu", "bitnet-silu", 10000, 0, METHOD_TERNARY}, /* 1bitLLM */
+    {"BitnetForCausalLM", "relu2", "bitnet-b1.58", 10000, 0, METHOD_TERNARY},
+    {"LlamaForCausalLM", "silu", "llama-neox", 10000, 0, METHOD_TERNARY},
+    {"BitLlamaForCausalLM", "silu", "llama-neox", 10000, 0, METHOD_ONEBIT},    /* in training */
+    {"BitLlamaForCausalLMInf", "silu", "llama-neox", 10000, 0, METHOD_ONEBIT}, /* packed */
+    {"Qwen3ForCausalLM", "silu", "qwen3", 10000, 128, METHOD_TERNARY},
 };
 
 struct config {
@@ -71,7 +74,8 @@ static int find_family(struct config *c)
     if (known)
         return hf_refuse(c->h, c->t, TRIT_EUNSUPP, ACT, act, "\"silu\" or, of BitNet, \"relu2\"");
     return hf_refuse(c->h, c->t, TRIT_EUNSUPP, NAME, list,
-                     "BitNetForCausalLM, BitnetForCausalLM, LlamaForCausalLM or Qwen3ForCausalLM");
+                     "BitNetForCausalLM, BitnetForCausalLM, LlamaForCausalLM, "
+                     "BitLlamaForCausalLM, BitLlamaForCausalLMInf or Qwen3ForCausalLM");
 }
 
 /* ------------------------------------------------------------------ sizes */
@@ -325,7 +329,7 @@ static int read_quantization(const struct config *c)
         return rc;
     if ((rc = hf_value(c->h, c->t, q, "quant_method", JSONTEXT_STRING, true, &has_method, &method)))
         return rc;
-    if (!jsontext_is(method, "bitnet"))
+    if (!jsontext_is(method, "bitnet") || c->f->method != METHOD_TERNARY)
         return hf_refuse(c->h, c->t, TRIT_EUNSUPP, "quant_method", method, "bitnet");
     if ((rc = read_word(c, q, "linear_class", "bitlinear", "autobitlinear", &automatic)) ||
         (rc = read_word(c, q, "quantization_mode", "offline", "online", &online)) ||
@@ -424,6 +428,11 @@ int hf_config(struct hf *h)
     if ((rc = find_family(&c)))
         return rc;
     gguf_make_string(h->g, "general.architecture", c.f->arch, strlen(c.f->arch));
+    h->facts.method = c.f->method;
+    if (c.f->method != METHOD_TERNARY) {
+        const char *name = method_name(c.f->method);
+        gguf_make_string(h->g, "tritd.method", name, strlen(name));
+    }
     if ((rc = read_sizes(&c)) || (rc = refuse_others(&c)) || (rc = read_rope(&c)) ||
         (rc = read_quantization(&c)) || (rc = read_tokens(h)) || (rc = read_sampling(h)) ||
         (rc = hf_bool(h, c.t, c.doc, "tie_word_embeddings", &found, &tied)))

@@ -59,12 +59,14 @@ static enum hf_role name_in_layer(const char *layer, size_t digits, const char *
             continue;
         if (in_layer[i].role == HF_IGNORED && *end == '\0')
             return HF_IGNORED;
-        bool scale = strcmp(end, ".weight_scale") == 0;
+        bool factor = strcmp(end, ".input_factor") == 0; /* OneBit's */
+        bool scale = factor || strcmp(end, ".weight_scale") == 0;
         if (in_layer[i].role == HF_IGNORED || (!scale && strcmp(end, ".weight") != 0) ||
             (scale && in_layer[i].role != HF_LINEAR))
             continue;
         snprintf(name, GGUF_NAME_MAX + 1, "blk.%.*s%s.%s", (int)digits, layer, in_layer[i].gguf,
                  !scale    ? "weight"
+                 : factor  ? "input_factor"
                  : divides ? "divisor"
                            : "scale");
         return scale ? HF_SCALE : in_layer[i].role;

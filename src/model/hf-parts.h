@@ -12,6 +12,7 @@
 #include "base/jsontext.h"
 #include "model/gguf-private.h"
 #include "model/hf.h"
+#include "model/method.h"
 
 /* A file of the folder, whole in memory. */
 struct hf_text {
@@ -25,6 +26,7 @@ enum { HF_EOS_MAX = 16 };
 
 /* What config.json says and others need to know. */
 struct hf_facts {
+    enum method_id method;
     bool divides; /* weight_scale divides, as that of BitLinear does; AutoBitLinear's multiplies */
     bool tied, untied; /* tie_word_embeddings, where it is stated */
     int32_t bos;       /* -1: not stated */
@@ -73,7 +75,7 @@ enum hf_role {
     HF_UNKNOWN, /* not in the table */
     HF_IGNORED, /* computed by whoever needs it */
     HF_LINEAR,
-    HF_SCALE, /* of a linear */
+    HF_SCALE, /* of a linear, and OneBit's other factor */
     HF_OTHER,
 };
 

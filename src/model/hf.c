@@ -174,9 +174,10 @@ static void free_text(struct hf_text *t)
 
 /* ------------------------------------------------------------------ tensors */
 
-/* Of the types that tritd reads; U8 holds packed linears. */
-static const struct quant_info *quant_of(const char *dtype, enum hf_role role)
+/* Of the types that tritd reads; U8 holds packed linears, I8 those of OneBit. */
+static const struct quant_info *quant_of(const struct hf *h, const char *dtype, enum hf_role role)
 {
+    bool onebit = h->facts.method == METHOD_ONEBIT;
     static const struct {
         const char *name;
         uint32_t type;
@@ -184,7 +185,9 @@ static const struct quant_info *quant_of(const char *dtype, enum hf_role role)
     for (size_t i = 0; i < ARRAY_LEN(types); i++)
         if (strcmp(types[i].name, dtype) == 0)
             return quant_find(types[i].type);
-    return strcmp(dtype, "U8") == 0 && role == HF_LINEAR ? quant_find(QUANT_HF_U8) : NULL;
+    if (role != HF_LINEAR || strcmp(dtype, onebit ? "I8" : "U8") != 0)
+        return NULL;
+    return quant_find(onebit ? QUANT_SIGNS : QUANT_HF_U8);
 }
 
 static int add_tensor(struct hf *h, const struct safetensors_entry *e, const char *path, int fd)
@@ -197,11 +200,13 @@ static int add_tensor(struct hf *h, const struct safetensors_entry *e, const cha
         return 0;
     if (role == HF_UNKNOWN) /* Whoever plans the weights refuses what has no place. */
         strcpy(name, e->name);
-    const struct quant_info *q = quant_of(e->dtype, role);
+    const struct quant_info *q = quant_of(h, e->dtype, role);
     if (!q)
         return gguf_fail_at(path, h->err, TRIT_EUNSUPP,
                             "tensor %s is %s, expected F32, F16 or BF16%s", e->name, e->dtype,
-                            role == HF_LINEAR ? ", or U8 with packed ternary values" : "");
+                            role != HF_LINEAR                  ? ""
+                            : h->facts.method == METHOD_ONEBIT ? ", or I8 with packed signs"
+                                                               : ", or U8 with packed ternary values");
     struct gguf_tensor t = {.name = name,
                             .quant = q,
                             .type = q->type,
@@ -214,6 +219,10 @@ static int add_tensor(struct hf *h, const struct safetensors_entry *e, const cha
     /* The rows in the file are a quarter of the weights'. */
     if (q->type == QUANT_HF_U8 &&
         (e->n_dims != 2 || __builtin_mul_overflow(t.ne[1], (uint64_t)4, &t.ne[1])))
+        return gguf_fail_at(path, h->err, TRIT_EFORMAT, "tensor %s has %u dimensions, expected 2",
+                            e->name, e->n_dims);
+    if (q->type == QUANT_SIGNS &&
+        (e->n_dims != 2 || __builtin_mul_overflow(t.ne[0], (uint64_t)8, &t.ne[0])))
         return gguf_fail_at(path, h->err, TRIT_EFORMAT, "tensor %s has %u dimensions, expected 2",
                             e->name, e->n_dims);
     gguf_make_tensor(h->g, &t, e->name, fd, e->start);

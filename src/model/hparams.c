@@ -186,6 +186,22 @@ static int read_heads(const struct reader *r, struct hparams *hp)
     return 0;
 }
 
+/* model/method.h */
+static int read_method(const struct gguf *g, struct hparams *hp, struct trit_error *err)
+{
+    static const char KEY[] = "tritd.method", NORM[] = "tritd.onebit.output_norm";
+    struct gguf_str name;
+    hp->output_norm = true;
+    int rc = gguf_has(g, KEY) ? gguf_string(g, KEY, &name, err) : 0;
+    if (rc || !gguf_has(g, KEY))
+        return rc;
+    hp->method = method_find(name.data, name.len);
+    if (hp->method == METHODS)
+        return gguf_fail(g, err, TRIT_EUNSUPP, "%s is \"%.*s\", supported are ternary, onebit, b1 and billm",
+                         KEY, (int)MIN(name.len, 40), name.data);
+    return gguf_has(g, NORM) ? gguf_bool(g, NORM, &hp->output_norm, err) : 0;
+}
+
 int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
 {
     int rc = read_arch(g, m, err);
@@ -209,6 +225,9 @@ int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
     hp->absmean = m->arch->absmean;
     if (gguf_has(g, "general.master_weights") &&
         (rc = gguf_bool(g, "general.master_weights", &hp->absmean, err)))
+        return rc;
+
+    if ((rc = read_method(g, hp, err)))
         return rc;
 
     /* The embedding says how large the vocabulary is; a key that says otherwise is a broken file.

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "model/method.h"
 #include "model/quant.h"
 
 /* Byte lanes of a block: 16 rows side by side, four columns (j) each; lane = 4 * row + j. */
@@ -19,7 +20,9 @@ enum {
     WORD_LANES = 8, /* lanes of a 64-bit word */
     WORDS = LAYOUT_TILE * ROW_LANES / WORD_LANES,
     T5_WORD_BYTES = 5, /* what T5 makes of such a word */
-    BLOCK_COLS_MAX = 16,
+    BLOCK_COLS_MAX = 16, /* of the ternary ones */
+    SIGN_COLS = 32,      /* of a plane of signs */
+    SIGN_BYTES = 64,
 };
 
 static const struct {
@@ -29,11 +32,13 @@ static const struct {
 } layouts[] = {
     [LAYOUT_T2] = {"t2", 16, 64},
     [LAYOUT_T5] = {"t5", 12, 40},
+    [LAYOUT_S1] = {"s1", 32, 64},
+    [LAYOUT_S2] = {"s2", 32, 128},
 };
 
 static size_t known(enum layout_id id)
 {
-    trit_assert(id == LAYOUT_T2 || id == LAYOUT_T5);
+    trit_assert((size_t)id < ARRAY_LEN(layouts) && layouts[id].name);
     return (size_t)id;
 }
 
@@ -56,6 +61,8 @@ void layout_shape(struct linear *w, enum layout_id id, uint32_t rows, uint32_t c
 {
     trit_assert(rows >= 1 && cols >= 1 && cols <= LAYOUT_COLS_MAX);
     trit_assert(group == cols || (group % LAYOUT_GROUP == 0 && group > 0 && cols % group == 0));
+    trit_assert(id != LAYOUT_S1 || group == cols);
+    trit_assert(id != LAYOUT_S2 || group == BILLM_BLOCK);
     *w = (struct linear){
         .layout = id,
         .rows = rows,
@@ -83,8 +90,13 @@ size_t layout_code_bytes(const struct linear *w)
 
 size_t layout_scale_bytes(const struct linear *w)
 {
-    size_t n = (size_t)layout_tiles(w) * w->n_groups * LAYOUT_TILE;
-    return n * (w->n_groups == 1 ? sizeof *w->scales : sizeof *w->group_scales);
+    size_t n = (size_t)layout_tiles(w) * w->n_groups * layout_levels(w) * LAYOUT_TILE;
+    return n * (layout_one_scale(w) ? sizeof *w->scales : sizeof *w->group_scales);
+}
+
+uint32_t layout_levels(const struct linear *w)
+{
+    return w->layout == LAYOUT_S2 ? BILLM_LEVELS : 1;
 }
 
 /*
@@ -123,6 +135,8 @@ static void pack_block(enum layout_id id, const struct block *b, uint8_t *dst)
 static unsigned code_at(enum layout_id id, const uint8_t *block, unsigned t, unsigned lane)
 {
     static const unsigned power[] = {1, 3, 9};
+    if (id == LAYOUT_S1 || id == LAYOUT_S2) /* -1 or +1 */
+        return 2 * (block[lane] >> t & 1);
     if (id == LAYOUT_T2)
         return block[lane] >> 2 * t & 3;
     uint64_t bits = 0;
@@ -147,8 +161,35 @@ static void gather_block(enum layout_id id, const int8_t *trits, size_t stride, 
     trit_assert(!bad);
 }
 
+/* A plane of signs of one tile, in blocks that lie `stride` bytes apart. */
+static void pack_signs(const struct linear *w, const int8_t *signs, uint8_t *dst, size_t stride)
+{
+    uint32_t cols = w->cols;
+    for (uint32_t first = 0; first < cols; first += SIGN_COLS, dst += stride) {
+        memset(dst, 0, SIGN_BYTES);
+        for (uint32_t r = 0; r < LAYOUT_TILE; r++)
+            for (uint32_t c = 0; c < MIN(cols - first, (uint32_t)SIGN_COLS); c++) {
+                bool set = signs[(size_t)r * cols + first + c] > 0;
+                dst[ROW_LANES * r + c % ROW_LANES] |= (uint8_t)(set << c / ROW_LANES);
+            }
+    }
+}
+
+void layout_pack_planes(const struct linear *w, const int8_t *first, const int8_t *second,
+                        uint8_t *dst)
+{
+    trit_assert(w->layout == LAYOUT_S2);
+    pack_signs(w, first, dst, 2 * SIGN_BYTES);
+    pack_signs(w, second, dst + SIGN_BYTES, 2 * SIGN_BYTES);
+}
+
 void layout_pack_tile(const struct linear *w, const int8_t *trits, uint8_t *dst)
 {
+    trit_assert(w->layout != LAYOUT_S2);
+    if (w->layout == LAYOUT_S1) {
+        pack_signs(w, trits, dst, SIGN_BYTES);
+        return;
+    }
     uint32_t block_cols = layout_block_cols(w->layout), first = 0;
     struct block b;
     for (; first + block_cols <= w->cols; first += block_cols) {
@@ -182,6 +223,7 @@ static void lane_codes(enum layout_id id, const uint8_t *block, unsigned lane, u
 
 void layout_row(const struct linear *w, uint32_t row, float *dst)
 {
+    trit_assert(w->layout == LAYOUT_T2 || w->layout == LAYOUT_T5);
     size_t tile = row / LAYOUT_TILE, r = row % LAYOUT_TILE;
     size_t at = tile * w->n_groups * LAYOUT_TILE + r;
     uint32_t block_cols = layout_block_cols(w->layout), vectors = block_cols / ROW_LANES;

@@ -21,9 +21,11 @@ struct weights_item {
     const struct gguf_tensor *t;
     const struct gguf_tensor *multiplier; /* "<tensor>.scale" or "<tensor>.divisor", or NULL */
     bool divides;                         /* it is the latter */
-    struct linear *linear;                /* exactly one of these three */
+    const struct gguf_tensor *second, *levels; /* of LAYOUT_S2, model/method.h, or NULL */
+    struct linear *linear;                /* exactly one of these four */
     struct table *table;
     const float **vector;
+    const uint8_t **salient;
     size_t at, bytes;              /* codes, table data or floats */
     size_t scales_at, scale_bytes; /* scales of linears and q8 tables */
 };

@@ -209,7 +209,8 @@ int model_load(const char *path, const struct model_options *opt, struct model *
         segment_lock_memory(&m->segment);
 
     const struct gguf_tensor *t = gguf_tensor(g, "blk.0.attn_q.weight");
-    snprintf(m->encoding, sizeof m->encoding, "%s", t->quant->name);
+    snprintf(m->encoding, sizeof m->encoding, "%s",
+             m->hp.method == METHOD_TERNARY ? t->quant->name : method_name(m->hp.method));
     for (int i = 0; i < 8; i++)
         snprintf(m->fingerprint + 2 * i, 3, "%02x", m->segment.source.digest[i]);
     m->file_bytes = gguf_file_bytes(g);

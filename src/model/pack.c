@@ -27,9 +27,9 @@ enum { TABLE_RUN = 16 }; /* rows of a table packed as one piece of work */
 /* A worker's buffers, sized for 16 rows of the widest tensor. */
 struct bench {
     uint8_t *raw;
-    int8_t *trits;
-    float *floats; /* one row */
-    float *scales; /* of the blocks of one row */
+    int8_t *trits, *second; /* the latter for LAYOUT_S2 */
+    float *floats;          /* one row */
+    float *scales;          /* of the blocks of one row */
 };
 
 struct packer {
@@ -40,7 +40,9 @@ struct packer {
     struct bench *benches;
     const struct weights_item *item;
     float scale;      /* of the item, where it is of floats */
-    struct rows rows; /* or of an encoding that is read so */
+    float middle;     /* METHOD_B1: floats above it are +1 */
+    struct rows rows; /* of an encoding that is read so */
+    enum method_id method;
     atomic_int rc;
     atomic_flag error_taken; /* the first failure writes *err */
     struct trit_error *err;
@@ -60,9 +62,9 @@ static void complain(struct packer *p, int rc, const struct trit_error *why, uin
     }
 }
 
-/* Of row `row`, number r of its tile: the scale that the blocks of each group share into that of the
- * group, of which a row has one in `scales` or several in `group_scales`.  A block of zeros has scale
- * 0, and its codes mean nothing. */
+/* Of row `row`, number r of its tile: the scale that the blocks of each group share into that of
+ * the group, of which a row has one in `scales` or several in `group_scales`.  A block of zeros has
+ * scale 0, and its codes mean nothing. */
 static bool take_scales(struct packer *p, struct bench *b, uint64_t row, size_t r, float *scales,
                         uint16_t *group_scales)
 {
@@ -77,9 +79,10 @@ static bool take_scales(struct packer *p, struct bench *b, uint64_t row, size_t 
             return false;
         }
         if (s != 0.0f && shared != 0.0f && s != shared) {
-            complain(p, -TRIT_EUNSUPP, NULL, row,
-                     "scales differ between blocks of this row that share one in the rows that were "
-                     "looked at first");
+            complain(
+                p, -TRIT_EUNSUPP, NULL, row,
+                "scales differ between blocks of this row that share one in the rows that were "
+                "looked at first");
             return false;
         }
         shared = s != 0.0f ? s : shared;
@@ -171,10 +174,84 @@ static bool read_float_trits(struct packer *p, struct bench *b, uint64_t row, ui
 {
     size_t cols = p->item->t->ne[0];
     for (uint32_t r = 0; r < n; r++) {
+        int8_t *trits = b->trits + r * cols;
         if (!read_floats(p, b, row + r))
             return false;
-        quant_absmean_trits(p->scale, b->floats, b->trits + r * cols, cols);
+        if (p->method == METHOD_TERNARY)
+            quant_absmean_trits(p->scale, b->floats, trits, cols);
+        for (size_t i = 0; p->method == METHOD_ONEBIT && i < cols; i++)
+            trits[i] = b->floats[i] < 0 ? -1 : 1;
+        for (size_t i = 0; p->method == METHOD_B1 && i < cols; i++)
+            trits[i] = b->floats[i] > p->middle ? 1 : -1;
     }
+    return true;
+}
+
+/* Rows [row, row + n) of a plane of bits as -1 and +1; rows of a tile beyond the matrix are 0. */
+static bool read_plane(struct packer *p, struct bench *b, const struct gguf_tensor *t, uint64_t row,
+                       size_t n, int8_t *signs)
+{
+    size_t cols = t->ne[0];
+    struct trit_error err;
+    int rc = gguf_read(p->g, t, row * cols / 8, b->raw, n * cols / 8, &err);
+    if (rc) {
+        complain(p, rc, &err, row, NULL);
+        return false;
+    }
+    for (size_t r = 0; r < n; r++) /* a row at a time: as many scales as there is room for */
+        quant_trits(t->quant, b->raw + r * cols / 8, signs + r * cols, b->scales, cols);
+    memset(signs + n * cols, 0, (LAYOUT_TILE - n) * cols);
+    return true;
+}
+
+/* The levels of those rows, from [row][block][level] to [block][level][row]. */
+static bool read_levels(struct packer *p, struct bench *b, uint64_t row, size_t n, uint16_t *dst)
+{
+    const struct gguf_tensor *t = p->item->levels;
+    size_t per_row = t->ne[0] * t->ne[1], bytes = per_row * sizeof *dst;
+    struct trit_error err;
+    for (size_t r = 0; r < n; r++) {
+        int rc = gguf_read(p->g, t, (row + r) * bytes, b->raw, bytes, &err);
+        if (rc) {
+            complain(p, rc, &err, row + r, NULL);
+            return false;
+        }
+        quant_floats(t->quant, b->raw, b->floats, per_row);
+        for (size_t i = 0; i < per_row; i++) {
+            if (!isfinite(b->floats[i])) {
+                complain(p, -TRIT_EFORMAT, NULL, row + r, "a level that is not finite");
+                return false;
+            }
+            dst[i * LAYOUT_TILE + r] = quant_f32_to_f16(b->floats[i]); /* exact */
+        }
+    }
+    return true;
+}
+
+/* A tile of LAYOUT_S2, whose bits are the opposite of the file's in both planes. */
+static bool pack_planes(struct packer *p, struct bench *b, uint64_t tile)
+{
+    const struct weights_item *it = p->item;
+    const struct linear *w = it->linear;
+    uint64_t row = tile * LAYOUT_TILE;
+    size_t n = MIN((uint64_t)LAYOUT_TILE, w->rows - row);
+    uint16_t *levels = (void *)(p->payload + it->scales_at);
+    if (!read_plane(p, b, it->t, row, n, b->trits) ||
+        !read_plane(p, b, it->second, row, n, b->second) ||
+        !read_levels(p, b, row, n, levels + row * w->n_groups * BILLM_LEVELS))
+        return false;
+    layout_pack_planes(w, b->trits, b->second, p->payload + it->at + tile * w->tile_bytes);
+    return true;
+}
+
+/* One bit a column to one byte. */
+static bool pack_salient(struct packer *p, struct bench *b)
+{
+    uint8_t *dst = p->payload + p->item->at;
+    if (!read_plane(p, b, p->item->t, 0, 1, b->trits))
+        return false;
+    for (size_t i = 0; i < p->item->t->ne[0]; i++)
+        dst[i] = b->trits[i] < 0 ? UINT8_MAX : 0;
     return true;
 }
 
@@ -182,6 +259,8 @@ static bool pack_tile(struct packer *p, struct bench *b, uint64_t tile)
 {
     const struct weights_item *it = p->item;
     const struct linear *w = it->linear;
+    if (w->layout == LAYOUT_S2)
+        return pack_planes(p, b, tile);
     uint64_t row = tile * LAYOUT_TILE;
     uint32_t n = (uint32_t)MIN((uint64_t)LAYOUT_TILE, w->rows - row);
     float scales[LAYOUT_TILE] = {0}, *dst = (void *)(p->payload + it->scales_at);
@@ -223,6 +302,8 @@ static uint64_t pieces_of(const struct weights_item *it)
 {
     if (it->linear)
         return layout_tiles(it->linear);
+    if (it->salient)
+        return 1;
     uint64_t rows = it->t->n_dims > 1 ? it->t->ne[1] : 1;
     return (rows + TABLE_RUN - 1) / TABLE_RUN;
 }
@@ -235,7 +316,9 @@ static void pack_run(void *ctx, unsigned worker)
     for (uint64_t i; (i = team_take(p->team, 1)) < n && !atomic_load(&p->rc);) {
         if (p->stop && atomic_load_explicit(p->stop, memory_order_relaxed))
             complain(p, -TRIT_ECANCELLED, NULL, 0, "loading was cancelled");
-        else if (p->item->linear ? !pack_tile(p, b, i) : !pack_rows(p, b, i))
+        else if (p->item->linear    ? !pack_tile(p, b, i)
+                 : p->item->salient ? !pack_salient(p, b)
+                                    : !pack_rows(p, b, i))
             return;
     }
 }
@@ -247,11 +330,20 @@ static int scan_floats(struct packer *p, bool *exact)
     const struct gguf_tensor *t = p->item->t;
     struct bench *b = &p->benches[0];
     struct quant_absmean seen = {0};
+    double sum = 0;
     for (uint64_t row = 0; row < t->ne[1]; row++) {
         if (!read_floats(p, b, row))
             return atomic_load(&p->rc);
         quant_absmean_add(&seen, b->floats, t->ne[0]);
+        for (uint64_t i = 0; i < t->ne[0]; i++)
+            sum += (double)b->floats[i];
     }
+    p->middle = (float)(sum / (double)seen.n);
+    if (p->method ==
+        METHOD_B1) /* beta; the mean that the weights are centred by is no part of it */
+        p->scale = (float)(seen.sum / (double)seen.n);
+    if (p->method != METHOD_TERNARY)
+        return 0;
     *exact = quant_absmean_exact(&seen, &p->scale);
     if (!*exact)
         p->scale = quant_absmean_scale(&seen);
@@ -266,6 +358,7 @@ static int begin_linear(struct packer *p, const struct model *m)
     int rc = 0;
     if (rows_needed(t->quant))
         return rows_open(p->g, t, &p->rows, p->err);
+    p->scale = m->hp.method == METHOD_ONEBIT; /* its own is the multiplier */
     if (!t->quant->ternary)
         rc = scan_floats(p, &exact);
     if (rc == 0 && !exact && !m->hp.absmean)
@@ -276,31 +369,40 @@ static int begin_linear(struct packer *p, const struct model *m)
     return rc;
 }
 
+/* One number for all rows, or one for each. */
 static int apply_multiplier(struct packer *p)
 {
     const struct weights_item *it = p->item;
     const struct quant_info *q = it->multiplier->quant;
     uint8_t raw[sizeof(float)];
-    float by, *scales = (void *)(p->payload + it->scales_at);
-    int rc = gguf_read(p->g, it->multiplier, 0, raw, q->block_bytes, p->err);
-    if (rc)
-        return rc;
-    quant_floats(q, raw, &by, 1);
-    by = it->divides ? 1 / by : by;
-    if (!isfinite(by))
-        return gguf_fail(p->g, p->err, TRIT_EFORMAT, "tensor %s is %s, expected a finite number",
-                         it->multiplier->origin, it->divides ? "zero or not finite" : "not finite");
-    for (size_t i = 0; i < it->scale_bytes / sizeof *scales; i++)
+    float by = 1, *scales = (void *)(p->payload + it->scales_at);
+    uint64_t n = it->multiplier->ne[0];
+    for (size_t i = 0; i < it->scale_bytes / sizeof *scales; i++) {
+        if (i < n) {
+            int rc =
+                gguf_read(p->g, it->multiplier, i * q->block_bytes, raw, q->block_bytes, p->err);
+            if (rc)
+                return rc;
+            quant_floats(q, raw, &by, 1);
+            by = it->divides ? 1 / by : by;
+        }
+        if (!isfinite(by))
+            return gguf_fail(p->g, p->err, TRIT_EFORMAT,
+                             "tensor %s is %s, expected a finite number", it->multiplier->origin,
+                             it->divides ? "zero or not finite" : "not finite");
         scales[i] *= by;
+    }
     return 0;
 }
 
 static int open_benches(struct packer *p, const struct weights_plan *plan, unsigned n)
 {
     size_t raw = 0, cols = 0;
+    bool planes = false;
     for (size_t i = 0; i < plan->n; i++) {
-        const struct gguf_tensor *t = plan->items[i].t;
+        const struct gguf_tensor *t = plan->items[i].t, *levels = plan->items[i].levels;
         size_t rows = plan->items[i].linear ? LAYOUT_TILE : 1;
+        planes = planes || levels;
         cols = MAX(cols, t->ne[0]);
         /* Four bytes a value is the widest encoding. */
         raw = MAX(raw, rows_needed(t->quant) ? rows_raw_bytes(t, rows) : rows * t->ne[0] * 4);
@@ -312,9 +414,10 @@ static int open_benches(struct packer *p, const struct weights_plan *plan, unsig
         struct bench *b = &p->benches[i];
         b->raw = mem_zalloc_line(raw, 1);
         b->trits = mem_zalloc_line(LAYOUT_TILE * cols, 1);
+        b->second = planes ? mem_zalloc_line(LAYOUT_TILE * cols, 1) : NULL;
         b->floats = mem_zalloc_line(cols, sizeof *b->floats);
         b->scales = mem_zalloc_line(cols, sizeof *b->scales);
-        if (!b->raw || !b->trits || !b->floats || !b->scales)
+        if (!b->raw || !b->trits || (planes && !b->second) || !b->floats || !b->scales)
             return -TRIT_ENOMEM;
     }
     return 0;
@@ -325,6 +428,7 @@ static void close_benches(struct packer *p, unsigned n)
     for (unsigned i = 0; p->benches && i < n; i++) {
         mem_free(p->benches[i].raw);
         mem_free(p->benches[i].trits);
+        mem_free(p->benches[i].second);
         mem_free(p->benches[i].floats);
         mem_free(p->benches[i].scales);
     }
@@ -336,6 +440,7 @@ int weights_pack(const struct gguf *g, const struct weights_plan *plan, const st
 {
     struct trit_error ignored;
     struct packer p = {.g = g,
+                       .method = m->hp.method,
                        .stop = stop,
                        .payload = payload,
                        .error_taken = ATOMIC_FLAG_INIT,

@@ -131,6 +131,15 @@ void quant_write_hf_u8(const int8_t *trits, void *dst, size_t rows, size_t cols)
     }
 }
 
+void quant_write_signs(const int8_t *trits, void *dst, size_t n)
+{
+    uint8_t *p = dst;
+    trit_assert(n % 8 == 0);
+    memset(p, 0, n / 8);
+    for (size_t i = 0; i < n; i++)
+        p[i / 8] |= (uint8_t)((trits[i] < 0) << i % 8);
+}
+
 void quant_write_f32(const float *x, void *dst, size_t n)
 {
     uint8_t *p = dst;

@@ -25,6 +25,7 @@ static const struct quant_info infos[] = {
     {"Q8_0",  QUANT_Q8_0,  Q8_VALUES, Q8_0_BYTES, false, 0, 0, 0},
     {"Q4_K",  QUANT_Q4_K,  QK,        Q4_K_BYTES, false, 0, 0, 0},
     {"Q6_K",  QUANT_Q6_K,  QK,        Q6_K_BYTES, false, 0, 0, 0},
+    {"I8",    QUANT_I8,    1,         1,          false, 0, 0, 0},
     {"BF16",  QUANT_BF16,  1,         2,          false, 0, 0, 0},
     {"TQ1_0", QUANT_TQ1_0, QK,        TQ1_BYTES,  true, 0, 0, 0},
     {"TQ2_0", QUANT_TQ2_0, QK,        TQ2_BYTES,  true, 0, 0, 0},
@@ -39,6 +40,7 @@ static const struct quant_info infos[] = {
     {"IQ2_BN", QUANT_IQ2_BN, BN_VALUES, 0, true, 4, IQ2_BYTES, 1},
     {"IQ2_BN_R4", QUANT_IQ2_BN_R4, BN_VALUES, 0, true, 4, IQ2_BYTES, 4},
     {"HF_U8", QUANT_HF_U8, 1,       0,          true, 0, 0, 0},
+    {"SIGNS", QUANT_SIGNS, 8,       1,          true, 0, 0, 0},
     {"I2_S (arm)", QUANT_I2_S_ARM, 1, 0, true, 0, 0, 0},
     {"I2_S (four rows)", QUANT_I2_S_FOUR, 1, 0, true, 0, 0, 0},
 };
@@ -234,6 +236,9 @@ void quant_floats(const struct quant_info *q, const void *src, float *dst, size_
     case QUANT_F16:
         EACH(1, 2, dst[i] = load_f16(p));
         break;
+    case QUANT_I8:
+        EACH(1, 1, dst[i] = (float)(int8_t)p[0]);
+        break;
     case QUANT_BF16:
         EACH(1, 2, dst[i] = quant_bf16_to_f32(load16(p)));
         break;
@@ -324,6 +329,8 @@ float quant_block_scale(const struct quant_info *q, const void *block)
 {
     bool last = q->type == QUANT_TQ1_0 || q->type == QUANT_TQ2_0 || q->type == QUANT_PTQ1_0;
     trit_assert(q->ternary && q->block_bytes);
+    if (q->type == QUANT_SIGNS)
+        return 1;
     return load_f16((const uint8_t *)block + (last ? q->block_bytes - 2 : 0));
 }
 
@@ -346,6 +353,10 @@ int quant_trits(const struct quant_info *q, const void *src, int8_t *trits, floa
             break;
         case QUANT_Q1_0:
             signs(p + 2, trits, PRISM_VALUES / 8);
+            break;
+        case QUANT_SIGNS:
+            for (int k = 0; k < 8; k++)
+                trits[k] = (int8_t)(1 - 2 * (p[0] >> k & 1));
             break;
         case QUANT_Q2_0:
             bad |= neighbours2(p + 2, trits, Q2_VALUES / 4);

@@ -32,7 +32,7 @@ enum {
 };
 
 enum width { DIM, FFN, Q_DIM, KV_DIM, HEAD_DIM };
-enum when { ALWAYS, WITH_SUB_NORMS, WITH_QK_NORMS };
+enum when { ALWAYS, WITH_NORMS, WITH_SUB_NORMS, WITH_QK_NORMS };
 
 /* "blk.N.<name>.weight", rows x cols; rows is unused for vectors. */
 static const struct role {
@@ -49,7 +49,7 @@ static const struct role {
     {                                                                                              \
         name, DIM, cols, when, SIZE_MAX, offsetof(struct layer, field)                             \
     }
-    VECTOR("attn_norm", attn_norm, DIM, ALWAYS),
+    VECTOR("attn_norm", attn_norm, DIM, WITH_NORMS),
     LINEAR("attn_q", q, Q_DIM, DIM),
     LINEAR("attn_k", k, KV_DIM, DIM),
     LINEAR("attn_v", v, KV_DIM, DIM),
@@ -57,7 +57,7 @@ static const struct role {
     VECTOR("attn_k_norm", attn_k_norm, HEAD_DIM, WITH_QK_NORMS),
     VECTOR("attn_sub_norm", attn_sub_norm, Q_DIM, WITH_SUB_NORMS),
     LINEAR("attn_output", o, DIM, Q_DIM),
-    VECTOR("ffn_norm", ffn_norm, DIM, ALWAYS),
+    VECTOR("ffn_norm", ffn_norm, DIM, WITH_NORMS),
     LINEAR("ffn_gate", gate, FFN, DIM),
     LINEAR("ffn_up", up, FFN, DIM),
     VECTOR("ffn_sub_norm", ffn_sub_norm, FFN, WITH_SUB_NORMS),
@@ -83,9 +83,19 @@ static uint32_t width_of(const struct hparams *hp, enum width w)
     trit_unreachable("width");
 }
 
-static bool applies(const struct arch *a, enum when when)
+static bool applies(const struct model *m, enum when when)
 {
-    return when == ALWAYS || (when == WITH_SUB_NORMS ? a->sub_norms : a->qk_norms);
+    switch (when) {
+    case ALWAYS:
+        return true;
+    case WITH_NORMS:
+        return m->hp.method != METHOD_B1;
+    case WITH_SUB_NORMS:
+        return m->arch->sub_norms;
+    case WITH_QK_NORMS:
+        return m->arch->qk_norms;
+    }
+    trit_unreachable("when");
 }
 
 /* ------------------------------------------------------------------ planning */
@@ -119,6 +129,24 @@ static int find(struct planner *p, const char *name, uint64_t rows, uint64_t col
     return 0;
 }
 
+/* The levels of a linear of METHOD_BILLM, F16 {7, cols / 128, rows}. */
+static int find_levels(struct planner *p, const char *name, uint64_t rows, uint64_t cols,
+                       const struct gguf_tensor **out)
+{
+    const struct gguf_tensor *t = *out = gguf_tensor(p->g, name);
+    if (!t)
+        return gguf_fail(p->g, p->err, TRIT_EFORMAT, "tensor %s is missing", name);
+    p->n_used++;
+    if (t->ne[0] != BILLM_LEVELS || t->ne[1] != cols / BILLM_BLOCK || t->ne[2] != rows ||
+        t->ne[3] != 1 || t->type != QUANT_F16)
+        return gguf_fail(p->g, p->err, TRIT_EFORMAT,
+                         "tensor %s is type %u [%" PRIu64 ", %" PRIu64 ", %" PRIu64
+                         "], expected F16 [%d, %" PRIu64 ", %" PRIu64 "]",
+                         t->origin, t->type, t->ne[0], t->ne[1], t->ne[2], BILLM_LEVELS,
+                         cols / BILLM_BLOCK, rows);
+    return 0;
+}
+
 /* Reserve room in the payload. */
 static size_t place(struct planner *p, size_t bytes)
 {
@@ -142,7 +170,8 @@ static int add(struct planner *p, struct weights_item item)
     if (item.scale_bytes)
         item.scales_at = place(p, item.scale_bytes);
     plan->items[plan->n++] = item;
-    p->m->n_params += item.t->ne[0] * (item.t->n_dims > 1 ? item.t->ne[1] : 1);
+    if (!item.salient)
+        p->m->n_params += item.t->ne[0] * (item.t->n_dims > 1 ? item.t->ne[1] : 1);
     return 0;
 }
 
@@ -210,9 +239,12 @@ static int find_group(struct planner *p, const struct gguf_tensor *t, uint32_t r
 static int find_multiplier(struct planner *p, const char *stem, const struct gguf_tensor *linear,
                            const struct gguf_tensor **multiplier, bool *divides)
 {
+    enum method_id method = p->m->hp.method;
+    bool each = method == METHOD_ONEBIT; /* an output has its own */
+    bool required = each || (method == METHOD_B1 && linear->type == QUANT_SIGNS);
     char name[96];
     snprintf(name, sizeof name, "%s.scale", stem);
-    int rc = find(p, name, 1, 1, false, multiplier);
+    int rc = find(p, name, 1, each ? linear->ne[1] : 1, required, multiplier);
     if (rc == 0 && !*multiplier) {
         snprintf(name, sizeof name, "%s.divisor", stem);
         rc = find(p, name, 1, 1, false, multiplier);
@@ -269,15 +301,84 @@ static int add_table(struct planner *p, const char *name, bool required, struct 
                                         .scale_bytes = table_scale_bytes(table)});
 }
 
+/* A linear of METHOD_BILLM: two planes, the levels, and which columns are salient. */
+static int add_billm(struct planner *p, const char *stem, const struct gguf_tensor *t,
+                     struct linear *w)
+{
+    uint32_t rows = (uint32_t)t->ne[1], cols = (uint32_t)t->ne[0];
+    char name[96];
+    const struct gguf_tensor *second, *salient, *levels;
+    if (cols % BILLM_BLOCK != 0)
+        return gguf_fail(p->g, p->err, TRIT_EUNSUPP, "tensor %s has %u columns, expected a multiple of %d",
+                         t->origin, cols, BILLM_BLOCK);
+    snprintf(name, sizeof name, "%s.second", stem);
+    int rc = find(p, name, rows, cols, true, &second);
+    if (rc)
+        return rc;
+    snprintf(name, sizeof name, "%s.salient", stem);
+    if ((rc = find(p, name, 1, cols, true, &salient)))
+        return rc;
+    snprintf(name, sizeof name, "%s.levels", stem);
+    if ((rc = find_levels(p, name, rows, cols, &levels)))
+        return rc;
+    const struct gguf_tensor *planes[] = {t, second, salient};
+    for (size_t i = 0; i < ARRAY_LEN(planes); i++)
+        if (planes[i]->type != QUANT_SIGNS)
+            return gguf_fail(p->g, p->err, TRIT_EUNSUPP, "tensor %s is %s, expected I8",
+                             planes[i]->origin, planes[i]->quant->name);
+    layout_shape(w, LAYOUT_S2, rows, cols, BILLM_BLOCK);
+    rc = add(p, (struct weights_item){.t = t,
+                                      .second = second,
+                                      .levels = levels,
+                                      .linear = w,
+                                      .bytes = layout_code_bytes(w),
+                                      .scale_bytes = layout_scale_bytes(w)});
+    return rc ? rc
+              : add(p, (struct weights_item){
+                           .t = salient, .salient = &w->salient, .bytes = layout_acts(w)});
+}
+
+/* A linear of METHOD_ONEBIT or METHOD_B1, and what stands around it. */
+static int add_signs(struct planner *p, const char *stem, const struct gguf_tensor *t,
+                     const struct gguf_tensor *multiplier, struct linear *w)
+{
+    bool onebit = p->m->hp.method == METHOD_ONEBIT;
+    uint32_t cols = (uint32_t)t->ne[0];
+    char name[96];
+    if (t->type != QUANT_SIGNS && !is_float(t->quant))
+        return gguf_fail(p->g, p->err, TRIT_EUNSUPP, "tensor %s is %s, expected I8, F32, F16 or BF16",
+                         t->origin, t->quant->name);
+    layout_shape(w, LAYOUT_S1, (uint32_t)t->ne[1], cols, cols);
+    w->out_norm = onebit && p->m->hp.output_norm;
+    int rc = add(p, (struct weights_item){.t = t,
+                                          .multiplier = multiplier,
+                                          .linear = w,
+                                          .bytes = layout_code_bytes(w),
+                                          .scale_bytes = layout_scale_bytes(w)});
+    if (rc)
+        return rc;
+    if (onebit) {
+        snprintf(name, sizeof name, "%s.input_factor", stem);
+        return add_vector(p, name, cols, true, &w->in_factor);
+    }
+    snprintf(name, sizeof name, "%s.norm.weight", stem);
+    rc = add_vector(p, name, cols, true, &w->in_norm);
+    snprintf(name, sizeof name, "%s.norm.bias", stem);
+    return rc ? rc : add_vector(p, name, cols, true, &w->in_bias);
+}
+
 static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32_t cols,
                       struct linear *w)
 {
+    enum method_id method = p->m->hp.method;
     char name[96];
     const struct gguf_tensor *t, *multiplier;
     snprintf(name, sizeof name, "%s.weight", stem);
     int rc = find(p, name, rows, cols, true, &t);
     if (rc)
         return rc;
+    if (method == METHOD_BILLM)
+        return add_billm(p, stem, t, w);
     if (!t->quant->ternary && !is_float(t->quant))
         return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
                          "tensor %s is %s, expected a ternary encoding (TQ1_0, TQ2_0, I2_S, IQ1_BN, "
@@ -288,6 +389,8 @@ static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32
     rc = find_multiplier(p, stem, t, &multiplier, &divides);
     if (rc)
         return rc;
+    if (method != METHOD_TERNARY)
+        return add_signs(p, stem, t, multiplier, w);
     uint32_t group;
     rc = find_group(p, t, rows, cols, ROWS_SEEN, &group);
     if (rc)
@@ -313,7 +416,7 @@ static int plan_layer(struct planner *p, uint32_t i)
     for (size_t k = 0; rc == 0 && k < ARRAY_LEN(roles); k++) {
         const struct role *r = &roles[k];
         uint32_t rows = width_of(hp, r->rows), cols = width_of(hp, r->cols);
-        if (!applies(p->m->arch, r->when))
+        if (!applies(p->m, r->when))
             continue;
         if (r->linear != SIZE_MAX) {
             snprintf(name, sizeof name, "blk.%u.%s", i, r->name);
@@ -333,7 +436,8 @@ static int refuse_leftover(struct planner *p)
         const struct gguf_tensor *t = gguf_tensor_at(p->g, i);
         bool used = false;
         for (size_t k = 0; !used && k < p->plan->n; k++)
-            used = p->plan->items[k].t == t || p->plan->items[k].multiplier == t;
+            used = p->plan->items[k].t == t || p->plan->items[k].multiplier == t ||
+                   p->plan->items[k].second == t || p->plan->items[k].levels == t;
         if (!used)
             return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
                              "tensor %s has no place in the %s architecture", t->origin,
@@ -381,8 +485,11 @@ void weights_point(const struct weights_plan *plan, struct model *m, const uint8
         const void *scales = it->scale_bytes ? payload + it->scales_at : NULL;
         if (it->linear) {
             it->linear->codes = payload + it->at;
-            it->linear->scales = it->linear->n_groups == 1 ? scales : NULL;
-            it->linear->group_scales = it->linear->n_groups == 1 ? NULL : scales;
+            bool one = layout_one_scale(it->linear);
+            it->linear->scales = one ? scales : NULL;
+            it->linear->group_scales = one ? NULL : scales;
+        } else if (it->salient) {
+            *it->salient = payload + it->at;
         } else if (it->table) {
             it->table->data = payload + it->at;
             it->table->scales = scales;

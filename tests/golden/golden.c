@@ -10,7 +10,8 @@
  * keys and values) and exact-f16.json (binary16), float32 has to agree with the reference to a
  * thousandth; on those of expected.json, which are arbitrary, the noise of 8-bit activations may
  * part them.  The Bonsai models expect float activations and get 16 bits of them, which have no such
- * noise; exact.json has their answers with eight bits, which a user may choose.
+ * noise; exact.json has their answers with eight bits, which a user may choose.  OneBit, BitNet b1 and
+ * BiLLM have methods.json, from a reference of their own, and their models stand beside this file.
  *
  * Usage: golden [DIRECTORY]   of models; default: the project's shared oracle where there is one,
  * else what stands beside this file.
@@ -42,6 +43,8 @@ static const struct {
     {"b158.tq2_0.gguf", "b158"}, {"b158.tq1_0.gguf", "b158"},     {"b158.i2_s.gguf", "b158"},
     {"b158.f16.gguf", "b158"},   {"b158.hf", "b158"},            {"bitnet.tq1_0.gguf", "bitnet"}, {"llama.i2_s.gguf", "llama"},
     {"bonsai.q2_0.gguf", "bonsai"}, {"bonsai.q2_0_g128.gguf", "bonsai"},
+    {"onebit.gguf", "onebit"}, {"onebit.hf", "onebit"}, {"onebit-plain.gguf", "onebit_plain"},
+    {"b1.gguf", "b1"}, {"billm.gguf", "billm"},
 };
 
 static unsigned passed, failed, skipped;
@@ -193,6 +196,7 @@ struct demand {
 
 static const struct demand exact = {"exact.json", KV_F32, ACTS_Q8, 0.001, 0.001, 2};
 static const struct demand exact_f16 = {"exact-f16.json", KV_F16, ACTS_Q8, 0.001, 0.001, 1};
+static const struct demand methods = {"methods.json", KV_F32, ACTS_AUTO, 0.001, 0.001, 4};
 static const struct demand oracle = {"expected.json", KV_F16, ACTS_AUTO, 0.4, 0.005, 4};
 
 static void check_model(const char *dir, const char *file, const struct demand *demand,
@@ -329,6 +333,8 @@ static void check_set(const char *srcdir, const char *dir, const struct demand *
         }
         if (demand == &oracle && strcmp(models[i].file, "b158.hf") == 0)
             check_twins(dir, "b158.f16.gguf", models[i].file, cases);
+        if (demand == &methods && strcmp(models[i].file, "onebit.hf") == 0)
+            check_twins(dir, "onebit.gguf", models[i].file, cases);
     }
     cJSON_Delete(doc);
 }
@@ -350,6 +356,9 @@ int main(int argc, char **argv)
     check_set(srcdir, dir, &exact);
     check_set(srcdir, dir, &exact_f16);
     check_set(srcdir, dir, &oracle);
+    if (argc == 1)
+        snprintf(dir, sizeof dir, "%s/tests/golden/models", srcdir);
+    check_set(srcdir, dir, &methods);
     printf("golden: %u passed, %u failed, %u skipped\n", passed, failed, skipped);
     return failed || !passed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

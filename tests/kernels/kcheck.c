@@ -188,6 +188,9 @@ static const struct {
 } parts[] = {
     {"quantise", kc_quantise},
     {"ternary", kc_ternary},
+    {"signs", kc_signs},
+    {"billm", kc_billm},
+    {"layernorm", kc_layernorm},
     {"head_f16", kc_head_f16},
     {"head_q8", kc_head_q8},
     {"head_coarse", kc_head_coarse},

@@ -4,7 +4,8 @@ check_PROGRAMS += kcheck
 TESTS += kcheck
 kcheck_SOURCES = \
 	tests/kernels/kcheck.h tests/kernels/kcheck.c tests/kernels/kcheck_attend.c \
-	tests/kernels/kcheck_float.c tests/kernels/kcheck_head.c tests/kernels/kcheck_ternary.c
+	tests/kernels/kcheck_float.c tests/kernels/kcheck_head.c tests/kernels/kcheck_signs.c \
+	tests/kernels/kcheck_ternary.c
 kcheck_CFLAGS = $(KERNEL_CFLAGS)
 kcheck_LDADD = libkernels.a $(KERNEL_VARIANTS) libformats.a libbase.a -lm -lpthread
 EXTRA_DIST += tests/kernels/check-arm.sh

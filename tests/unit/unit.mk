@@ -92,9 +92,12 @@ endif
 if HAVE_CHECK
 if FULL
 check_PROGRAMS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
-	check_safetensors check_hf
+	check_safetensors check_hf check_method
 TESTS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
-	check_safetensors check_hf
+	check_safetensors check_hf check_method
+check_method_SOURCES = tests/unit/check_method.c
+check_method_CFLAGS = $(TEST_CFLAGS)
+check_method_LDADD = $(TEST_LIBS)
 check_groups_SOURCES = tests/unit/check_groups.c
 check_groups_CFLAGS = $(TEST_CFLAGS)
 check_groups_LDADD = $(TEST_LIBS)

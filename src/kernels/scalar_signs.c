@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scalar_signs.c - the specification of the products of signs: scalar.c's part for the methods of
+ * model/method.h.  It also serves where no vector variant of them was written, as for NEON.
+ *
+ * Not here: speed.
+ */
+#include "config.h"
+#include "kernels/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "kernels/variants.h"
+#include "model/quant.h"
+
+enum { COLS = 32, PLANE = 64 }; /* columns and bytes of a block of one plane */
+
+/* Bit of row r, column c of a block. */
+static unsigned bit_at(const uint8_t *block, unsigned r, unsigned c)
+{
+    return block[4 * r + c % 4] >> c / 4 & 1;
+}
+
+static void check(const struct linear *w, size_t out_stride, size_t tile0, size_t tile1,
+                  const struct acts *a)
+{
+    trit_assert(tile0 <= tile1 && tile1 <= layout_tiles(w));
+    trit_assert(a->n_groups == w->n_groups);
+    trit_assert(a->q_stride >= layout_acts(w) && out_stride >= w->rows);
+}
+
+void scalar_signs(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
+                  const struct acts *a, size_t n_tokens)
+{
+    trit_assert(w->layout == LAYOUT_S1 && w->n_groups == 1);
+    check(w, out_stride, tile0, tile1, a);
+    size_t end = MIN(tile1 * LAYOUT_TILE, (size_t)w->rows);
+    for (size_t row = tile0 * LAYOUT_TILE; row < end; row++)
+        for (size_t token = 0; token < n_tokens; token++) {
+            const uint8_t *block = w->codes + row / LAYOUT_TILE * w->tile_bytes;
+            const int8_t *q = a->q + token * a->q_stride;
+            int32_t dot = 0;
+            for (size_t c = 0; c < w->cols; c++)
+                dot +=
+                    (int32_t)bit_at(block + c / COLS * PLANE, row % LAYOUT_TILE, c % COLS) * q[c];
+            float value = (float)(2 * dot - a->sum[token]);
+            out[token * out_stride + row] = value * (w->scales[row] * a->step[token]);
+        }
+}
+
+/* What a group of a row adds to acc; the sums are over the columns that are not salient (a, b, ab)
+ * or that are (e, f), of the activations where a bit is set. */
+static float add_group(float acc, const float m[BILLM_LEVELS], const int32_t total[2], int32_t a,
+                       int32_t b, int32_t ab, int32_t e, int32_t f, float step)
+{
+    float small = m[0] - m[1], large = m[2] - m[3];
+    float v = small * (float)total[0];
+    v = fmaf(2 * m[1], (float)a, v);
+    v = fmaf(large - small, (float)b, v);
+    v = fmaf(2 * (m[3] - m[1]), (float)ab, v);
+    v = fmaf((m[4] - m[5]) - m[6], (float)total[1], v);
+    v = fmaf(2 * m[5], (float)e, v);
+    v = fmaf(2 * m[6], (float)f, v);
+    return fmaf(v, step, acc);
+}
+
+void scalar_billm(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
+                  const struct acts *acts, size_t n_tokens)
+{
+    trit_assert(w->layout == LAYOUT_S2 && w->group == BILLM_BLOCK);
+    check(w, out_stride, tile0, tile1, acts);
+    size_t end = MIN(tile1 * LAYOUT_TILE, (size_t)w->rows);
+    for (size_t row = tile0 * LAYOUT_TILE; row < end; row++)
+        for (size_t token = 0; token < n_tokens; token++) {
+            size_t tile = row / LAYOUT_TILE;
+            unsigned r = row % LAYOUT_TILE;
+            float acc = 0;
+            for (size_t g = 0; g < w->n_groups; g++) {
+                const int8_t *q = acts->q + token * acts->q_stride + g * BILLM_BLOCK;
+                const uint8_t *block =
+                    w->codes + tile * w->tile_bytes + g * BILLM_BLOCK / COLS * 2 * PLANE;
+                const uint16_t *levels =
+                    w->group_scales + (tile * w->n_groups + g) * BILLM_LEVELS * LAYOUT_TILE + r;
+                float m[BILLM_LEVELS];
+                int32_t total[2] = {0}, a = 0, b = 0, ab = 0, e = 0, f = 0;
+                for (unsigned c = 0; c < BILLM_BLOCK; c++) {
+                    const uint8_t *at = block + c / COLS * 2 * PLANE;
+                    int32_t first = (int32_t)bit_at(at, r, c % COLS);
+                    int32_t second = (int32_t)bit_at(at + PLANE, r, c % COLS);
+                    bool salient = w->salient[g * BILLM_BLOCK + c] != 0;
+                    total[salient] += q[c];
+                    *(salient ? &e : &a) += first * q[c];
+                    *(salient ? &f : &b) += second * q[c];
+                    ab += salient ? 0 : first * second * q[c];
+                }
+                for (unsigned i = 0; i < BILLM_LEVELS; i++)
+                    m[i] = quant_f16_to_f32(levels[i * LAYOUT_TILE]);
+                acc = add_group(acc, m, total, a, b, ab, e, f,
+                                acts->step[token * acts->n_groups + g]);
+            }
+            out[token * out_stride + row] = acc;
+        }
+}

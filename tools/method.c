@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * method.c - `trit-model quantize --type onebit` and `billm`: a Llama in floats, a layer at a time.
+ *
+ * For each layer: run the calibration text through it as it is, and sum up what each linear is
+ * given; quantise the linears; write them; run the calibration text again with what became of them,
+ * so that the next layer sees what it will see when the model is served.  The text of --perplexity
+ * goes through twice side by side, once with each.
+ */
+#include "config.h"
+#include "method.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gguf-write.h"
+#include "model/hf.h"
+#include "model/quant.h"
+#include "tool.h"
+
+enum {
+    CONTEXT = 512,
+    SAMPLE = 128, /* rows of a matrix whose outputs are compared */
+};
+
+struct job {
+    const struct method_wish *wish;
+    const struct gguf *g;
+    struct gguf_writer *w;
+    struct trit_error *err;
+    struct float_model f;
+    struct text calibration, before, after;
+    struct quantised q[LINEARS];
+    double *h[LINEARS]; /* of those that read something of their own */
+    uint32_t layer;
+    uint64_t bits, weights; /* written for linears, and how many these are */
+};
+
+/* Which linear's inputs this one shares. */
+static const unsigned input_of[LINEARS] = {0, 0, 0, 3, 4, 4, 6};
+
+/* ------------------------------------------------------------------ the head of the file */
+
+/* Not those that say how the source was stored. */
+static bool is_kept(const char *key)
+{
+    static const char *const not [] = {"general.file_type", "general.master_weights",
+                                       "general.alignment"};
+    for (size_t i = 0; i < ARRAY_LEN(not ); i++)
+        if (strcmp(key, not [i]) == 0)
+            return false;
+    return strncmp(key, "tritd.", 6) != 0;
+}
+
+/* One value of a folder, which has no bytes to copy. */
+static int write_value(struct job *j, size_t i)
+{
+    const struct gguf *g = j->g;
+    const char *key = gguf_key_at(g, i);
+    enum gguf_type elem, type = gguf_type_at(g, i, &elem, &(size_t){0});
+    struct gguf_strs texts;
+    struct gguf_str text;
+    const int32_t *ints;
+    size_t n;
+    uint64_t v;
+    double d;
+    bool b;
+    int rc = 0;
+    if (type == GGUF_STRING && (rc = gguf_string(g, key, &text, j->err)) == 0) {
+        struct buf pair = {0};
+        gguf_put_key(&pair, key, GGUF_STRING);
+        gguf_put_text(&pair, text.data, text.len);
+        gguf_write_pair(j->w, pair.data, pair.len);
+        rc = pair.failed ? trit_fail(j->err, TRIT_ENOMEM, "out of memory") : 0;
+        buf_free(&pair);
+    } else if (type == GGUF_BOOL && (rc = gguf_bool(g, key, &b, j->err)) == 0) {
+        gguf_write_bool(j->w, key, b);
+    } else if ((type == GGUF_F32 || type == GGUF_F64) &&
+               (rc = gguf_float(g, key, &d, j->err)) == 0) {
+        gguf_write_f32(j->w, key, (float)d);
+    } else if (type == GGUF_ARRAY && elem == GGUF_STRING &&
+               (rc = gguf_strings(g, key, &texts, j->err)) == 0) {
+        gguf_write_strings(j->w, key, texts.n);
+        for (size_t k = 0; k < texts.n; k++) {
+            struct gguf_str s = gguf_str_at(&texts, k);
+            gguf_write_element(j->w, s.data, s.len);
+        }
+    } else if (type == GGUF_ARRAY && (rc = gguf_ints(g, key, &ints, &n, j->err)) == 0) {
+        gguf_write_i32s(j->w, key, ints, n);
+    } else if (type != GGUF_STRING && type != GGUF_BOOL && type != GGUF_F32 && type != GGUF_F64 &&
+               type != GGUF_ARRAY && (rc = gguf_uint(g, key, &v, j->err)) == 0) {
+        gguf_write_u32(j->w, key, (uint32_t)MIN(v, (uint64_t)UINT32_MAX));
+    }
+    return rc;
+}
+
+static int write_pair(struct job *j, size_t i)
+{
+    if (gguf_version(j->g) == 0)
+        return write_value(j, i);
+    size_t len = gguf_pair_bytes(j->g, i);
+    uint8_t *bytes = mem_zalloc(len, 1);
+    int rc = bytes ? gguf_read_pair(j->g, i, bytes, j->err)
+                   : trit_fail(j->err, TRIT_ENOMEM, "out of memory");
+    if (rc == 0)
+        gguf_write_pair(j->w, bytes, len);
+    mem_free(bytes);
+    return rc;
+}
+
+static int write_metadata(struct job *j)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < gguf_n_keys(j->g); i++)
+        if (is_kept(gguf_key_at(j->g, i)))
+            rc = write_pair(j, i);
+    gguf_write_u32(j->w, "general.alignment", GGUF_WRITE_ALIGNMENT);
+    gguf_write_string(j->w, "tritd.method", method_name(j->wish->method));
+    if (j->wish->method == METHOD_ONEBIT)
+        gguf_write_bool(j->w, "tritd.onebit.output_norm", j->wish->output_norm);
+    return rc;
+}
+
+/* ------------------------------------------------------------------ tensors */
+
+/* "blk.N." */
+static bool in_layer(const char *name, uint32_t layer)
+{
+    char prefix[32];
+    int n = snprintf(prefix, sizeof prefix, "blk.%u.", layer);
+    return strncmp(name, prefix, (size_t)n) == 0;
+}
+
+/* Everything but linears, of one layer or outside of all. */
+static bool is_copied(const struct gguf_tensor *t, const uint32_t *layer)
+{
+    return !tool_is_linear(t) &&
+           (layer ? in_layer(t->name, *layer) : strncmp(t->name, "blk.", 4) != 0);
+}
+
+static int declare_copies(struct job *j, const uint32_t *layer)
+{
+    for (size_t i = 0; i < gguf_n_tensors(j->g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(j->g, i);
+        if (!is_copied(t, layer))
+            continue;
+        if (!t->quant || t->type >= QUANT_INNER)
+            return trit_fail(j->err, TRIT_EUNSUPP,
+                             "%s: tensor %s has an encoding that cannot be copied", gguf_path(j->g),
+                             t->origin);
+        gguf_write_tensor(j->w, t->name, t->n_dims, t->ne, t->type, t->bytes);
+    }
+    return 0;
+}
+
+static int write_copies(struct job *j, const uint32_t *layer)
+{
+    uint8_t *piece = mem_zalloc(TENSOR_PIECE, 1);
+    int rc = piece ? 0 : trit_fail(j->err, TRIT_ENOMEM, "out of memory");
+    for (size_t i = 0; rc == 0 && i < gguf_n_tensors(j->g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(j->g, i);
+        for (uint64_t at = 0, n; is_copied(t, layer) && rc == 0 && at < t->bytes; at += n) {
+            n = MIN(t->bytes - at, (uint64_t)TENSOR_PIECE);
+            rc = gguf_read(j->g, t, at, piece, n, j->err);
+            if (rc == 0)
+                rc = gguf_write_data(j->w, piece, n, j->err);
+        }
+    }
+    mem_free(piece);
+    return rc;
+}
+
+/* What is written of a linear, in order: "<stem>.<end>". */
+struct part {
+    const char *end;
+    uint32_t type, n_dims;
+    uint64_t ne[3], bytes;
+    const void *data;
+};
+
+static size_t parts_of(const struct job *j, const struct quantised *q, struct part part[4])
+{
+    uint64_t rows = q->rows, cols = q->cols, blocks = cols / BILLM_BLOCK;
+    part[0] = (struct part){"weight", QUANT_I8, 2, {cols / 8, rows, 1}, rows * cols / 8, q->signs};
+    if (j->wish->method == METHOD_ONEBIT) {
+        part[1] = (struct part){"scale", QUANT_F32, 1, {rows, 1, 1}, 4 * rows, q->scale};
+        part[2] = (struct part){"input_factor", QUANT_F32, 1, {cols, 1, 1}, 4 * cols, q->factor};
+        return 3;
+    }
+    part[1] = (struct part){"second", QUANT_I8, 2, {cols / 8, rows, 1}, rows * cols / 8, q->second};
+    part[2] = (struct part){"salient", QUANT_I8, 1, {cols / 8, 1, 1}, cols / 8, q->salient};
+    part[3] = (struct part){
+        "levels", QUANT_F16, 3, {BILLM_LEVELS, blocks, rows}, 2 * BILLM_LEVELS * blocks * rows,
+        q->levels};
+    return 4;
+}
+
+static int declare(struct job *j)
+{
+    int rc = declare_copies(j, NULL);
+    for (uint32_t i = 0; rc == 0 && i < j->f.m.hp.n_layers; i++) {
+        rc = declare_copies(j, &i);
+        for (unsigned k = 0; rc == 0 && k < LINEARS; k++) {
+            struct part part[4];
+            size_t n = parts_of(j, &j->q[k], part);
+            for (size_t p = 0; p < n; p++) {
+                char name[96];
+                snprintf(name, sizeof name, "blk.%u.%s.%s", i, linear_name(k), part[p].end);
+                gguf_write_tensor(j->w, name, part[p].n_dims, part[p].ne, part[p].type,
+                                  part[p].bytes);
+                j->bits += 8 * part[p].bytes;
+            }
+            j->weights += (uint64_t)j->q[k].rows * j->q[k].cols;
+        }
+    }
+    return rc ? rc : gguf_write_begin(j->w, j->err);
+}
+
+static int write_linear(struct job *j, const struct quantised *q)
+{
+    struct part part[4];
+    size_t n = parts_of(j, q, part);
+    int rc = 0;
+    for (size_t p = 0; rc == 0 && p < n; p++)
+        rc = gguf_write_data(j->w, part[p].data, part[p].bytes, j->err);
+    return rc;
+}
+
+/* ------------------------------------------------------------------ what linears are given */
+
+struct gram {
+    struct team *team;
+    double *h;
+    const float *x;
+    size_t n, cols;
+};
+
+enum { SIDE = 32 };
+
+/* A square of x^T x: in floats over the rows of one sequence, then added to h. */
+static void gram_square(const struct gram *s, size_t a0, size_t b0)
+{
+    float sum[SIDE][SIDE] = {{0}};
+    size_t na = MIN(s->cols - a0, (size_t)SIDE), nb = MIN(s->cols - b0, (size_t)SIDE);
+    for (size_t t = 0; t < s->n; t++) {
+        const float *x = s->x + t * s->cols;
+        float b[SIDE] = {0};
+        memcpy(b, x + b0, nb * sizeof *b);
+        for (size_t i = 0; i < na; i++)
+            for (size_t k = 0; k < SIDE; k++)
+                sum[i][k] += x[a0 + i] * b[k];
+    }
+    for (size_t i = 0; i < na; i++)
+        for (size_t k = 0; k < nb; k++)
+            s->h[(a0 + i) * s->cols + b0 + k] += (double)sum[i][k];
+}
+
+/* h += x^T x. */
+static void gram_run(void *ctx, unsigned worker)
+{
+    (void)worker;
+    struct gram *s = ctx;
+    for (size_t a; (a = SIDE * team_take(s->team, 1)) < s->cols;)
+        for (size_t b = 0; b < s->cols; b += SIDE)
+            gram_square(s, a, b);
+}
+
+static void see_input(void *ctx, unsigned linear, const float *x, size_t n)
+{
+    struct job *j = ctx;
+    struct gram s = {j->f.team, j->h[linear], x, n, j->q[linear].cols};
+    team_run(j->f.team, gram_run, &s);
+}
+
+/* |w - v| over |w|; with H in the norm that it makes, which is that of what comes out of the
+ * linear, of a sample of the rows. */
+static double relative(const double *h, const float *w, const float *v, size_t rows, size_t cols)
+{
+    double lost = 0, all = 0;
+    const size_t step = h ? rows / SAMPLE + 1 : 1;
+    for (size_t r = 0; r < rows; r += step)
+        for (size_t a = 0; a < cols; a++) {
+            double wa = (double)w[r * cols + a], da = wa - (double)v[r * cols + a];
+            if (!h) {
+                lost += da * da;
+                all += wa * wa;
+                continue;
+            }
+            double dh = 0, wh = 0;
+            for (size_t b = 0; b < cols; b++) {
+                double wb = (double)w[r * cols + b];
+                dh += h[a * cols + b] * (wb - (double)v[r * cols + b]);
+                wh += h[a * cols + b] * wb;
+            }
+            lost += da * dh;
+            all += wa * wh;
+        }
+    return all > 0 ? sqrt(fmax(lost / all, 0)) : 0;
+}
+
+/* ------------------------------------------------------------------ a layer */
+
+static void clear(const struct job *j, struct quantised *q)
+{
+    size_t bits = (size_t)q->rows * q->cols / 8;
+    memset(q->signs, 0, bits);
+    if (j->wish->method == METHOD_BILLM) {
+        memset(q->second, 0, bits);
+        memset(q->salient, 0, q->cols / 8);
+    }
+}
+
+static int quantise_linear(struct job *j, unsigned k)
+{
+    struct quantised *q = &j->q[k];
+    const struct matrix *w = &j->f.layer.linear[k];
+    size_t n = (size_t)q->rows * q->cols;
+    bool billm = j->wish->method == METHOD_BILLM;
+    clear(j, q);
+    log_progress("quantising layer %u of %u, %s", j->layer + 1, j->f.m.hp.n_layers, linear_name(k));
+    if (!billm) {
+        int rc = onebit_quantise(j->f.team, w, q, j->err);
+        log_progress(NULL);
+        if (rc == 0)
+            printf("blk.%u.%-11s weights off by %.4f\n", j->layer, linear_name(k),
+                   relative(NULL, w->w, q->w, q->rows, q->cols));
+        return rc;
+    }
+    /* Both are used up, and H is shared. */
+    size_t square = (size_t)q->cols * q->cols;
+    const double *h = j->h[input_of[k]];
+    double *own = mem_zalloc(square, sizeof *own);
+    struct matrix copy = {.rows = q->rows, .cols = q->cols};
+    copy.w = mem_zalloc(n, sizeof *copy.w);
+    int rc = own && copy.w ? 0 : trit_fail(j->err, TRIT_ENOMEM, "no memory for %s", linear_name(k));
+    if (rc == 0) {
+        memcpy(own, h, square * sizeof *own);
+        memcpy(copy.w, w->w, n * sizeof *copy.w);
+        rc = billm_quantise(j->f.team, &copy, own, q, j->err);
+    }
+    log_progress(NULL);
+    if (rc == 0) {
+        unsigned salient = 0;
+        for (size_t i = 0; i < q->cols; i++)
+            salient += q->salient[i / 8] >> i % 8 & 1;
+        printf(
+            "blk.%u.%-11s weights off by %.4f, outputs by %.4f, %.1f %% of the columns salient\n",
+            j->layer, linear_name(k), relative(NULL, w->w, q->w, q->rows, q->cols),
+            relative(h, w->w, q->w, q->rows, q->cols), 100.0 * salient / q->cols);
+    }
+    mem_free(own);
+    mem_free(copy.w);
+    return rc;
+}
+
+/* A text through the layer, where there is one. */
+static int advance(struct job *j, struct text *t, const struct matrix *linear, bool look)
+{
+    if (!t->ids)
+        return 0;
+    return text_layer(t, &j->f, linear, look ? see_input : NULL, j, look, j->err);
+}
+
+static int run_layer(struct job *j)
+{
+    struct matrix made[LINEARS];
+    log_progress("reading layer %u of %u", j->layer + 1, j->f.m.hp.n_layers);
+    int rc = float_model_layer(&j->f, j->layer, j->err);
+    for (unsigned k = 0; k < LINEARS; k++) {
+        size_t square = (size_t)j->q[k].cols * j->q[k].cols;
+        if (j->h[k])
+            memset(j->h[k], 0, square * sizeof *j->h[k]);
+        made[k] = (struct matrix){j->q[k].rows, j->q[k].cols, j->q[k].w,
+                                  j->wish->method == METHOD_ONEBIT && j->wish->output_norm};
+    }
+    if (rc == 0)
+        rc = advance(j, &j->calibration, j->f.layer.linear, true);
+    for (unsigned k = 0; rc == 0 && k < LINEARS; k++)
+        rc = quantise_linear(j, k);
+    if (rc == 0)
+        rc = write_copies(j, &j->layer);
+    for (unsigned k = 0; rc == 0 && k < LINEARS; k++)
+        rc = write_linear(j, &j->q[k]);
+    log_progress("running layer %u of %u", j->layer + 1, j->f.m.hp.n_layers);
+    if (rc == 0 && (rc = advance(j, &j->calibration, made, false)) == 0 &&
+        (rc = advance(j, &j->before, j->f.layer.linear, false)) == 0)
+        rc = advance(j, &j->after, made, false);
+    log_progress(NULL);
+    fflush(stdout);
+    return rc;
+}
+
+/* ------------------------------------------------------------------ all of it */
+
+static int open_linears(struct job *j)
+{
+    bool billm = j->wish->method == METHOD_BILLM;
+    for (unsigned k = 0; k < LINEARS; k++) {
+        const struct matrix *w = &j->f.layer.linear[k];
+        struct quantised *q = &j->q[k];
+        size_t n = (size_t)w->rows * w->cols, block = billm ? BILLM_BLOCK : 8;
+        *q = (struct quantised){.rows = w->rows, .cols = w->cols};
+        if (w->cols % block)
+            return trit_fail(j->err, TRIT_EUNSUPP,
+                             "%s: %s has %u inputs, expected a multiple of %zu", gguf_path(j->g),
+                             linear_name(k), w->cols, block);
+        q->signs = mem_zalloc(n / 8, 1);
+        q->w = mem_zalloc(n, sizeof *q->w);
+        bool there = q->signs && q->w;
+        if (billm) {
+            q->second = mem_zalloc(n / 8, 1);
+            q->salient = mem_zalloc(w->cols / 8, 1);
+            q->levels = mem_zalloc(n / BILLM_BLOCK, BILLM_LEVELS * sizeof *q->levels);
+            there = there && q->second && q->salient && q->levels;
+            if (input_of[k] == k)
+                there = there && (j->h[k] = mem_zalloc(w->cols, w->cols * sizeof *j->h[k]));
+        } else {
+            q->scale = mem_zalloc(w->rows, sizeof *q->scale);
+            q->factor = mem_zalloc(w->cols, sizeof *q->factor);
+            there = there && q->scale && q->factor;
+        }
+        if (!there)
+            return trit_fail(j->err, TRIT_ENOMEM, "%s: no memory for a layer", gguf_path(j->g));
+    }
+    return 0;
+}
+
+static void close_linears(struct job *j)
+{
+    for (unsigned k = 0; k < LINEARS; k++) {
+        mem_free(j->q[k].signs);
+        mem_free(j->q[k].second);
+        mem_free(j->q[k].salient);
+        mem_free(j->q[k].levels);
+        mem_free(j->q[k].scale);
+        mem_free(j->q[k].factor);
+        mem_free(j->q[k].w);
+        mem_free(j->h[k]);
+    }
+}
+
+static int open_texts(struct job *j)
+{
+    const struct method_wish *wish = j->wish;
+    size_t n_ctx = j->f.m.hp.n_ctx,
+           len = wish->context ? wish->context : MIN(n_ctx, (size_t)CONTEXT);
+    int rc = 0;
+    if (len < 2 || len > n_ctx)
+        return trit_fail(j->err, TRIT_EINVAL,
+                         "--context %zu: expected 2 to %zu, what the model has", len, n_ctx);
+    if (wish->method == METHOD_BILLM)
+        rc = text_open(&j->calibration, &j->f, wish->calibration, len, wish->sequences, j->err);
+    if (rc == 0 && wish->perplexity) {
+        rc = text_open(&j->before, &j->f, wish->perplexity, len, SIZE_MAX, j->err);
+        if (rc == 0)
+            rc = text_copy(&j->after, &j->before, &j->f, j->err);
+    }
+    return rc;
+}
+
+static int report(struct job *j)
+{
+    double before = 0, after = 0;
+    printf("%s: %s, %.3f bits a weight in the layers\n", j->wish->out, method_name(j->wish->method),
+           (double)j->bits / (double)j->weights);
+    if (!j->before.ids)
+        return 0;
+    log_progress("measuring perplexity");
+    int rc = text_perplexity(&j->before, &j->f, &before, j->err);
+    if (rc == 0)
+        rc = text_perplexity(&j->after, &j->f, &after, j->err);
+    log_progress(NULL);
+    if (rc == 0)
+        printf("%s: perplexity %.4f before, %.4f after, over %zu sequences of %zu tokens\n",
+               j->wish->perplexity, before, after, j->before.n_seqs, j->before.len);
+    return rc;
+}
+
+int method_run(const struct method_wish *wish, struct trit_error *err)
+{
+    struct job j = {.wish = wish, .err = err};
+    struct gguf *g = NULL;
+    int rc = hf_open_any(wish->in, &g, err);
+    j.g = g;
+    if (rc == 0 && (rc = float_model_open(&j.f, g, err)) == 0 && (rc = open_linears(&j)) == 0 &&
+        (rc = open_texts(&j)) == 0 && (rc = gguf_write_open(wish->out, &j.w, err)) == 0 &&
+        (rc = write_metadata(&j)) == 0 && (rc = declare(&j)) == 0)
+        rc = write_copies(&j, NULL);
+    for (; rc == 0 && j.layer < j.f.m.hp.n_layers; j.layer++)
+        rc = run_layer(&j);
+    if (rc == 0)
+        rc = gguf_write_finish(j.w, err);
+    if (rc == 0)
+        rc = report(&j);
+    gguf_write_close(&j.w);
+    close_linears(&j);
+    text_close(&j.calibration);
+    text_close(&j.before);
+    text_close(&j.after);
+    float_model_close(&j.f);
+    gguf_close(&g);
+    return rc;
+}
