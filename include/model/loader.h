@@ -5,17 +5,17 @@
  *     daemon --- loader process ---- reader of one model
  *        \___________________________/
  *
- * The loader process is forked at the very start, before there are keys, clients or threads, so that
- * what a reader inherits is next to nothing.  It does one thing: fork a reader when it is asked to,
- * tell the daemon how that ended, and kill it when the daemon says so or is gone.
+ * The loader process is forked at the very start, before there are keys, clients or threads, so
+ * that what a reader inherits is next to nothing.  It does one thing: fork a reader when it is
+ * asked to, tell the daemon how that ended, and kill it when the daemon says so or is gone.
  *
  * A reader parses the container (GGUF, or JSON and safetensors of a Hugging Face folder), matches
- * tensors and graph, tries tokenizer and chat template, and packs the weights.  It can open nothing:
- * the daemon opens the model's files for it, and no others, for reading; it writes to the segment of
- * the weights, and what it has read of the rest comes back in a sealed memfd (gguf-view.c), which the
- * daemon checks like a file.  It has bounds of memory and processor time, and the daemon waits for it
- * only so long.  Whatever becomes of it, loading that model fails with "model rejected", and nothing
- * else happens.
+ * tensors and graph, tries tokenizer and chat template, and packs the weights.  It can open
+ * nothing: the daemon opens the model's files for it, and no others, for reading; it writes to the
+ * segment of the weights, and what it has read of the rest comes back in a sealed memfd
+ * (gguf-view.c), which the daemon checks like a file.  It has bounds of memory and processor time,
+ * and the daemon waits for it only so long.  Whatever becomes of it, loading that model fails with
+ * "model rejected", and nothing else happens.
  *
  * What is left to the daemon: to check that view, to make tokenizer and template from it, which for
  * weights that are not packed yet a reader has done before without harm, and to look at the scales
@@ -34,10 +34,11 @@ struct trit_error;
 
 /* 0: what is usual. */
 struct loader_options {
-    void (*enter)(void);    /* into the sandbox, in every reader; NULL: none */
-    unsigned most_silence;  /* seconds that a reader may say nothing: 120 */
-    unsigned cpu_seconds;   /* that it may use, and one for each MiB of its files: 60 */
-    uint64_t most_memory;   /* bytes of its own: 1 GiB, and 32 MiB for each processor */
+    const char *expected;  /* the model that will be loaded first: its reader begins at once */
+    void (*enter)(void);   /* into the sandbox, in every reader; NULL: none */
+    unsigned most_silence; /* seconds that a reader may say nothing: 120 */
+    unsigned cpu_seconds;  /* that it may use, and one for each MiB of its files: 60 */
+    uint64_t most_memory;  /* bytes of its own: 1 GiB, and 32 MiB for each processor */
 };
 
 /* Start the loader process, once, before any thread.  -TRIT_EIO, -TRIT_ENOMEM. */

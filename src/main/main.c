@@ -91,7 +91,7 @@ static void enter_sandbox(const struct conf *c)
 /* Before there are keys, sockets and threads, of which a reader of models shall have none. */
 static int start_loader(const struct conf *c, struct trit_error *err)
 {
-    const struct loader_options o = {.enter = c->sandbox ? sandbox_enter_reader : NULL};
+    const struct loader_options o = {.expected = c->model, .enter = c->sandbox ? sandbox_enter_reader : NULL};
     return loader_start(&o, err);
 }
 

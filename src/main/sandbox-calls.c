@@ -288,6 +288,8 @@ static void put_reader_checks(struct sock_fprog *p)
         FAIL(EPERM));
     PUT(p, IF_EQUAL(SYS_prctl, 0, 4), LOAD(args[0]), IF_EQUAL(PR_SET_NAME, 0, 1), ALLOW,
         FAIL(EPERM));
+    /* Its own limits, which go down only. */
+    PUT(p, IF_EQUAL(SYS_prlimit64, 0, 4), LOAD(args[0]), IF_EQUAL(0, 0, 1), ALLOW, FAIL(EPERM));
     /* It has its libraries. */
     PUT(p, IF_EQUAL(SYS_mmap, 0, 4), LOAD(args[2]), IF_ANY(PROT_EXEC, 0, 1), FAIL(EPERM), ALLOW);
     PUT(p, IF_EQUAL(SYS_mprotect, 0, 4), LOAD(args[2]), IF_ANY(PROT_EXEC, 0, 1), FAIL(EPERM),

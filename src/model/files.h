@@ -37,7 +37,8 @@ bool files_has_suffix(const char *folder, const char *suffix);
 /* The path without links, to be freed; NULL: there is none, or no memory. */
 char *files_real(const char *path);
 
-/* Bytes of a file, or of all files in a folder; 0 where there is none.  By the file system itself. */
+/* Bytes of a file, or of all files in a folder; 0 where there is none.  By the file system itself.
+ */
 uint64_t files_bytes(const char *path, bool *folder);
 
 #endif

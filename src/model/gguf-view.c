@@ -3,9 +3,9 @@
  * gguf-view.c - a view of a model as bytes, so that one process can read the files and another one
  * use what they say.
  *
- * A head, a record for each pair, a record for each tensor, then what they point to, by its place from
- * the beginning; numbers as the machine has them, at multiples of eight.  Both ends are the same
- * program, so there is one version.
+ * A head, a record for each pair, a record for each tensor, then what they point to, by its place
+ * from the beginning; numbers as the machine has them, at multiples of eight.  Both ends are the
+ * same program, so there is one version.
  *
  * Whoever reads it does not believe the writer, which may have been taken over by the file that it
  * read: every place, length, type, name and size is checked again here, as gguf.c does for a file.
@@ -306,8 +306,8 @@ static bool take_files(struct gguf *g, const struct gguf_view_file *files, size_
     return g->files != NULL;
 }
 
-int gguf_view_read(uint8_t *at, size_t len, const char *path, struct gguf_view_file *files, size_t n,
-                   struct gguf **out, struct trit_error *err)
+int gguf_view_read(uint8_t *at, size_t len, const char *path, struct gguf_view_file *files,
+                   size_t n, struct gguf **out, struct trit_error *err)
 {
     struct reading r = {.at = at, .len = len, .files = files, .n_files = n};
     struct head h;

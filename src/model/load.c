@@ -47,7 +47,7 @@ struct parts {
     const struct model_options *opt;
     struct model *m;
     struct loader *loader; /* NULL: we read the files ourselves */
-    bool known;            /* weights of these very files are packed, or were */
+    bool known;            /* weights of these very files are packed, or there is no loader */
     struct segment_file *files; /* [n_files] */
     size_t n_files;
     struct segment_source source;
@@ -59,7 +59,7 @@ struct parts {
 static int open_text(struct parts *p)
 {
     struct model *m = p->m;
-    int rc = p->loader && !p->known ? loader_try_text(p->loader, &p->text_err) : 0;
+    int rc = p->known ? 0 : loader_try_text(p->loader, &p->text_err);
     if (rc == 0)
         rc = tok_open(p->g, m->hp.vocab, &m->tok, &p->text_err);
     return rc ? rc : chat_open(p->g, m->tok, p->opt->chat_template, &m->chat, &p->text_err);
@@ -91,24 +91,29 @@ static void run_parts(void *arg, unsigned worker)
         p->text_rc = open_text(p);
 }
 
-static int open_parts(struct parts *p, struct trit_error *err)
+/* What are the files, and is there anything in memory that was made from them?  If not, a reader
+ * goes before us. */
+static int look(struct parts *p, const struct gguf *g, struct trit_error *err)
 {
-    struct team *team;
-    p->n_files = gguf_n_files(p->g);
+    p->g = g;
+    p->n_files = gguf_n_files(g);
     p->files = mem_zalloc(p->n_files, sizeof *p->files);
     if (!p->files)
         return trit_fail(err, TRIT_ENOMEM, "no memory for the names of %zu files", p->n_files);
     for (size_t i = 0; i < p->n_files; i++)
-        p->files[i].fd = gguf_file_at(p->g, i, &p->files[i].path);
-    p->known = p->loader && segment_is_known(p->files, p->n_files, p->kept);
+        p->files[i].fd = gguf_file_at(g, i, &p->files[i].path);
+    p->known = !p->loader || segment_is_known(p->files, p->n_files, p->kept);
+    return p->known ? 0 : loader_try_plan(p->loader, err);
+}
+
+static int open_parts(struct parts *p, struct trit_error *err)
+{
+    struct team *team;
     int rc = team_open(&team, 2, false, err);
-    if (rc == 0) {
-        team_run(team, run_parts, p);
-        team_close(&team);
-    }
-    mem_free(p->files);
     if (rc)
         return rc;
+    team_run(team, run_parts, p);
+    team_close(&team);
     if (p->text_rc)
         *err = p->text_err;
     else if (p->attach_rc && p->attach_rc != -TRIT_ENOENT)
@@ -133,7 +138,10 @@ static int pack(struct parts *p, const struct weights_plan *plan, struct trit_er
     }
     if (rc)
         return rc;
-    rc = p->loader ? loader_pack(p->loader, &m->segment, err)
+    if (p->loader && p->known)
+        rc = loader_try_plan(p->loader, err);
+    if (rc == 0)
+        rc = p->loader ? loader_pack(p->loader, &m->segment, err)
                    : weights_pack(p->g, plan, m, opt->stop, m->segment.payload, err);
     return rc ? rc : segment_seal(&m->segment, err);
 }
@@ -175,9 +183,8 @@ int model_load(const char *path, const struct model_options *opt, struct model *
         goto fail;
     name_model(g, m);
     /* Everything that metadata alone can tell comes before the expensive part. */
-    if ((rc = hparams_read(g, m, err)) || (rc = weights_plan(g, opt, m, &plan, err)))
+    if ((rc = look(&parts, g, err)) || (rc = hparams_read(g, m, err)) || (rc = weights_plan(g, opt, m, &plan, err)))
         goto fail;
-    parts.g = g;
     parts.source.layout = opt->layout;
     parts.source.tables = plan.tables;
     rc = open_parts(&parts, err);
@@ -203,6 +210,7 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     m->weight_bytes = plan.payload_bytes;
     weights_plan_free(&plan);
     loader_close(&parts.loader);
+    mem_free(parts.files);
     gguf_close(&g);
     m->load_seconds = trit_now() - start;
     describe(m, opt);
@@ -214,6 +222,7 @@ fail:
         close(parts.kept);
     weights_plan_free(&plan);
     loader_close(&parts.loader);
+    mem_free(parts.files);
     gguf_close(&g);
     model_close(&m);
     return rc;

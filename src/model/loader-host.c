@@ -16,19 +16,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/base.h"
-
-/* The sanitizers have terabytes of addresses of their own. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
 
 enum { READERS_MOST = 16 };
 
@@ -110,19 +102,8 @@ bool loader_receive(int socket, struct loader_note *note, int *fds, size_t n_fds
 
 /* ------------------------------------------------------------------ one reader */
 
-static void limit(int what, uint64_t most)
-{
-    struct rlimit r;
-    if (getrlimit(what, &r) != 0)
-        return;
-    r.rlim_cur = MIN(most, r.rlim_max);
-    r.rlim_max = MIN(most + 1, r.rlim_max); /* Of processor time, a second after SIGXCPU. */
-    (void)setrlimit(what, &r);
-}
-
 /* In the child: nothing but the socket and stderr is left. */
-static _Noreturn void begin_reader(const struct host *h, int socket, const struct loader_note *note,
-                                   pid_t host)
+static _Noreturn void begin_reader(const struct host *h, int socket, pid_t host)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != host)
@@ -140,10 +121,6 @@ static _Noreturn void begin_reader(const struct host *h, int socket, const struc
     if (dup2(socket, 3) != 3)
         _exit(1);
     (void)close_range(4, ~0u, 0);
-    limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_CPU, note->n[0]);
-    if (!SANITIZED)
-        limit(RLIMIT_DATA, note->n[1]);
     loader_reader(3, h->options->enter);
 }
 
@@ -163,7 +140,7 @@ static void fork_reader(struct host *h)
     if (note.kind == LOADER_FORK && fds[0] >= 0 && fds[1] >= 0 && h->n < READERS_MOST)
         pid = fork();
     if (pid == 0)
-        begin_reader(h, fds[0], &note, self);
+        begin_reader(h, fds[0], self);
     close(fds[0]);
     if (pid < 0) {
         tell(fds[1], -1);

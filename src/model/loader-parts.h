@@ -32,10 +32,12 @@ struct trit_error;
  * What hf_open_any does, by a reader, which stays for the two that follow.  Gives *l (loader_close)
  * and *g; on failure neither.
  */
-int loader_open(const char *path, const struct model_options *opt, struct loader **l, struct gguf **g,
-                struct trit_error *err);
+int loader_open(const char *path, const struct model_options *opt, struct loader **l,
+                struct gguf **g, struct trit_error *err);
 
-/* Let the reader make tokenizer and chat format once, and throw them away. */
+/* Let the reader match tensors and graph; make tokenizer and chat format and throw them away: what
+ * does it harm does the daemon none. */
+int loader_try_plan(struct loader *l, struct trit_error *err);
 int loader_try_text(struct loader *l, struct trit_error *err);
 
 /* Let it pack the weights into a writable segment.  It is gone when this returns. */
@@ -48,11 +50,13 @@ void loader_close(struct loader **l);
 
 enum loader_kind {
     /* daemon to loader process, with the reader's end and that on which its end is told */
-    LOADER_FORK = 1, /* n: seconds, bytes */
+    LOADER_FORK = 1,
     /* daemon to reader */
-    LOADER_READ,   /* text: the path; n: enum layout_id, enum table_type, folder or not */
+    LOADER_READ,   /* text: the path; n: folder or not, seconds and bytes that it may use, bytes
+                    * of the file, with it, where it is open already */
+    LOADER_PLAN,   /* n: enum layout_id, enum table_type */
     LOADER_ANSWER, /* to an OPEN and so on; code, text, n: bytes; with the file */
-    LOADER_TRY,    /* n: with the file's chat template or not */
+    LOADER_TEXT,   /* n: with the file's chat template or not */
     LOADER_PACK,   /* n: bytes of payload; with the segment */
     /* reader to daemon */
     LOADER_OPEN,     /* text: a path */
@@ -68,7 +72,7 @@ enum loader_kind {
 struct loader_note {
     uint32_t kind;
     int32_t code;
-    uint64_t n[3];
+    uint64_t n[4];
     char text[PATH_MAX + 512];
 };
 
@@ -84,8 +88,8 @@ bool loader_receive(int socket, struct loader_note *note, int *fds, size_t n_fds
 /* The loader process; returns when the daemon's end of the socket is closed. */
 void loader_host(int socket, const struct loader_options *options);
 
-/* A reader, which has no descriptor but this one and stderr.  It enters the sandbox by `enter` (NULL:
- * there is none) before it hears of a file. */
+/* A reader, which has no descriptor but this one and stderr.  It enters the sandbox by `enter`
+ * (NULL: there is none) before it hears of a file. */
 _Noreturn void loader_reader(int socket, void (*enter)(void));
 
 #endif

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -29,8 +30,18 @@
 #include "model/segment-file.h"
 #include "model/tokenizer.h"
 
+/* The sanitizers have terabytes of addresses of their own. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
 static struct {
     int socket;
+    int given; /* the file that came with the wish to read it; -1: none */
+    uint64_t given_bytes;
+    bool planned;
     bool trying; /* the daemon will do the same, and log it */
     struct model_options opt;
     struct model m;
@@ -99,6 +110,12 @@ static bool ask(enum loader_kind kind, const char *text, struct loader_note *ans
 static int open_there(const char *path, int *fd, uint64_t *bytes, struct trit_error *err)
 {
     struct loader_note answer;
+    if (self.given >= 0) {
+        *fd = self.given;
+        *bytes = self.given_bytes;
+        self.given = -1;
+        return 0;
+    }
     if (!ask(LOADER_OPEN, path, &answer, fd))
         return gguf_fail_at(path, err, TRIT_EIO, "cannot open: the name is too long");
     *bytes = answer.n[0];
@@ -152,20 +169,34 @@ static int write_view(int *fd, size_t *bytes, struct trit_error *err)
     return 0;
 }
 
-static void read_model(const struct loader_note *wish)
+/* There is no way back up. */
+static void limit(int what, uint64_t most)
+{
+    struct rlimit r;
+    if (getrlimit(what, &r) != 0)
+        return;
+    r.rlim_cur = MIN(most, r.rlim_max);
+    r.rlim_max = MIN(most + 1, r.rlim_max); /* Of processor time, a second after SIGXCPU. */
+    (void)setrlimit(what, &r);
+}
+
+static void read_model(const struct loader_note *wish, int given)
 {
     struct trit_error err = {0};
+    self.given = given;
+    self.given_bytes = wish->n[3];
     struct loader_note done = {.kind = LOADER_DONE};
     int fd = -1;
     size_t bytes = 0;
-    self.opt.layout = (enum layout_id)wish->n[0];
-    self.opt.tables = (enum table_type)wish->n[1];
+    limit(RLIMIT_CPU, wish->n[1]);
+    if (!SANITIZED)
+        limit(RLIMIT_DATA, wish->n[2]);
     loader_fault("read");
-    int rc = (wish->n[2] ? hf_open : gguf_open)(wish->text, &self.g, &err);
+    int rc = (wish->n[0] ? hf_open : gguf_open)(wish->text, &self.g, &err);
     self.trying = true;
-    if (rc || (rc = hparams_read(self.g, &self.m, &err)) ||
-        (rc = weights_plan(self.g, &self.opt, &self.m, &self.plan, &err)) ||
-        (rc = write_view(&fd, &bytes, &err))) {
+    if (rc == 0)
+        rc = write_view(&fd, &bytes, &err);
+    if (rc) {
         say_done(rc, &err);
         return;
     }
@@ -173,6 +204,19 @@ static void read_model(const struct loader_note *wish)
     loader_fault("view");
     say(&done, fd);
     close(fd);
+}
+
+static void try_plan(const struct loader_note *wish)
+{
+    struct trit_error err = {0};
+    self.opt.layout = (enum layout_id)wish->n[0];
+    self.opt.tables = (enum table_type)wish->n[1];
+    loader_fault("plan");
+    int rc = hparams_read(self.g, &self.m, &err);
+    if (rc == 0)
+        rc = weights_plan(self.g, &self.opt, &self.m, &self.plan, &err);
+    self.planned = rc == 0;
+    say_done(rc, &err);
 }
 
 static void try_text(const struct loader_note *wish)
@@ -205,6 +249,7 @@ static void pack(const struct loader_note *wish, int fd)
 void loader_reader(int socket, void (*enter)(void))
 {
     self.socket = socket;
+    limit(RLIMIT_CORE, 0);
     team_limit_cpus(team_usable_cpus()); /* What it asks the machine for cannot be read later. */
     log_divert(log_away);
     files_set_door(&there);
@@ -216,10 +261,12 @@ void loader_reader(int socket, void (*enter)(void))
         if (!loader_receive(socket, &wish, &fd, 1))
             _exit(0);
         if (wish.kind == LOADER_READ && !self.g)
-            read_model(&wish);
-        else if (wish.kind == LOADER_TRY && self.g)
+            read_model(&wish, fd);
+        else if (wish.kind == LOADER_PLAN && self.g && !self.planned)
+            try_plan(&wish);
+        else if (wish.kind == LOADER_TEXT && self.planned)
             try_text(&wish);
-        else if (wish.kind == LOADER_PACK && self.g)
+        else if (wish.kind == LOADER_PACK && self.planned)
             pack(&wish, fd);
         else
             _exit(1);

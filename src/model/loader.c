@@ -42,6 +42,7 @@ static struct {
     pid_t pid;
     int socket; /* to the loader process; -1: there is none */
     struct loader_options options;
+    _Atomic(struct loader *) expected; /* has been asked to read; whoever exchanges it has it */
 } host = {.socket = -1};
 
 struct loader {
@@ -51,60 +52,11 @@ struct loader {
     int status; /* its end; closing it kills the reader.  -1: it has ended */
     struct gguf_view_file *files;
     size_t n_files;
+    bool sent; /* the last wish */
     unsigned lines;
     unsigned cpu_seconds; /* that the reader may use */
     double deadline;
 };
-
-/* ------------------------------------------------------------------ the loader process */
-
-int loader_start(const struct loader_options *options, struct trit_error *err)
-{
-    int ends[2];
-    trit_assert(host.socket < 0);
-    host.options = *options;
-    struct loader_options *o = &host.options;
-    o->most_silence = o->most_silence ? o->most_silence : 120;
-    o->cpu_seconds = o->cpu_seconds ? o->cpu_seconds : 60;
-    if (!o->most_memory)
-        o->most_memory = ((uint64_t)1 << 30) + team_usable_cpus() * ((uint64_t)32 << 20);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-        return trit_fail(err, TRIT_EIO, "loader: %s", strerror(errno));
-    pid_t parent = getpid();
-    host.pid = fork();
-    if (host.pid < 0) {
-        close(ends[0]);
-        close(ends[1]);
-        return trit_fail(err, TRIT_ENOMEM, "loader: %s", strerror(errno));
-    }
-    if (host.pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)prctl(PR_SET_NAME, "tritd-loader");
-        if (getppid() != parent || dup2(ends[1], 3) != 3)
-            _exit(1);
-        (void)close_range(4, ~0u, 0);
-        loader_host(3, o);
-        _exit(0);
-    }
-    close(ends[1]);
-    host.socket = ends[0];
-    return 0;
-}
-
-bool loader_runs(void)
-{
-    return host.socket >= 0;
-}
-
-void loader_stop(void)
-{
-    if (host.socket < 0)
-        return;
-    close(host.socket);
-    host.socket = -1;
-    while (waitpid(host.pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-}
 
 /* ------------------------------------------------------------------ its requests */
 
@@ -118,8 +70,7 @@ static bool is_ours(const struct loader *l, const char *path)
                           !strchr(path + len + 1, '/'));
 }
 
-static int open_for(struct loader *l, const char *path, struct loader_note *answer,
-                    struct trit_error *err)
+static int open_for(struct loader *l, const char *path, uint64_t *bytes, struct trit_error *err)
 {
     struct gguf_view_file *f = &l->files[l->n_files];
     if (!is_ours(l, path))
@@ -136,7 +87,7 @@ static int open_for(struct loader *l, const char *path, struct loader_note *answ
             close(f->fd);
         return rc;
     }
-    answer->n[0] = f->bytes;
+    *bytes = f->bytes;
     l->n_files++;
     return 0;
 }
@@ -150,7 +101,7 @@ static int answer(struct loader *l, const struct loader_note *asked, struct trit
     int fd = -1, rc = 0;
     switch (asked->kind) {
     case LOADER_OPEN:
-        rc = open_for(l, asked->text, &a, &why);
+        rc = open_for(l, asked->text, &a.n[0], &why);
         if (rc == 0)
             fd = l->files[l->n_files - 1].fd;
         a.code = -rc;
@@ -229,7 +180,8 @@ static int wait_note(struct loader *l, unsigned seconds, struct trit_error *err)
 {
     double start = trit_now();
     for (;;) {
-        struct pollfd p[] = {{.fd = l->talk, .events = POLLIN}, {.fd = l->status, .events = POLLIN}};
+        struct pollfd p[] = {{.fd = l->talk, .events = POLLIN},
+                             {.fd = l->status, .events = POLLIN}};
         int n = poll(p, 2, TICK);
         if (l->opt->stop && atomic_load(l->opt->stop))
             return trit_fail(err, TRIT_ECANCELLED, "loading was cancelled");
@@ -248,12 +200,11 @@ static int wait_note(struct loader *l, unsigned seconds, struct trit_error *err)
 }
 
 /* Until it is done with what it was asked; *fd as in loader_receive. */
-static int converse(struct loader *l, const struct loader_note *wish, const int *give,
-                    struct loader_note *done, int *fd, struct trit_error *err)
+static int hear(struct loader *l, struct loader_note *done, int *fd, struct trit_error *err)
 {
     int rc = 0;
     *fd = -1;
-    if (!loader_send(l->talk, wish, give, give != NULL))
+    if (!l->sent)
         return ended(l, err);
     while (rc == 0) {
         rc = wait_note(l, host.options.most_silence, err);
@@ -262,8 +213,8 @@ static int converse(struct loader *l, const struct loader_note *wish, const int 
         if (rc < 0 || done->kind == LOADER_DONE)
             return MIN(rc, 0);
         if (done->kind == LOADER_FAILED)
-            return trit_fail(err, done->code > 0 && done->code <= TRIT_EIO ? done->code
-                                                                           : TRIT_EFORMAT,
+            return trit_fail(err,
+                             done->code > 0 && done->code <= TRIT_EIO ? done->code : TRIT_EFORMAT,
                              "%s", done->text);
         if (*fd >= 0)
             close(*fd);
@@ -274,31 +225,25 @@ static int converse(struct loader *l, const struct loader_note *wish, const int 
 
 /* ------------------------------------------------------------------ opening */
 
-/* bytes: of the model's files, which grant time. */
-static int fork_reader(struct loader *l, uint64_t bytes, struct trit_error *err)
+static int fork_reader(struct loader *l, struct trit_error *err)
 {
-    int talk[2], status[2];
-    l->cpu_seconds = (unsigned)MIN(host.options.cpu_seconds + (bytes >> 20), (uint64_t)INT_MAX);
-    l->deadline = trit_now() + host.options.most_silence + 4.0 * l->cpu_seconds;
-    struct loader_note note = {.kind = LOADER_FORK,
-                               .n = {l->cpu_seconds, host.options.most_memory}};
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, talk) != 0)
-        return trit_fail(err, TRIT_EIO, "%s: %s", l->path, strerror(errno));
+    const struct loader_note note = {.kind = LOADER_FORK};
+    int a[2], b[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, a) != 0)
+        return trit_fail(err, TRIT_EIO, "loader: %s", strerror(errno));
     /* Who asks and does not listen must not hold us up. */
-    if (fcntl(talk[0], F_SETFL, O_NONBLOCK) != 0 ||
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, status) != 0) {
-        close(talk[0]);
-        close(talk[1]);
-        return trit_fail(err, TRIT_EIO, "%s: %s", l->path, strerror(errno));
+    if (fcntl(a[0], F_SETFL, O_NONBLOCK) != 0 ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, b) != 0) {
+        close(a[0]);
+        close(a[1]);
+        return trit_fail(err, TRIT_EIO, "loader: %s", strerror(errno));
     }
-    bool sent = loader_send(host.socket, &note, (int[]){talk[1], status[1]}, 2);
-    close(talk[1]);
-    close(status[1]);
-    l->talk = talk[0];
-    l->status = status[0];
-    return sent ? 0
-                : trit_fail(err, TRIT_EIO,
-                            "%s: the process that starts readers of models has ended", l->path);
+    bool sent = loader_send(host.socket, &note, (int[]){a[1], b[1]}, 2);
+    close(a[1]);
+    close(b[1]);
+    l->talk = a[0];
+    l->status = b[0];
+    return sent ? 0 : trit_fail(err, TRIT_EIO, "loader: the process that starts readers has ended");
 }
 
 /* Map what the reader has written, which it cannot change any more. */
@@ -321,31 +266,64 @@ static int take_view(struct loader *l, int fd, uint64_t bytes, struct gguf **g,
     return rc;
 }
 
-int loader_open(const char *path, const struct model_options *opt, struct loader **out,
-                struct gguf **g, struct trit_error *err)
+/* Time for so many bytes of files. */
+static void grant(struct loader *l, uint64_t bytes)
+{
+    uint64_t seconds = host.options.cpu_seconds + (bytes >> 20);
+    l->cpu_seconds = (unsigned)MIN(seconds, (uint64_t)INT_MAX);
+    l->deadline = trit_now() + host.options.most_silence + 4.0 * l->cpu_seconds;
+}
+
+/* A reader for this model, which has been asked to read it. */
+static int begin(const char *path, struct loader **out, struct trit_error *err)
 {
     struct loader *l = mem_zalloc(1, sizeof *l);
-    struct loader_note wish = {.kind = LOADER_READ, .n = {opt->layout, opt->tables}}, done;
+    struct loader_note wish = {.kind = LOADER_READ};
     bool folder;
-    int fd = -1;
+    *out = NULL;
     if (!l)
-        return trit_fail(err, TRIT_ENOMEM, "%s: out of memory", path);
+        return trit_fail(err, TRIT_ENOMEM, "%.200s: out of memory", path);
     l->talk = l->status = -1;
-    l->opt = opt;
     l->path = mem_strdup(path);
     l->files = mem_zalloc(FILES_MOST, sizeof *l->files);
     int rc = 0;
     if (!l->path || !l->files)
-        rc = trit_fail(err, TRIT_ENOMEM, "%s: out of memory", path);
+        rc = trit_fail(err, TRIT_ENOMEM, "%.200s: out of memory", path);
     else if (strlen(path) >= PATH_MAX)
         rc = trit_fail(err, TRIT_EIO, "%.200s...: the path is too long", path);
     if (rc == 0) {
-        snprintf(wish.text, sizeof wish.text, "%s", path);
-        rc = fork_reader(l, files_bytes(path, &folder), err);
+        grant(l, files_bytes(path, &folder));
+        rc = fork_reader(l, err);
     }
     if (rc == 0) {
-        wish.n[2] = folder;
-        rc = converse(l, &wish, NULL, &done, &fd, err);
+        /* A file is given with the wish, so that nobody waits for the other; one that cannot be
+         * opened is asked for like those of a folder, and refused then. */
+        snprintf(wish.text, sizeof wish.text, "%s", path);
+        bool opened = !folder && open_for(l, path, &wish.n[3], NULL) == 0;
+        wish.n[0] = folder;
+        wish.n[1] = l->cpu_seconds;
+        wish.n[2] = host.options.most_memory;
+        l->sent = loader_send(l->talk, &wish, opened ? &l->files[0].fd : NULL, opened);
+        *out = l;
+    } else {
+        loader_close(&l);
+    }
+    return rc;
+}
+
+int loader_open(const char *path, const struct model_options *opt, struct loader **out,
+                struct gguf **g, struct trit_error *err)
+{
+    struct loader *l = atomic_exchange(&host.expected, NULL);
+    struct loader_note done;
+    int fd = -1, rc = 0;
+    if (l && strcmp(l->path, path) != 0)
+        loader_close(&l);
+    if (!l)
+        rc = begin(path, &l, err);
+    if (rc == 0) {
+        l->opt = opt;
+        rc = hear(l, &done, &fd, err);
     }
     if (rc == 0)
         rc = take_view(l, fd, done.n[0], g, err);
@@ -359,25 +337,37 @@ int loader_open(const char *path, const struct model_options *opt, struct loader
 
 /* ------------------------------------------------------------------ what follows */
 
-int loader_try_text(struct loader *l, struct trit_error *err)
+static int converse(struct loader *l, const struct loader_note *wish, const int *give,
+                    struct trit_error *err)
 {
-    struct loader_note wish = {.kind = LOADER_TRY, .n = {!l->opt->chat_template}}, done;
-    int fd, rc = converse(l, &wish, NULL, &done, &fd, err);
+    struct loader_note done;
+    l->sent = loader_send(l->talk, wish, give, give != NULL);
+    int fd, rc = hear(l, &done, &fd, err);
     if (fd >= 0)
         close(fd);
     return rc;
 }
 
+int loader_try_plan(struct loader *l, struct trit_error *err)
+{
+    const struct loader_note wish = {.kind = LOADER_PLAN, .n = {l->opt->layout, l->opt->tables}};
+    return converse(l, &wish, NULL, err);
+}
+
+int loader_try_text(struct loader *l, struct trit_error *err)
+{
+    const struct loader_note wish = {.kind = LOADER_TEXT, .n = {!l->opt->chat_template}};
+    return converse(l, &wish, NULL, err);
+}
+
 int loader_pack(struct loader *l, const struct segment *seg, struct trit_error *err)
 {
-    struct loader_note wish = {.kind = LOADER_PACK, .n = {seg->payload_bytes}}, done;
-    int fd, lent = segment_lend(seg, err);
+    const struct loader_note wish = {.kind = LOADER_PACK, .n = {seg->payload_bytes}};
+    int lent = segment_lend(seg, err);
     if (lent < 0)
         return -TRIT_EIO;
-    int rc = converse(l, &wish, &lent, &done, &fd, err);
+    int rc = converse(l, &wish, &lent, err);
     close(lent);
-    if (fd >= 0)
-        close(fd);
     if (rc)
         return rc;
     /* Nobody but us may have the weights mapped when they are summed up. */
@@ -402,4 +392,59 @@ void loader_close(struct loader **lp)
     mem_free(l->path);
     mem_free(l);
     *lp = NULL;
+}
+
+/* ------------------------------------------------------------------ the loader process */
+
+int loader_start(const struct loader_options *options, struct trit_error *err)
+{
+    int ends[2];
+    trit_assert(host.socket < 0);
+    host.options = *options;
+    struct loader_options *o = &host.options;
+    o->most_silence = o->most_silence ? o->most_silence : 120;
+    o->cpu_seconds = o->cpu_seconds ? o->cpu_seconds : 60;
+    if (!o->most_memory)
+        o->most_memory = ((uint64_t)1 << 30) + team_usable_cpus() * ((uint64_t)32 << 20);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return trit_fail(err, TRIT_EIO, "loader: %s", strerror(errno));
+    pid_t parent = getpid();
+    host.pid = fork();
+    if (host.pid < 0) {
+        close(ends[0]);
+        close(ends[1]);
+        return trit_fail(err, TRIT_ENOMEM, "loader: %s", strerror(errno));
+    }
+    if (host.pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)prctl(PR_SET_NAME, "tritd-loader");
+        if (getppid() != parent || dup2(ends[1], 3) != 3)
+            _exit(1);
+        (void)close_range(4, ~0u, 0);
+        loader_host(3, o);
+        _exit(0);
+    }
+    close(ends[1]);
+    host.socket = ends[0];
+    struct loader *l = NULL;
+    int rc = o->expected ? begin(o->expected, &l, err) : 0;
+    atomic_store(&host.expected, l);
+    return rc;
+}
+
+bool loader_runs(void)
+{
+    return host.socket >= 0;
+}
+
+void loader_stop(void)
+{
+    if (host.socket < 0)
+        return;
+    struct loader *l = atomic_exchange(&host.expected, NULL);
+    loader_close(&l);
+    close(host.socket);
+    host.socket = -1;
+    while (waitpid(host.pid, NULL, 0) < 0 && errno == EINTR)
+        ;
 }
