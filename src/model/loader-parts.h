@@ -92,4 +92,10 @@ void loader_host(int socket, const struct loader_options *options);
  * (NULL: there is none) before it hears of a file. */
 _Noreturn void loader_reader(int socket, void (*enter)(void));
 
+#ifdef LOADER_FAULTS
+/* For tests, which compile the reader anew: called at each step of it, with the weights behind the
+ * last. */
+void loader_fault(const char *where, int socket, uint8_t *payload, size_t payload_bytes);
+#endif
+
 #endif

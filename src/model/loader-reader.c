@@ -49,13 +49,11 @@ static struct {
     struct weights_plan plan;
 } self;
 
-/* Where tests put a fault; nothing elsewhere. */
-#ifdef LOADER_FAULTS
-void loader_fault(const char *where);
-#else
-static void loader_fault(const char *where)
+/* Where tests put a fault. */
+#ifndef LOADER_FAULTS
+static void loader_fault(const char *where, int socket, uint8_t *payload, size_t payload_bytes)
 {
-    (void)where;
+    (void)where, (void)socket, (void)payload, (void)payload_bytes;
 }
 #endif
 
@@ -191,7 +189,7 @@ static void read_model(const struct loader_note *wish, int given)
     limit(RLIMIT_CPU, wish->n[1]);
     if (!SANITIZED)
         limit(RLIMIT_DATA, wish->n[2]);
-    loader_fault("read");
+    loader_fault("read", self.socket, NULL, 0);
     int rc = (wish->n[0] ? hf_open : gguf_open)(wish->text, &self.g, &err);
     self.trying = true;
     if (rc == 0)
@@ -201,7 +199,7 @@ static void read_model(const struct loader_note *wish, int given)
         return;
     }
     done.n[0] = bytes;
-    loader_fault("view");
+    loader_fault("view", self.socket, NULL, 0);
     say(&done, fd);
     close(fd);
 }
@@ -211,7 +209,7 @@ static void try_plan(const struct loader_note *wish)
     struct trit_error err = {0};
     self.opt.layout = (enum layout_id)wish->n[0];
     self.opt.tables = (enum table_type)wish->n[1];
-    loader_fault("plan");
+    loader_fault("plan", self.socket, NULL, 0);
     int rc = hparams_read(self.g, &self.m, &err);
     if (rc == 0)
         rc = weights_plan(self.g, &self.opt, &self.m, &self.plan, &err);
@@ -222,7 +220,7 @@ static void try_plan(const struct loader_note *wish)
 static void try_text(const struct loader_note *wish)
 {
     struct trit_error err = {0};
-    loader_fault("text");
+    loader_fault("text", self.socket, NULL, 0);
     int rc = tok_open(self.g, self.m.hp.vocab, &self.m.tok, &err);
     if (rc == 0 && wish->n[0])
         rc = chat_open(self.g, self.m.tok, NULL, &self.m.chat, &err);
@@ -234,7 +232,7 @@ static void pack(const struct loader_note *wish, int fd)
     struct trit_error err = {0};
     struct segment seg;
     int rc = 0;
-    loader_fault("pack");
+    loader_fault("pack", self.socket, NULL, 0);
     if (fd < 0 || wish->n[0] != self.plan.payload_bytes)
         rc = gguf_fail(self.g, &err, TRIT_EFORMAT,
                        "the weights take %zu bytes to one reader and %llu to another",
@@ -243,6 +241,8 @@ static void pack(const struct loader_note *wish, int fd)
         rc = segment_borrow(fd, self.plan.payload_bytes, &seg, &err);
     if (rc == 0)
         rc = weights_pack(self.g, &self.plan, &self.m, NULL, seg.payload, &err);
+    if (rc == 0)
+        loader_fault("packed", self.socket, seg.payload, seg.payload_bytes);
     say_done(rc, &err);
 }
 

@@ -143,7 +143,7 @@ static int take_end(struct loader *l, int *status, struct trit_error *err)
 {
     struct pollfd p = {.fd = l->status, .events = POLLIN};
     for (double start = trit_now(); poll(&p, 1, TICK) <= 0;)
-        if (trit_now() - start > END_SECONDS)
+        if (trit_now() - start > MIN((unsigned)END_SECONDS, host.options.most_silence))
             return trit_fail(err, TRIT_EFORMAT, "model rejected: %s: its reader does not end",
                              l->path);
     ssize_t n = recv(l->status, status, sizeof *status, 0);
