@@ -9,7 +9,8 @@
  *
  * Whoever reads it does not believe the writer, which may have been taken over by the file that it
  * read: every place, length, type, name and size is checked again here, as gguf.c does for a file.
- * What the values mean is checked by those who use them, as ever.
+ * What the values mean is checked by those who use them, as ever.  Where pairs lie in the file,
+ * which only tools want to know, is left out.
  */
 #include "config.h"
 #include "model/gguf-private.h"
@@ -33,7 +34,6 @@ struct head {
     uint32_t version; /* of GGUF; 0: a folder */
     uint32_t n_files;
     uint32_t n_pairs, n_tensors;
-    uint64_t pairs_end, data_start;
 };
 
 /* A run of bytes; a NUL stands behind it. */
@@ -43,7 +43,7 @@ struct span {
 
 struct pair {
     struct span key, bytes, ends;
-    uint64_t count, scalar, offset;
+    uint64_t count, scalar;
     uint32_t type, array;
 };
 
@@ -93,11 +93,8 @@ static size_t write_view(const struct gguf *g, uint8_t *dst)
     struct pen p = {dst, tensors + g->n_tensors * sizeof(struct tensor)};
     for (size_t i = 0; i < g->n_pairs; i++) {
         const struct gguf_pair *from = &g->pairs[i];
-        struct pair to = {.count = from->count,
-                          .scalar = from->scalar,
-                          .offset = from->offset,
-                          .type = from->type,
-                          .array = from->array};
+        struct pair to = {
+            .count = from->count, .scalar = from->scalar, .type = from->type, .array = from->array};
         to.key = put(&p, from->key, strlen(from->key));
         to.bytes = put(&p, from->bytes, value_bytes(from));
         if (from->ends)
@@ -124,9 +121,7 @@ static size_t write_view(const struct gguf *g, uint8_t *dst)
     struct head h = {.version = g->version,
                      .n_files = (uint32_t)gguf_n_files(g),
                      .n_pairs = (uint32_t)g->n_pairs,
-                     .n_tensors = (uint32_t)g->n_tensors,
-                     .pairs_end = g->pairs_end,
-                     .data_start = g->data_start};
+                     .n_tensors = (uint32_t)g->n_tensors};
     memcpy(h.magic, magic, sizeof magic);
     if (dst)
         memcpy(dst, &h, sizeof h);
@@ -216,7 +211,6 @@ static bool take_value(const struct reading *r, const struct pair *from, struct 
 static bool take_pair(const struct reading *r, const struct pair *from, struct gguf_pair *to)
 {
     to->key = take_name(r, from->key, KEY_MAX);
-    to->offset = from->offset;
     return to->key && take_value(r, from, to);
 }
 
@@ -320,8 +314,6 @@ int gguf_view_read(uint8_t *at, size_t len, const char *path, struct gguf_view_f
     g->view = at;
     g->view_bytes = len;
     g->version = h.version;
-    g->pairs_end = h.pairs_end;
-    g->data_start = h.data_start;
     g->pairs = mem_zalloc(h.n_pairs, sizeof *g->pairs);
     g->tensors = mem_zalloc(h.n_tensors, sizeof *g->tensors);
     if (!g->pairs || !g->tensors)
