@@ -33,7 +33,7 @@ sources()
     find "$top/src/base" "$top/src/model" -name '*.c'
     printf '%s\n' "$top"/src/engine/grammar*.c "$top"/src/server/{json,json-out,problem,fields,params}.c \
         "$top"/src/server/{text,keys,credential,names,framing,origin,origin-check}.c \
-        "$top"/src/server/{shape,regex,regex-out,gbnf,tools,values,responses,format}.c \
+        "$top"/src/server/{shape,regex,regex-out,regex-set,gbnf,tools,values,responses,format}.c \
         "$top"/src/main/{conf,conf-read,conf-print,handed,listen,notify}.c "$top"/tools/gguf-write.c \
         "$top"/clients/sse.c
     # Readers of fields may grow files of their own.
@@ -65,7 +65,7 @@ build()
 # run SECONDS [NAME...]
 run()
 {
-    local seconds=$1 name dict failed=0
+    local seconds=$1 name dict status verdict failed=0
     shift
     # shellcheck disable=SC2086 # the names are words
     [ $# -gt 0 ] || set -- $all
@@ -77,8 +77,9 @@ run()
         "fuzz/$name" "${bounds[@]}" "${dict[@]}" -max_total_time="$seconds" -print_final_stats=1 \
             -artifact_prefix="fuzz/crash-$name-" "fuzz/corpus/$name" "$here/corpus/$name" \
             >"fuzz/$name.log" 2>&1
-        local verdict=ok
-        [ $? -eq 0 ] || verdict="FOUND: fuzz/$name.log" failed=1
+        status=$?
+        verdict=ok
+        [ $status -eq 0 ] || verdict="FOUND: fuzz/$name.log" failed=1
         printf '%-10s %12s %10s %8s  %s\n' "$name" \
             "$(awk '/number_of_executed_units/ { print $2 }' "fuzz/$name.log")" \
             "$(grep -o 'cov: [0-9]*' "fuzz/$name.log" | tail -n 1 | cut -d' ' -f2)" \
