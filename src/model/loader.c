@@ -158,7 +158,7 @@ static int take_end(struct loader *l, int *status, struct trit_error *err)
 /* Say how, and that it should not have. */
 static int ended(struct loader *l, struct trit_error *err)
 {
-    int status, rc = take_end(l, &status, err);
+    int status = 0, rc = take_end(l, &status, err);
     if (rc)
         return rc;
     if (status == -1)
