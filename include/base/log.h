@@ -100,6 +100,11 @@ void log_get_losses(struct log_losses *losses);
  */
 void log_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* From now on and in this process, which has no log of its own: lines, and progress (NULL: none any
+ * more), go to fn.  Before there are threads; fn may be called by any. */
+typedef void (*log_divert_fn)(enum log_level level, bool progress, const char *line);
+void log_divert(log_divert_fn fn);
+
 #define log_error(...)  log_line(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)   log_line(LOG_WARN, __VA_ARGS__)
 #define log_notice(...) log_line(LOG_NOTICE, __VA_ARGS__)

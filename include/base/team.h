@@ -68,4 +68,7 @@ void team_seconds(const struct team *team, unsigned worker, double *busy, double
  */
 unsigned team_usable_cpus(void);
 
+/* It is at most n from now on.  Before there are threads. */
+void team_limit_cpus(unsigned n);
+
 #endif

@@ -35,4 +35,11 @@ struct sandbox {
  */
 void sandbox_enter(const struct conf *c, struct sandbox *got);
 
+/*
+ * The one of a reader of models (model/loader.h), which has everything open that it needs: no place of
+ * the file system at all, no socket, no process, no signal to another, no code that was written to
+ * memory; of the kernel only memory, threads, and reading and writing what is open.
+ */
+void sandbox_enter_reader(void);
+
 #endif

@@ -74,6 +74,9 @@ struct segment_file {
 int segment_identify(const struct segment_file *files, size_t n, int kept, struct segment_source *src,
                      struct trit_error *err);
 
+/* Whether segment_identify will find the digest without reading the files. */
+bool segment_is_known(const struct segment_file *files, size_t n, int kept);
+
 /*
  * Attach to a finished segment of this source, verifying header and checksums.  -TRIT_ENOENT when
  * there is none (also when a damaged one was found: it is removed and the log says so).  Waits for
@@ -94,6 +97,14 @@ int segment_adopt(const struct segment_source *src, int fd, struct segment *seg,
  */
 int segment_create(const struct segment_source *src, size_t payload_bytes, bool shared,
                    struct segment *seg, struct trit_error *err);
+
+/*
+ * For another process that fills a writable segment: a descriptor to hand it, for the caller to close,
+ * that does not share the builder's lock; -1 with *err.  And there: map it.  fd is taken when it
+ * succeeds.  Nobody may have it mapped for writing when it is sealed.
+ */
+int segment_lend(const struct segment *seg, struct trit_error *err);
+int segment_borrow(int fd, size_t payload_bytes, struct segment *seg, struct trit_error *err);
 
 /* Checksum and seal against writing.  The mapping becomes read-only. */
 int segment_seal(struct segment *seg, struct trit_error *err);

@@ -460,7 +460,7 @@ void jsontext_string(struct jsontext string, struct buf *out)
 
 int jsontext_member(struct jsontext object, const char *name, struct jsontext *value)
 {
-    struct jsontext key, v;
+    struct jsontext key = {"\"\"", 2}, v; /* A walk over an object sets both. */
     bool found = false;
     *value = (struct jsontext){"null", 4};
     if (jsontext_kind(object) != JSONTEXT_OBJECT)

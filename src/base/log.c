@@ -24,6 +24,7 @@ static atomic_bool as_json;
 static bool to_journal;
 static bool on_terminal;
 static atomic_bool progress_shown;
+static log_divert_fn diverted; /* NULL: we log ourselves */
 
 /* One second of one cause. */
 struct cause {
@@ -96,6 +97,11 @@ void log_get_losses(struct log_losses *losses)
     losses->limited = atomic_load(&n_limited);
 }
 
+void log_divert(log_divert_fn fn)
+{
+    diverted = fn;
+}
+
 static struct log_style style_now(void)
 {
     if (atomic_load(&as_json))
@@ -110,6 +116,10 @@ static void emit(enum log_level level, const char *event, const char *message,
 {
     char entry[LOG_ENTRY_BYTES];
     struct log_style style = style_now();
+    if (diverted) {
+        diverted(level, false, message ? message : event);
+        return;
+    }
     size_t len = log_format_entry(entry, style, level, event, message, fields, n);
     if (atomic_load(&progress_shown))
         log_progress(NULL);
@@ -235,7 +245,7 @@ void log_fields(enum log_level level, const char *cause, const char *event,
 
 void log_progress(const char *fmt, ...)
 {
-    if (!on_terminal)
+    if (!on_terminal && !diverted)
         return;
     char line[LINE_BYTES] = "\r\033[K";
     size_t start = strlen(line), len = start;
@@ -245,6 +255,10 @@ void log_progress(const char *fmt, ...)
         int n = vsnprintf(line + start, sizeof line - start, fmt, ap);
         va_end(ap);
         len = MIN(start + (size_t)MAX(n, 0), sizeof line - 1);
+    }
+    if (diverted) {
+        diverted(LOG_NOTICE, true, fmt ? line + start : NULL);
+        return;
     }
     atomic_store(&progress_shown, fmt != NULL);
     log_sink_put(line, len, LOG_NOTICE, false);

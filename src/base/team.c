@@ -284,11 +284,18 @@ void team_close(struct team **team)
     mem_free(t);
 }
 
+static unsigned most_cpus = UINT_MAX;
+
+void team_limit_cpus(unsigned n)
+{
+    most_cpus = n;
+}
+
 unsigned team_usable_cpus(void)
 {
     cpu_set_t allowed;
     unsigned n = 1;
     if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
         n = (unsigned)MAX(CPU_COUNT(&allowed), 1);
-    return (unsigned)MIN((uint64_t)n, cgroup_cpus());
+    return (unsigned)MIN((uint64_t)MIN(n, most_cpus), cgroup_cpus());
 }

@@ -2,7 +2,7 @@
 /*
  * main.c - the daemon's life: start-up in order, the loop, and the exact reverse.
  *
- *     configuration - kernels - listening socket - sandbox - loop and signals
+ *     configuration - loader process - kernels - listening socket - sandbox - loop and signals
  *         - server (answers "loading") - on a thread: model, engine - server serves - ... - drain
  *         - engine closed - server closed - model closed - loop - socket - configuration
  *
@@ -26,6 +26,7 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "model/loader.h"
 #include "model/model.h"
 #include "kernels/kernels.h"
 #include "engine/engine.h"
@@ -85,6 +86,13 @@ static void enter_sandbox(const struct conf *c)
     sandbox_enter(c, &in);
     log_notice("sandbox landlock=%d seccomp=%s%s%s%s", in.landlock, in.seccomp ? "yes" : "no",
                in.lacks ? " reason=\"" : "", in.lacks ? in.lacks : "", in.lacks ? "\"" : "");
+}
+
+/* Before there are keys, sockets and threads, of which a reader of models shall have none. */
+static int start_loader(const struct conf *c, struct trit_error *err)
+{
+    const struct loader_options o = {.expected = c->model, .enter = c->sandbox ? sandbox_enter_reader : NULL};
+    return loader_start(&o, err);
 }
 
 /* Sockets that were there before us have clients in their queues. */
@@ -249,11 +257,12 @@ int main(int argc, char **argv)
         app.stores = app.conf.fd_store && app.notify.fd >= 0;
         app_drop_unwanted(&app);
         find_program(&app);
-        if (serve(&app, &err) != 0) {
+        if (start_loader(&app.conf, &err) != 0 || serve(&app, &err) != 0) {
             log_error("%s", err.text);
             notify_status(&app.notify, "%s", err.text);
             app.exit_code = EXIT_FAILURE;
         }
+        loader_stop();
         log_notice("stopped exit=%d", app.exit_code);
         handed_close(&app.handed);
         notify_close(&app.notify);

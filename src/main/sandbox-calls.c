@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sandbox-calls.c - the system calls of a serving process, as a program for the kernel's filter.
+ * sandbox-calls.c - the system calls of a serving process, and those of a reader of models, as
+ * programs for the kernel's filter.
  *
  * The program is a list: "is it this one?  allowed", and at its end "EPERM".  The kernel remembers
  * which calls it always allows (since 5.11), so the length of the list costs nothing.  Classic BPF
@@ -17,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -192,6 +194,43 @@ static const int allowed[] = {
 #endif
 };
 
+/* Of a reader of models: what is open, memory, threads. */
+static const int of_reader[] = {
+    SYS_read,
+    SYS_pread64,
+    SYS_write,
+    SYS_writev,
+    SYS_close,
+    SYS_sendmsg,
+    SYS_recvmsg,
+    SYS_memfd_create,
+    SYS_ftruncate,
+    SYS_fcntl,
+    SYS_munmap,
+    SYS_mremap,
+    SYS_madvise,
+    SYS_brk,
+    SYS_membarrier,
+    SYS_futex,
+    SYS_set_robust_list,
+    SYS_rseq,
+    SYS_gettid,
+    SYS_getpid,
+    SYS_exit,
+    SYS_exit_group,
+    SYS_sched_yield,
+    SYS_sched_getaffinity,
+    SYS_getcpu,
+    SYS_rt_sigaction,
+    SYS_rt_sigprocmask,
+    SYS_rt_sigreturn,
+    SYS_sigaltstack,
+    SYS_restart_syscall,
+    SYS_clock_gettime,
+    SYS_gettimeofday,
+    SYS_getrandom,
+};
+
 enum {
     CHECKS = 40, /* instructions of what is looked at closely */
     INSTRUCTIONS = 8 + 2 * ARRAY_LEN(allowed) + CHECKS,
@@ -240,20 +279,58 @@ static void put_checks(struct sock_fprog *p, bool may_execute)
         PUT(p, IF_EQUAL(SYS_execve, 0, 1), ALLOW);
 }
 
+/* A thread, but no process; a signal to ourselves, which is what abort() sends; a thread's name. */
+static void put_reader_checks(struct sock_fprog *p)
+{
+    PUT(p, IF_EQUAL(SYS_clone3, 0, 1), FAIL(ENOSYS));
+    PUT(p, IF_EQUAL(SYS_clone, 0, 4), LOAD(args[0]), IF_ANY(CLONE_THREAD, 0, 1), ALLOW, FAIL(EPERM));
+    PUT(p, IF_EQUAL(SYS_tgkill, 0, 4), LOAD(args[0]), IF_EQUAL((uint32_t)getpid(), 0, 1), ALLOW,
+        FAIL(EPERM));
+    PUT(p, IF_EQUAL(SYS_prctl, 0, 4), LOAD(args[0]), IF_EQUAL(PR_SET_NAME, 0, 1), ALLOW,
+        FAIL(EPERM));
+    /* Its own limits, which go down only. */
+    PUT(p, IF_EQUAL(SYS_prlimit64, 0, 4), LOAD(args[0]), IF_EQUAL(0, 0, 1), ALLOW, FAIL(EPERM));
+    /* It has its libraries. */
+    PUT(p, IF_EQUAL(SYS_mmap, 0, 4), LOAD(args[2]), IF_ANY(PROT_EXEC, 0, 1), FAIL(EPERM), ALLOW);
+    PUT(p, IF_EQUAL(SYS_mprotect, 0, 4), LOAD(args[2]), IF_ANY(PROT_EXEC, 0, 1), FAIL(EPERM),
+        ALLOW);
+}
+
+static void begin(struct sock_fprog *p)
+{
+    PUT(p, LOAD(arch), IF_EQUAL(OUR_ARCH, 1, 0), GIVE(SECCOMP_RET_KILL_PROCESS), LOAD(nr));
+#ifdef __x86_64__
+    /* The calls of x32 have the same architecture and numbers of their own. */
+    PUT(p, IF_LEAST(0x40000000, 0, 1), FAIL(EPERM));
+#endif
+}
+
+static bool end(struct sock_fprog *p, const int *calls, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        PUT(p, IF_EQUAL((uint32_t)calls[i], 0, 1), ALLOW);
+    PUT(p, FAIL(EPERM));
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, p) == 0;
+}
+
 bool sandbox_filter(bool may_execute)
 {
     struct sock_filter code[INSTRUCTIONS];
     struct sock_fprog p = {0, code};
     if (OUR_ARCH == 0)
         return false;
-    PUT(&p, LOAD(arch), IF_EQUAL(OUR_ARCH, 1, 0), GIVE(SECCOMP_RET_KILL_PROCESS), LOAD(nr));
-#ifdef __x86_64__
-    /* The calls of x32 have the same architecture and numbers of their own. */
-    PUT(&p, IF_LEAST(0x40000000, 0, 1), FAIL(EPERM));
-#endif
+    begin(&p);
     put_checks(&p, may_execute);
-    for (size_t i = 0; i < ARRAY_LEN(allowed); i++)
-        PUT(&p, IF_EQUAL((uint32_t)allowed[i], 0, 1), ALLOW);
-    PUT(&p, FAIL(EPERM));
-    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &p) == 0;
+    return end(&p, allowed, ARRAY_LEN(allowed));
+}
+
+bool sandbox_filter_reader(void)
+{
+    struct sock_filter code[INSTRUCTIONS];
+    struct sock_fprog p = {0, code};
+    if (OUR_ARCH == 0)
+        return false;
+    begin(&p);
+    put_reader_checks(&p);
+    return end(&p, of_reader, ARRAY_LEN(of_reader));
 }

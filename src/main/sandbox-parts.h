@@ -11,4 +11,7 @@
  * refuses.  may_execute: leave execve, which Landlock watches over. */
 bool sandbox_filter(bool may_execute);
 
+/* The same for a reader of models. */
+bool sandbox_filter_reader(void);
+
 #endif

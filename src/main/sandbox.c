@@ -139,7 +139,7 @@ static void allow_all(const struct rules *r, const struct conf *c)
         allow(r, loader[i], RUN);
 }
 
-/* The version that is in force; 0 with errno: none. */
+/* c NULL: nothing is allowed.  The version that is in force; 0 with errno: none. */
 static int landlock(const struct conf *c)
 {
     int version =
@@ -157,7 +157,8 @@ static int landlock(const struct conf *c)
     r.fd = (int)syscall(SYS_landlock_create_ruleset, &all, known * sizeof all.fs, 0);
     if (r.fd < 0)
         return 0;
-    allow_all(&r, c);
+    if (c)
+        allow_all(&r, c);
     int rc = (int)syscall(SYS_landlock_restrict_self, r.fd, 0);
     int why = errno;
     close(r.fd);
@@ -183,4 +184,12 @@ void sandbox_enter(const struct conf *c, struct sandbox *got)
     got->seccomp = sandbox_filter(got->landlock > 0);
     if (!got->seccomp)
         got->lacks = "this kernel filters no system calls";
+}
+
+void sandbox_enter_reader(void)
+{
+    if (SANITIZED || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return;
+    (void)landlock(NULL);
+    (void)sandbox_filter_reader();
 }

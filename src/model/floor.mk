@@ -19,12 +19,15 @@ libmodel_a_SOURCES = \
 	src/model/jinja-exec.c src/model/jinja-ops.c src/model/jinja-inside.c src/model/jinja-string.c \
 	src/model/jinja-methods.c src/model/jinja-json.c \
 	src/model/jinja-filters.c src/model/jinja-lists.c src/model/jinja-tests.c \
+	src/model/files.h src/model/files.c \
 	include/model/gguf.h src/model/gguf.c \
 	src/model/gguf-pairs.c src/model/gguf-cursor.c src/model/gguf-get.c src/model/gguf-private.h src/model/gguf-widths.c src/model/gguf-split.c src/model/gguf-read-as.c \
-	src/model/gguf-planes.c \
+	src/model/gguf-planes.c src/model/gguf-view.c \
 	src/model/gguf-make.c include/model/rows.h src/model/rows.c include/model/plausible.h src/model/plausible.c \
 	include/model/hf.h src/model/hf.c src/model/hf-config.c src/model/hf-names.c src/model/hf-parts.h \
 	src/model/hf-tokenizer.c src/model/hf-pipeline.c src/model/hf-sentencepiece.c src/model/safetensors.h src/model/safetensors.c \
+	include/model/loader.h src/model/loader.c src/model/loader-host.c src/model/loader-reader.c \
+	src/model/loader-parts.h \
 	include/model/model.h src/model/load.c src/model/load-parts.h \
 	src/model/hparams.c src/model/rope.c src/model/sampling.c src/model/weights.c src/model/pack.c \
 	include/model/segment.h src/model/segment.c src/model/segment-file.h src/model/segment-list.c \

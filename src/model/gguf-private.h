@@ -60,6 +60,8 @@ struct gguf {
     uint64_t data_start;
     size_t cap_pairs, cap_tensors; /* while gguf-make.c fills it */
     bool failed;                   /* it had no memory */
+    uint8_t *view; /* gguf-view.c: where keys and values lie, in place of memory of their own */
+    size_t view_bytes;
 };
 
 /* Like trit_fail, with the file's name in front; of a long path the end is shown. */
@@ -78,9 +80,6 @@ size_t gguf_type_bytes(enum gguf_type type);
 
 /* pread until all is there.  -TRIT_EIO, also at the end of the file, with errno 0 then. */
 int gguf_pread(int fd, uint64_t offset, void *dst, size_t len);
-
-/* Open a regular file for reading, without waiting for what is none.  *fd and *bytes are set. */
-int gguf_open_file(const char *path, int *fd, uint64_t *bytes, struct trit_error *err);
 
 /* The bytes of the head, in order.  what, index and name say what is being read. */
 struct cursor {
@@ -127,6 +126,12 @@ int gguf_index_tensors(struct cursor *c);
 int gguf_open_part(const char *path, struct gguf **g, struct trit_error *err);
 int gguf_join_parts(struct gguf *g, struct trit_error *err);
 
+/* Whether a path is that of another part of the model whose first one is called so. */
+bool gguf_is_part(const char *first, const char *path);
+
+/* Make of the first part's path that of part `no`, from 2 on.  false: it is no first part's. */
+bool gguf_name_part(char *path, unsigned no);
+
 /* Once all tensors are known, and where the data begins: which of the two encodings with the id of
  * Q2_0 this file has. */
 int gguf_settle_widths(struct cursor *c, uint32_t alignment);
@@ -159,5 +164,25 @@ bool gguf_make_file(struct gguf *g, const char *path, int fd, uint64_t bytes);
 
 /* Sort and check.  -TRIT_ENOMEM; -TRIT_EFORMAT where a name stands twice. */
 int gguf_make_done(struct gguf *g, struct trit_error *err);
+
+/*
+ * A view as bytes, from the process that has read the files to the one that uses them (gguf-view.c).
+ * bytes: how many there will be; write fills dst, which is at a multiple of 8.
+ */
+size_t gguf_view_bytes(const struct gguf *g);
+void gguf_view_write(const struct gguf *g, uint8_t *dst);
+
+/*
+ * The way back, for bytes that are not to be believed: what gguf.h promises of an open file holds of
+ * the result, or it is refused.  path: what was read, and files[n], taken when it succeeds, what it
+ * was read from, with the bytes of each.  at[len] is a mapping, taken likewise.
+ */
+struct gguf_view_file {
+    char *path;
+    int fd;
+    uint64_t bytes;
+};
+int gguf_view_read(uint8_t *at, size_t len, const char *path, struct gguf_view_file *files, size_t n,
+                   struct gguf **g, struct trit_error *err);
 
 #endif

@@ -43,6 +43,37 @@ static void name_suffix(char dst[SUFFIX_BYTES + 1], uint64_t no, uint64_t count)
     snprintf(dst, SUFFIX_BYTES + 1, "-%05u-of-%05u.gguf", (unsigned)no + 1, (unsigned)count);
 }
 
+enum { NUMBER_END = sizeof "-00001" - 1 };
+
+/* Where the suffix of a first part begins; NULL: it has none. */
+static const char *first_suffix(const char *path)
+{
+    static const char one[] = "-00001-of-";
+    size_t len = strlen(path);
+    const char *suffix = path + len - MIN(len, (size_t)SUFFIX_BYTES);
+    return strncmp(suffix, one, sizeof one - 1) == 0 ? suffix : NULL;
+}
+
+bool gguf_is_part(const char *first, const char *path)
+{
+    const char *suffix = first_suffix(first);
+    size_t stem = suffix ? (size_t)(suffix - first) : 0;
+    return suffix && strlen(path) == strlen(first) && memcmp(first, path, stem) == 0 &&
+           path[stem] == '-' && strspn(path + stem + 1, "0123456789") == NUMBER_END - 1 &&
+           strcmp(suffix + NUMBER_END, path + stem + NUMBER_END) == 0;
+}
+
+bool gguf_name_part(char *path, unsigned no)
+{
+    const char *suffix = first_suffix(path);
+    char digits[8];
+    if (!suffix || no > PARTS_MAX)
+        return false;
+    snprintf(digits, sizeof digits, "-%05u", no % 100000);
+    memcpy(path + (suffix - path), digits, NUMBER_END);
+    return true;
+}
+
 /* That this is the first part and is called so. */
 static int check_first(struct joint *j)
 {

@@ -13,19 +13,18 @@
 #include "config.h"
 #include "model/gguf.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/base.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "model/files.h"
 #include "model/gguf-private.h"
 #include "model/quant.h"
 
@@ -314,23 +313,6 @@ static int read_header(struct cursor *c)
     return 0;
 }
 
-int gguf_open_file(const char *path, int *fd, uint64_t *bytes, struct trit_error *err)
-{
-    struct stat st;
-    /* A named pipe must not hold us up before we can see what it is. */
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (*fd < 0)
-        return gguf_fail_at(path, err, errno == ENOENT || errno == ENOTDIR ? TRIT_ENOENT : TRIT_EIO,
-                         "cannot open: %s", strerror(errno));
-    if (fstat(*fd, &st) != 0)
-        return gguf_fail_at(path, err, TRIT_EIO, "cannot look at the file: %s", strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return gguf_fail_at(path, err, TRIT_EFORMAT, "%s, expected a regular file",
-                         S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
-    *bytes = (uint64_t)st.st_size;
-    return 0;
-}
-
 static int read_head(struct cursor *c)
 {
     struct gguf *g = c->g;
@@ -366,7 +348,7 @@ int gguf_open_part(const char *path, struct gguf **out, struct trit_error *err)
         return trit_fail(err, TRIT_ENOMEM, "%.200s: out of memory", path);
     }
     g->path = copy;
-    rc = gguf_open_file(g->path, &g->fd, &g->file_bytes, err);
+    rc = files_open(g->path, &g->fd, &g->file_bytes, err);
     if (rc == 0) {
         c->g = g;
         c->err = err;
@@ -399,13 +381,15 @@ void gguf_close(struct gguf **gp)
     struct gguf *g = *gp;
     if (!g)
         return;
-    for (size_t i = 0; i < g->n_pairs; i++) {
+    for (size_t i = 0; i < g->n_pairs && !g->view; i++) {
         mem_free(g->pairs[i].key);
         mem_free(g->pairs[i].bytes);
         mem_free(g->pairs[i].ends);
     }
-    for (size_t i = 0; i < g->n_tensors; i++)
+    for (size_t i = 0; i < g->n_tensors && !g->view; i++)
         mem_free(g->tensors[i].origin);
+    if (g->view)
+        trit_assert(munmap(g->view, g->view_bytes) == 0);
     for (size_t i = 0; i < g->n_files; i++) {
         mem_free(g->files[i].path);
         close(g->files[i].fd);

@@ -5,9 +5,7 @@
 #include "config.h"
 #include "model/hf-parts.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "model/files.h"
 #include "model/quant.h"
 #include "model/safetensors.h"
 
@@ -106,7 +105,7 @@ static int open_part(struct hf *h, const char *name, const char **path, int *fd,
     if (!full)
         return gguf_fail(h->g, h->err, TRIT_ENOMEM, "out of memory");
     *fd = -1;
-    int rc = gguf_open_file(full, fd, bytes, h->err);
+    int rc = files_open(full, fd, bytes, h->err);
     if (rc == 0 && !gguf_make_file(h->g, full, *fd, *bytes))
         rc = gguf_fail(h->g, h->err, TRIT_ENOMEM, "out of memory");
     if (rc && *fd >= 0)
@@ -119,11 +118,7 @@ static int open_part(struct hf *h, const char *name, const char **path, int *fd,
 
 static bool has_file(const struct hf *h, const char *name)
 {
-    int dir = open(h->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool there = dir >= 0 && faccessat(dir, name, F_OK, 0) == 0;
-    if (dir >= 0)
-        close(dir);
-    return there;
+    return files_has(h->folder, name);
 }
 
 /* A whole file; absent is no error where it is optional. */
@@ -344,20 +339,6 @@ static int add_shards(struct hf *h, const struct hf_text *index)
     return rc;
 }
 
-/* Whether the folder has any file whose name ends so. */
-static bool has_suffix(const struct hf *h, const char *suffix)
-{
-    bool found = false;
-    DIR *d = opendir(h->folder);
-    for (struct dirent *e; d && !found && (e = readdir(d));) {
-        size_t len = strlen(e->d_name), end = strlen(suffix);
-        found = len > end && strcmp(e->d_name + len - end, suffix) == 0;
-    }
-    if (d)
-        closedir(d);
-    return found;
-}
-
 static int add_tensors(struct hf *h)
 {
     static const char INDEX[] = "model.safetensors.index.json", SINGLE[] = "model.safetensors";
@@ -370,7 +351,7 @@ static int add_tensors(struct hf *h)
     }
     if (!has_file(h, SINGLE))
         return gguf_fail(h->g, h->err, TRIT_ENOENT, "found neither %s nor %s%s", SINGLE, INDEX,
-                         has_suffix(h, ".bin") ? "; files of PyTorch have to be converted first"
+                         files_has_suffix(h->folder, ".bin") ? "; files of PyTorch have to be converted first"
                                                : "");
     return add_safetensors(h, SINGLE, NULL, 0);
 }
@@ -381,7 +362,7 @@ static int add_tensors(struct hf *h)
  * model's. */
 static void name_it(struct hf *h)
 {
-    char *real = realpath(h->folder, NULL);
+    char *real = files_real(h->folder);
     if (!real)
         return;
     const char *slash = strrchr(real, '/'), *name = slash ? slash + 1 : real;
@@ -396,7 +377,7 @@ static void name_it(struct hf *h)
     }
     if (utf8_valid(name, len))
         gguf_make_string(h->g, "general.name", name, len);
-    free(real);
+    mem_free(real);
 }
 
 /* tokenizer.json, or where there is none the SentencePiece model that one would be made from. */
@@ -420,7 +401,7 @@ static int read_all(struct hf *h)
     if (!has_file(h, "config.json"))
         return gguf_fail(h->g, h->err, TRIT_ENOENT,
                          "a folder without config.json, expected a Hugging Face model%s",
-                         has_suffix(h, ".gguf") ? "; it has a .gguf file: name that one" : "");
+                         files_has_suffix(h->folder, ".gguf") ? "; it has a .gguf file: name that one" : "");
     if ((rc = read_json(h, "config.json", CONFIG_MAX, true, &h->config)) ||
         (rc = read_json(h, "generation_config.json", CONFIG_MAX, false, &h->generation)) ||
         (rc = hf_config(h)) || (rc = read_tokenizer(h)) ||

@@ -85,7 +85,7 @@ static void exec_for(struct jinja_run *r, const struct jinja_node *n)
     if (items && n->e)
         items = selected(r, n, items);
     struct jinja_loop *loop = jinja_alloc(&r->pool, 1, sizeof *loop);
-    if (r->rc || !loop)
+    if (r->rc || !items || !loop)
         return;
     if (items->n == 0) {
         jinja_exec(r, n->d);

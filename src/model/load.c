@@ -19,6 +19,7 @@
 #include "model/gguf.h"
 #include "model/hf.h"
 #include "model/load-parts.h"
+#include "model/loader-parts.h"
 #include "model/plausible.h"
 #include "model/quant.h"
 #include "model/tokenizer.h"
@@ -49,6 +50,10 @@ struct parts {
     const struct gguf *g;
     const struct model_options *opt;
     struct model *m;
+    struct loader *loader; /* NULL: we read the files ourselves */
+    bool known;            /* weights of these very files are packed, or there is no loader */
+    struct segment_file *files; /* [n_files] */
+    size_t n_files;
     struct segment_source source;
     int kept;               /* segment to adopt, until that is tried; -1: none */
     int text_rc, attach_rc; /* -TRIT_ENOENT: the weights are to be packed */
@@ -58,20 +63,15 @@ struct parts {
 static int open_text(struct parts *p)
 {
     struct model *m = p->m;
-    int rc = tok_open(p->g, m->hp.vocab, &m->tok, &p->text_err);
+    int rc = p->known ? 0 : loader_try_text(p->loader, &p->text_err);
+    if (rc == 0)
+        rc = tok_open(p->g, m->hp.vocab, &m->tok, &p->text_err);
     return rc ? rc : chat_open(p->g, m->tok, p->opt->chat_template, &m->chat, &p->text_err);
 }
 
 static int attach(struct parts *p)
 {
-    size_t n = gguf_n_files(p->g);
-    struct segment_file *files = mem_zalloc(n, sizeof *files);
-    if (!files)
-        return trit_fail(&p->attach_err, TRIT_ENOMEM, "no memory for the names of %zu files", n);
-    for (size_t i = 0; i < n; i++)
-        files[i].fd = gguf_file_at(p->g, i, &files[i].path);
-    int rc = segment_identify(files, n, p->kept, &p->source, &p->attach_err);
-    mem_free(files);
+    int rc = segment_identify(p->files, p->n_files, p->kept, &p->source, &p->attach_err);
     if (rc == 0 && p->kept >= 0) {
         int kept = p->kept;
         p->kept = -1;
@@ -93,6 +93,21 @@ static void run_parts(void *arg, unsigned worker)
         p->attach_rc = attach(p);
     else
         p->text_rc = open_text(p);
+}
+
+/* What are the files, and is there anything in memory that was made from them?  If not, a reader
+ * goes before us. */
+static int look(struct parts *p, const struct gguf *g, struct trit_error *err)
+{
+    p->g = g;
+    p->n_files = gguf_n_files(g);
+    p->files = mem_zalloc(p->n_files, sizeof *p->files);
+    if (!p->files)
+        return trit_fail(err, TRIT_ENOMEM, "no memory for the names of %zu files", p->n_files);
+    for (size_t i = 0; i < p->n_files; i++)
+        p->files[i].fd = gguf_file_at(g, i, &p->files[i].path);
+    p->known = !p->loader || segment_is_known(p->files, p->n_files, p->kept);
+    return p->known ? 0 : loader_try_plan(p->loader, err);
 }
 
 static int open_parts(struct parts *p, struct trit_error *err)
@@ -148,7 +163,11 @@ static int pack(struct parts *p, const struct weights_plan *plan, struct trit_er
     }
     if (rc)
         return rc;
-    rc = weights_pack(p->g, plan, m, opt->stop, m->segment.payload, err);
+    if (p->loader && p->known)
+        rc = loader_try_plan(p->loader, err);
+    if (rc == 0)
+        rc = p->loader ? loader_pack(p->loader, &m->segment, err)
+                   : weights_pack(p->g, plan, m, opt->stop, m->segment.payload, err);
     return rc ? rc : segment_seal(&m->segment, err);
 }
 
@@ -183,14 +202,14 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     struct gguf *g = NULL;
     struct weights_plan plan = {0};
     struct parts parts = {.opt = opt, .m = m, .kept = opt->adopt ? opt->kept_fd : -1};
-    int rc = hf_open_any(path, &g, err);
+    int rc = loader_runs() ? loader_open(path, opt, &parts.loader, &g, err)
+                           : hf_open_any(path, &g, err);
     if (rc)
         goto fail;
     name_model(g, m);
     /* Everything that metadata alone can tell comes before the expensive part. */
-    if ((rc = hparams_read(g, m, err)) || (rc = weights_plan(g, opt, m, &plan, err)))
+    if ((rc = look(&parts, g, err)) || (rc = hparams_read(g, m, err)) || (rc = weights_plan(g, opt, m, &plan, err)))
         goto fail;
-    parts.g = g;
     parts.source.layout = opt->layout;
     parts.source.tables = plan.tables;
     rc = open_parts(&parts, err);
@@ -216,6 +235,8 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     m->file_bytes = gguf_file_bytes(g);
     m->weight_bytes = plan.payload_bytes;
     weights_plan_free(&plan);
+    loader_close(&parts.loader);
+    mem_free(parts.files);
     gguf_close(&g);
     m->load_seconds = trit_now() - start;
     describe(m, opt);
@@ -226,6 +247,8 @@ fail:
     if (parts.kept >= 0)
         close(parts.kept);
     weights_plan_free(&plan);
+    loader_close(&parts.loader);
+    mem_free(parts.files);
     gguf_close(&g);
     model_close(&m);
     return rc;

@@ -59,6 +59,12 @@ static uint64_t chunks_of(uint64_t payload_bytes)
     return payload_bytes / SEGMENT_CHUNK + (payload_bytes % SEGMENT_CHUNK != 0);
 }
 
+/* Of the whole file. */
+static size_t bytes_of(size_t payload_bytes)
+{
+    return payload_offset(chunks_of(payload_bytes)) + round_up(payload_bytes, 4096);
+}
+
 static uint8_t *payload_of(const struct segment *seg)
 {
     return seg->map + payload_offset(chunks_of(seg->payload_bytes));
@@ -254,6 +260,12 @@ static int identity_of(const struct segment_file *files, size_t n, struct segmen
     return 0;
 }
 
+bool segment_is_known(const struct segment_file *files, size_t n, int kept)
+{
+    struct segment_source src;
+    return identity_of(files, n, &src, NULL) == 0 && known_digest(&src, kept);
+}
+
 int segment_identify(const struct segment_file *files, size_t n, int kept,
                      struct segment_source *src, struct trit_error *err)
 {
@@ -442,7 +454,7 @@ int segment_create(const struct segment_source *src, size_t payload_bytes, bool 
                             .unnamed = shared,
                             .source = *src,
                             .payload_bytes = payload_bytes};
-    seg->map_bytes = payload_offset(chunks_of(payload_bytes)) + round_up(payload_bytes, 4096);
+    seg->map_bytes = bytes_of(payload_bytes);
     char path[SEGMENT_PATH_BYTES] = "memfd";
     if (shared) {
         name_of(src, seg->name, sizeof seg->name);
@@ -462,6 +474,32 @@ int segment_create(const struct segment_source *src, size_t payload_bytes, bool 
     if (rc)
         segment_close(seg);
     else
+        seg->payload = payload_of(seg);
+    return rc;
+}
+
+int segment_lend(const struct segment *seg, struct trit_error *err)
+{
+    char path[SEGMENT_PATH_BYTES] = "memfd";
+    int fd;
+    trit_assert(seg->writable);
+    if (seg->shared) {
+        segment_path(seg->name, SEGMENT_BUILDING, path);
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    } else {
+        fd = fcntl(seg->fd, F_DUPFD_CLOEXEC, 0);
+    }
+    if (fd < 0)
+        trit_fail(err, TRIT_EIO, "%s: %s", path, strerror(errno));
+    return fd;
+}
+
+int segment_borrow(int fd, size_t payload_bytes, struct segment *seg, struct trit_error *err)
+{
+    *seg = (struct segment){.fd = fd, .writable = true, .payload_bytes = payload_bytes};
+    seg->map_bytes = bytes_of(payload_bytes);
+    int rc = segment_map(seg, PROT_READ | PROT_WRITE, err);
+    if (rc == 0)
         seg->payload = payload_of(seg);
     return rc;
 }

@@ -54,7 +54,7 @@ void conn_deadline(struct conn *c, double seconds)
 /* Who it is, for the log. */
 static void name_peer(struct conn *c)
 {
-    struct sockaddr_storage from;
+    struct sockaddr_storage from = {0};
     struct ucred who;
     socklen_t len = sizeof from, who_len = sizeof who;
     if (getpeername(c->fd, (struct sockaddr *)&from, &len) != 0)

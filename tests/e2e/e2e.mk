@@ -13,7 +13,7 @@ E2E_TESTS = \
 	tests/e2e/e-disconnect.sh \
 	tests/e2e/f-bad-requests.sh \
 	tests/e2e/g-drain.sh \
-	tests/e2e/h-segments.sh \
+	tests/e2e/h-segments.sh tests/e2e/z-reader.sh \
 	tests/e2e/i-systemd.sh \
 	tests/e2e/j-client.sh \
 	tests/e2e/k-builtin.sh \
@@ -65,7 +65,7 @@ EXTRA_DIST += tests/e2e/y-pull.sh tests/e2e/y-pull.mjs tests/e2e/z-methods.mjs \
 	tests/e2e/e-disconnect.sh tests/e2e/e-disconnect.mjs tests/e2e/e-half-close.mjs \
 	tests/e2e/f-bad-requests.sh tests/e2e/f-bad-requests.mjs \
 	tests/e2e/g-drain.sh tests/e2e/g-drain.mjs \
-	tests/e2e/h-segments.sh tests/e2e/i-systemd.sh tests/e2e/j-client.sh \
+	tests/e2e/h-segments.sh tests/e2e/z-reader.sh tests/e2e/i-systemd.sh tests/e2e/j-client.sh \
 	tests/e2e/k-builtin.sh tests/e2e/k-builtin.mjs tests/e2e/k-builtin.txt \
 	tests/e2e/k-builtin.txt.license \
 	tests/e2e/l-keys.sh tests/e2e/l-keys.mjs \

@@ -10,7 +10,7 @@ set -u
 top=$(cd "${srcdir:-.}" && pwd)
 here=$top/tests/fuzz
 clang=${FUZZ_CC:-clang}
-all="chat conf framing gguf grammar jinja keys params regex safetensors schema sentencepiece sse text tokenizer"
+all="chat conf framing gguf grammar jinja keys params regex safetensors schema sentencepiece sse text tokenizer view"
 # Bounds of every single input.  (Freed memory that the sanitizer keeps aside counts as ours.)
 export ASAN_OPTIONS=quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1
 bounds=(-timeout=5 -rss_limit_mb=512)
@@ -65,7 +65,7 @@ build()
 # run SECONDS [NAME...]
 run()
 {
-    local seconds=$1 name dict failed=0
+    local seconds=$1 name dict status verdict failed=0
     shift
     # shellcheck disable=SC2086 # the names are words
     [ $# -gt 0 ] || set -- $all
@@ -77,8 +77,9 @@ run()
         "fuzz/$name" "${bounds[@]}" "${dict[@]}" -max_total_time="$seconds" -print_final_stats=1 \
             -artifact_prefix="fuzz/crash-$name-" "fuzz/corpus/$name" "$here/corpus/$name" \
             >"fuzz/$name.log" 2>&1
-        local verdict=ok
-        [ $? -eq 0 ] || verdict="FOUND: fuzz/$name.log" failed=1
+        status=$?
+        verdict=ok
+        [ $status -eq 0 ] || verdict="FOUND: fuzz/$name.log" failed=1
         printf '%-10s %12s %10s %8s  %s\n' "$name" \
             "$(awk '/number_of_executed_units/ { print $2 }' "fuzz/$name.log")" \
             "$(grep -o 'cov: [0-9]*' "fuzz/$name.log" | tail -n 1 | cut -d' ' -f2)" \

@@ -1,5 +1,5 @@
 # What takes many minutes, or a machine of its own to say anything.
-LONG_TESTS = tests/long/safe.sh tests/long/bombs.sh tests/long/load.sh
+LONG_TESTS = tests/long/safe.sh tests/long/bombs.sh tests/long/load.sh tests/long/tenants.sh
 if FULL
 ## check-long: tests that take long, with their figures
 check-long: all
@@ -7,5 +7,5 @@ check-long: all
 	for test in $(LONG_TESTS); do srcdir=$(srcdir) $(srcdir)/$$test || exit 1; done
 endif
 EXTRA_DIST += tests/long/load.sh tests/long/load.mjs tests/long/safe.sh tests/long/static.sh \
-	tests/long/bombs.sh tests/long/bombs.mjs
+	tests/long/bombs.sh tests/long/bombs.mjs tests/long/tenants.sh tests/long/tenants.mjs
 .PHONY: check-long

@@ -42,7 +42,8 @@ bar "chaos" "0 failed checks" chaos.log '^[0-9]+ checks' \
     env CHAOS_ROUNDS=30 "$top/tests/chaos/chaos.sh"
 bar "hardening of programs" "0 failed checks" hardening.log '^[0-9]+ checks' \
     "$top/tests/unit/hardening.sh"
-bar "cppcheck" "0 findings" static.log '[0-9]+ findings' "$top/tests/long/static.sh"
+bar "cppcheck, gcc, clang" "0 findings" static.log '[0-9]+ findings of [0-9]+ tools' \
+    "$top/tests/long/static.sh"
 
 printf '\n%-24s %-60s %-16s %s\n' bar figure target verdict
 for row in "${rows[@]}"; do

@@ -26,6 +26,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define EXPORT     __attribute__((visibility("default")))
@@ -36,16 +37,25 @@ void *__libc_calloc(size_t, size_t);
 void *__libc_realloc(void *, size_t);
 void *__libc_memalign(size_t, size_t);
 
-static atomic_ulong seen;
-static atomic_ulong fail_at;
+/* Of a daemon and of the readers of models that it forks: one failure for all of them. */
+static struct shared {
+    atomic_ulong seen;
+    atomic_ulong fail_at;
+    const char *_Atomic failed;
+} *shared;
 static enum { NOTHING, MEMORY, CALL } kind;
-static const char *_Atomic failed = "nothing";
 
 __attribute__((constructor)) static void begin(void)
 {
     const char *which = getenv("FAIL_KIND"), *at = getenv("FAIL_AT");
+    void *p = (void *)syscall(SYS_mmap, NULL, sizeof *shared, PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        abort();
+    shared = p;
+    shared->failed = "nothing";
     kind = !which ? NOTHING : strcmp(which, "memory") == 0 ? MEMORY : CALL;
-    fail_at = at ? strtoul(at, NULL, 10) : 0;
+    shared->fail_at = at ? strtoul(at, NULL, 10) : 0;
     unsetenv("LD_PRELOAD");
 }
 
@@ -55,7 +65,7 @@ __attribute__((destructor)) static void end(void)
     char text[64];
     if (!path)
         return;
-    int n = snprintf(text, sizeof text, "%lu %s\n", atomic_load(&seen), failed);
+    int n = snprintf(text, sizeof text, "%lu %s\n", atomic_load(&shared->seen), shared->failed);
     int fd = REAL(open)(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd >= 0) {
         (void)!REAL(write)(fd, text, (size_t)n);
@@ -71,13 +81,13 @@ static bool from_libuv(const void *caller)
 
 static bool must_fail_of(const void *caller, int of, const char *what, int error)
 {
-    if ((int)kind != of || atomic_fetch_add(&seen, 1) + 1 != atomic_load(&fail_at))
+    if ((int)kind != of || atomic_fetch_add(&shared->seen, 1) + 1 != atomic_load(&shared->fail_at))
         return false;
     if (from_libuv(caller)) {
-        atomic_fetch_add(&fail_at, 1);
+        atomic_fetch_add(&shared->fail_at, 1);
         return false;
     }
-    failed = what;
+    shared->failed = what;
     errno = error;
     return true;
 }

@@ -28,6 +28,7 @@ static void setup(void)
 static void teardown(void)
 {
     mem_free(list);
+    list = NULL; /* Without a process for each test the next one finds it. */
     close(fd);
 }
 

@@ -17,7 +17,9 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -112,7 +114,7 @@ static long another_user(void)
     return setuid(12345);
 }
 
-static const struct {
+static const struct denied {
     const char *name;
     long (*try)(void);
 } denied[] = {
@@ -131,6 +133,92 @@ static const struct {
     {"another's memory", read_another},
     {"io_uring", ring},
     {"setuid", another_user},
+};
+
+/* ------------------------------------------------------------------ and more to a reader of models */
+
+static long open_model(void)
+{
+    char path[96];
+    snprintf(path, sizeof path, "%s/read/file", dir);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static long write_weights(void)
+{
+    char path[96];
+    snprintf(path, sizeof path, "%s/write/file", dir);
+    return open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+}
+
+static long look_at_a_file(void)
+{
+    struct stat st;
+    return stat("/etc/hostname", &st);
+}
+
+static long talk_here(void)
+{
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+static long connect_again(void)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    return connect(STDERR_FILENO, (struct sockaddr *)&to, sizeof to);
+}
+
+static long have_a_child(void)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    return pid;
+}
+
+static long end_the_daemon(void)
+{
+    return kill(getppid(), 0);
+}
+
+static long signal_the_daemon(void)
+{
+    return syscall(SYS_tgkill, getppid(), getppid(), 0);
+}
+
+static long be_another(void)
+{
+    return prctl(PR_SET_DUMPABLE, 1);
+}
+
+static long limit_the_daemon(void)
+{
+    struct rlimit none = {0};
+    return syscall(SYS_prlimit64, getppid(), RLIMIT_NOFILE, &none, NULL);
+}
+
+/* The way around "what was written may not be run" that a library's mapping leaves. */
+static long run_a_file(void)
+{
+    int fd = (int)syscall(SYS_memfd_create, "code", 0);
+    if (fd < 0 || write(fd, "\xc3", 1) != 1)
+        return -1;
+    void *p = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    return p == MAP_FAILED ? -1 : 0;
+}
+
+static const struct denied denied_to_reader[] = {
+    {"open the model by name", open_model},
+    {"open a segment by name", write_weights},
+    {"stat", look_at_a_file},
+    {"a UNIX socket", talk_here},
+    {"connect", connect_again},
+    {"fork", have_a_child},
+    {"kill", end_the_daemon},
+    {"tgkill", signal_the_daemon},
+    {"prctl", be_another},
+    {"another's limits", limit_the_daemon},
+    {"a file that is code", run_a_file},
 };
 
 /* ------------------------------------------------------------------ what goes on */
@@ -232,6 +320,32 @@ START_TEST(test_denied)
 }
 END_TEST
 
+/* Both lists are denied to it.  That enough is left shows where it reads models (check_loader). */
+START_TEST(test_denied_to_reader)
+{
+    size_t n = ARRAY_LEN(denied);
+    const struct denied *d =
+        (size_t)_i < n ? &denied[_i] : &denied_to_reader[(size_t)_i - n];
+    fflush(NULL);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        sandbox_enter_reader();
+        if (syscall(SYS_getppid) >= 0) /* Harmless, and not on its list. */
+            _exit(NO_SANDBOX);
+        errno = 0;
+        long rc = d->try();
+        _exit(rc >= 0 ? OPEN : errno);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg(WIFEXITED(status), "signal %d", WTERMSIG(status));
+    int rc = WEXITSTATUS(status);
+    ck_assert_msg(rc == NO_SANDBOX || rc == EPERM || rc == EACCES, "%s: %d %s", d->name, rc,
+                  strerror(rc));
+}
+END_TEST
+
 START_TEST(test_serves)
 {
     int rc = in_sandbox(-1);
@@ -273,6 +387,8 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, test_serves);
     tcase_add_loop_test(tc, test_denied, 0, (int)ARRAY_LEN(denied));
+    tcase_add_loop_test(tc, test_denied_to_reader, 0,
+                        (int)(ARRAY_LEN(denied) + ARRAY_LEN(denied_to_reader)));
     suite_add_tcase(suite, tc);
     return unit_run(suite);
 }

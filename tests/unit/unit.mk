@@ -88,6 +88,18 @@ check_sandbox_LDADD = libmain.a $(TEST_LIBS)
 endif
 endif
 
+# readers of models in a process of their own; theirs is compiled anew, with places for faults
+if HAVE_CHECK
+if FULL
+check_PROGRAMS += check_loader
+TESTS += check_loader
+check_loader_SOURCES = tests/unit/check_loader.c src/model/loader-reader.c
+check_loader_CPPFLAGS = $(AM_CPPFLAGS) -DLOADER_FAULTS
+check_loader_CFLAGS = $(TEST_CFLAGS)
+check_loader_LDADD = libmain.a $(TEST_LIBS)
+endif
+endif
+
 # formats
 if HAVE_CHECK
 if FULL

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * loader-parts.h - what the bodies of model/loader.h share, and what load.c asks of them.
+ *
+ *     loader.c         the daemon's side: it asks, answers and judges
+ *     loader-host.c    the loader process
+ *     loader-reader.c  a reader
+ *
+ * They talk in notes of one size over socket pairs that keep their bounds.  None believes a note: a
+ * text ends where its bytes do, a number is looked at before it is used.
+ */
+#ifndef TRIT_LOADER_PARTS_H
+#define TRIT_LOADER_PARTS_H
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/loader.h"
+
+struct gguf;
+struct loader;
+struct model_options;
+struct segment;
+struct trit_error;
+
+/* ------------------------------------------------------------------ for load.c */
+
+/*
+ * What hf_open_any does, by a reader, which stays for the two that follow.  Gives *l (loader_close)
+ * and *g; on failure neither.
+ */
+int loader_open(const char *path, const struct model_options *opt, struct loader **l,
+                struct gguf **g, struct trit_error *err);
+
+/* Let the reader match tensors and graph; make tokenizer and chat format and throw them away: what
+ * does it harm does the daemon none. */
+int loader_try_plan(struct loader *l, struct trit_error *err);
+int loader_try_text(struct loader *l, struct trit_error *err);
+
+/* Let it pack the weights into a writable segment.  It is gone when this returns. */
+int loader_pack(struct loader *l, const struct segment *seg, struct trit_error *err);
+
+/* NULL is allowed; what still reads is killed. */
+void loader_close(struct loader **l);
+
+/* ------------------------------------------------------------------ notes */
+
+enum loader_kind {
+    /* daemon to loader process, with the reader's end and that on which its end is told */
+    LOADER_FORK = 1,
+    /* daemon to reader */
+    LOADER_READ,   /* text: the path; n: folder or not, seconds and bytes that it may use, bytes
+                    * of the file, with it, where it is open already */
+    LOADER_PLAN,   /* n: enum layout_id, enum table_type */
+    LOADER_ANSWER, /* to an OPEN and so on; code, text, n: bytes; with the file */
+    LOADER_TEXT,   /* n: with the file's chat template or not */
+    LOADER_PACK,   /* n: bytes of payload; with the segment */
+    /* reader to daemon */
+    LOADER_OPEN,     /* text: a path */
+    LOADER_HAS,      /* text: an entry of the folder */
+    LOADER_SUFFIX,   /* text */
+    LOADER_REAL,     /* of the model's own path */
+    LOADER_LOG,      /* a line; code: enum log_level */
+    LOADER_PROGRESS, /* a line */
+    LOADER_DONE,     /* what was asked; to READ with the view, n: its bytes */
+    LOADER_FAILED,   /* code, text: why not */
+};
+
+struct loader_note {
+    uint32_t kind;
+    int32_t code;
+    uint64_t n[4];
+    char text[PATH_MAX + 512];
+};
+
+/* Send with a descriptor (-1: none), which stays the caller's.  false: nobody listens. */
+bool loader_send(int socket, const struct loader_note *note, const int *fds, size_t n_fds);
+
+/* Wait for the next; *fds receives up to n_fds descriptors, -1 where there is none.  Others are
+ * closed.  false: the other end is gone, or what came is no note. */
+bool loader_receive(int socket, struct loader_note *note, int *fds, size_t n_fds);
+
+/* ------------------------------------------------------------------ the processes */
+
+/* The loader process; returns when the daemon's end of the socket is closed. */
+void loader_host(int socket, const struct loader_options *options);
+
+/* A reader, which has no descriptor but this one and stderr.  It enters the sandbox by `enter`
+ * (NULL: there is none) before it hears of a file. */
+_Noreturn void loader_reader(int socket, void (*enter)(void));
+
+#ifdef LOADER_FAULTS
+/* For tests, which compile the reader anew: called at each step of it, with the weights behind the
+ * last. */
+void loader_fault(const char *where, int socket, uint8_t *payload, size_t payload_bytes);
+#endif
+
+#endif

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Model files are read by a process of their own: what becomes of it is an error of that start, and
+# nothing of it is left.
+# shellcheck source=tests/e2e/lib.sh
+. "${srcdir:-.}/tests/e2e/lib.sh"
+[ -z "${TRITD_URL:-}" ] || skip "needs daemons of its own"
+
+# child NAME PID: the child of a process that has this name.
+child()
+{
+    local pid
+    for pid in $(cat "/proc/$2/task/$2/children" 2>/dev/null); do
+        [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ] && echo "$pid" && return
+    done
+    return 1
+}
+
+# Sets $reader, while there is one.
+find_reader()
+{
+    local loader
+    loader=$(child tritd-loader "$pid") && reader=$(child tritd-reader "$loader")
+}
+
+# Large enough for its reading to be seen.
+"$trit_model" synth --shape small --vocab 120000 -o "$work/big.gguf" >"$work/out" 2>&1 ||
+    broken "trit-model synth: $(cat "$work/out")"
+model=$work/big.gguf
+
+# ---- a reader that is hit: the start fails and says what is rejected
+seen=0
+for signal in SEGV KILL ABRT BUS; do
+    rm -f "$shm"/* "$work/log"
+    launch
+    reader=
+    end=$((SECONDS + 20))
+    until find_reader || has_ended || [ $SECONDS -ge $end ]; do :; done
+    [ -n "$reader" ] || fail "no reader was seen"
+    kill "-$signal" "$reader" 2>/dev/null
+    if within 1 grep -q ' ready ' "$work/log"; then
+        stop # It was done before the signal came.
+        continue
+    fi
+    await_end 30
+    seen=$((seen + 1))
+    is "exit status after SIG$signal" "$ended" 1
+    logs "SIG$signal" "model rejected: $model: reading it ended with signal"
+    is "what is left after SIG$signal" "$(find "$shm" -type f | wc -l)" 0
+done
+[ $seen -gt 0 ] || fail "every reader was done before its signal came"
+
+# ---- it ends with its model; the loader process with the daemon, even by kill -9
+rm -f "$shm"/*
+start
+loader=$(child tritd-loader "$pid") || fail "there is no loader process"
+no_reader()
+{
+    ! child tritd-reader "$loader" >/dev/null
+}
+within 10 no_reader || fail "a reader is left over"
+checks=$((checks + 1))
+is "its descriptors" "$(find "/proc/$loader/fd" -type l | wc -l)" 4
+slay
+gone()
+{
+    ! kill -0 "$loader" 2>/dev/null
+}
+within 10 gone || fail "the loader process outlives the daemon"
+checks=$((checks + 1))
+
+# ---- stopped while a reader reads: in order
+rm -f "$shm"/* "$work/log"
+launch
+within 20 find_reader || has_ended
+stop
+is "exit status when stopped while loading" "$ended" 0
+
+# ---- a loader process that was killed costs the start, with a word
+rm -f "$shm"/* "$work/log"
+launch
+within 20 child tritd-loader "$pid" >/dev/null || fail "no loader process was seen"
+kill -KILL "$(child tritd-loader "$pid")"
+if ! within 1 grep -q ' ready ' "$work/log"; then
+    await_end 30
+    is "exit status without a loader process" "$ended" 1
+    logs "without a loader process" "the process that starts readers of models has ended"
+fi
+
+# ---- sandbox = no: a process of its own all the same
+rm -f "$shm"/*
+start --no-sandbox
+stop
+is "exit status without a sandbox" "$ended" 0

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * analysis.h - included before everything else by static.sh, for tools that look at one file at a
+ * time: that a function which reports an error gives back that error's code, which is not 0.
+ */
+#include "config.h"
+#include "base/base.h"
+#include "model/gguf-private.h"
+#include "engine/grammar-parts.h"
+
+#define trit_fail(err, code, ...)    ((void)trit_fail((err), (code), __VA_ARGS__), -(code))
+#define gguf_fail(g, err, code, ...) ((void)gguf_fail((g), (err), (code), __VA_ARGS__), -(code))
+#define gguf_fail_at(p, err, code, ...)                                                            \
+    ((void)gguf_fail_at((p), (err), (code), __VA_ARGS__), -(code))
+#define cursor_bad(c, code, ...) ((void)cursor_bad((c), (code), __VA_ARGS__), -(code))
+#define cursor_no_memory(c)      ((void)cursor_no_memory(c), -TRIT_ENOMEM)
+#define grammar_fail(t, code, place, ...)                                                          \
+    ((void)grammar_fail((t), (code), (place), __VA_ARGS__), -(code))

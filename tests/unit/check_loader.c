@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_loader.c - models read by a process of their own: the same model and the same errors as
+ * without; and whatever happens in that process, a clear refusal, after which the next model loads.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/chat.h"
+#include "model/loader-parts.h"
+#include "model/segment-file.h"
+#include "model/tokenizer.h"
+#include "main/sandbox.h"
+#include "unit/unit.h"
+#include "unit/engine-run.h"
+
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
+static struct trit_error err;
+static char path[2048], dir[64], bad[96];
+
+/* ------------------------------------------------------------------ faults */
+
+/* What a reader does at which place; in memory that it shares with us. */
+static struct fault {
+    char where[16];
+    void (*act)(int socket);
+    uint64_t seed;   /* of a payload; 0: it stays */
+    unsigned one_in; /* of its bytes is a random one */
+} * fault;
+
+static void act_segv(int socket)
+{
+    (void)socket;
+    raise(SIGSEGV);
+}
+
+static void act_assert(int socket)
+{
+    (void)socket;
+    if (!freopen("/dev/null", "w", stderr))
+        close(STDERR_FILENO);
+    abort();
+}
+
+static void act_exit(int socket)
+{
+    (void)socket;
+    _exit(0);
+}
+
+static void act_kill(int socket)
+{
+    (void)socket;
+    raise(SIGKILL);
+}
+
+/* By the one call that a sandbox cannot take away. */
+static void act_sleep(int socket)
+{
+    sem_t never;
+    (void)socket;
+    sem_init(&never, 0, 0);
+    for (;;)
+        sem_wait(&never);
+}
+
+static void act_spin(int socket)
+{
+    (void)socket;
+    for (volatile unsigned i = 0;; i++)
+        ;
+}
+
+/* All memory there is; status 9 when it is refused. */
+static void act_hoard(int socket)
+{
+    (void)socket;
+    for (int i = 0; i < 1 << 14; i++) {
+        char *p = malloc(1 << 20);
+        if (!p)
+            _exit(9);
+        memset(p, 1, 1 << 20);
+    }
+    _exit(0);
+}
+
+/* Close the line and stay. */
+static void act_hang_up(int socket)
+{
+    close(socket);
+    act_sleep(socket);
+}
+
+static void lie(int socket, const struct loader_note *note, int fd)
+{
+    (void)!loader_send(socket, note, &fd, fd >= 0);
+    act_sleep(socket);
+}
+
+static void act_no_view(int socket)
+{
+    lie(socket, &(struct loader_note){.kind = LOADER_DONE, .n = {4096}}, -1);
+}
+
+/* A memfd of `bytes`, sealed or not. */
+static int memory(size_t bytes, bool sealed)
+{
+    int fd = mem_memfd("lie");
+    (void)!ftruncate(fd, (off_t)bytes);
+    (void)!write(fd, "TRITVUE\0\3\0\0\0\1\0\0\0\377\377\0\0\377\377\0\0", 24);
+    if (sealed)
+        (void)fcntl(fd, F_ADD_SEALS, SEGMENT_SEALS);
+    return fd;
+}
+
+static void act_open_view(int socket)
+{
+    lie(socket, &(struct loader_note){.kind = LOADER_DONE, .n = {4096}}, memory(4096, false));
+}
+
+static void act_empty_view(int socket)
+{
+    lie(socket, &(struct loader_note){.kind = LOADER_DONE, .n = {4096}}, memory(4096, true));
+}
+
+static void act_long_view(int socket)
+{
+    lie(socket, &(struct loader_note){.kind = LOADER_DONE, .n = {1 << 20}}, memory(4096, true));
+}
+
+static void act_no_kind(int socket)
+{
+    lie(socket, &(struct loader_note){.kind = 77}, memory(4096, true));
+}
+
+/* A failure without a reason, of a code that there is not. */
+static void act_no_code(int socket)
+{
+    struct loader_note note = {.kind = LOADER_FAILED, .code = 1 << 30};
+    memset(note.text, 'x', sizeof note.text);
+    lie(socket, &note, -1);
+}
+
+static void act_short(int socket)
+{
+    (void)!write(socket, "no note", 7);
+    act_sleep(socket);
+}
+
+/* Asks and does not listen. */
+static void act_flood(int socket)
+{
+    for (;;)
+        if (!loader_send(socket, &(struct loader_note){.kind = LOADER_REAL}, NULL, 0))
+            _exit(0);
+}
+
+/* A file that is not the model's: what comes back shall not be one. */
+static void ask_for(int socket, const char *name)
+{
+    struct loader_note note = {.kind = LOADER_OPEN};
+    int fd;
+    snprintf(note.text, sizeof note.text, "%s", name);
+    if (!loader_send(socket, &note, NULL, 0) || !loader_receive(socket, &note, &fd, 1))
+        _exit(1);
+    _exit(fd >= 0 || note.code == 0 ? 0 : 12);
+}
+
+static void act_open_secret(int socket)
+{
+    ask_for(socket, "/etc/passwd");
+}
+
+static void act_open_beside(int socket)
+{
+    char name[2200];
+    snprintf(name, sizeof name, "%s/../secret", path);
+    ask_for(socket, name);
+}
+
+void loader_fault(const char *where, int socket, uint8_t *payload, size_t payload_bytes)
+{
+    if (strcmp(where, fault->where) != 0)
+        return;
+    if (fault->act)
+        fault->act(socket);
+    for (size_t i = 0; fault->seed && i < payload_bytes; i++)
+        if (unit_random(&fault->seed) % fault->one_in == 0)
+            payload[i] = (uint8_t)(unit_random(&fault->seed) >> 32);
+}
+
+/* ------------------------------------------------------------------ loading */
+
+static const struct kernels *kernels;
+static atomic_bool stop;
+
+static int load(const char *file, struct model **m)
+{
+    struct model_options o = {.layout = kernels->layout, .tables = TABLE_TERNARY, .stop = &stop};
+    return model_load(file, &o, m, &err);
+}
+
+static void start(const struct loader_options *o)
+{
+    ck_assert_msg(loader_start(o, &err) == 0, "%s", err.text);
+}
+
+static void set_up(void)
+{
+    const char *srcdir = getenv("srcdir");
+    log_open(LOG_ERROR, 0);
+    kernels = kernels_pick(kernels_cpu_detect());
+    snprintf(path, sizeof path, "%s/tests/golden/models/b158.tq1_0.gguf", srcdir ? srcdir : ".");
+    strcpy(dir, "/tmp/check-loader.XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(bad, sizeof bad, "%s/bad.gguf", dir);
+    fault = mmap(NULL, sizeof *fault, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(fault, MAP_FAILED);
+    atomic_store(&stop, false);
+}
+
+static void tear_down(void)
+{
+    loader_stop();
+    munmap(fault, sizeof *fault);
+    unlink(bad);
+    rmdir(dir);
+}
+
+static void expect_loads(void)
+{
+    struct model *m;
+    *fault = (struct fault){0};
+    ck_assert_msg(load(path, &m) == 0, "%s", err.text);
+    ck_assert_uint_gt(m->n_params, 0);
+    model_close(&m);
+}
+
+/* ------------------------------------------------------------------ as without */
+
+START_TEST(same_model)
+{
+    static const char *const files[] = {"b158.tq1_0.gguf", "bonsai.q2_0_g128.gguf"};
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        struct model *a, *b;
+        char *name = strrchr(path, '/') + 1;
+        strcpy(name, files[i]);
+        ck_assert_msg(load(path, &a) == 0, "%s", err.text);
+        start(&(struct loader_options){.enter = sandbox_enter_reader, .expected = i ? path : NULL});
+        ck_assert_msg(load(path, &b) == 0, "%s", err.text);
+        ck_assert_str_eq(a->name, b->name);
+        ck_assert_str_eq(a->encoding, b->encoding);
+        ck_assert_str_eq(a->fingerprint, b->fingerprint);
+        ck_assert_str_eq(chat_family(a->chat), chat_family(b->chat));
+        ck_assert_mem_eq(&a->sampling, &b->sampling, sizeof a->sampling);
+        ck_assert_uint_eq(a->n_params, b->n_params);
+        ck_assert_uint_eq(a->segment.payload_bytes, b->segment.payload_bytes);
+        ck_assert_int_eq(memcmp(a->segment.payload, b->segment.payload, a->segment.payload_bytes),
+                         0);
+        ck_assert_int_eq(fcntl(b->segment.fd, F_GET_SEALS) & F_SEAL_WRITE, F_SEAL_WRITE);
+        struct tok_ids x = {0}, y = {0};
+        ck_assert_int_eq(tok_encode(a->tok, "Once upon a time", 16, 0, 0, &x), 0);
+        ck_assert_int_eq(tok_encode(b->tok, "Once upon a time", 16, 0, 0, &y), 0);
+        ck_assert_uint_eq(x.n, y.n);
+        ck_assert_mem_eq(x.id, y.id, x.n * sizeof *x.id);
+        tok_ids_free(&x);
+        tok_ids_free(&y);
+        model_close(&a);
+        model_close(&b);
+        loader_stop();
+    }
+}
+END_TEST
+
+static size_t read_model(uint8_t **bytes)
+{
+    FILE *f = fopen(path, "re");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(fseek(f, 0, SEEK_END), 0);
+    size_t len = (size_t)ftell(f);
+    rewind(f);
+    *bytes = malloc(len);
+    ck_assert_uint_eq(fread(*bytes, 1, len, f), len);
+    fclose(f);
+    return len;
+}
+
+/* The same file cut at random, or with random bytes in its head. */
+static void write_bad(const uint8_t *bytes, size_t len, uint64_t *state)
+{
+    uint8_t *copy = malloc(len);
+    memcpy(copy, bytes, len);
+    size_t n = unit_random(state) % 4 ? len : unit_random(state) % len;
+    for (size_t i = unit_random(state) % 4; i > 0; i--)
+        copy[unit_random(state) % (i == 3 ? len : 4000)] = (uint8_t)(unit_random(state) >> 40);
+    FILE *f = fopen(bad, "we");
+    ck_assert(f && fwrite(copy, 1, n, f) == n && fclose(f) == 0);
+    free(copy);
+}
+
+START_TEST(same_errors)
+{
+    enum { FILES = 60 };
+    uint64_t seed = unit_seed();
+    struct trit_error *want = calloc(FILES + 3, sizeof *want);
+    uint8_t *bytes;
+    size_t len = read_model(&bytes);
+    for (int with = 0; with < 2; with++) {
+        uint64_t state = seed;
+        if (with)
+            start(&(struct loader_options){.enter = sandbox_enter_reader});
+        for (int i = 0; i < FILES + 3; i++) {
+            const char *file = i == FILES       ? "/nowhere/model.gguf"
+                               : i == FILES + 1 ? dir
+                               : i == FILES + 2 ? "/dev/zero"
+                                                : bad;
+            struct model *m;
+            if (file == bad)
+                write_bad(bytes, len, &state);
+            err = (struct trit_error){0};
+            if (load(file, &m) == 0)
+                model_close(&m);
+            if (!with)
+                want[i] = err;
+            ck_assert_int_eq(err.code, want[i].code);
+            ck_assert_str_eq(err.text, want[i].text);
+        }
+    }
+    free(bytes);
+    free(want);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ and what may happen */
+
+static const struct {
+    const char *where;
+    void (*act)(int socket);
+    const char *words; /* of the error */
+    bool unbounded;    /* a sanitizer's process has no bounds of memory */
+} faults[] = {
+    {"read", act_segv, "ended with signal 11", false},
+    {"view", act_segv, "ended with signal 11", false},
+    {"plan", act_segv, "ended with signal 11", false},
+    {"text", act_segv, "ended with signal 11", false},
+    {"pack", act_segv, "ended with signal 11", false},
+    {"packed", act_segv, "ended with signal 11", false},
+    {"read", act_assert, "ended with signal 6", false},
+    {"text", act_assert, "ended with signal 6", false},
+    {"read", act_exit, "ended with status 0", false},
+    {"pack", act_exit, "ended with status 0", false},
+    {"read", act_kill, "ended with signal 9", false},
+    {"pack", act_kill, "ended with signal 9", false},
+    {"read", act_sleep, "stood still for 1 s", false},
+    {"pack", act_sleep, "stood still for 1 s", false},
+    {"text", act_spin, "more than 1 s of processor time", false},
+    {"read", act_hoard, "ended with status 9", true},
+    {"view", act_no_view, "went astray", false},
+    {"view", act_open_view, "went astray", false},
+    {"view", act_long_view, "went astray", false},
+    {"view", act_empty_view, "no valid head", false},
+    {"view", act_no_kind, "went astray", false},
+    {"view", act_no_code, "xxxx", false},
+    {"view", act_short, "does not end", false},
+    {"view", act_hang_up, "does not end", false},
+    {"read", act_flood, "", false},
+    {"read", act_open_secret, "ended with status 12", false},
+    {"read", act_open_beside, "ended with status 12", false},
+};
+
+START_TEST(fault_is_refused)
+{
+    struct loader_options o = {.enter = sandbox_enter_reader,
+                               .expected = _i % 2 ? path : NULL,
+                               .most_silence = faults[_i].act == act_spin ? 20 : 1,
+                               .cpu_seconds = 1,
+                               .most_memory = 256 << 20};
+    struct model *m;
+    if (SANITIZED && (faults[_i].unbounded || faults[_i].act == act_segv))
+        return;
+    strcpy(fault->where, faults[_i].where);
+    fault->act = faults[_i].act;
+    start(&o);
+    int rc = load(path, &m);
+    ck_assert_int_lt(rc, 0);
+    ck_assert_msg(strstr(err.text, faults[_i].words) != NULL, "%s", err.text);
+    if (!strstr(err.text, "xxxx") && !strstr(err.text, "no valid head"))
+        ck_assert_msg(strncmp(err.text, "model rejected: ", 16) == 0, "%s", err.text);
+    ck_assert(strstr(err.text, path) || strstr(err.text, "xxxx"));
+    expect_loads();
+}
+END_TEST
+
+START_TEST(stop_is_obeyed)
+{
+    struct model *m;
+    strcpy(fault->where, "pack");
+    fault->act = act_sleep;
+    start(&(struct loader_options){0});
+    atomic_store(&stop, true);
+    ck_assert_int_eq(load(path, &m), -TRIT_ECANCELLED);
+    atomic_store(&stop, false);
+    expect_loads();
+}
+END_TEST
+
+/* Without the process that starts readers there is an error, and no other harm. */
+START_TEST(host_is_gone)
+{
+    struct model *m;
+    char comm[64] = "", name[64];
+    pid_t found = -1;
+    start(&(struct loader_options){0});
+    for (pid_t pid = getpid() + 1; pid < getpid() + 5000 && found < 0; pid++) {
+        snprintf(name, sizeof name, "/proc/%d/stat", pid);
+        FILE *f = fopen(name, "re");
+        int parent = 0;
+        if (f && fscanf(f, "%*d %63s %*c %d", comm, &parent) == 2 && parent == getpid())
+            found = pid;
+        if (f)
+            fclose(f);
+    }
+    if (found < 0)
+        return; /* Numbers have begun anew. */
+    ck_assert_int_eq(kill(found, SIGKILL), 0);
+    ck_assert_int_eq(load(path, &m), -TRIT_EIO);
+    ck_assert_msg(strstr(err.text, "has ended") != NULL, "%s", err.text);
+}
+END_TEST
+
+static void multiply(struct model *m, uint64_t *state)
+{
+    struct run r = {0};
+    struct engine_options o = run_options(m, kernels);
+    sem_init(&r.bell, 0, 0);
+    mailbox_init(&r.events, run_ring, &r);
+    o.events = &r.events;
+    /* It tries a token, and refuses weights that give no numbers. */
+    if (engine_open(&o, &r.engine, &err) == 0) {
+        struct seq_wish w = {.n_prompt = 40, .max_new = 8};
+        w.sampler = (struct sampler_params){.top_p = 1, .temperature = 1, .repetition_penalty = 1};
+        w.prompt = mem_zalloc(w.n_prompt, sizeof *w.prompt);
+        for (uint32_t i = 0; i < w.n_prompt; i++)
+            w.prompt[i] = (int32_t)(unit_random(state) % m->hp.vocab);
+        struct seq *s = seq_new(&w);
+        ck_assert_msg(engine_submit(r.engine, s, &err) == 0, "%s", err.text);
+        r.open++;
+        run_wait(&r);
+        ck_assert_int_ne(s->end, SEQ_RUNNING);
+        seq_free(s);
+    }
+    run_close(&r);
+}
+
+/* Whatever a reader writes as weights, multiplying with them stays inside of memory and ends. */
+START_TEST(any_weights)
+{
+    static const unsigned one_in[] = {1, 64, 4096, 65536};
+    uint64_t seed = unit_seed() + 1;
+    uint32_t cpu = kernels_cpu_detect();
+    start(&(struct loader_options){0});
+    for (size_t i = 0; kernels_at(i); i++) {
+        kernels = kernels_at(i);
+        for (size_t k = 0; k < ARRAY_LEN(one_in) && !(kernels->cpu & ~cpu); k++) {
+            struct model *m;
+            strcpy(fault->where, "packed");
+            fault->seed = seed + i;
+            fault->one_in = one_in[k];
+            ck_assert_msg(load(path, &m) == 0, "%s", err.text);
+            multiply(m, &seed);
+            model_close(&m);
+        }
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("loader");
+    TCase *tc = tcase_create("loader");
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, same_model);
+    tcase_add_test(tc, same_errors);
+    tcase_add_loop_test(tc, fault_is_refused, 0, (int)ARRAY_LEN(faults));
+    tcase_add_test(tc, stop_is_obeyed);
+    tcase_add_test(tc, host_is_gone);
+    tcase_add_test(tc, any_weights);
+    suite_add_tcase(suite, tc);
+    return unit_run(suite);
+}
