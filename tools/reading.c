@@ -12,9 +12,11 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "base/log.h"
 #include "model/gguf.h"
 #include "model/hf.h"
 #include "model/plausible.h"
+#include "tool.h"
 
 bool reading_i2s(struct reading *r, const char *text)
 {
@@ -129,7 +131,95 @@ static int compare_orders(const struct gguf *g, const struct plausible *seen,
         gguf_path(g), name, best.score, seen->score);
 }
 
-static int check(const struct gguf *g, char note[200], struct trit_error *err)
+/* ------------------------------------------------------------------ are other tiles better? */
+
+/* What codes of bitnet.cpp were made with or might have been, and more. */
+static const uint32_t bms[] = {32, 64, 96, 128, 160, 192, 256, 320, 384, 512},
+                      bks[] = {32, 48, 64, 96, 128, 192, 256, 384}, bands[] = {32, 64};
+
+struct search {
+    const struct reading *how;
+    const char *path;
+    unsigned layers;
+    struct plausible seen, best;
+    struct quant_tiles found; /* rows 0: none */
+};
+
+/* What the weights look like if the tensors of one shape have these tiles. */
+static void try_tiles(struct search *s, const struct quant_tiles *tiles)
+{
+    static struct quant_tiles all[READING_TILES + 1];
+    struct gguf *g = NULL;
+    struct plausible p;
+    struct trit_error ignored;
+    all[0] = *tiles; /* the first of a shape counts */
+    memcpy(all + 1, s->how->tiles, s->how->n_tiles * sizeof *all);
+    const struct gguf_reading r = {.tiles = all, .n_tiles = s->how->n_tiles + 1};
+    if (gguf_open(s->path, &g, &ignored) != 0)
+        return;
+    if (gguf_read_as(g, &r, &ignored) == 0 && plausible_look(g, 0, s->layers, &p, &ignored) == 0 &&
+        plausible_is_better(&p, &s->seen) && p.score > s->best.score) {
+        s->best = p;
+        s->found = *tiles;
+    }
+    gguf_close(&g);
+}
+
+static void try_shape(struct search *s, const struct gguf_tensor *t)
+{
+    for (size_t i = 0; i < ARRAY_LEN(bms) * ARRAY_LEN(bks) * ARRAY_LEN(bands); i++) {
+        struct quant_tiles tiles = {.rows = t->ne[1],
+                                    .cols = t->ne[0],
+                                    .bm = bms[i % ARRAY_LEN(bms)],
+                                    .bk = bks[i / ARRAY_LEN(bms) % ARRAY_LEN(bks)],
+                                    .band = bands[i / ARRAY_LEN(bms) / ARRAY_LEN(bks)]};
+        log_progress("looking whether other tiles are better  %" PRIu64 " x %" PRIu64
+                     " as %u,%u,%u",
+                     tiles.rows, tiles.cols, tiles.bm, tiles.bk, tiles.band);
+        if (quant_tiles_problem(t->quant, &tiles, t->ne[1], t->ne[0]) == NULL)
+            try_tiles(s, &tiles);
+    }
+}
+
+/* Each shape with other tiles, the others as they were given. */
+static int compare_tiles(const struct reading *how, const struct gguf *g, struct trit_error *err)
+{
+    enum { SMALL = 200000000, SHAPES = 16 };
+    const struct gguf_tensor *shape[SHAPES];
+    size_t n = 0;
+    uint64_t values = 0;
+    struct search s = {.how = how, .path = gguf_path(g)};
+    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(g, i);
+        size_t k = 0;
+        if (!t->quant || !t->tiles)
+            continue;
+        values += tool_values(t);
+        while (k < n && (shape[k]->ne[0] != t->ne[0] || shape[k]->ne[1] != t->ne[1]))
+            k++;
+        if (k == n && n < SHAPES)
+            shape[n++] = t;
+    }
+    s.layers = values < SMALL ? PLAUSIBLE_LAYERS : 1;
+    int rc = plausible_look(g, 0, s.layers, &s.seen, err);
+    if (rc)
+        return rc;
+    s.best = s.seen;
+    for (size_t k = 0; s.seen.sums && k < n; k++)
+        try_shape(&s, shape[k]);
+    log_progress(NULL);
+    if (!s.found.rows)
+        return 0;
+    return trit_fail(
+        err, TRIT_EINVAL,
+        "%.200s: with these tiles the weights are out of order, and with --tiles %" PRIu64
+        "x%" PRIu64 "=%u,%u,%u less so (%.0f against %.0f); use that, or --unchecked",
+        gguf_path(g), s.found.rows, s.found.cols, s.found.bm, s.found.bk, s.found.band,
+        s.best.score, s.seen.score);
+}
+
+static int check(const struct reading *r, const struct gguf *g, char note[200],
+                 struct trit_error *err)
 {
     const struct gguf_tensor *t = ambiguous(g);
     struct plausible seen;
@@ -138,6 +228,8 @@ static int check(const struct gguf *g, char note[200], struct trit_error *err)
     int rc = plausible_look(g, 0, PLAUSIBLE_LAYERS, &seen, err);
     if (rc)
         return rc == -TRIT_ENOMEM ? rc : 0; /* What cannot be read is named by who reads it all. */
+    if (t->type != QUANT_I2_S && (rc = compare_tiles(r, g, err)))
+        return rc;
     if (t->type != QUANT_I2_S && seen.sums && !plausible_is_whole(&seen))
         return trit_fail(
             err, TRIT_EINVAL,
@@ -165,7 +257,7 @@ int reading_open(const struct reading *r, const char *path, struct gguf **g, cha
     if (rc == 0)
         rc = gguf_read_as(*g, &how, err);
     if (rc == 0 && !r->as_it_is)
-        rc = check(*g, note, err);
+        rc = check(r, *g, note, err);
     if (rc)
         gguf_close(g);
     return rc;

@@ -38,6 +38,9 @@ enum { PLAUSIBLE_LAYERS = 4 }; /* enough to tell */
 int plausible_look(const struct gguf *g, uint32_t i2s, unsigned layers, struct plausible *p,
                    struct trit_error *err);
 
+/* Whether another reading has something in order that this one has not; of the same layers. */
+bool plausible_is_better(const struct plausible *other, const struct plausible *this);
+
 /* The order of I2_S that is right rather than the one that was looked at, and *best of it; 0: none.
  */
 uint32_t plausible_order(const struct gguf *g, unsigned layers, const struct plausible *seen,

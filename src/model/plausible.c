@@ -217,6 +217,19 @@ static bool is_better(const struct plausible *other, const struct plausible *thi
            other->score - this->score > most_by_chance(other->sums);
 }
 
+bool plausible_is_better(const struct plausible *other, const struct plausible *this)
+{
+    bool better = false;
+    for (int i = 0; i < PLAUSIBLE_KINDS; i++) {
+        double mine = this->score_of[i], others = other->score_of[i],
+               chance = most_by_chance(other->sums_of[i]);
+        if (mine > 1.5 * others && mine - others > chance)
+            return false;
+        better = better || (others > 1.5 * mine && others - mine > chance);
+    }
+    return better;
+}
+
 uint32_t plausible_order(const struct gguf *g, unsigned layers, const struct plausible *seen,
                          struct plausible *best)
 {

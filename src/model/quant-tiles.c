@@ -55,51 +55,74 @@ const char *quant_tiles_problem(const struct quant_info *q, const struct quant_t
     return NULL;
 }
 
-static bool put_pair(unsigned nibble, int8_t *dst)
+/* The trits of a nibble that is a pair, and of one that is the size of a triple. */
+static const int8_t pairs_of[16][2] = {{-1, -1},
+                                       {-1, 0},
+                                       {-1, 1},
+                                       {0, -1},
+                                       {0, 0},
+                                       {0, 1},
+                                       {1, -1},
+                                       {1, 0},
+                                       {1, 1},
+                                       {NO_TRIT, NO_TRIT},
+                                       {NO_TRIT, NO_TRIT},
+                                       {NO_TRIT, NO_TRIT},
+                                       {NO_TRIT, NO_TRIT},
+                                       {NO_TRIT, NO_TRIT},
+                                       {NO_TRIT, NO_TRIT},
+                                       {NO_TRIT, NO_TRIT}};
+static const int8_t triples_of[16][3] = {{0, 0, 0},
+                                         {0, 0, 1},
+                                         {0, 1, -1},
+                                         {0, 1, 0},
+                                         {0, 1, 1},
+                                         {1, -1, -1},
+                                         {1, -1, 0},
+                                         {1, -1, 1},
+                                         {1, 0, -1},
+                                         {1, 0, 0},
+                                         {1, 0, 1},
+                                         {1, 1, -1},
+                                         {1, 1, 0},
+                                         {1, 1, 1},
+                                         {NO_TRIT, NO_TRIT, NO_TRIT},
+                                         {NO_TRIT, NO_TRIT, NO_TRIT}};
+
+/* Two pairs of a byte; true: both are some. */
+static bool put_pairs(uint8_t byte, int8_t *dst)
 {
-    if (nibble > 8) {
-        dst[0] = dst[1] = NO_TRIT;
-        return false;
-    }
-    dst[0] = (int8_t)((int)(nibble / 3) - 1);
-    dst[1] = (int8_t)((int)(nibble % 3) - 1);
-    return true;
+    dst[0] = pairs_of[byte >> 4][0];
+    dst[1] = pairs_of[byte >> 4][1];
+    dst[2] = pairs_of[byte & 15][0];
+    dst[3] = pairs_of[byte & 15][1];
+    return (byte >> 4) < 9 && (byte & 15) < 9;
 }
 
 /* A sign without a value is none that a writer makes: what is read there is something else. */
 static bool put_triple(unsigned nibble, bool negative, int8_t *dst)
 {
-    int v = negative ? -(int)nibble : (int)nibble;
-    if (nibble > 13 || (negative && nibble == 0)) {
-        dst[0] = dst[1] = dst[2] = NO_TRIT;
-        return false;
-    }
-    for (int k = 2; k >= 0; k--) { /* balanced digits, the last one first */
-        int digit = ((v % 3) + 4) % 3 - 1;
-        dst[k] = (int8_t)digit;
-        v = (v - digit) / 3;
-    }
-    return true;
+    bool good = nibble < 14 && !(negative && nibble == 0);
+    for (int k = 0; k < 3; k++)
+        dst[k] = (int8_t)(!good      ? NO_TRIT
+                          : negative ? -triples_of[nibble][k]
+                                     : triples_of[nibble][k]);
+    return good;
 }
 
 static bool tl1_row(const uint8_t *codes, const struct quant_tiles *t, uint64_t cols, uint64_t row,
                     int8_t *dst)
 {
     uint64_t mb = row / t->bm, mo = row % t->bm / t->band, g = row % t->band / 16, lane = row % 16;
-    uint64_t by = 256 / t->band;
+    uint64_t by = 256 / t->band, bands = t->bm / t->band, runs = t->bk / by;
     bool good = true;
-    for (uint64_t c = 0; c < cols; c += 4) {
-        uint64_t kb = c / t->bk, qo = c % t->bk / by, qh = c % by / 4;
-        uint64_t at = mb;
-        at = at * (cols / t->bk) + kb;
-        at = at * (t->bm / t->band) + mo;
-        at = at * (t->bk / by) + qo;
-        at = at * (t->band / 16) + g;
-        at = at * (by / 4) + qh;
-        uint8_t byte = codes[at * 16 + lane];
-        good &= put_pair(byte >> 4, dst + c);
-        good &= put_pair(byte & 15, dst + c + 2);
-    }
+    for (uint64_t kb = 0; kb < cols / t->bk; kb++)
+        for (uint64_t ko = 0; ko < runs; ko++) {
+            uint64_t run = ((mb * (cols / t->bk) + kb) * bands + mo) * runs + ko;
+            const uint8_t *p = codes + (run * (t->band / 16) + g) * (by / 4) * 16 + lane;
+            for (uint64_t c = 0; c < by; c += 4, p += 16, dst += 4)
+                good &= put_pairs(*p, dst);
+        }
     return good;
 }
 
@@ -110,6 +133,18 @@ static uint64_t tl2_lane(uint64_t row)
     return 8 * run[row % 32 / 8] + row % 8;
 }
 
+/* 24 columns, of which the signs of a row are in one word. */
+static bool tl2_triples(const uint8_t *sizes, const uint8_t *word, unsigned half, int8_t *dst)
+{
+    unsigned signs = (unsigned)(word[0] | word[1] << 8) << half;
+    bool good = true;
+    for (int i = 0; i < 4; i++, sizes += 32, dst += 6, signs <<= 4) {
+        good &= put_triple(*sizes >> 4, signs >> 15 & 1, dst);
+        good &= put_triple(*sizes & 15, signs >> 13 & 1, dst + 3);
+    }
+    return good;
+}
+
 static bool tl2_row(const uint8_t *codes, const struct quant_tiles *t, uint64_t rows, uint64_t cols,
                     uint64_t row, int8_t *dst)
 {
@@ -118,19 +153,17 @@ static bool tl2_row(const uint8_t *codes, const struct quant_tiles *t, uint64_t 
     uint64_t mb = row / t->bm, mo = row % t->bm / 32, lane = tl2_lane(row);
     unsigned half = row % 32 / 16;
     bool good = true;
-    for (uint64_t c = 0; c < triples; c += 3) {
-        uint64_t tile = (mb * (triples / t->bk) + c / t->bk) * bands + mo, in = c % t->bk;
-        uint8_t byte = codes[(tile * (t->bk / 6) + in / 6) * 32 + lane];
-        const uint8_t *word = signs + ((tile * (t->bk / 24) + in / 24) * 16 + row % 16) * 2;
-        unsigned bit = 15 - (2 * (unsigned)(in % 24 / 3) + half);
-        bool negative = (word[0] | word[1] << 8) >> bit & 1;
-        good &= put_triple(in % 6 ? byte & 15 : byte >> 4, negative, dst + c);
-    }
-    for (uint64_t c = 0; c < rest; c += 4) {
-        uint64_t tile = (mb * (rest / PAIR_COLS) + c / PAIR_COLS) * bands + mo;
-        uint8_t byte = pairs[(tile * (PAIR_COLS / 4) + c % PAIR_COLS / 4) * 32 + lane];
-        good &= put_pair(byte >> 4, dst + triples + c);
-        good &= put_pair(byte & 15, dst + triples + c + 2);
+    for (uint64_t kb = 0; kb < triples / t->bk; kb++)
+        for (uint64_t so = 0; so < t->bk / 24; so++, dst += 24) {
+            uint64_t at = ((mb * (triples / t->bk) + kb) * bands + mo) * (t->bk / 24) + so;
+            good &= tl2_triples(codes + at * 4 * 32 + lane, signs + (at * 16 + row % 16) * 2, half,
+                                dst);
+        }
+    for (uint64_t kb = 0; kb < rest / PAIR_COLS; kb++) {
+        uint64_t at = (mb * (rest / PAIR_COLS) + kb) * bands + mo;
+        const uint8_t *p = pairs + at * (PAIR_COLS / 4) * 32 + lane;
+        for (int c = 0; c < PAIR_COLS; c += 4, p += 32, dst += 4)
+            good &= put_pairs(*p, dst);
     }
     return good;
 }

@@ -469,6 +469,10 @@ START_TEST(order_of_a_trained_model)
         ck_assert_uint_eq(seen.sums, 12);
         uint32_t order = plausible_order(g, PLAUSIBLE_LAYERS, &seen, &best);
         ck_assert_uint_eq(order, as == _i ? 0 : type[_i]);
+        struct plausible right;
+        ck_assert_int_eq(plausible_look(g, type[_i], PLAUSIBLE_LAYERS, &right, &err), 0);
+        ck_assert(plausible_is_better(&right, &seen) == (as != _i));
+        ck_assert(!plausible_is_better(&seen, &right));
         if (as == _i)
             ck_assert(plausible_is_order(&seen) && plausible_is_whole(&seen));
     }
