@@ -24,6 +24,13 @@
  * we are loading. */
 enum { WAIT_SECONDS = 5 };
 
+static enum seq_pool pooling_of(const struct conf *c)
+{
+    return strcmp(c->pooling, "mean") == 0   ? SEQ_POOL_MEAN
+           : strcmp(c->pooling, "last") == 0 ? SEQ_POOL_LAST
+                                             : SEQ_POOL_NONE;
+}
+
 static void load(uv_work_t *work)
 {
     struct app *app = work->data;
@@ -74,11 +81,32 @@ static void load(uv_work_t *work)
     app->load_seconds = trit_now() - start;
 }
 
+static void give_up(struct app *app, const char *why)
+{
+    log_error("%s", why);
+    app->exit_code = EXIT_FAILURE;
+    app->state = STOPPING;
+    notify_status(&app->notify, "%s", why);
+    uv_stop(&app->loop);
+}
+
 static void serve_clients(struct app *app)
 {
+    const struct conf *c = &app->conf;
+    struct trit_error err;
     app->state = SERVING;
     app_store(app);
-    server_serve(app->server, app->model, app->engine);
+    const struct server_model sm = {.model = app->model,
+                                    .engine = app->engine,
+                                    .alias = *c->alias ? c->alias : NULL,
+                                    .path = c->model,
+                                    .pooling = pooling_of(c)};
+    struct served *served;
+    if (server_add(app->server, &sm, NULL, &served, &err)) {
+        give_up(app, err.text);
+        return;
+    }
+    server_serve(app->server);
     log_notice("ready url=%s model=\"%s\" encoding=%s chat=%s kernels=%s threads=%u ctx=%u "
                "kv_bytes=%zu load_seconds=%.3f",
                app->sockets.at[0].url, app->model->name, app->model->encoding,
@@ -115,11 +143,7 @@ static void loaded(uv_work_t *work, int status)
         return;
     }
     if (app->load_rc != 0) {
-        log_error("%s", app->load_err.text);
-        app->exit_code = EXIT_FAILURE;
-        app->state = STOPPING;
-        notify_status(&app->notify, "%s", app->load_err.text);
-        uv_stop(&app->loop);
+        give_up(app, app->load_err.text);
         return;
     }
     if (app->replaces.fd >= 0)

@@ -29,7 +29,6 @@
 #include "model/model.h"
 #include "kernels/kernels.h"
 #include "engine/engine.h"
-#include "engine/seq.h"
 #include "server/keys.h"
 #include "server/server.h"
 #include "server/tls.h"
@@ -38,13 +37,6 @@
 
 /* For the last lines to be written, if anybody reads them. */
 #define LOG_LAST_SECONDS 1.0
-
-static enum seq_pool pooling_of(const struct conf *c)
-{
-    return strcmp(c->pooling, "mean") == 0   ? SEQ_POOL_MEAN
-           : strcmp(c->pooling, "last") == 0 ? SEQ_POOL_LAST
-                                             : SEQ_POOL_NONE;
-}
 
 static int open_sockets(struct app *app, struct trit_error *err)
 {
@@ -139,10 +131,8 @@ static int serve(struct app *app, struct trit_error *err)
         .loop = &app->loop,
         .n_sockets = app->sockets.n,
         .cert = cert,
-        .alias = *c->alias ? c->alias : NULL,
         .kernels = app->kernels->name,
         .powercap_dir = c->powercap_dir,
-        .pooling = pooling_of(c),
         .max_body = (size_t)c->max_body,
         .hold = has_waiting(app),
         .max_connections = plan_connections(c->max_connections * n_sockets) / n_sockets,
@@ -168,8 +158,10 @@ static int serve(struct app *app, struct trit_error *err)
     slice_short(); /* The pool is there by now, and the engine's threads come from it. */
     uv_run(&app->loop, UV_RUN_DEFAULT);
 
-    engine_close(&app->engine);
+    if (app->engine)
+        engine_stop(app->engine);
     server_close(&app->server);
+    engine_close(&app->engine);
     model_close(&app->model);
 no_server:
     server_close(&app->server);

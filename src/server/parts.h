@@ -9,6 +9,7 @@
  *     watch.c     noticing that a client has left
  *     origin-check.c  what pages of other origins may do
  *     routes.c    which request means what; the small answers
+ *     models.c    which model a name means, and who still uses it (models.h)
  *     requests.c  what is being worked on, and ending it
  *     page.c      the page for people
  *     energy.c    whose joules were these
@@ -30,9 +31,9 @@
 #include "base/mailbox.h"
 #include "base/rapl.h"
 #include "server/admit.h"
-#include "server/grammars.h"
 #include "server/keys.h"
 #include "server/metrics.h"
+#include "server/models.h"
 #include "server/server.h"
 #include "server/tls.h"
 #include "server/trace.h"
@@ -91,6 +92,7 @@ struct exchange {
     struct trace trace;    /* traceparent, if there was one */
     double t_start;        /* header complete */
     struct tenant *tenant; /* who asks; held */
+    struct served *model;  /* whom; held; NULL: not known yet, or none */
 
     bool has_body, handled;
     struct buf body;
@@ -116,12 +118,8 @@ struct exchange {
 struct server {
     struct server_options opt;
     uv_thread_t thread;
-    char *alias;
-    const char *name; /* of the model in the API; "" before server_serve */
-    char fingerprint[96];
-    int64_t created; /* of the model object: when it was served first */
-    const struct model *model;
-    struct engine *engine;
+    struct models models;
+    bool serving; /* server_serve was called */
 
     /* The loop's handles; the structure lives until the last one and the last work is gone. */
     uv_async_t bell;
@@ -152,17 +150,13 @@ struct server {
     void *drained_arg;
 
     struct agent agent;
-    struct grammars grammars; /* compiled lately */
     struct keys keys;         /* none: nobody is asked for one */
     struct admit admit;
-    uint8_t secret[32]; /* for salts; of this process, or of its lasting KV pool */
 
     struct rapl rapl;
     double rapl_at; /* when it is read again, so that no wrap is missed */
 
     struct metrics metrics;
-    size_t huge_bytes;
-    double huge_at; /* when huge_bytes was looked up */
 };
 
 void server_assert_thread(const struct server *s);
@@ -242,6 +236,7 @@ void routes_handle(struct exchange *x);
 /* job.c */
 void job_events(struct server *s);
 double job_clock(struct server *s, double now);
-double job_oldest(const struct server *s, double now); /* the longest wait for a first token */
+/* The longest wait for a first token of a model. */
+double job_oldest(const struct server *s, const struct served *m, double now);
 
 #endif
