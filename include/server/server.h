@@ -46,6 +46,28 @@ struct server_limits {
     const char *allowed_hosts;
 };
 
+/* Told how loading went: m, or NULL with *err.  Loop thread. */
+typedef void (*server_loaded_fn)(void *arg, const struct served *m, const struct trit_error *err);
+
+/* A model that is not served, or not yet. */
+struct server_absent {
+    const char *name, *path;
+    const char *state; /* "waiting", "loading", "failed" */
+    const char *error; /* of one that failed, or NULL */
+};
+
+/* Who has the models: what administrators ask for is carried out there. */
+struct server_admin {
+    /* Begin to load; done is called once, later, unless this fails.  One of that name is replaced
+     * when the new one is ready. */
+    int (*load)(void *arg, const char *name, const char *path, server_loaded_fn done, void *done_arg,
+                struct trit_error *err);
+    /* Take out.  -TRIT_ENOENT; -TRIT_EINVAL: it is the last. */
+    int (*unload)(void *arg, const char *name, struct trit_error *err);
+    size_t (*list)(void *arg, struct server_absent *list, size_t cap);
+    void *arg;
+};
+
 enum {
     SERVER_SOCKETS = 4,
     SERVER_MODELS = 16, /* served at a time */
@@ -71,6 +93,7 @@ struct server_options {
     uint32_t max_connections; /* on each socket */
     bool hold;                /* let connections wait in the sockets' queues until server_accept */
     struct server_limits limits;
+    struct server_admin admin;
 };
 
 /* Holds the certificate. */

@@ -3,8 +3,8 @@
  * main.c - the daemon's life: start-up in order, the loop, and the exact reverse.
  *
  *     configuration - kernels - listening socket - sandbox - loop and signals
- *         - server (answers "loading") - on a thread: model, engine - server serves - ... - drain
- *         - engine closed - server closed - model closed - loop - socket - configuration
+ *         - server (answers "loading") - on a thread: models, engines - server serves - ... - drain
+ *         - engines stopped - server closed - models closed - loop - socket - configuration
  *
  * The socket is opened first, so that a port in use is known in milliseconds and clients of a
  * restart wait in its backlog.  What the links do once the loop runs is in app-*.c (app.h).
@@ -26,9 +26,7 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/slice.h"
-#include "model/model.h"
 #include "kernels/kernels.h"
-#include "engine/engine.h"
 #include "server/keys.h"
 #include "server/server.h"
 #include "server/tls.h"
@@ -139,6 +137,7 @@ static int serve(struct app *app, struct trit_error *err)
         .agent = app->agent.fd >= 0,
         .agent_fd = app->agent.fd,
         .limits = app_limits(c, &app->sockets),
+        .admin = app_admin(app),
     };
     for (size_t i = 0; i < app->sockets.n; i++)
         so.socket[i] = (struct server_socket){.fd = app->sockets.at[i].fd,
@@ -152,17 +151,16 @@ static int serve(struct app *app, struct trit_error *err)
         goto no_server;
     if (has_waiting(app) && app->replaces.fd < 0)
         app_wait(app);
-    notify_status(&app->notify, "Loading %.120s", c->model);
+    notify_status(&app->notify, "Loading %.120s", conf_model(c, 0)->model);
     app_load(app);
 
     slice_short(); /* The pool is there by now, and the engine's threads come from it. */
     uv_run(&app->loop, UV_RUN_DEFAULT);
 
-    if (app->engine)
-        engine_stop(app->engine);
+    app_end_works(app);
+    app_stop_engines(app);
     server_close(&app->server);
-    engine_close(&app->engine);
-    model_close(&app->model);
+    app_close_models(app);
 no_server:
     server_close(&app->server);
     app_close_loop(app);

@@ -365,6 +365,7 @@ void exchange_done(struct exchange *x, bool delivered)
         s->metrics.http[x->route][status]++;
     if (x->job)
         job_leave(x->job);
+    admin_left(x);
     admit_let_go(&s->admit, x->tenant);
     models_let_go(&s->models, x->model);
     x->conn->x = NULL;

@@ -32,7 +32,7 @@ libserver_a_SOURCES = \
 	src/server/names.h src/server/names.c include/server/trace.h src/server/trace.c \
 	include/server/agent.h src/server/agent.c \
 	src/server/grammars.h src/server/grammars.c src/server/models.h src/server/models.c \
-	src/server/http.c src/server/exchange.c src/server/watch.c src/server/routes.c src/server/requests.c \
+	src/server/http.c src/server/exchange.c src/server/watch.c src/server/routes.c src/server/requests.c src/server/admin.c \
 	src/server/job.h src/server/job.c src/server/energy.c \
 	src/server/job-admit.c src/server/job-start.c src/server/job-out.c src/server/job-embed.c \
 	src/server/job-response.c \

@@ -179,6 +179,17 @@ bool models_is(const struct served *m, const char *name)
     return strcmp(name, m->name) == 0 || strcmp(name, m->opt.model->name) == 0;
 }
 
+bool models_may_ask(const struct served *m, const void *arg)
+{
+    const struct tenant *t = arg;
+    char list[ADMIT_MODELS], *rest = NULL;
+    memcpy(list, t->grant.models, sizeof list);
+    bool may = !*list;
+    for (char *name = strtok_r(list, ",", &rest); name && !may; name = strtok_r(NULL, ",", &rest))
+        may = models_is(m, name);
+    return may;
+}
+
 struct served *models_find(const struct models *all, const char *name)
 {
     for (struct served *m = all->first; m; m = m->next)

@@ -78,6 +78,9 @@ void models_remove(struct models *all, struct served *m);
 struct served *models_find(const struct models *all, const char *name);
 bool models_is(const struct served *m, const char *name);
 
+/* Whether a tenant, arg, may ask it. */
+bool models_may_ask(const struct served *m, const void *arg);
+
 struct served *models_hold(struct served *m);
 void models_let_go(struct models *all, struct served *m); /* NULL is let go too */
 

@@ -11,6 +11,7 @@
  *     routes.c    which request means what; the small answers
  *     models.c    which model a name means, and who still uses it (models.h)
  *     requests.c  what is being worked on, and ending it
+ *     admin.c     models: listed, loaded, taken out
  *     page.c      the page for people
  *     energy.c    whose joules were these
  *     job.c       the life of a generation (job.h); job-admit.c its way in, job-start.c from there
@@ -38,6 +39,7 @@
 #include "server/tls.h"
 #include "server/trace.h"
 
+struct admin_wait;
 struct job;
 struct problem;
 
@@ -113,6 +115,8 @@ struct exchange {
     size_t out_at;
     struct buf ignored; /* x-tritd-ignored-params */
     struct job *job;
+    struct admin_wait *wait; /* for a model to be loaded; NULL: not for one */
+    bool post;               /* of a route that has GET too */
 };
 
 struct server {
@@ -224,6 +228,12 @@ void agent_close(struct server *s);
 /* requests.c */
 void requests_list(struct exchange *x);
 void requests_end(struct exchange *x);
+
+/* admin.c */
+void admin_list(struct exchange *x);
+void admin_load(struct exchange *x);
+void admin_unload(struct exchange *x);
+void admin_left(struct exchange *x); /* it does not wait any more */
 
 /* energy.c */
 double energy_clock(struct server *s, double now);

@@ -29,32 +29,20 @@ static const char json_type[] = "application/json";
 
 /* ------------------------------------------------------------------ requests with fields */
 
-/* Whether the key of the request, arg, may ask the model. */
-static bool may_ask(const struct served *m, const void *arg)
-{
-    const struct tenant *t = arg;
-    char list[ADMIT_MODELS], *rest = NULL;
-    memcpy(list, t->grant.models, sizeof list);
-    bool may = !*list;
-    for (char *name = strtok_r(list, ",", &rest); name && !may; name = strtok_r(NULL, ",", &rest))
-        may = models_is(m, name);
-    return may;
-}
-
 /* The model of that name that the request may ask; NULL: the first.  NULL: there is none. */
 static struct served *find_model(const struct exchange *x, const char *name)
 {
     struct served *m = name ? models_find(&x->s->models, name) : x->s->models.first;
-    while (!name && m && !may_ask(m, x->tenant))
+    while (!name && m && !models_may_ask(m, x->tenant))
         m = m->next;
-    return m && may_ask(m, x->tenant) ? m : NULL;
+    return m && models_may_ask(m, x->tenant) ? m : NULL;
 }
 
 static void answer_no_model(struct exchange *x, const char *model)
 {
     struct problem p;
     char list[160];
-    models_list(&x->s->models, may_ask, x->tenant, list, sizeof list);
+    models_list(&x->s->models, models_may_ask, x->tenant, list, sizeof list);
     problem_set(&p, TRIT_ENOENT, "model",
                 "The model `%.256s` does not exist or you do not have access to it; %s%s", model,
                 *list ? "there is " : "there is none that you may ask", list);
@@ -219,7 +207,7 @@ static void handle_models(struct exchange *x)
     json_key(&o, "data");
     json_open(&o, '[');
     for (const struct served *m = x->s->models.first; m; m = m->next)
-        if (may_ask(m, x->tenant))
+        if (models_may_ask(m, x->tenant))
             put_model(&o, m);
     json_close(&o, ']');
     json_close(&o, '}');
@@ -253,9 +241,17 @@ static void handle_healthz(struct exchange *x)
     answer_status(x, "ok");
 }
 
+/* Whoever is asked for by a reload and cannot be had makes it a word less, and no other status: the rest
+ * is served. */
 static void handle_readyz(struct exchange *x)
 {
-    answer_status(x, "ready");
+    struct server_absent list[SERVER_MODELS];
+    const struct server_admin *admin = &x->s->opt.admin;
+    size_t n = admin->list ? admin->list(admin->arg, list, ARRAY_LEN(list)) : 0;
+    bool degraded = false;
+    for (size_t i = 0; i < n; i++)
+        degraded = degraded || list[i].error;
+    answer_status(x, degraded ? "degraded" : "ready");
 }
 
 /* Looking it up walks the page tables of the weights, so it is not done at every scrape. */
@@ -326,6 +322,7 @@ struct route {
     bool open;   /* to everybody */
     enum metrics_route id;
     void (*handle)(struct exchange *x);
+    void (*post)(struct exchange *x); /* beside GET; NULL: not allowed */
 };
 
 static const struct route routes[] = {
@@ -346,6 +343,10 @@ static const struct route routes[] = {
      .handle = requests_list},
     {"/v1/tritd/requests/", .prefix = true, .method = DELETE, .always = true, .id = ROUTE_REQUEST,
      .handle = requests_end},
+    {"/v1/tritd/models", .method = GET, .id = ROUTE_ADMIN_MODELS, .handle = admin_list,
+     .post = admin_load},
+    {"/v1/tritd/models/", .prefix = true, .method = DELETE, .id = ROUTE_ADMIN_MODEL,
+     .handle = admin_unload},
     {"/healthz", .method = GET, .always = true, .open = true, .id = ROUTE_HEALTHZ,
      .handle = handle_healthz},
     {"/readyz", .method = GET, .open = true, .id = ROUTE_READYZ, .handle = handle_readyz},
@@ -448,10 +449,12 @@ void routes_find(struct exchange *x, const char *method, const char *path)
         return;
     }
     x->rest = x->path + (r->prefix ? strlen(r->path) : 0);
-    if (strcmp(method, methods[r->method]) != 0 &&
+    x->post = r->post && strcmp(method, methods[POST]) == 0;
+    if (strcmp(method, methods[r->method]) != 0 && !x->post &&
         !(r->method == GET && strcmp(method, "HEAD") == 0)) {
-        x->allow = allowed[r->method];
-        problem_set(&p, TRIT_EINVAL, NULL, "the method of this route is %s", methods[r->method]);
+        x->allow = r->post ? "GET, HEAD, POST" : allowed[r->method];
+        problem_set(&p, TRIT_EINVAL, NULL, "the method of this route is %s%s", methods[r->method],
+                    r->post ? " or POST" : "");
         p.status = 405;
         p.code = "method_not_allowed";
         exchange_problem(x, &p);
@@ -466,5 +469,5 @@ void routes_handle(struct exchange *x)
     trit_assert(r->id == x->route);
     /* Things may have changed while the body came. */
     if (r->always || !refuse_unready(x))
-        r->handle(x);
+        (x->post ? r->post : r->handle)(x);
 }
