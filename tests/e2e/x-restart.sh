@@ -35,7 +35,6 @@ run restart - 4 --fd-store --drain-seconds 60 --port 0 --port-file "$work/port" 
     --model "$model" --alias second
 run upgrade - 2 --fd-store --drain-seconds 60 --port 0 --port-file "$work/port" \
     --model "$model" --alias second
-is "named segments beside the fd store, of two" "$(find "$shm" -type f | wc -l)" 0
 # ---- what does not fit is not used
 run refuse - 1 --fd-store --port 0 --port-file "$work/port"
 # ---- a frozen engine is not a living one
