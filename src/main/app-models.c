@@ -132,6 +132,20 @@ static enum seq_pool pooling_of(const struct conf *c)
                                              : SEQ_POOL_NONE;
 }
 
+/* What the manager keeps under old's names is m's from now on, or nobody's, where the next process does
+ * not have m. */
+static void take_names(struct app_model *m, struct app_model *old)
+{
+    if (!m->configured) {
+        app_unstore(old);
+        return;
+    }
+    if (!*old->weights)
+        return;
+    memcpy(m->weights, old->weights, sizeof m->weights);
+    memcpy(m->kv, old->kv, sizeof m->kv);
+}
+
 static int serve_model(struct app_model *m, struct trit_error *err)
 {
     const struct server_model sm = {.model = m->model,
@@ -151,6 +165,7 @@ static int serve_model(struct app_model *m, struct trit_error *err)
         if (old->state == MODEL_READY) /* else it is over already */
             old->state = MODEL_ENDS;
         m->first = old->first;
+        take_names(m, old);
     }
     app_store(m);
     return 0;
