@@ -13,7 +13,8 @@
  *         for (size_t i; (i = team_take(team, 4)) < n_tiles; ) ... up to MIN(i + 4, n_tiles)
  *     }
  *
- * Not here: tasks, queues, futures, nesting.  One run at a time, started by one thread.
+ * Not here: tasks, queues, futures, nesting.  One run at a time; different threads may start them
+ * where something else orders those (base/turn.h).
  */
 #ifndef TRIT_TEAM_H
 #define TRIT_TEAM_H
@@ -33,7 +34,8 @@ typedef void (*team_fn)(void *ctx, unsigned worker);
  */
 int team_open(struct team **team, unsigned n, bool pin, struct trit_error *err);
 
-/* The same, with room for team_resize() to ask for more later. */
+/* The same, with room for team_resize() to ask for more later; and the calling thread is not bound:
+ * whoever calls team_run() calls team_bind() first, where that is wanted. */
 int team_open_room(struct team **team, unsigned n, unsigned room, bool pin, struct trit_error *err);
 
 void team_close(struct team **team);
@@ -42,10 +44,14 @@ unsigned team_size(const struct team *team);
 
 /*
  * Between runs, by the thread that starts them: n workers from now on, at most team_room().  When
- * fewer threads can be had there are fewer; returns how many.  Pinned workers are bound anew, to the processors that the process may use now.
+ * fewer threads can be had there are fewer; returns how many.  Pinned workers are bound anew, to the
+ * processors that the process may use now; the caller, by team_bind().
  */
 unsigned team_resize(struct team *team, unsigned n);
 unsigned team_room(const struct team *team);
+
+/* Bind the calling thread as worker 0 is to be. */
+void team_bind(const struct team *team);
 
 /* Run fn(ctx, worker) on every worker; returns when all have returned. */
 void team_run(struct team *team, team_fn fn, void *ctx);

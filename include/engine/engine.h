@@ -19,6 +19,7 @@
 #include "engine/acts.h"
 #include "kernels/kernels.h"
 
+struct crew;
 struct engine;
 struct engine_stats;
 struct mailbox;
@@ -29,6 +30,7 @@ struct trit_error;
 struct engine_options {
     const struct model *model; /* borrowed until engine_close */
     const struct kernels *kernels;
+    struct crew *crew;    /* the workers, shared with others; NULL: its own, by what follows */
     unsigned threads;     /* worker team, the engine thread included */
     unsigned max_threads; /* that engine_set_threads may ask for; 0: as many as threads */
     bool pin;
@@ -52,7 +54,11 @@ struct engine_options {
  * the engine is open need not doubt that it can answer.  Gives *e. */
 int engine_open(const struct engine_options *opt, struct engine **e, struct trit_error *err);
 
-/* Ends every sequence as cancelled, then the thread.  The events are posted before it returns. */
+/* Ends every sequence as cancelled, then the thread.  The events are posted before it returns.  The
+ * functions for any thread may still be called. */
+void engine_stop(struct engine *e);
+
+/* The same, unless it was done, and forgets all. */
 void engine_close(struct engine **e);
 
 /*
@@ -103,7 +109,8 @@ struct engine_claim {
 struct engine_estimate engine_estimate(const struct engine *e, const struct engine_claim *own,
                                        uint32_t n_prompt, uint32_t max_new);
 
-/* Compute with n threads from the next step on, 1 <= n <= max_threads.  Any thread. */
+/* Compute with n threads from the next step on, 1 <= n <= max_threads; a shared crew, all of its engines,
+ * each of which is to be told.  Any thread. */
 void engine_set_threads(struct engine *e, unsigned n);
 
 /* What worker i has done so far, in seconds: computed, and waited for the others within steps.  false:

@@ -105,6 +105,9 @@ void sched_leave(struct sched *sc, struct seq *s, bool trusted);
 /* fn(s, arg) for everyone; fn may let that one leave. */
 void sched_each(struct sched *sc, void (*fn)(struct seq *s, void *arg), void *arg);
 
+/* Nobody waits or runs. */
+bool sched_is_empty(const struct sched *sc);
+
 struct sched_counts {
     uint32_t running;
     uint64_t prompt_tokens; /* that those who run still read before they talk */

@@ -7,6 +7,10 @@
  * are checked one by one when they are read and against each other at the end, so a struct conf
  * that conf_load() gave is good as a whole.  Texts belong to the structure.
  *
+ * There may be several models: a section "[model NAME]" of the file is one, and so is each --model
+ * after the first.  Each is a struct conf of its own; what it does not say for itself, it has from the
+ * rest.
+ *
  * Not here: environment variables.  There is one place to look for a setting.
  */
 #ifndef TRIT_CONF_H
@@ -18,7 +22,7 @@
 
 struct trit_error;
 
-enum { CONF_KEYS_MAX = 96 };
+enum { CONF_KEYS_MAX = 96, CONF_MODELS_MAX = 16 };
 
 /* Where a value came from, weakest first. */
 enum conf_origin { CONF_DEFAULT, CONF_FILE, CONF_COMMAND };
@@ -82,6 +86,10 @@ struct conf {
     /* Per row of the table: the value as it was written, and by whom. */
     char *text[CONF_KEYS_MAX];
     uint8_t origin[CONF_KEYS_MAX]; /* enum conf_origin */
+
+    /* Further models; their own have none. */
+    struct conf *more;
+    size_t n_more;
 };
 
 /*
@@ -93,6 +101,25 @@ struct conf {
 int conf_load(int argc, char **argv, struct conf *c, enum conf_action *action,
               struct trit_error *err);
 void conf_fini(struct conf *c);
+
+/*
+ * All models that are to be served, the first of which answers requests that name none.  The one of
+ * the keys outside of sections is among them unless only sections name a model.
+ */
+size_t conf_n_models(const struct conf *c);
+const struct conf *conf_model(const struct conf *c, size_t i);
+
+/* Whether two models differ in a key of theirs. */
+bool conf_same_model(const struct conf *a, const struct conf *b);
+
+/* A copy of c without its further models; with another name and path, where they are not NULL.
+ * -TRIT_ENOMEM, -TRIT_EINVAL: not a name. */
+int conf_copy_model(const struct conf *c, const char *name, const char *path, struct conf *to,
+                    struct trit_error *err);
+
+/* Whether a model may be called so: something printable without commas, brackets and what else
+ * lists of names are written with.  One that is told in sections and over the API. */
+bool conf_is_name(const char *name);
 
 /*
  * -TRIT_ENOENT where the built-in model is to be served and is not installed; *err says how to get
@@ -111,9 +138,9 @@ void conf_changes(const struct conf *from, const struct conf *to, conf_change_fn
 /* Whether an address that other machines can reach may be listened on. */
 bool conf_allows_remote(const struct conf *c);
 
-/* Take over the reloadable values of *from, whose others are left alone.  -TRIT_ENOMEM: nothing
- * was changed. */
-int conf_adopt(struct conf *c, const struct conf *from);
+/* Take over the reloadable values of *from, whose others are left alone, and the models of its
+ * sections, which it has no longer then.  -TRIT_ENOMEM: nothing was changed. */
+int conf_adopt(struct conf *c, struct conf *from);
 
 /* The text of --help. */
 void conf_help(FILE *out);

@@ -6,7 +6,8 @@
  * sd_listen_fds_with_names(3) without its library: LISTEN_FDS descriptors from the third on, meant
  * for the process LISTEN_PID, with LISTEN_FDNAMES between colons.  They are of two kinds: the
  * sockets of socket units, whatever their names are, and what tritd itself has given away to be
- * kept (notify_store), under the names below.  A process that starts its successor (upgrade.h) does
+ * kept (notify_store), under the names below; weights and pools of further models have names that go
+ * on with "-" and a number.  A process that starts its successor (upgrade.h) does
  * not know its number beforehand and names its own.
  */
 #ifndef TRIT_HANDED_H
@@ -24,12 +25,15 @@
 /* Where the protocol puts the first. */
 #define HANDED_FIRST 3
 
-enum { HANDED_MAX = 16 };
+enum {
+    HANDED_MAX = 64,
+    HANDED_NAME = 32, /* bytes of a name */
+};
 
 struct handed {
     struct {
         int fd;
-        char name[32];
+        char name[HANDED_NAME];
     } at[HANDED_MAX];
     size_t n;
 };
@@ -52,6 +56,9 @@ int handed_take_socket(struct handed *h);
 /* Close all of that name, and tell the manager, n or NULL, to do the same.  Whether there were any.
  */
 bool handed_drop(struct handed *h, const char *name, struct notify *n);
+
+/* Do that with all weights and pools that nobody has taken. */
+void handed_drop_models(struct handed *h, struct notify *n);
 
 /* Close what nobody has taken. */
 void handed_close(struct handed *h);

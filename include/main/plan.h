@@ -35,8 +35,9 @@ unsigned plan_max_threads(unsigned threads);
 /* What can be known before the model: the words of --head-type, --act-type and --kv-type. */
 void plan_types(const struct conf *c, struct plan *plan);
 
-/* The rest.  A wish that the model cannot fulfil (a longer context) is cut, and the log says so. */
-void plan_make(const struct conf *c, const struct model *m, struct plan *plan);
+/* The rest, for one of n models that share the memory.  A wish that the model cannot fulfil (a longer
+ * context) is cut, and the log says so. */
+void plan_make(const struct conf *c, const struct model *m, unsigned n, struct plan *plan);
 
 /*
  * Bytes for the KV pool: PLAN_CONTEXTS contexts, at most a quarter of `memory`, but at least one

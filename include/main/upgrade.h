@@ -21,6 +21,7 @@
 #define TRIT_UPGRADE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/base.h" /* before uv.h */
 
@@ -43,12 +44,17 @@ struct upgrade {
 };
 
 /*
- * Start the new process.  weights: a sealed segment's descriptor, or -1.  ready(u, arg) is called
- * when it is; nothing, where it ends before, but what the log says.  false: it could not be
- * started.
+ * Start the new process.  gift[n_gifts]: sealed segments and the names under which it will look for
+ * them.  ready(u, arg) is called when it is; nothing, where it ends before, but what the log says.
+ * false: it could not be started.
  */
+struct upgrade_gift {
+    const char *name;
+    int fd;
+};
 bool upgrade_begin(struct upgrade *u, uv_loop_t *loop, const char *program, char **argv,
-                   const struct listeners *l, int weights, const struct notify *n,
+                   const struct listeners *l, const struct upgrade_gift *gift, size_t n_gifts,
+                   const struct notify *n,
                    void (*ready)(struct upgrade *u, void *arg), void *arg);
 
 int upgrade_pid(const struct upgrade *u);

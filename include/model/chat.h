@@ -76,6 +76,16 @@ int chat_open(const struct gguf *g, const struct tok *t, const char *chosen, str
               struct trit_error *err);
 void chat_close(struct chat **c);
 
+/*
+ * The same for a model whose chat is there already, with the template in that file, and without
+ * looking into the model's: what else a chat has from there is taken from `old`.
+ */
+int chat_reopen(const struct chat *old, const struct tok *t, const char *file, struct chat **c,
+                struct trit_error *err);
+
+/* Whether a choice of a template is a file. */
+bool chat_is_file(const char *chosen);
+
 /* "llama3", "bitnet", "falcon3", "chatml", ...; "template" where a template of no family is run. */
 const char *chat_family(const struct chat *c);
 const char *chat_note(const struct chat *c); /* why this family; for the log */

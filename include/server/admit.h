@@ -10,7 +10,8 @@
  * (the prompt and all that may follow) and what was not used is given back at the end.  A request
  * of which nothing ever reached the engine costs nothing.
  *
- * The queue: `room` sequences may run and wait.  Where there is one tenant all of them are his.
+ * The queue: each model has one, with a number below ADMIT_QUEUES, and limits of a tenant hold for all
+ * of them together.  In a queue `room` sequences may run and wait.  Where there is one tenant all of them are his.
  * Where there are several, a quarter of the waiting places is a reserve: it is closed to a tenant
  * that would hold more than its share (room / tenants that hold any, but at most half), so nobody
  * can fill the queue and keep away one who holds less.  The same holds for prompt tokens that wait.
@@ -32,6 +33,7 @@ struct engine_estimate;
 enum {
     ADMIT_NAME = 33,    /* bytes of a name with its NUL */
     ADMIT_MODELS = 256, /* and of a list of models */
+    ADMIT_QUEUES = 24,  /* models, those included that are ending */
 };
 
 /* What a tenant may have, as the operator wrote it.  0: no limit. */
@@ -42,6 +44,7 @@ struct admit_grant {
     uint32_t requests, tokens; /* a minute */
     char tenant[ADMIT_NAME];   /* with whose keys it shares cached prompts and its turn; "": its own */
     char models[ADMIT_MODELS]; /* that it may ask, with commas between; "": any */
+    bool admin;                /* it may load models and take them out */
 };
 
 /* Of whom it is one. */
@@ -55,6 +58,16 @@ struct admit_bucket {
     double size, level, at;
 };
 
+/* What a tenant has in one queue. */
+struct admit_seat {
+    uint32_t held;           /* sequences, running and waiting */
+    uint64_t waiting_tokens; /* of prompts without an answer yet */
+    struct {
+        uint32_t held;
+        uint64_t waiting_tokens;
+    } of[SEQ_PRIORITIES]; /* the same by priority */
+};
+
 struct tenant {
     struct tenant *next;
     struct admit_grant grant;
@@ -63,26 +76,25 @@ struct tenant {
     unsigned refs; /* exchanges and jobs that point here */
 
     struct admit_bucket requests, tokens;
-    uint32_t in_flight;      /* requests */
-    uint32_t held;           /* sequences, running and waiting */
-    uint64_t waiting_tokens; /* of prompts without an answer yet */
-    struct {
-        uint32_t held;
-        uint64_t waiting_tokens;
-    } of[SEQ_PRIORITIES]; /* the same by priority */
+    uint32_t in_flight; /* requests */
+    struct admit_seat seat[ADMIT_QUEUES];
 
     /* For the metrics; only ever growing. */
     uint64_t n_requests, n_refused, prompt_tokens, cached_tokens, generated_tokens;
     double joules;
 };
 
+struct admit_queue {
+    uint32_t running, queue; /* sequences that run together, and that may wait */
+    uint64_t queue_tokens;
+    uint32_t held;
+};
+
 struct admit {
     struct tenant nobody;   /* without a name */
     struct tenant *tenants; /* those with one */
     uint32_t n_listed;
-    uint32_t running, queue; /* sequences that run together, and that may wait */
-    uint64_t queue_tokens;
-    uint32_t held;
+    struct admit_queue queue[ADMIT_QUEUES];
 };
 
 /* What became of it; all but the first are refusals. */
@@ -102,6 +114,7 @@ enum admit_verdict {
 /* One request inside.  A zeroed struct is none. */
 struct admit_ticket {
     struct tenant *tenant; /* NULL: not inside */
+    unsigned queue;
     enum seq_priority priority;
     uint32_t sequences;    /* still counted */
     uint64_t charged;      /* tokens */
@@ -111,11 +124,11 @@ struct admit_ticket {
 void admit_init(struct admit *a);
 void admit_fini(struct admit *a); /* no ticket may be open, nobody may hold a tenant */
 
-/* How much the engine takes.  Before that there is no limit of the queue. */
-void admit_set_room(struct admit *a, uint32_t running, uint32_t queue, uint64_t queue_tokens);
+/* How much the engine behind queue q takes.  Before that there is no limit of the queue. */
+void admit_set_room(struct admit *a, unsigned q, uint32_t running, uint32_t queue, uint64_t queue_tokens);
 
 /* The sequences of the largest request that may ever come in. */
-uint64_t admit_largest(const struct admit *a);
+uint64_t admit_largest(const struct admit *a, unsigned q);
 
 /*
  * The tenants there are from now on, by name; one name may stand there several times.  Who is there
@@ -132,18 +145,18 @@ void admit_hold(struct tenant *t);
 void admit_let_go(struct admit *a, struct tenant *t);
 
 /*
- * May a request for so many sequences of a priority come in?  `waiting` is how many prompt tokens
+ * May a request for so many sequences of a priority come into queue q?  `waiting` is how many prompt tokens
  * the engine's queue holds.  With ADMIT_YES *ticket is open and all of that is counted.  Otherwise nothing is,
  * and *wait is how long to stay away: seconds until the bucket has enough, or 0 when only others
  * know.
  */
-enum admit_verdict admit_ask(struct admit *a, struct tenant *t, uint32_t sequences,
+enum admit_verdict admit_ask(struct admit *a, unsigned q, struct tenant *t, uint32_t sequences,
                              enum seq_priority priority, uint64_t waiting, double now,
                              struct admit_ticket *ticket, double *wait);
 
 /* The same question for one sequence, and nothing is counted: is it worth reading the request? */
-enum admit_verdict admit_look(struct admit *a, struct tenant *t, uint64_t waiting, double now,
-                              double *wait);
+enum admit_verdict admit_look(struct admit *a, unsigned q, struct tenant *t, uint64_t waiting,
+                              double now, double *wait);
 
 /*
  * Its prompts turned out to have so many tokens (for each sequence its own), and may cost so many
@@ -157,7 +170,7 @@ enum admit_verdict admit_charge(struct admit *a, struct admit_ticket *ticket, ui
  * priority or a better one, for what is of a worse one gives its place.  But for `ticket`, which is
  * that request, or NULL.
  */
-struct engine_claim admit_claim(const struct admit *a, const struct tenant *t,
+struct engine_claim admit_claim(const struct admit *a, unsigned q, const struct tenant *t,
                                 enum seq_priority priority, const struct admit_ticket *ticket);
 
 /*

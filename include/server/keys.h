@@ -5,7 +5,7 @@
  * One key a line; a # at the start of a line or after a blank begins a comment:
  *
  *     NAME sha256:HEX [priority=high|normal|low] [concurrency=N] [requests-per-minute=N]
- *                     [tokens-per-minute=N] [tenant=NAME] [models=NAME,NAME...]
+ *                     [tokens-per-minute=N] [tenant=NAME] [models=NAME,NAME...] [admin=yes|no]
  *
  * A key is "trit-" and 256 random bits in hexadecimal, so its plain SHA-256 tells nobody anything:
  * there is no dictionary to try.  The file holds no secret that opens the door, but it names users

@@ -35,6 +35,8 @@ enum metrics_route {
     ROUTE_TEMPLATE,
     ROUTE_REQUESTS,
     ROUTE_REQUEST,
+    ROUTE_ADMIN_MODELS,
+    ROUTE_ADMIN_MODEL,
     ROUTE_HEALTHZ,
     ROUTE_READYZ,
     ROUTE_METRICS,
@@ -96,22 +98,35 @@ struct metrics {
 /* A request is over, and so much energy is its share. */
 void metrics_joules(struct metrics *m, double joules);
 
+/* One model of the page. */
+struct metrics_model {
+    const char *name; /* in the API */
+    bool ending;      /* out of the table: another may have its name */
+    const struct engine *engine;
+    const struct model *model;
+    size_t huge_bytes;     /* of the weights, on huge pages */
+    double oldest_seconds; /* the longest that a request waits for its first token */
+    uint64_t grammars_compiled, grammars_known;
+};
+
+enum { METRICS_MODELS = 24 };
+
 /* What else the page tells. */
 struct metrics_page {
     const struct metrics *counted;
-    const struct engine *engine; /* NULL: not serving yet */
-    const struct model *model;   /* likewise */
-    const char *model_name, *kernels;
+    struct metrics_model model[METRICS_MODELS];
+    size_t n_models; /* 0: not serving yet */
+    const char *kernels;
     bool ready, draining;
     uint32_t connections;
-    size_t huge_bytes;         /* of the weights, on huge pages */
     size_t http_bytes;         /* of connections and what passes through them */
-    double oldest_seconds;     /* the longest that a request waits for its first token */
     const struct admit *admit; /* tenants */
     const struct rapl *rapl;   /* energy, as it was last read */
-    uint64_t grammars_compiled, grammars_known;
 };
 void metrics_write(const struct metrics_page *page, struct buf *out);
+
+/* The part of it that is about models, at least one. */
+void metrics_write_models(const struct metrics_page *page, struct buf *out);
 
 /* The same under vLLM's names, as far as there is one. */
 void metrics_write_vllm(const struct metrics_page *page, struct buf *out);

@@ -143,6 +143,15 @@ struct params_model {
 int params_read(struct params *p, enum params_endpoint endpoint, const char *text, size_t len,
                 const struct params_model *model, struct buf *ignored, struct problem *problem);
 
+/*
+ * The same where what is allowed depends on the body's field "model": choose(arg, name) gives it, once,
+ * before any field is looked at; name is NULL where the body has no such text.
+ */
+typedef const struct params_model *(*params_choose_fn)(void *arg, const char *name);
+int params_read_for(struct params *p, enum params_endpoint endpoint, const char *text, size_t len,
+                    params_choose_fn choose, void *arg, struct buf *ignored,
+                    struct problem *problem);
+
 void params_fini(struct params *p);
 
 /* Answers to be generated for each prompt: n or more. */

@@ -19,11 +19,13 @@
 
 #include "engine/seq.h"
 
+struct chat;
 struct engine;
 struct keys;
 struct tls_cert;
 struct mailbox;
 struct model;
+struct served;
 struct server;
 struct trit_error;
 
@@ -44,7 +46,32 @@ struct server_limits {
     const char *allowed_hosts;
 };
 
-enum { SERVER_SOCKETS = 4 };
+/* Told how loading went: m, or NULL with *err.  Loop thread. */
+typedef void (*server_loaded_fn)(void *arg, const struct served *m, const struct trit_error *err);
+
+/* A model that is not served, or not yet. */
+struct server_absent {
+    const char *name, *path;
+    const char *state; /* "waiting", "loading", "failed" */
+    const char *error; /* of one that failed, or NULL */
+};
+
+/* Who has the models: what administrators ask for is carried out there. */
+struct server_admin {
+    /* Begin to load; done is called once, later, unless this fails.  One of that name is replaced
+     * when the new one is ready. */
+    int (*load)(void *arg, const char *name, const char *path, server_loaded_fn done, void *done_arg,
+                struct trit_error *err);
+    /* Take out.  -TRIT_ENOENT; -TRIT_EINVAL: it is the last. */
+    int (*unload)(void *arg, const char *name, struct trit_error *err);
+    size_t (*list)(void *arg, struct server_absent *list, size_t cap);
+    void *arg;
+};
+
+enum {
+    SERVER_SOCKETS = 4,
+    SERVER_MODELS = 16, /* served at a time */
+};
 
 /* Where clients come in. */
 struct server_socket {
@@ -60,14 +87,13 @@ struct server_options {
     bool agent;               /* there is a port for load balancers, see agent.h */
     int agent_fd;             /* listening, non-blocking; borrowed while it is opened */
     struct tls_cert *cert;    /* NULL: no socket has TLS */
-    const char *alias;        /* the model's name in the API; NULL: the model's own */
     const char *powercap_dir; /* where the machine tells of its energy; "": nowhere */
     const char *kernels;      /* name of the variant in use, for system_fingerprint */
-    enum seq_pool pooling;    /* of embeddings; SEQ_POOL_NONE: as the model's file says, else mean */
     size_t max_body;          /* bytes */
     uint32_t max_connections; /* on each socket */
     bool hold;                /* let connections wait in the sockets' queues until server_accept */
     struct server_limits limits;
+    struct server_admin admin;
 };
 
 /* Holds the certificate. */
@@ -79,9 +105,39 @@ struct mailbox *server_events(struct server *s);
 /* Take connections from now on, where that was held back. */
 void server_accept(struct server *s);
 
-/* From now on requests are answered by this model and engine (borrowed until server_close).  Whoever
- * still waits to be accepted is. */
-void server_serve(struct server *s, const struct model *m, struct engine *e);
+/* A model and its engine, borrowed until `gone` is called, or server_close. */
+struct server_model {
+    const struct model *model;
+    struct engine *engine;
+    const char *alias;      /* its name in the API; NULL: the model's own; copied */
+    const char *path;       /* where it came from, for who may know; copied */
+    enum seq_pool pooling;  /* of embeddings; SEQ_POOL_NONE: as the model's file says, else mean */
+    void (*gone)(void *arg); /* it was taken out, and its last request is over; may be NULL */
+    void *arg;
+};
+
+/*
+ * From now on requests that name this model are answered by it; the first of all is the one for those
+ * that name none.  replaces: one that leaves at the same moment, whose name and place it may have; or
+ * NULL.  Errors of models_add: nothing was changed.  Gives *m, which server_remove takes.
+ */
+int server_add(struct server *s, const struct server_model *opt, struct served *replaces,
+               struct served **m, struct trit_error *err);
+
+/* Not found by new requests any more; those that have it are served to their end. */
+void server_remove(struct server *s, struct served *m);
+
+/* Its name in the API; the requests that have it. */
+const char *server_model_name(const struct served *m);
+unsigned server_model_users(const struct served *m);
+
+/* The template of its conversations from now on; those that have begun keep theirs.  Takes it.
+ * -TRIT_ENOMEM: it is still the caller's. */
+int server_set_chat(struct server *s, struct served *m, struct chat *chat);
+
+/* All that were configured are there: from now on requests are answered.  Whoever still waits to be
+ * accepted is. */
+void server_serve(struct server *s);
 
 void server_set_limits(struct server *s, const struct server_limits *limits);
 
@@ -110,8 +166,8 @@ void server_drain(struct server *s, double seconds, void (*done)(void *arg), voi
 void server_leave(struct server *s, double seconds, void (*done)(void *arg), void *arg);
 
 /*
- * Close every connection.  No sequence may be with the engine any more: close the engine first, its
- * last events are looked at in here.  Model and engine are not touched after this; the handles and
+ * Close every connection.  No sequence may be with an engine any more: engine_stop() them first, their
+ * last events are looked at in here.  Models and engines are not touched after this; the handles and
  * the structure itself go when the loop runs next.
  */
 void server_close(struct server **s);

@@ -11,4 +11,5 @@ libbase_a_SOURCES = \
 	include/base/rapl.h src/base/rapl.c \
 	include/base/slice.h src/base/slice.c \
 	include/base/team.h src/base/team.c \
+	include/base/turn.h src/base/turn.c \
 	include/base/utf8.h src/base/utf8.c

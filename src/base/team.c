@@ -225,7 +225,10 @@ static void stop_workers(struct team *t)
 
 int team_open(struct team **out, unsigned n, bool pin, struct trit_error *err)
 {
-    return team_open_room(out, n, n, pin, err);
+    int rc = team_open_room(out, n, n, pin, err);
+    if (rc == 0 && pin)
+        team_bind(*out);
+    return rc;
 }
 
 int team_open_room(struct team **out, unsigned n, unsigned room, bool pin, struct trit_error *err)
@@ -252,8 +255,6 @@ int team_open_room(struct team **out, unsigned n, unsigned room, bool pin, struc
         return trit_fail(err, TRIT_ENOMEM, "cannot start worker thread %u of %u: %s", failed, n,
                          strerror(rc));
     }
-    if (pin)
-        pin_self(0);
     *out = t;
     return 0;
 }
@@ -263,9 +264,13 @@ unsigned team_resize(struct team *t, unsigned n)
     trit_assert(n >= 1 && n <= t->room);
     stop_workers(t);
     (void)start_workers(t, n);
-    if (t->pin)
-        pin_self(0);
     return t->n;
+}
+
+void team_bind(const struct team *t)
+{
+    (void)t;
+    pin_self(0);
 }
 
 unsigned team_room(const struct team *t)

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "base/mailbox.h"
+#include "base/turn.h"
 #include "engine/batch.h"
 #include "engine/engine.h"
 #include "engine/forecast.h"
@@ -25,7 +26,6 @@ struct grammar_masks;
 struct grammar_state;
 struct grammar_vocab;
 struct sched;
-struct team;
 
 /* What sequences with a grammar need, made by whoever is first and then the engine thread's. */
 struct masks {
@@ -40,17 +40,19 @@ struct engine {
     struct mailbox inbox;
     sem_t bell;
     pthread_t thread;
+    bool stopped; /* and joined */
     atomic_bool closing;
-    atomic_uint threads;   /* wanted */
     atomic_uint in_flight; /* submitted and not ended: bounds the queue */
 
     struct forecast forecast;
 
     _Atomic(struct masks *) masks; /* once engine_prepare_grammars has been called */
 
+    struct crew *crew, *own_crew; /* own_crew NULL: it is shared */
+
     /* Opened and used by the engine thread only. */
-    struct team *team;
-    unsigned wanted; /* threads, when that was looked at */
+    struct turn_place place;
+    unsigned settled; /* see crew_settle */
     struct kv kv;
     struct sched *sched;
     struct batch batch;
@@ -63,8 +65,11 @@ struct engine {
 
 /* ---- engine-step.c; engine thread only */
 
-/* Plan, run, publish.  false: there was nothing to do. */
-bool engine_step(struct engine *e);
+/*
+ * Plan, run, publish; with the turn, which is given back as soon as the workers are done.  `since` is
+ * when it was asked for.  false: there was nothing to do.
+ */
+bool engine_step(struct engine *e, double since);
 
 /* The last word on a sequence.  It must not be touched afterwards: the receiver may free it. */
 void engine_finish(struct engine *e, struct seq *s, enum seq_end end);

@@ -13,6 +13,7 @@
 #include "base/mailbox.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
+#include "engine/crew.h"
 #include "engine/grammar.h"
 #include "engine/sched.h"
 
@@ -198,7 +199,8 @@ static uint32_t count_prompt_rows(const struct sched_plan *p)
     return n;
 }
 
-static void observe_step(struct engine *e, const struct sched_plan *p, double seconds)
+/* What a step takes of the time of those who wait begins when the turn was asked for. */
+static void observe_step(struct engine *e, const struct sched_plan *p, double seconds, double waited)
 {
     struct engine_stats *st = &e->stats;
     uint32_t prompt_rows = count_prompt_rows(p);
@@ -209,12 +211,13 @@ static void observe_step(struct engine *e, const struct sched_plan *p, double se
                   seconds);
     stats_observe(st, &st->batch_sequences, p->n_items);
     stats_observe(st, &st->batch_tokens, p->n_rows);
-    forecast_step(&e->forecast, prompt_rows, p->more, p->n_talking > 0, seconds);
+    forecast_step(&e->forecast, prompt_rows, p->more, p->n_talking > 0, waited + seconds);
+    atomic_store(&st->turn_seconds, atomic_load(&st->turn_seconds) + waited);
     atomic_fetch_add(&st->steps, 1);
     atomic_fetch_add(&st->prompt_tokens, prompt_rows);
 }
 
-bool engine_step(struct engine *e)
+bool engine_step(struct engine *e, double since)
 {
     const struct sched_plan *p = sched_plan(e->sched, trit_now(), on_started, e);
     if (p->n_items == 0)
@@ -228,8 +231,9 @@ bool engine_step(struct engine *e)
     batch_fill(&e->batch, p);
     batch_run(&e->batch, p);
     double now = trit_now();
+    turn_give(&e->crew->turn, &e->place, now - start, true);
     sched_learn(e->sched, now - start, forward_attended(e->batch.forward));
-    observe_step(e, p, now - start);
+    observe_step(e, p, now - start, start - since);
     engine_count_pages(e);
     publish(e, p, now);
     engine_count(e);

@@ -21,6 +21,7 @@
 #include "base/team.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
+#include "engine/crew.h"
 #include "engine/engine-parts.h"
 #include "engine/grammar.h"
 #include "engine/sched.h"
@@ -163,16 +164,15 @@ struct engine_estimate engine_estimate(const struct engine *e, const struct engi
 
 void engine_set_threads(struct engine *e, unsigned n)
 {
-    trit_assert(n >= 1 && n <= MAX(e->opt.max_threads, e->opt.threads));
-    atomic_store(&e->threads, n);
+    crew_set_threads(e->crew, n);
     ring(e);
 }
 
 bool engine_worker(const struct engine *e, unsigned i, double *busy, double *wait)
 {
-    if (i >= team_room(e->team))
+    if (i >= team_room(e->crew->team))
         return false;
-    team_seconds(e->team, i, busy, wait);
+    team_seconds(e->crew->team, i, busy, wait);
     return true;
 }
 
@@ -257,15 +257,18 @@ static int warm_up(struct engine *e, struct trit_error *err)
     return 0;
 }
 
-/* As many workers as are wanted; with fewer, because threads cannot be had, all goes on more
- * slowly. */
-static void resize_team(struct engine *e)
+/* Wait for the turn, however long others compute; the heart goes on beating. */
+static void take_turn(struct engine *e)
 {
-    unsigned wanted = atomic_load(&e->threads);
-    if (wanted == e->wanted)
-        return;
-    e->wanted = wanted;
-    atomic_store(&e->stats.threads, team_resize(e->team, wanted));
+    while (!turn_take(&e->crew->turn, &e->place, 1))
+        e->stats.heartbeat = trit_now();
+    atomic_store(&e->stats.threads, crew_settle(e->crew, &e->settled));
+}
+
+static void give_turn(struct engine *e)
+{
+    if (turn_has(&e->place))
+        turn_give(&e->crew->turn, &e->place, 0, false);
 }
 
 static int open_kv(struct engine *e, struct trit_error *err)
@@ -279,11 +282,9 @@ static int open_kv(struct engine *e, struct trit_error *err)
 static int open_on_thread(struct engine *e, struct trit_error *err)
 {
     const struct engine_options *o = &e->opt;
-    int rc = team_open_room(&e->team, o->threads, MAX(o->max_threads, o->threads), o->pin, err);
+    int rc = open_kv(e, err);
     if (rc == 0)
-        rc = open_kv(e, err);
-    if (rc == 0)
-        rc = batch_open(&e->batch, o, e->team, &e->kv, err);
+        rc = batch_open(&e->batch, o, e->crew->team, &e->kv, err);
     if (rc)
         return rc;
     struct sched_options so = {.kv = &e->kv,
@@ -295,14 +296,16 @@ static int open_on_thread(struct engine *e, struct trit_error *err)
     rc = sched_open(&so, &e->sched, err);
     if (rc)
         return rc;
-    e->stats.threads = e->wanted = o->threads;
     e->stats.kv_pages = e->kv.n_pages;
     e->stats.kv_page_bytes = e->kv.page_bytes;
     e->stats.kv_pool_bytes = e->kv.pool_bytes;
     e->stats.scratch_bytes = batch_bytes(&e->batch);
     engine_count_pages(e);
     /* Also for weights that others have proved: it is these kernels, threads and pages now. */
-    return warm_up(e, err);
+    take_turn(e);
+    rc = warm_up(e, err);
+    give_turn(e);
+    return rc;
 }
 
 static void close_on_thread(struct engine *e)
@@ -310,7 +313,24 @@ static void close_on_thread(struct engine *e)
     sched_close(&e->sched);
     batch_close(&e->batch);
     kv_close(&e->kv);
-    team_close(&e->team);
+}
+
+/* Who has come, and who has gone. */
+static void look_around(struct engine *e)
+{
+    mailbox_drain(&e->inbox, take_in, e);
+    sched_each(e->sched, drop_if_cancelled, e);
+}
+
+/* One step, when it is our turn.  What has come until then is in it. */
+static bool step(struct engine *e)
+{
+    double since = trit_now();
+    if (!turn_has(&e->place)) {
+        take_turn(e);
+        look_around(e);
+    }
+    return engine_step(e, since);
 }
 
 static void *engine_main(void *arg)
@@ -323,20 +343,33 @@ static void *engine_main(void *arg)
     trit_assert(sem_post(&e->opened) == 0);
 
     while (ok && !atomic_load(&e->closing)) {
-        mailbox_drain(&e->inbox, take_in, e);
-        sched_each(e->sched, drop_if_cancelled, e);
-        resize_team(e);
-        if (!engine_step(e)) {
+        look_around(e);
+        if (crew_unsettled(e->crew, e->settled))
+            take_turn(e);
+        if (sched_is_empty(e->sched) || !step(e)) {
+            give_turn(e);
             engine_count(e);
             wait_for_bell(e);
         }
     }
+    give_turn(e);
     if (ok) {
         mailbox_drain(&e->inbox, take_in, e);
         sched_each(e->sched, drop, e);
     }
     close_on_thread(e);
     return NULL;
+}
+
+static void free_engine(struct engine *e)
+{
+    masks_close(atomic_load(&e->masks));
+    mailbox_fini(&e->inbox);
+    turn_place_fini(&e->place);
+    crew_close(&e->own_crew);
+    sem_destroy(&e->bell);
+    sem_destroy(&e->opened);
+    mem_free(e);
 }
 
 int engine_open(const struct engine_options *opt, struct engine **out, struct trit_error *err)
@@ -347,8 +380,17 @@ int engine_open(const struct engine_options *opt, struct engine **out, struct tr
     if (!e)
         return trit_fail(err, TRIT_ENOMEM, "no memory for the engine");
     e->opt = *opt;
-    e->threads = opt->threads;
     e->open_err = err;
+    e->crew = opt->crew;
+    if (!e->crew) {
+        int rc = crew_open(&e->own_crew, opt->threads, opt->max_threads, opt->pin, err);
+        if (rc) {
+            mem_free(e);
+            return rc;
+        }
+        e->crew = e->own_crew;
+    }
+    turn_place_init(&e->place);
     mailbox_init(&e->inbox, ring, e);
     trit_assert(sem_init(&e->bell, 0, 0) == 0 && sem_init(&e->opened, 0, 0) == 0);
 
@@ -365,11 +407,18 @@ int engine_open(const struct engine_options *opt, struct engine **out, struct tr
         }
         trit_assert(pthread_join(e->thread, NULL) == 0);
     }
-    mailbox_fini(&e->inbox);
-    sem_destroy(&e->bell);
-    sem_destroy(&e->opened);
-    mem_free(e);
+    free_engine(e);
     return rc;
+}
+
+void engine_stop(struct engine *e)
+{
+    if (e->stopped)
+        return;
+    atomic_store(&e->closing, true);
+    ring(e);
+    trit_assert(pthread_join(e->thread, NULL) == 0);
+    e->stopped = true;
 }
 
 void engine_close(struct engine **engine)
@@ -378,12 +427,6 @@ void engine_close(struct engine **engine)
     if (!e)
         return;
     *engine = NULL;
-    atomic_store(&e->closing, true);
-    ring(e);
-    trit_assert(pthread_join(e->thread, NULL) == 0);
-    masks_close(atomic_load(&e->masks));
-    mailbox_fini(&e->inbox);
-    sem_destroy(&e->bell);
-    sem_destroy(&e->opened);
-    mem_free(e);
+    engine_stop(e);
+    free_engine(e);
 }

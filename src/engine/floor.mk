@@ -4,6 +4,7 @@ libengine_a_SOURCES = \
 	include/engine/acts.h src/engine/acts.c \
 	src/engine/attention.h src/engine/attention.c \
 	src/engine/batch.h src/engine/batch.c \
+	include/engine/crew.h src/engine/crew.c \
 	include/engine/draft.h src/engine/draft.c \
 	include/engine/engine.h src/engine/engine-parts.h src/engine/engine.c src/engine/engine-step.c \
 	src/engine/forecast.h src/engine/forecast.c \

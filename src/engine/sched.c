@@ -490,6 +490,11 @@ void sched_learn(struct sched *sc, double seconds, double attention)
 
 /* ------------------------------------------------------------------ looking */
 
+bool sched_is_empty(const struct sched *sc)
+{
+    return sc->queue.n_waiting == 0 && sc->n_running == 0;
+}
+
 void sched_count(const struct sched *sc, struct sched_counts *c)
 {
     *c = (struct sched_counts){.running = sc->n_running, .preempted = sc->n_preempted};

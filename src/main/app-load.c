@@ -1,40 +1,65 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * app-load.c - from the configuration to a model that is served.
- *
- * Model and engine are opened on a thread of libuv's pool, while the loop answers "loading".  Then
- * clients are served: at once, or, where we replace a process that still runs, when it has stepped
- * down.
+ * app-load.c - from a model's configuration to a model and its engine, on a thread of libuv's pool.
  */
 #include "config.h"
 #include "main/app.h"
 
-#include <stdlib.h>
-
 #include "base/base.h"
-#include "base/log.h"
-#include "model/chat.h"
 #include "model/model.h"
 #include "kernels/kernels.h"
+#include "engine/crew.h"
 #include "engine/engine.h"
 #include "engine/pool.h"
-#include "server/server.h"
 
-/* Loading takes milliseconds when the weights are packed.  Who has waited for so long is told that
- * we are loading. */
-enum { WAIT_SECONDS = 5 };
-
-static void load(uv_work_t *work)
+/* The first to be loaded brings the workers of all. */
+static int open_crew(struct app *app, struct trit_error *err)
 {
-    struct app *app = work->data;
     const struct conf *c = &app->conf;
+    if (app->crew)
+        return 0;
+    app->threads = plan_threads(c);
+    return crew_open(&app->crew, app->threads, plan_max_threads(app->threads), c->pin, err);
+}
+
+static int open_engine(struct app_model *m, int kv, struct trit_error *err)
+{
+    const struct conf *c = &m->conf;
+    struct app *app = m->app;
+    struct engine_options eo = {
+        .model = m->model,
+        .kernels = app->kernels,
+        .crew = app->crew,
+        .threads = app->threads,
+        .kv_type = m->plan.kv_type,
+        .acts = m->plan.acts,
+        .kv_bytes = m->plan.kv_bytes,
+        .n_ctx = m->plan.n_ctx,
+        .max_batch = c->max_batch,
+        .step_tokens = c->step_tokens,
+        .token_target = c->token_target,
+        .draft_tokens = c->draft_tokens,
+        .prefix_cache = c->prefix_cache,
+        .lasting = app->stores && *m->kv,
+        .kv_fd = kv >= 0 ? kv : POOL_NEW,
+        .queue_requests = c->queue_requests,
+        .queue_tokens = c->queue_tokens,
+        .events = server_events(app->server),
+    };
+    return engine_open(&eo, &m->engine, err);
+}
+
+void app_load_model(struct app_model *m)
+{
+    const struct conf *c = &m->conf;
+    struct app *app = m->app;
     double start = trit_now();
-    int weights = handed_take(&app->handed, HANDED_WEIGHTS);
-    int kv = handed_take(&app->handed, HANDED_KV);
-    plan_types(c, &app->plan);
+    int weights = *m->weights ? handed_take(&app->handed, m->weights) : -1;
+    int kv = *m->kv ? handed_take(&app->handed, m->kv) : -1;
+    plan_types(c, &m->plan);
     struct model_options mo = {
         .layout = app->kernels->layout,
-        .tables = app->plan.tables,
+        .tables = m->plan.tables,
         .shared = c->shared && !app->stores,
         .adopt = weights >= 0,
         .kept_fd = weights,
@@ -43,106 +68,16 @@ static void load(uv_work_t *work)
         .stop = &app->stop_loading,
     };
     segment_set_dir(c->shm_dir);
-    app->load_rc = model_load(c->model, &mo, &app->model, &app->load_err);
-    if (app->load_rc != 0)
+    m->rc = model_load(c->model, &mo, &m->model, &m->err);
+    if (m->rc != 0)
         return;
-    plan_make(c, app->model, &app->plan);
-    struct engine_options eo = {
-        .model = app->model,
-        .kernels = app->kernels,
-        .threads = app->plan.threads,
-        .max_threads = plan_max_threads(app->plan.threads),
-        .pin = c->pin,
-        .kv_type = app->plan.kv_type,
-        .acts = app->plan.acts,
-        .kv_bytes = app->plan.kv_bytes,
-        .n_ctx = app->plan.n_ctx,
-        .max_batch = c->max_batch,
-        .step_tokens = c->step_tokens,
-        .token_target = c->token_target,
-        .draft_tokens = c->draft_tokens,
-        .prefix_cache = c->prefix_cache,
-        .lasting = app->stores,
-        .kv_fd = kv >= 0 ? kv : POOL_NEW,
-        .queue_requests = c->queue_requests,
-        .queue_tokens = c->queue_tokens,
-        .events = server_events(app->server),
-    };
-    app->load_rc = engine_open(&eo, &app->engine, &app->load_err);
-    if (app->load_rc == 0)
-        app->load_rc = model_publish(app->model, &app->load_err);
-    app->load_seconds = trit_now() - start;
-}
-
-static void serve_clients(struct app *app)
-{
-    app->state = SERVING;
-    app_store(app);
-    server_serve(app->server, app->model, app->engine);
-    log_notice("ready url=%s model=\"%s\" encoding=%s chat=%s kernels=%s threads=%u ctx=%u "
-               "kv_bytes=%zu load_seconds=%.3f",
-               app->sockets.at[0].url, app->model->name, app->model->encoding,
-               chat_family(app->model->chat), app->kernels->name, app->plan.threads,
-               app->plan.n_ctx, app->plan.kv_bytes, app->load_seconds);
-    notify_send(&app->notify, "READY=1");
-    notify_status(&app->notify, "Serving %.100s", app->model->name);
-}
-
-/* The predecessor has answered that we are the daemon now; or it is gone. */
-static void take_over(bool go, void *arg)
-{
-    struct app *app = arg;
-    if (app->state == STOPPING)
-        return;
-    if (go) {
-        notify_mute(&app->notify, false);
-        serve_clients(app);
-        return;
+    plan_make(c, m->model, m->share, &m->plan);
+    m->rc = open_crew(app, &m->err);
+    if (m->rc == 0) {
+        m->plan.threads = app->threads;
+        m->rc = open_engine(m, kv, &m->err);
     }
-    log_error("upgrade given_up reason=\"the process to replace has ended\"");
-    app->exit_code = EXIT_FAILURE;
-    app->state = STOPPING;
-    uv_stop(&app->loop);
-}
-
-static void loaded(uv_work_t *work, int status)
-{
-    struct app *app = work->data;
-    (void)status; /* libuv never cancels this work; stop_loading ends it in order. */
-    app->is_loading = false;
-    if (app->state == STOPPING) {
-        uv_stop(&app->loop);
-        return;
-    }
-    if (app->load_rc != 0) {
-        log_error("%s", app->load_err.text);
-        app->exit_code = EXIT_FAILURE;
-        app->state = STOPPING;
-        notify_status(&app->notify, "%s", app->load_err.text);
-        uv_stop(&app->loop);
-        return;
-    }
-    if (app->replaces.fd >= 0)
-        upgrade_child_ready(&app->replaces, &app->loop, take_over, app);
-    else
-        serve_clients(app);
-}
-
-static void stop_waiting(uv_timer_t *timer)
-{
-    struct app *app = timer->data;
-    if (app->state == LOADING)
-        server_accept(app->server);
-}
-
-void app_wait(struct app *app)
-{
-    trit_assert(uv_timer_start(&app->accept, stop_waiting, WAIT_SECONDS * 1000, 0) == 0);
-}
-
-void app_load(struct app *app)
-{
-    app->loading.data = app;
-    app->is_loading = true;
-    trit_assert(uv_queue_work(&app->loop, &app->loading, load, loaded) == 0);
+    if (m->rc == 0)
+        m->rc = model_publish(m->model, &m->err);
+    m->seconds = trit_now() - start;
 }

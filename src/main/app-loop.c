@@ -46,10 +46,10 @@ static void stop(struct app *app, int signo)
                app->is_loading ? "loading" : "serving");
     app->state = STOPPING;
     notify_send(&app->notify, "STOPPING=1");
-    if (app->is_loading) {
-        atomic_store(&app->stop_loading, true); /* and its end ends the loop */
+    atomic_store(&app->stop_loading, true);
+    app_refuse_waiting(app);
+    if (app->is_loading && app->loading) /* whose end ends the loop */
         return;
-    }
     server_drain(app->server, app->conf.drain_seconds, drained, app);
     /* Nobody accepts any more, so nobody shall wait in vain: connections are refused from now on,
      * or wait in systemd's copy of the socket for the next start.  The agent stays, to say so. */
@@ -70,6 +70,8 @@ static void step_down(struct upgrade *u, void *arg)
     app->replaced = true;
     notify_send(&app->notify, "MAINPID=%d", upgrade_pid(u));
     notify_mute(&app->notify, true);
+    atomic_store(&app->stop_loading, true);
+    app_refuse_waiting(app);
     server_leave(app->server, app->conf.drain_seconds, drained, app);
     listen_leave(&app->sockets);
     listen_close(&app->sockets);
@@ -83,9 +85,13 @@ static void upgrade(struct app *app)
                  app->state == SERVING ? "one is going on" : "not serving");
         return;
     }
-    const struct segment *weights = &app->model->segment;
-    (void)upgrade_begin(&app->upgrade, &app->loop, app->program, app->argv, &app->sockets,
-                        weights->shared ? -1 : weights->fd, &app->notify, step_down, app);
+    struct upgrade_gift gift[SERVER_MODELS];
+    size_t n = 0;
+    for (const struct app_model *m = app->models; m && n < SERVER_MODELS; m = m->next)
+        if (m->state == MODEL_READY && *m->weights && !m->model->segment.shared)
+            gift[n++] = (struct upgrade_gift){m->weights, m->model->segment.fd};
+    (void)upgrade_begin(&app->upgrade, &app->loop, app->program, app->argv, &app->sockets, gift, n,
+                        &app->notify, step_down, app);
 }
 
 static void signalled(uv_signal_t *handle, int signo)

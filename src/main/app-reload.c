@@ -54,12 +54,14 @@ struct server_limits app_limits(const struct conf *c, const struct listeners *l)
 /* What the process may use may have changed: its affinity mask or its group's quota. */
 static void reload_threads(struct app *app)
 {
-    unsigned now = MIN(plan_threads(&app->conf), plan_max_threads(app->plan.threads));
-    if (now == app->plan.threads)
+    unsigned now = MIN(plan_threads(&app->conf), plan_max_threads(app->threads));
+    if (now == app->threads)
         return;
-    log_notice("reloaded threads from=%u to=%u", app->plan.threads, now);
-    app->plan.threads = now;
-    engine_set_threads(app->engine, now);
+    log_notice("reloaded threads from=%u to=%u", app->threads, now);
+    app->threads = now;
+    for (struct app_model *m = app->models; m; m = m->next)
+        if (m->state == MODEL_READY || m->state == MODEL_ENDS)
+            engine_set_threads(m->engine, now);
 }
 
 static void log_change(const char *key, const char *from, const char *to, bool reloadable,
@@ -86,26 +88,35 @@ static int adopt(struct app *app, struct conf *fresh, struct trit_error *err)
 {
     struct keys keys = {0};
     struct tls_cert *cert = NULL;
+    struct app_chats chats = {0};
     int rc = check_remote(app, fresh, err);
     if (rc == 0 && !*app->conf.tls_cert != !*fresh->tls_cert)
         rc = trit_fail(err, TRIT_EINVAL, "tls-cert: to switch TLS on or off needs a restart");
     if (rc == 0)
         rc = app_load_cert(fresh, &cert, err);
     if (rc == 0)
+        rc = app_check_models(app, fresh, err);
+    if (rc == 0)
+        rc = app_load_chats(app, &chats, err);
+    if (rc == 0)
         rc = app_load_keys(fresh, &keys, err);
     size_t n = keys.n;
     if (rc == 0)
         rc = server_set_keys(app->server, &keys, err);
     if (rc) {
+        app_free_chats(&chats);
         tls_let_go(&cert);
         return rc;
     }
+    app_use_chats(app, &chats);
     if (cert) {
         log_notice("tls loaded cert=\"%s\" expires=%s", fresh->tls_cert, tls_expires(cert));
         server_set_cert(app->server, cert);
         tls_let_go(&cert);
     }
     conf_changes(&app->conf, fresh, log_change, NULL);
+    if (app->state == SERVING)
+        app_change_models(app, fresh);
     if (conf_adopt(&app->conf, fresh) != 0)
         return trit_fail(err, TRIT_ENOMEM, "no memory for the configuration");
     if (n)
@@ -114,8 +125,10 @@ static int adopt(struct app *app, struct conf *fresh, struct trit_error *err)
     server_set_limits(app->server, &limits);
     log_set_level((enum log_level)log_level_parse(app->conf.log_level));
     log_set_json(strcmp(app->conf.log_format, "json") == 0);
-    if (app->state == SERVING)
+    if (app->state == SERVING) {
         reload_threads(app);
+        app_load_next(app);
+    }
     return 0;
 }
 
@@ -126,6 +139,8 @@ void app_reload(struct app *app)
     enum conf_action action;
     if (app->state == SERVING)
         notify_reloading(&app->notify);
+    /* The end is told when the models that it brings are there, or have failed. */
+    app->reloading = app->state == SERVING;
     int rc = conf_load(app->argc, app->argv, &fresh, &action, &err);
     if (rc == 0) {
         rc = adopt(app, &fresh, &err);
@@ -133,6 +148,8 @@ void app_reload(struct app *app)
     }
     if (rc)
         log_error("not-reloaded error=\"%s\"", err.text);
-    if (app->state == SERVING)
+    if (app->state == SERVING && app->reloading && !app->loading) {
+        app->reloading = false;
         notify_send(&app->notify, "READY=1");
+    }
 }

@@ -4,8 +4,10 @@
  *
  *     main.c         the chain: start-up and its exact reverse
  *     app-loop.c     the loop, and what signals do to it
- *     app-load.c     model and engine, on a thread of the pool; then clients are served
+ *     app-load.c     a model and its engine, on a thread of the pool
+ *     app-models.c   all of them: loaded one after the other, served, replaced, taken out
  *     app-reload.c   keys, certificate and limits, at the start and again after SIGHUP
+ *     app-change.c   models and templates after SIGHUP
  *     app-manager.c  what the service manager hears, and what it keeps
  *
  * The state moves one way: LOADING, SERVING, STOPPING.  All of it belongs to the loop thread, but
@@ -27,18 +29,56 @@
 #include "main/notify.h"
 #include "main/plan.h"
 #include "main/upgrade.h"
+#include "server/server.h"
 
+struct chat;
+struct crew;
 struct engine;
 struct kernels;
 struct keys;
 struct model;
-struct server;
-struct server_limits;
 struct tls_cert;
 
 enum app_state { LOADING, SERVING, STOPPING };
 
 enum { APP_SIGNALS = 4 };
+
+/*
+ * A model's life.  One that replaces another is a second one of the same name until it is ready.
+ */
+enum app_model_state {
+    MODEL_WAITS,  /* to be loaded */
+    MODEL_LOADS,  /* a thread of the pool has it */
+    MODEL_LOADED, /* only before clients are served */
+    MODEL_READY,  /* requests are answered by it */
+    MODEL_FAILED, /* could not be loaded after a SIGHUP, and is in the file */
+    MODEL_ENDS,   /* taken out; its last requests have it */
+    MODEL_CLOSES, /* a thread of the pool has it, for the last time */
+};
+
+struct app_model {
+    struct app_model *next;
+    struct app *app;
+    struct conf conf; /* its own copy */
+    enum app_model_state state;
+    bool configured; /* the command line or the file has it, and not the API */
+    bool first;      /* that of the keys outside of sections, which only a restart changes */
+    bool unwanted;   /* goes when it is ready, or when nothing waits any more */
+    char weights[32], kv[32]; /* under which names the manager keeps them; "": it does not */
+    struct served *served;
+    server_loaded_fn done; /* told how loading went; may be NULL */
+    void *done_arg;
+    unsigned share; /* of so many models that memory is for */
+
+    /* Written by the loading thread, read by the loop after it has ended. */
+    uv_work_t work;
+    struct model *model;
+    struct engine *engine;
+    struct plan plan;
+    int rc;
+    struct trit_error err;
+    double seconds;
+};
 
 struct app {
     int argc;
@@ -58,21 +98,18 @@ struct app {
     uv_signal_t on_signal[APP_SIGNALS];
     uv_timer_t tick;   /* towards the service manager; stopped without one */
     uv_timer_t accept; /* ends the wait of app_wait */
-    uv_work_t loading;
     struct server *server;
     enum app_state state;
     int exit_code;
 
-    /* Written by the loading thread, read by the loop after it has ended. */
-    struct model *model;
-    struct engine *engine;
-    struct plan plan;
-    int load_rc;
-    struct trit_error load_err;
-    double load_seconds;
-
+    struct crew *crew;        /* workers of all engines; opened by the first loading thread */
+    unsigned threads;         /* of them */
+    struct app_model *models; /* in the order in which they came */
+    struct app_model *loading;
+    unsigned n_works;         /* in the pool: loading and closing */
+    bool reloading;           /* the manager waits for the end of a reload */
     atomic_bool stop_loading; /* polled by model_load */
-    bool is_loading;          /* loop: the thread has not ended yet */
+    bool is_loading;          /* not all of the start's are loaded yet */
 };
 
 /* ---- app-loop.c */
@@ -83,11 +120,44 @@ void app_close_loop(struct app *app);
 
 /* ---- app-load.c */
 
+/* Any thread, one at a time: m->model and m->engine, or m->rc and m->err. */
+void app_load_model(struct app_model *m);
+
+/* ---- app-models.c */
+
 /* Let who connects to a socket that was there before us wait in its queue, for some seconds. */
 void app_wait(struct app *app);
 
 /* Begin to load; what follows, up to serving clients or ending the loop, happens on the loop. */
 void app_load(struct app *app);
+
+/* One more model; it is loaded when its turn comes.  NULL with *err. */
+struct app_model *app_add_model(struct app *app, const struct conf *c, const char *name,
+                                const char *path, struct trit_error *err);
+
+/* The same for one of the configuration. */
+struct app_model *app_add_configured(struct app *app, const struct conf *c, struct trit_error *err);
+
+/* Load the next that waits; when none does, take out who is unwanted. */
+void app_load_next(struct app *app);
+
+/* Forget one that has no model and no engine. */
+void app_drop_model(struct app_model *m);
+
+/* A stop has begun: who waits for a model to be loaded is told that there will be none. */
+void app_refuse_waiting(struct app *app);
+
+/* By its name in the API: its alias, its model's name, or as long as that is not known its path. */
+const char *app_model_name(const struct app_model *m);
+
+/* For server_options. */
+struct server_admin app_admin(struct app *app);
+
+/* When the loop has ended: wait for the pool; stop the engines; and when the server is closed, the
+ * rest. */
+void app_end_works(struct app *app);
+void app_stop_engines(struct app *app);
+void app_close_models(struct app *app);
 
 /* ---- app-reload.c */
 
@@ -100,14 +170,35 @@ struct server_limits app_limits(const struct conf *c, const struct listeners *l)
 /* All or nothing: a file with one wrong line, of settings or of keys, changes nothing. */
 void app_reload(struct app *app);
 
+/* ---- app-change.c */
+
+/* Whether the models of a new configuration can be had, as far as that can be said at once. */
+int app_check_models(const struct app *app, const struct conf *fresh, struct trit_error *err);
+
+/* Begin to load, replace and take out what makes the difference to those that are there. */
+void app_change_models(struct app *app, const struct conf *fresh);
+
+/* Templates in files, read anew: all of them, before any is used. */
+struct app_chats {
+    struct chat *chat[SERVER_MODELS];
+    struct app_model *of[SERVER_MODELS];
+    size_t n;
+};
+int app_load_chats(const struct app *app, struct app_chats *all, struct trit_error *err);
+void app_use_chats(struct app *app, struct app_chats *all);
+void app_free_chats(struct app_chats *all);
+
 /* ---- app-manager.c; without a service manager they do nothing */
 
 void app_begin_ticks(struct app *app);
 
-/* Give it what it shall keep for the next process, and does not have yet. */
-void app_store(struct app *app);
+/* Give it what it shall keep of a model for the next process, and does not have yet; and take it
+ * back. */
+void app_store(struct app_model *m);
+void app_unstore(struct app_model *m);
 
-/* What it has kept for a process with other settings. */
+/* What it has kept for a process with other settings; and, once all are loaded, other models. */
 void app_drop_unwanted(struct app *app);
+void app_drop_left_over(struct app *app);
 
 #endif

@@ -28,6 +28,7 @@ struct conf_key {
     const char *placeholder; /* in --help */
     bool reloadable;
     bool command_only; /* makes no sense inside the file */
+    bool of_model;     /* each model may have its own */
     const char *help;  /* one sentence */
     const char *group; /* heading in --help, at the first row of a group */
 };
@@ -50,6 +51,16 @@ int conf_set(struct conf *c, const struct conf_key *key, const char *value, enum
 
 /* Read `path` into *c. */
 int conf_read_file(struct conf *c, const char *path, struct trit_error *err);
+
+/* conf-models.c: one more model; NULL with *err.  name "": its own; where: what begins the error. */
+struct conf *conf_add_model(struct conf *c, const char *name, const char *where,
+                            struct trit_error *err);
+
+/* What they have not said, they have from *c. */
+int conf_inherit(struct conf *c, struct trit_error *err);
+
+/* The rules between keys, of one model. */
+int conf_check_together(const struct conf *c, struct trit_error *err);
 
 /* Read the command line into *c. */
 int conf_read_args(struct conf *c, int argc, char **argv, enum conf_action *action,

@@ -77,13 +77,16 @@ void conf_help(FILE *out)
           "      Serve the built-in model on http://127.0.0.1:8080.\n"
           "  tritd --model bitnet.gguf\n"
           "      Serve another one, with everything chosen for this machine.\n"
+          "  tritd --model bitnet.gguf --alias chat --model bonsai.gguf --alias code\n"
+          "      Serve two; requests say which.\n"
           "  tritd --model bitnet.gguf --host unix:/run/tritd/tritd.sock --threads 4\n"
           "      Only processes of this machine that may open the socket can ask.\n"
           "  tritd --config /etc/tritd/tritd.conf --check-config\n"
           "      See what a configuration means before it is used.\n"
           "\n"
           "Signals: SIGTERM finishes what is running, then stops; a second one stops at once.\n"
-          "SIGHUP reads the file again and takes over what can change while running.\n"
+          "SIGHUP reads the file again and takes over what can change while running; models of\n"
+          "sections are loaded, replaced and taken out.\n"
           "SIGUSR2 starts the program anew to take over while this one finishes.\n",
           out);
 }
@@ -102,14 +105,27 @@ void conf_list(FILE *out)
     }
 }
 
+static const char *const origins[] = {
+    [CONF_DEFAULT] = "default", [CONF_FILE] = "file", [CONF_COMMAND] = "command line"};
+
+/* What a further model says for itself. */
+static void print_model(const struct conf *m, FILE *out)
+{
+    fprintf(out, "\n[model %s]\n", *m->alias ? m->alias : m->model);
+    for (size_t i = 0; i < conf_n_keys; i++)
+        if (m->origin[i] != CONF_DEFAULT && strcmp(conf_keys[i].name, "alias") != 0)
+            fprintf(out, "%-18s = %-24s # %s\n", conf_keys[i].name, m->text[i],
+                    origins[m->origin[i]]);
+}
+
 void conf_print(const struct conf *c, FILE *out)
 {
-    static const char *const origins[] = {
-        [CONF_DEFAULT] = "default", [CONF_FILE] = "file", [CONF_COMMAND] = "command line"};
     for (size_t i = 0; i < conf_n_keys; i++) {
         const struct conf_key *key = &conf_keys[i];
         /* The file's own name cannot stand in a file. */
         fprintf(out, "%s%-18s = %-24s # %s\n", key->command_only ? "# " : "", key->name, c->text[i],
                 origins[c->origin[i]]);
     }
+    for (size_t i = 0; i < c->n_more; i++)
+        print_model(&c->more[i], out);
 }

@@ -3,8 +3,12 @@
  * conf-read.c - the two places where an operator writes settings: the command line and the file.
  *
  * The file has one `key = value` a line.  A # at the start of a line or after a blank begins a
- * comment.  There are no quotes, no sections and no includes: a value is what stands between the
- * blanks, and a key stands there once.
+ * comment.  There are no quotes and no includes: a value is what stands between the blanks, and a key
+ * stands there once.  A line [model NAME] begins a section, to the next or the end: keys of one model
+ * more.
+ *
+ * On the command line, --model given again begins one more, and keys of models that follow are its
+ * own.
  */
 #include "config.h"
 #include "main/conf-key.h"
@@ -81,14 +85,70 @@ static int unknown_key(const char *where, const char *name, size_t len, struct t
                      where, (int)MIN(len, 64), name);
 }
 
-static int read_line(struct conf *c, const char *path, unsigned number, char *line,
-                     unsigned first_seen[CONF_KEYS_MAX], struct trit_error *err)
+/* Where the file is being read. */
+struct reading {
+    struct conf *c, *section; /* section NULL: in front of the first */
+    const char *path;
+    unsigned line, section_line;
+    unsigned first_seen[CONF_KEYS_MAX]; /* in which line of this section */
+};
+
+/* A section is over: what must have been in it? */
+static int end_section(const struct reading *r, struct trit_error *err)
+{
+    if (!r->section || r->section->model)
+        return 0;
+    return trit_fail(err, TRIT_EINVAL, "%.300s:%u: the section has no line \"model = PATH\"", r->path,
+                     r->section_line);
+}
+
+/* "[model NAME]". */
+static int read_section(struct reading *r, const char *where, char *line, struct trit_error *err)
+{
+    static const char word[] = "[model";
+    size_t len = strlen(line), skip = sizeof word - 1;
+    if (strncmp(line, word, skip) != 0 || !strchr(BLANKS, line[skip]) || line[len - 1] != ']')
+        return trit_fail(err, TRIT_EFORMAT, "%s: found \"%.64s\", expected [model NAME]", where,
+                         line);
+    line[len - 1] = '\0';
+    char *name = trim(line + skip);
+    if (!*name)
+        return trit_fail(err, TRIT_EFORMAT, "%s: found no name, expected [model NAME]", where);
+    int rc = end_section(r, err);
+    if (rc)
+        return rc;
+    r->section_line = r->line;
+    memset(r->first_seen, 0, sizeof r->first_seen);
+    r->section = conf_add_model(r->c, name, where, err);
+    return r->section ? 0 : -err->code;
+}
+
+/* Whether a key may stand in the section that is being read. */
+static int check_place(const struct reading *r, const struct conf_key *key, const char *where,
+                       struct trit_error *err)
+{
+    if (key->command_only)
+        return trit_fail(err, TRIT_EINVAL, "%s: %s: only the command line can say this", where,
+                         key->name);
+    if (r->section && strcmp(key->name, "alias") == 0)
+        return trit_fail(err, TRIT_EINVAL, "%s: alias: the section has a name, \"%.64s\"", where,
+                         r->section->alias);
+    if (r->section && !key->of_model)
+        return trit_fail(err, TRIT_EINVAL,
+                         "%s: %s: is no model's own; it stands in front of the sections", where,
+                         key->name);
+    return 0;
+}
+
+static int read_line(struct reading *r, char *line, struct trit_error *err)
 {
     char where[400];
-    snprintf(where, sizeof where, "%.300s:%u", path, number);
+    snprintf(where, sizeof where, "%.300s:%u", r->path, r->line);
     line = trim(line);
     if (!*line)
         return 0;
+    if (*line == '[')
+        return read_section(r, where, line, err);
     char *equals = strchr(line, '=');
     if (!equals)
         return trit_fail(err, TRIT_EFORMAT, "%s: found \"%.64s\", expected key = value", where,
@@ -99,18 +159,22 @@ static int read_line(struct conf *c, const char *path, unsigned number, char *li
     const struct conf_key *key = conf_find(line, len);
     if (!key)
         return unknown_key(where, line, len, err);
-    if (key->command_only)
-        return trit_fail(err, TRIT_EINVAL, "%s: %s: only the command line can say this", where,
-                         key->name);
-    unsigned *seen = &first_seen[key - conf_keys];
+    int rc = check_place(r, key, where, err);
+    if (rc)
+        return rc;
+    unsigned *seen = &r->first_seen[key - conf_keys];
     if (*seen)
         return trit_fail(err, TRIT_EINVAL, "%s: %s: stands in line %u already", where, key->name,
                          *seen);
-    *seen = number;
+    *seen = r->line;
     size_t used = strlen(where);
     snprintf(where + used, sizeof where - used, ": %s", key->name);
     char *value = equals + 1;
-    return conf_set(c, key, value + strspn(value, BLANKS), CONF_FILE, where, err);
+    value += strspn(value, BLANKS);
+    if (r->section && strcmp(key->name, "model") == 0 && !*value)
+        return trit_fail(err, TRIT_EINVAL, "%s: found nothing, expected the path of its file",
+                         where);
+    return conf_set(r->section ? r->section : r->c, key, value, CONF_FILE, where, err);
 }
 
 int conf_read_file(struct conf *c, const char *path, struct trit_error *err)
@@ -118,13 +182,15 @@ int conf_read_file(struct conf *c, const char *path, struct trit_error *err)
     char *text = slurp(path, err);
     if (!text)
         return -err->code;
-    unsigned first_seen[CONF_KEYS_MAX] = {0};
-    unsigned number = 0;
+    struct reading r = {.c = c, .path = path};
     int rc = 0;
     for (char *line = text, *end; rc == 0 && (end = strchr(line, '\n')); line = end + 1) {
         *end = '\0';
-        rc = read_line(c, path, ++number, line, first_seen, err);
+        r.line++;
+        rc = read_line(&r, line, err);
     }
+    if (rc == 0)
+        rc = end_section(&r, err);
     mem_free(text);
     return rc;
 }
@@ -195,9 +261,11 @@ int conf_read_args(struct conf *c, int argc, char **argv, enum conf_action *acti
     opterr = 0;
     optind = 0; /* GNU: begin anew, this may be the second reading. */
     int code, rc = 0;
+    struct conf *model = NULL; /* whose keys these are: NULL, no --model yet */
     while (rc == 0 && (code = getopt_long(argc, argv, "+:h", options, NULL)) != -1) {
         char where[NAME_MAX_BYTES + 8];
         const struct conf_key *key;
+        struct conf *to;
         switch (code) {
         case OPT_HELP:
             *action = CONF_HELP;
@@ -217,12 +285,18 @@ int conf_read_args(struct conf *c, int argc, char **argv, enum conf_action *acti
         default:
             key = &conf_keys[code & (OPT_KEY - 1)];
             snprintf(where, sizeof where, "--%s", key->name);
+            if (strcmp(key->name, "model") == 0) {
+                model = model ? conf_add_model(c, "", where, err) : c;
+                if (!model)
+                    return -err->code;
+            }
+            to = key->of_model && model ? model : c;
             if (code >= OPT_NO_KEY)
-                rc = conf_set(c, key, "no", CONF_COMMAND, where, err);
+                rc = conf_set(to, key, "no", CONF_COMMAND, where, err);
             else if (key->type == CONF_SWITCH)
-                rc = conf_set(c, key, switch_value(argc, argv), CONF_COMMAND, where, err);
+                rc = conf_set(to, key, switch_value(argc, argv), CONF_COMMAND, where, err);
             else
-                rc = conf_set(c, key, optarg, CONF_COMMAND, where, err);
+                rc = conf_set(to, key, optarg, CONF_COMMAND, where, err);
         }
     }
     if (rc == 0 && optind < argc)

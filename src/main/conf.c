@@ -5,7 +5,8 @@
  * A new key is one row here, one field in struct conf and one commented line in
  * conf/tritd.conf.in.  BUILTIN_MODEL, the path of the installed model, comes from the Makefile.
  *
- * Not here: the command line and the file (conf-read.c), printing (conf-print.c).
+ * Not here: the command line and the file (conf-read.c), printing (conf-print.c), several models
+ * (conf-models.c).
  */
 #include "config.h"
 #include "main/conf.h"
@@ -47,26 +48,27 @@
 
 // clang-format off
 const struct conf_key conf_keys[] = {
-    {TEXT("model", model, BUILTIN_MODEL, "PATH"), .group = "Model",
+    {TEXT("model", model, BUILTIN_MODEL, "PATH"), .of_model = true, .group = "Model",
      .help = "The GGUF file, or the folder of Hugging Face files, to serve. The default is the "
-             "built-in model."},
-    {TEXT("alias", alias, "", "NAME"),
+             "built-in model. Given again, it is one model more, whose keys follow it; in the file "
+             "a section [model NAME] is."},
+    {TEXT("alias", alias, "", "NAME"), .of_model = true,
      .help = "The model's name in the API. Empty: the name in the file."},
-    {COUNT("ctx", ctx, "0", 0, 1 << 20),
+    {COUNT("ctx", ctx, "0", 0, 1 << 20), .of_model = true,
      .help = "Longest prompt and answer together, in tokens. 0: the model's, at most 4096."},
-    {WORD("head-type", head_type, "auto", "auto|q8|f16"),
+    {WORD("head-type", head_type, "auto", "auto|q8|f16"), .of_model = true,
      .help = "How embedding and output head are kept: auto as the file has them where they are ternary, "
              "else q8; q8 is smaller and faster, f16 exact."},
-    {WORD("act-type", act_type, "auto", "auto|q8|q16"),
+    {WORD("act-type", act_type, "auto", "auto|q8|q16"), .of_model = true,
      .help = "What linear layers take: q8 is what BitNet models were trained with, q16 all but floats. "
              "auto: q16 for models with several scales a row, which expect floats, else q8."},
-    {WORD("kv-type", kv_type, "f16", "f16|f32|q8"),
+    {WORD("kv-type", kv_type, "f16", "f16|f32|q8"), .of_model = true,
      .help = "How keys and values are kept: f16; f32 for twice the memory and no rounding; q8 for "
              "half the memory and 8 bits."},
-    {TEXT("chat-template", chat_template, "", "NAME|FILE"),
+    {TEXT("chat-template", chat_template, "", "NAME|FILE"), .of_model = true,
      .help = "Chat template to use instead of the model's own: llama3, bitnet, falcon3, chatml, plain, or "
              "a file, told by a / in its name or an @ in front. Empty: the model's own."},
-    {WORD("pooling", pooling, "auto", "auto|mean|last"),
+    {WORD("pooling", pooling, "auto", "auto|mean|last"), .of_model = true,
      .help = "What an embedding is made of: the mean of all positions or the last one. auto: as the "
              "model's file says, else the mean."},
     {SWITCH("shared", shared, "yes"),
@@ -74,7 +76,7 @@ const struct conf_key conf_keys[] = {
     {SWITCH("fd-store", fd_store, "no"),
      .help = "Under systemd with FileDescriptorStoreMax=, let it keep packed weights, computed "
              "prefixes and our own listening sockets over a restart, instead of shm-dir."},
-    {SWITCH("mlock", mlock, "no"),
+    {SWITCH("mlock", mlock, "no"), .of_model = true,
      .help = "Lock the weights in memory, so that they are never swapped out."},
     {TEXT("shm-dir", shm_dir, "/dev/shm", "DIR"),
      .help = "The tmpfs in which shared weights live."},
@@ -86,27 +88,27 @@ const struct conf_key conf_keys[] = {
      .help = "Bind each of them to a processor. For a machine of one's own."},
     {WORD("cpu", cpu, "auto", "auto|scalar|avx2|avx512|amx|neon"),
      .help = "Instruction sets the kernels may use."},
-    {SIZE("kv-bytes", kv_bytes, "0", 0, TIB, "SIZE"),
+    {SIZE("kv-bytes", kv_bytes, "0", 0, TIB, "SIZE"), .of_model = true,
      .help = "Memory for keys and values. 0: 8 full contexts, at most a quarter of the memory."},
     {TEXT("powercap-dir", powercap_dir, "/sys/class/powercap", "DIR"),
      .help = "Where the machine tells of its energy, if it does and tritd may read it. Empty: do "
              "not look."},
 
-    {COUNT("max-batch", max_batch, "32", 1, 1024), .group = "Work",
+    {COUNT("max-batch", max_batch, "32", 1, 1024), .of_model = true, .group = "Work",
      .help = "Sequences that are computed together."},
-    {COUNT("step-tokens", step_tokens, "256", 1, 8192),
+    {COUNT("step-tokens", step_tokens, "256", 1, 8192), .of_model = true,
      .help = "Tokens in one step, at most: larger reads prompts faster."},
-    {SECONDS("token-target", token_target, "0.05", 0, 60),
+    {SECONDS("token-target", token_target, "0.05", 0, 60), .of_model = true,
      .help = "Time between tokens to hold while prompts are read; never less than 1.3 times what it "
              "is without. Lower streams more evenly, higher reads prompts faster."},
-    {SWITCH("prefix-cache", prefix_cache, "yes"),
+    {SWITCH("prefix-cache", prefix_cache, "yes"), .of_model = true,
      .help = "Keep keys and values for requests that begin with the same tokens."},
-    {COUNT("draft-tokens", draft_tokens, "0", 0, SEQ_DRAFT_MAX),
+    {COUNT("draft-tokens", draft_tokens, "0", 0, SEQ_DRAFT_MAX), .of_model = true,
      .help = "Tokens to guess ahead from the text itself and check in one step. 0: none. The answer "
              "is the same; texts that repeat come faster, others slightly slower."},
-    {COUNT("queue-requests", queue_requests, "128", 1, 65536),
+    {COUNT("queue-requests", queue_requests, "128", 1, 65536), .of_model = true,
      .help = "Sequences that may wait. One more gets 429."},
-    {SIZE("queue-tokens", queue_tokens, "32768", 1, TIB, "N"),
+    {SIZE("queue-tokens", queue_tokens, "32768", 1, TIB, "N"), .of_model = true,
      .help = "Prompt tokens that may wait. More get 429."},
     {SECONDS("ttft-target", ttft_target, "60", 0, 86400), .reloadable = true,
      .help = "A request whose first token is expected later gets 429. 0: it may wait for ever."},
@@ -402,7 +404,7 @@ static int check_socket(const struct conf *c, struct trit_error *err)
 }
 
 /* What no single key can tell. */
-static int check_together(const struct conf *c, struct trit_error *err)
+int conf_check_together(const struct conf *c, struct trit_error *err)
 {
     if (!*c->model)
         return trit_fail(err, TRIT_EINVAL,
@@ -452,7 +454,9 @@ int conf_load(int argc, char **argv, struct conf *c, enum conf_action *action,
         if (*c->config)
             rc = conf_read_file(c, c->config, err);
         if (rc == 0)
-            rc = check_together(c, err);
+            rc = conf_check_together(c, err);
+        if (rc == 0)
+            rc = conf_inherit(c, err);
     }
     if (rc != 0)
         conf_fini(c);
@@ -461,6 +465,8 @@ int conf_load(int argc, char **argv, struct conf *c, enum conf_action *action,
 
 int conf_check_model(const struct conf *c, struct trit_error *err)
 {
+    if (conf_model(c, 0) != c) /* Only sections name models, and none by default. */
+        return 0;
     if (strcmp(c->model, BUILTIN_MODEL) != 0 || access(c->model, F_OK) == 0 || errno != ENOENT)
         return 0;
     return trit_fail(err, TRIT_ENOENT,
@@ -473,6 +479,9 @@ void conf_fini(struct conf *c)
 {
     for (size_t i = 0; i < conf_n_keys; i++)
         mem_free(c->text[i]);
+    for (size_t i = 0; i < c->n_more; i++)
+        conf_fini(&c->more[i]);
+    mem_free(c->more);
     memset(c, 0, sizeof *c);
 }
 
@@ -483,7 +492,7 @@ void conf_changes(const struct conf *from, const struct conf *to, conf_change_fn
             fn(conf_keys[i].name, from->text[i], to->text[i], conf_keys[i].reloadable, arg);
 }
 
-int conf_adopt(struct conf *c, const struct conf *from)
+int conf_adopt(struct conf *c, struct conf *from)
 {
     char *copies[CONF_KEYS_MAX] = {NULL};
     bool whole = true;
@@ -499,5 +508,13 @@ int conf_adopt(struct conf *c, const struct conf *from)
         else
             mem_free(copies[i]);
     }
-    return whole ? 0 : -TRIT_ENOMEM;
+    if (!whole)
+        return -TRIT_ENOMEM;
+    struct conf *more = c->more;
+    size_t n_more = c->n_more;
+    c->more = from->more;
+    c->n_more = from->n_more;
+    from->more = more;
+    from->n_more = n_more;
+    return 0;
 }

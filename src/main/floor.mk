@@ -6,7 +6,7 @@ libmain_a_CPPFLAGS = $(AM_CPPFLAGS) -DBUILTIN_MODEL='"$(modelsdir)/$(BUILTIN_MOD
 libmain_a_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 libmain_a_SOURCES = \
 	include/main/conf.h src/main/conf.c \
-	src/main/conf-key.h src/main/conf-print.c src/main/conf-read.c \
+	src/main/conf-key.h src/main/conf-print.c src/main/conf-read.c src/main/conf-models.c \
 	include/main/handed.h src/main/handed.c \
 	include/main/listen.h src/main/listen.c \
 	include/main/notify.h src/main/notify.c \
@@ -21,7 +21,7 @@ src/main/libmain_a-conf.$(OBJEXT): Makefile
 sbin_PROGRAMS += tritd
 tritd_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 tritd_SOURCES = src/main/main.c src/main/app.h src/main/app-load.c src/main/app-loop.c \
-	src/main/app-manager.c src/main/app-reload.c
+	src/main/app-models.c src/main/app-change.c src/main/app-manager.c src/main/app-reload.c
 tritd_LDADD = libmain.a libserver.a libengine.a libkernels.a $(KERNEL_VARIANTS) libmodel.a \
 	libformats.a libbase.a $(MHD_LIBS) $(GNUTLS_LIBS) $(UV_LIBS) $(CJSON_LIBS) $(PCRE2_LIBS) $(UNISTRING_LIBS) $(NETTLE_LIBS) \
 	$(XXHASH_LIBS) -lm -lpthread

@@ -15,9 +15,16 @@
 #include "base/base.h"
 #include "base/log.h"
 
+/* That name, or one that goes on with a number. */
+static bool is_numbered(const char *name, const char *ours)
+{
+    size_t len = strlen(ours);
+    return strncmp(name, ours, len) == 0 && (name[len] == '\0' || name[len] == '-');
+}
+
 static bool is_ours(const char *name)
 {
-    return strcmp(name, HANDED_WEIGHTS) == 0 || strcmp(name, HANDED_KV) == 0 ||
+    return is_numbered(name, HANDED_WEIGHTS) || is_numbered(name, HANDED_KV) ||
            strncmp(name, HANDED_LISTEN, strlen(HANDED_LISTEN)) == 0;
 }
 
@@ -103,6 +110,18 @@ bool handed_drop(struct handed *h, const char *name, struct notify *n)
     if (any && n)
         (void)notify_unstore(n, name);
     return any;
+}
+
+void handed_drop_models(struct handed *h, struct notify *n)
+{
+    char name[HANDED_NAME];
+    for (size_t i = 0; i < h->n;) {
+        memcpy(name, h->at[i].name, sizeof name);
+        if (is_numbered(name, HANDED_WEIGHTS) || is_numbered(name, HANDED_KV))
+            (void)handed_drop(h, name, n); /* at[i] among them */
+        else
+            i++;
+    }
 }
 
 void handed_close(struct handed *h)

@@ -3,8 +3,8 @@
  * main.c - the daemon's life: start-up in order, the loop, and the exact reverse.
  *
  *     configuration - loader process - kernels - listening socket - sandbox - loop and signals
- *         - server (answers "loading") - on a thread: model, engine - server serves - ... - drain
- *         - engine closed - server closed - model closed - loop - socket - configuration
+ *         - server (answers "loading") - on a thread: models, engines - server serves - ... - drain
+ *         - engines stopped - server closed - models closed - loop - socket - configuration
  *
  * The socket is opened first, so that a port in use is known in milliseconds and clients of a
  * restart wait in its backlog.  What the links do once the loop runs is in app-*.c (app.h).
@@ -27,10 +27,7 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "model/loader.h"
-#include "model/model.h"
 #include "kernels/kernels.h"
-#include "engine/engine.h"
-#include "engine/seq.h"
 #include "server/keys.h"
 #include "server/server.h"
 #include "server/tls.h"
@@ -39,13 +36,6 @@
 
 /* For the last lines to be written, if anybody reads them. */
 #define LOG_LAST_SECONDS 1.0
-
-static enum seq_pool pooling_of(const struct conf *c)
-{
-    return strcmp(c->pooling, "mean") == 0   ? SEQ_POOL_MEAN
-           : strcmp(c->pooling, "last") == 0 ? SEQ_POOL_LAST
-                                             : SEQ_POOL_NONE;
-}
 
 static int open_sockets(struct app *app, struct trit_error *err)
 {
@@ -91,7 +81,8 @@ static void enter_sandbox(const struct conf *c)
 /* Before there are keys, sockets and threads, of which a reader of models shall have none. */
 static int start_loader(const struct conf *c, struct trit_error *err)
 {
-    const struct loader_options o = {.expected = c->model, .enter = c->sandbox ? sandbox_enter_reader : NULL};
+    const struct loader_options o = {.expected = conf_model(c, 0)->model,
+                                     .enter = c->sandbox ? sandbox_enter_reader : NULL};
     return loader_start(&o, err);
 }
 
@@ -147,16 +138,15 @@ static int serve(struct app *app, struct trit_error *err)
         .loop = &app->loop,
         .n_sockets = app->sockets.n,
         .cert = cert,
-        .alias = *c->alias ? c->alias : NULL,
         .kernels = app->kernels->name,
         .powercap_dir = c->powercap_dir,
-        .pooling = pooling_of(c),
         .max_body = (size_t)c->max_body,
         .hold = has_waiting(app),
         .max_connections = plan_connections(c->max_connections * n_sockets) / n_sockets,
         .agent = app->agent.fd >= 0,
         .agent_fd = app->agent.fd,
         .limits = app_limits(c, &app->sockets),
+        .admin = app_admin(app),
     };
     for (size_t i = 0; i < app->sockets.n; i++)
         so.socket[i] = (struct server_socket){.fd = app->sockets.at[i].fd,
@@ -170,15 +160,16 @@ static int serve(struct app *app, struct trit_error *err)
         goto no_server;
     if (has_waiting(app) && app->replaces.fd < 0)
         app_wait(app);
-    notify_status(&app->notify, "Loading %.120s", c->model);
+    notify_status(&app->notify, "Loading %.120s", conf_model(c, 0)->model);
     app_load(app);
 
     slice_short(); /* The pool is there by now, and the engine's threads come from it. */
     uv_run(&app->loop, UV_RUN_DEFAULT);
 
-    engine_close(&app->engine);
+    app_end_works(app);
+    app_stop_engines(app);
     server_close(&app->server);
-    model_close(&app->model);
+    app_close_models(app);
 no_server:
     server_close(&app->server);
     app_close_loop(app);

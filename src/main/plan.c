@@ -60,7 +60,7 @@ void plan_types(const struct conf *c, struct plan *plan)
     trit_assert(acts_type_parse(c->act_type, &plan->acts) == 0); /* conf.c knows the words */
 }
 
-void plan_make(const struct conf *c, const struct model *m, struct plan *plan)
+void plan_make(const struct conf *c, const struct model *m, unsigned n, struct plan *plan)
 {
     plan->threads = plan_threads(c);
     plan->n_ctx = c->ctx ? c->ctx : MIN(m->hp.n_ctx, (uint32_t)PLAN_CTX_MAX);
@@ -73,7 +73,7 @@ void plan_make(const struct conf *c, const struct model *m, struct plan *plan)
     }
     plan->kv_bytes = c->kv_bytes ? c->kv_bytes
                                  : plan_kv_bytes(kv_page_bytes(m, plan->kv_type),
-                                                 kv_pages_for(plan->n_ctx), plan_memory());
+                                                 kv_pages_for(plan->n_ctx), plan_memory() / MAX(n, 1u));
 }
 
 uint32_t plan_connections(uint32_t wanted)

@@ -115,7 +115,13 @@ static void allow_all(const struct rules *r, const struct conf *c)
     for (size_t i = 0; i < ARRAY_LEN(read); i++)
         allow(r, read[i], READ);
     allow(r, "/dev/null", READ | LANDLOCK_ACCESS_FS_WRITE_FILE);
-    allow_beside(r, c->model, READ);
+    for (size_t i = 0; i < conf_n_models(c); i++) {
+        const struct conf *m = conf_model(c, i);
+        const char *template = m->chat_template;
+        allow_beside(r, m->model, READ);
+        if (*template == '@' || strchr(template, '/'))
+            allow_beside(r, template + (*template == '@'), READ);
+    }
     allow_beside(r, c->config, READ);
     allow_beside(r, c->api_keys, READ);
     allow_beside(r, c->tls_cert, READ);

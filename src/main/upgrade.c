@@ -22,8 +22,9 @@
 #define VARIABLE "TRITD_UPGRADE" /* the number of the new process's end */
 
 enum {
-    EXTRA = 6,                          /* variables that we add */
-    FDS = HANDED_FIRST + LISTEN_MAX + 2 /* stdio, sockets, weights, our pair */
+    EXTRA = 6,                           /* variables that we add */
+    FDS = HANDED_FIRST + HANDED_MAX + 1, /* stdio, sockets and weights, our pair */
+    NAMES = HANDED_MAX * HANDED_NAME
 };
 
 /* ------------------------------------------------------------------ the old process */
@@ -32,8 +33,8 @@ enum {
 struct dowry {
     uv_stdio_container_t fd[FDS];
     int n;
-    char names[256];
-    char text[EXTRA][320];
+    char names[NAMES];
+    char text[EXTRA][NAMES + 64];
     char **env; /* ours, and the texts */
 };
 
@@ -46,15 +47,15 @@ static void give(struct dowry *d, int fd, const char *name)
         snprintf(d->names + used, sizeof d->names - used, "%s%s", used ? ":" : "", name);
 }
 
-static bool fill(struct dowry *d, const struct listeners *l, int weights, int pair,
-                 const struct notify *n)
+static bool fill(struct dowry *d, const struct listeners *l, const struct upgrade_gift *gift,
+                 size_t n_gifts, int pair, const struct notify *n)
 {
     for (int fd = 0; fd < HANDED_FIRST; fd++)
         give(d, fd, NULL);
     for (size_t i = 0; i < l->n; i++)
         give(d, l->at[i].fd, l->at[i].activated ? "socket" : l->at[i].name);
-    if (weights >= 0)
-        give(d, weights, HANDED_WEIGHTS);
+    for (size_t i = 0; i < n_gifts && i + l->n < HANDED_MAX; i++)
+        give(d, gift[i].fd, gift[i].name);
     int n_handed = d->n - HANDED_FIRST;
     give(d, pair, NULL);
 
@@ -117,8 +118,8 @@ static void on_word(uv_poll_t *poll, int status, int events)
 }
 
 bool upgrade_begin(struct upgrade *u, uv_loop_t *loop, const char *program, char **argv,
-                   const struct listeners *l, int weights, const struct notify *n,
-                   void (*ready)(struct upgrade *u, void *arg), void *arg)
+                   const struct listeners *l, const struct upgrade_gift *gift, size_t n_gifts,
+                   const struct notify *n, void (*ready)(struct upgrade *u, void *arg), void *arg)
 {
     struct dowry d = {0};
     int pair[2];
@@ -127,7 +128,7 @@ bool upgrade_begin(struct upgrade *u, uv_loop_t *loop, const char *program, char
         log_error("upgrade failed error=\"%s\"", strerror(errno));
         return false;
     }
-    int rc = fill(&d, l, weights, pair[1], n) ? 0 : UV_ENOMEM;
+    int rc = fill(&d, l, gift, n_gifts, pair[1], n) ? 0 : UV_ENOMEM;
     uv_process_options_t o = {.exit_cb = on_process_exit,
                               .file = program,
                               .args = argv,

@@ -237,12 +237,17 @@ static int use_own(struct chat *c, const struct gguf *g, struct gguf_str found,
     return use_tools(c, g, err);
 }
 
+bool chat_is_file(const char *chosen)
+{
+    return *chosen == '@' || strchr(chosen, '/');
+}
+
 /* Set the family and what goes with it.  `found` is the template, of length 0 where there is none;
  * it becomes the one that is used. */
 static int choose(const struct gguf *g, const char *chosen, struct gguf_str *found, char **own,
                   struct chat *c, struct trit_error *err)
 {
-    if (chosen && (*chosen == '@' || strchr(chosen, '/')))
+    if (chosen && chat_is_file(chosen))
         return use_file(c, chosen, found, own, err);
     if (chosen) {
         int id = by_name(chosen);
@@ -293,14 +298,10 @@ static int add_listed_stops(const struct gguf *g, const struct tok *t, struct ch
     return 0;
 }
 
-/* EOS, the end of a turn that the file names, the family's, and those of common names that the
- * template writes, as far as they exist. */
-static int collect_stops(const struct gguf *g, const struct tok *t, struct gguf_str template,
-                         struct chat *c, struct trit_error *err)
+/* EOS and the ends of turns that the file names. */
+static int collect_own_stops(const struct gguf *g, const struct tok *t, struct chat *c,
+                             struct trit_error *err)
 {
-    static const char *const common[] = {
-        "<|im_end|>",    "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>",  "<|end|>",
-        "<end_of_turn>", "<turn|>",    "<|eot|>",    "<|return|>",      "<|end_of_turn|>"};
     static const char KEY[] = "tokenizer.ggml.eot_token_id";
     uint64_t eot;
     add_stop(c, tok_eos(t));
@@ -316,6 +317,16 @@ static int collect_stops(const struct gguf *g, const struct tok *t, struct gguf_
                              KEY, (unsigned long long)eot, tok_size(t));
         add_stop(c, (int32_t)eot);
     }
+    c->n_own_stop = c->n_stop;
+    return 0;
+}
+
+/* The family's, and those of common names that the template writes, as far as they exist. */
+static void collect_stops(const struct tok *t, struct gguf_str template, struct chat *c)
+{
+    static const char *const common[] = {
+        "<|im_end|>",    "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>",  "<|end|>",
+        "<end_of_turn>", "<turn|>",    "<|eot|>",    "<|return|>",      "<|end_of_turn|>"};
     for (size_t i = 0; i < CHAT_STOPS && c->family->stop[i]; i++)
         add_stop(c, tok_find(t, c->family->stop[i]));
     for (size_t i = 0; c->jinja && i < ARRAY_LEN(common); i++)
@@ -325,7 +336,6 @@ static int collect_stops(const struct gguf *g, const struct tok *t, struct gguf_
     if (c->family != &families[PLAIN] && tok_find(t, c->family->stop[0]) < 0)
         snprintf(c->note + len, sizeof c->note - len,
                  "; the vocabulary lacks %s, so answers may not end", c->family->stop[0]);
-    return 0;
 }
 
 /* A copy of a token's name; NULL stays NULL. */
@@ -351,11 +361,38 @@ int chat_open(const struct gguf *g, const struct tok *t, const char *chosen, str
     if (!c || name_of(t, tok_bos(t), &c->bos) || name_of(t, tok_eos(t), &c->eos))
         gguf_fail(g, err, TRIT_ENOMEM, "no memory for the chat format");
     else if ((rc = gguf_has(g, KEY) ? gguf_string(g, KEY, &found, err) : 0) == 0 &&
-             (rc = choose(g, chosen, &found, &own, c, err)) == 0)
-        rc = collect_stops(g, t, found, c, err);
+             (rc = choose(g, chosen, &found, &own, c, err)) == 0 &&
+             (rc = collect_own_stops(g, t, c, err)) == 0)
+        collect_stops(t, found, c);
     mem_free(own);
     if (rc && c)
         chat_close(&c);
+    *out = c;
+    return rc;
+}
+
+int chat_reopen(const struct chat *old, const struct tok *t, const char *file, struct chat **out,
+                struct trit_error *err)
+{
+    struct gguf_str found = {"", 0};
+    char *own = NULL;
+    *out = NULL;
+    struct chat *c = mem_zalloc(1, sizeof *c);
+    if (!c || name_of(t, tok_bos(t), &c->bos) || name_of(t, tok_eos(t), &c->eos)) {
+        if (c)
+            chat_close(&c);
+        return trit_fail(err, TRIT_ENOMEM, "chat-template: no memory for the chat format");
+    }
+    int rc = use_file(c, file, &found, &own, err);
+    if (rc == 0) {
+        for (size_t i = 0; i < old->n_own_stop; i++)
+            add_stop(c, old->stop[i]);
+        c->n_own_stop = c->n_stop;
+        collect_stops(t, found, c);
+    } else {
+        chat_close(&c);
+    }
+    mem_free(own);
     *out = c;
     return rc;
 }

@@ -39,7 +39,7 @@ struct chat {
     bool last_is_open;    /* ... and then nothing more, when it is the last turn */
     char *bos, *eos;      /* names; NULL where the model has none */
     int32_t stop[CHAT_STOPS_ALL];
-    size_t n_stop;
+    size_t n_stop, n_own_stop; /* the first n_own_stop are the model's, whatever the template */
     char note[256];
 };
 

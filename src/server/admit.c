@@ -71,7 +71,9 @@ void admit_init(struct admit *a)
 
 void admit_fini(struct admit *a)
 {
-    trit_assert(a->held == 0 && a->nobody.in_flight == 0);
+    for (unsigned q = 0; q < ADMIT_QUEUES; q++)
+        trit_assert(a->queue[q].held == 0);
+    trit_assert(a->nobody.in_flight == 0);
     for (struct tenant *t = a->tenants, *next; t; t = next) {
         next = t->next;
         trit_assert(t->refs == 0 && t->in_flight == 0);
@@ -80,11 +82,12 @@ void admit_fini(struct admit *a)
     a->tenants = NULL;
 }
 
-void admit_set_room(struct admit *a, uint32_t running, uint32_t queue, uint64_t queue_tokens)
+void admit_set_room(struct admit *a, unsigned q, uint32_t running, uint32_t queue,
+                    uint64_t queue_tokens)
 {
-    a->running = running;
-    a->queue = queue;
-    a->queue_tokens = queue_tokens;
+    trit_assert(q < ADMIT_QUEUES && a->queue[q].held == 0);
+    a->queue[q] =
+        (struct admit_queue){.running = running, .queue = queue, .queue_tokens = queue_tokens};
 }
 
 struct tenant *admit_find(struct admit *a, const char *name)
@@ -172,9 +175,10 @@ void admit_let_go(struct admit *a, struct tenant *t)
 /* ------------------------------------------------------------------ the queue */
 
 /* More than half of the room is always more than a share. */
-uint64_t admit_largest(const struct admit *a)
+uint64_t admit_largest(const struct admit *a, unsigned q)
 {
-    return (uint64_t)a->running + a->queue - (a->n_listed > 1 ? a->queue / 4 : 0);
+    const struct admit_queue *all = &a->queue[q];
+    return (uint64_t)all->running + all->queue - (a->n_listed > 1 ? all->queue / 4 : 0);
 }
 
 /*
@@ -190,45 +194,48 @@ static bool has_place(const struct admit *a, uint64_t room, uint64_t reserve, ui
     return all + more <= room;
 }
 
-static bool holds_any(const struct tenant *t, enum seq_priority priority)
+static bool holds_any(const struct tenant *t, unsigned q, enum seq_priority priority)
 {
     for (unsigned p = 0; p <= priority; p++)
-        if (t->of[p].held > 0)
+        if (t->seat[q].of[p].held > 0)
             return true;
     return false;
 }
 
 /* Other tenants who have something of that priority or a better one in the engine. */
-static uint32_t count_others(const struct admit *a, const struct tenant *t,
+static uint32_t count_others(const struct admit *a, unsigned q, const struct tenant *t,
                              enum seq_priority priority)
 {
-    uint32_t others = t != &a->nobody && holds_any(&a->nobody, priority);
+    uint32_t others = t != &a->nobody && holds_any(&a->nobody, q, priority);
     for (const struct tenant *o = a->tenants; o; o = o->next)
-        others += o != t && holds_any(o, priority);
+        others += o != t && holds_any(o, q, priority);
     return others;
 }
 
-static bool fits(const struct admit *a, const struct tenant *t, uint32_t sequences)
+static bool fits(const struct admit *a, unsigned q, const struct tenant *t, uint32_t sequences)
 {
-    uint64_t room = (uint64_t)a->running + a->queue, others = count_others(a, t, SEQ_LOW);
-    return room == 0 || has_place(a, room, a->queue / 4, a->held, t->held, others, sequences);
+    const struct admit_queue *all = &a->queue[q];
+    uint64_t room = (uint64_t)all->running + all->queue, others = count_others(a, q, t, SEQ_LOW);
+    return room == 0 ||
+           has_place(a, room, all->queue / 4, all->held, t->seat[q].held, others, sequences);
 }
 
 /* A single prompt longer than the whole allowance must still be served, so it may enter an empty
  * queue. */
-static bool fits_tokens(const struct admit *a, const struct tenant *t, uint64_t tokens,
+static bool fits_tokens(const struct admit *a, unsigned q, const struct tenant *t, uint64_t tokens,
                         uint64_t waiting)
 {
-    uint64_t room = a->queue_tokens, others = a->nobody.waiting_tokens > 0 && t != &a->nobody;
+    uint64_t room = a->queue[q].queue_tokens;
+    uint64_t others = a->nobody.seat[q].waiting_tokens > 0 && t != &a->nobody;
     for (const struct tenant *o = a->tenants; o; o = o->next)
-        others += o != t && o->waiting_tokens > 0;
+        others += o != t && o->seat[q].waiting_tokens > 0;
     return room == 0 || waiting == 0 ||
-           has_place(a, room, room / 4, waiting, t->waiting_tokens, others, tokens);
+           has_place(a, room, room / 4, waiting, t->seat[q].waiting_tokens, others, tokens);
 }
 
 /* ------------------------------------------------------------------ requests */
 
-static enum admit_verdict judge(struct admit *a, struct tenant *t, uint32_t sequences,
+static enum admit_verdict judge(struct admit *a, unsigned q, struct tenant *t, uint32_t sequences,
                                 uint64_t waiting, double now, double *wait)
 {
     *wait = 0;
@@ -238,33 +245,34 @@ static enum admit_verdict judge(struct admit *a, struct tenant *t, uint32_t sequ
         return ADMIT_RATE_REQUESTS;
     if (!holds(&t->tokens, 1, now, wait))
         return ADMIT_RATE_TOKENS;
-    if (!fits(a, t, sequences))
+    if (!fits(a, q, t, sequences))
         return ADMIT_QUEUE_REQUESTS;
-    if (!fits_tokens(a, t, 1, waiting))
+    if (!fits_tokens(a, q, t, 1, waiting))
         return ADMIT_QUEUE_TOKENS;
     return ADMIT_YES;
 }
 
-enum admit_verdict admit_look(struct admit *a, struct tenant *t, uint64_t waiting, double now,
-                              double *wait)
+enum admit_verdict admit_look(struct admit *a, unsigned q, struct tenant *t, uint64_t waiting,
+                              double now, double *wait)
 {
-    return judge(a, t, 1, waiting, now, wait);
+    return judge(a, q, t, 1, waiting, now, wait);
 }
 
-enum admit_verdict admit_ask(struct admit *a, struct tenant *t, uint32_t sequences,
+enum admit_verdict admit_ask(struct admit *a, unsigned q, struct tenant *t, uint32_t sequences,
                              enum seq_priority priority, uint64_t waiting, double now,
                              struct admit_ticket *ticket, double *wait)
 {
     trit_assert(!ticket->tenant && sequences > 0);
-    enum admit_verdict verdict = judge(a, t, sequences, waiting, now, wait);
+    enum admit_verdict verdict = judge(a, q, t, sequences, waiting, now, wait);
     if (verdict != ADMIT_YES)
         return verdict;
     take(&t->requests, 1);
     t->in_flight++;
-    t->held += sequences;
-    t->of[priority].held += sequences;
-    a->held += sequences;
-    *ticket = (struct admit_ticket){.tenant = t, .priority = priority, .sequences = sequences};
+    t->seat[q].held += sequences;
+    t->seat[q].of[priority].held += sequences;
+    a->queue[q].held += sequences;
+    *ticket = (struct admit_ticket){
+        .tenant = t, .queue = q, .priority = priority, .sequences = sequences};
     return ADMIT_YES;
 }
 
@@ -278,26 +286,26 @@ enum admit_verdict admit_charge(struct admit *a, struct admit_ticket *ticket, ui
         return ADMIT_TOO_LARGE;
     if (!holds(&t->tokens, (double)cost, now, wait))
         return ADMIT_RATE_TOKENS;
-    if (!fits_tokens(a, t, prompt, waiting))
+    if (!fits_tokens(a, ticket->queue, t, prompt, waiting))
         return ADMIT_QUEUE_TOKENS;
     take(&t->tokens, (double)cost);
-    t->waiting_tokens += prompt;
-    t->of[ticket->priority].waiting_tokens += prompt;
+    t->seat[ticket->queue].waiting_tokens += prompt;
+    t->seat[ticket->queue].of[ticket->priority].waiting_tokens += prompt;
     ticket->charged = cost;
     ticket->waiting = prompt;
     return ADMIT_YES;
 }
 
-struct engine_claim admit_claim(const struct admit *a, const struct tenant *t,
+struct engine_claim admit_claim(const struct admit *a, unsigned q, const struct tenant *t,
                                 enum seq_priority priority, const struct admit_ticket *ticket)
 {
-    struct engine_claim c = {.tenants = 1 + count_others(a, t, priority)};
+    struct engine_claim c = {.tenants = 1 + count_others(a, q, t, priority)};
     for (unsigned p = 0; p <= priority; p++) {
-        c.sequences += t->of[p].held;
-        c.tokens += t->of[p].waiting_tokens;
+        c.sequences += t->seat[q].of[p].held;
+        c.tokens += t->seat[q].of[p].waiting_tokens;
     }
     if (ticket) {
-        trit_assert(ticket->priority <= priority);
+        trit_assert(ticket->queue == q && ticket->priority <= priority);
         c.sequences -= ticket->sequences;
         c.tokens -= ticket->waiting;
     }
@@ -324,18 +332,20 @@ void admit_begun(struct admit_ticket *ticket, uint64_t tokens)
     if (!ticket->tenant)
         return;
     ticket->waiting -= tokens;
-    ticket->tenant->waiting_tokens -= tokens;
-    ticket->tenant->of[ticket->priority].waiting_tokens -= tokens;
+    ticket->tenant->seat[ticket->queue].waiting_tokens -= tokens;
+    ticket->tenant->seat[ticket->queue].of[ticket->priority].waiting_tokens -= tokens;
 }
 
 static void leave(struct admit *a, struct admit_ticket *ticket, uint32_t sequences)
 {
-    struct tenant *t = ticket->tenant;
-    trit_assert(ticket->sequences >= sequences && t->held >= sequences && a->held >= sequences);
+    struct admit_seat *seat = &ticket->tenant->seat[ticket->queue];
+    struct admit_queue *all = &a->queue[ticket->queue];
+    trit_assert(ticket->sequences >= sequences && seat->held >= sequences &&
+                all->held >= sequences);
     ticket->sequences -= sequences;
-    t->held -= sequences;
-    t->of[ticket->priority].held -= sequences;
-    a->held -= sequences;
+    seat->held -= sequences;
+    seat->of[ticket->priority].held -= sequences;
+    all->held -= sequences;
 }
 
 void admit_sequence_over(struct admit *a, struct admit_ticket *ticket)

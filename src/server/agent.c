@@ -49,19 +49,19 @@ size_t agent_line(const struct agent_load *l, char *dst)
 
 static void look(const struct server *s, struct agent_load *l)
 {
-    *l = (struct agent_load){.serving = s->engine, .draining = s->draining};
-    if (!s->engine)
-        return;
-    const struct engine_stats *st = engine_stats(s->engine);
-    const struct engine_options *o = engine_options(s->engine);
-    l->running = atomic_load(&st->running);
-    l->waiting = atomic_load(&st->waiting);
-    l->queue_requests = o->queue_requests;
-    l->waiting_tokens = atomic_load(&st->waiting_tokens);
-    l->queue_tokens = o->queue_tokens;
-    l->kv_used = atomic_load(&st->kv_used);
-    l->kv_pages = atomic_load(&st->kv_pages);
-    l->max_batch = o->max_batch;
+    *l = (struct agent_load){.serving = s->serving, .draining = s->draining};
+    for (const struct served *m = s->serving ? s->models.first : NULL; m; m = m->next) {
+        const struct engine_stats *st = engine_stats(m->opt.engine);
+        const struct engine_options *o = engine_options(m->opt.engine);
+        l->running += atomic_load(&st->running);
+        l->waiting += atomic_load(&st->waiting);
+        l->queue_requests += o->queue_requests;
+        l->waiting_tokens += atomic_load(&st->waiting_tokens);
+        l->queue_tokens += o->queue_tokens;
+        l->kv_used += atomic_load(&st->kv_used);
+        l->kv_pages += atomic_load(&st->kv_pages);
+        l->max_batch += o->max_batch;
+    }
 }
 
 /* ------------------------------------------------------------------ connections */

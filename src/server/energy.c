@@ -30,12 +30,6 @@ double energy_clock(struct server *s, double now)
     return s->rapl_at;
 }
 
-static uint64_t work_of_all(const struct server *s)
-{
-    const struct engine_stats *st = engine_stats(s->engine);
-    return atomic_load(&st->prompt_tokens) + atomic_load(&st->generated_tokens);
-}
-
 static uint64_t work_of(const struct job *j)
 {
     uint64_t work = 0;
@@ -51,7 +45,7 @@ void energy_begin(struct job *j)
 {
     struct server *s = j->s;
     j->energy.running = rapl_read(&s->rapl, &j->energy.joules);
-    j->energy.work = work_of_all(s);
+    j->energy.work = models_work(&s->models);
 }
 
 void energy_end(struct job *j)
@@ -61,7 +55,7 @@ void energy_end(struct job *j)
         return;
     j->energy.running = false;
     j->energy.known = rapl_read(&j->s->rapl, &joules);
-    double all = (double)(work_of_all(j->s) - j->energy.work);
+    double all = (double)(models_work(&j->s->models) - j->energy.work);
     double share = all > 0 ? fmin(1, (double)work_of(j) / all) : 0;
     j->energy.joules = (joules - j->energy.joules) * share;
 }

@@ -76,11 +76,12 @@ void exchange_whole(struct exchange *x, int status, const char *content_type)
 }
 
 /* Seconds until it is worth coming back. */
-static double retry_seconds(const struct server *s, const struct problem *p)
+static double retry_seconds(const struct exchange *x, const struct problem *p)
 {
-    double estimate = p->wait > 0                     ? p->wait
-                      : p->status == 429 && s->engine ? engine_estimate(s->engine, NULL, 0, 0).start
-                                                      : 2;
+    const struct served *m = x->model ? x->model : x->s->models.first;
+    double estimate = p->wait > 0             ? p->wait
+                      : p->status == 429 && m ? engine_estimate(m->opt.engine, NULL, 0, 0).start
+                                              : 2;
     return admit_retry(estimate, (double)(uint32_t)names_random_u64() / UINT32_MAX);
 }
 
@@ -96,7 +97,7 @@ void exchange_problem(struct exchange *x, const struct problem *p)
         return;
     }
     if (p->status == 429 || p->status == 503)
-        x->retry_after = retry_seconds(x->s, p);
+        x->retry_after = retry_seconds(x, p);
     if (p->status == 503) {
         x->should_retry = "true";
         x->close = true;
@@ -326,7 +327,7 @@ static void log_request(const struct exchange *x, const struct job_sum *sum, int
     f[n++] = LOG_TEXT("route", route);
     f[n++] = LOG_COUNT("status", (uint64_t)status);
     if (generated) {
-        f[n++] = LOG_TEXT("model", x->s->name);
+        f[n++] = LOG_TEXT("model", x->job->m->name);
         f[n++] = LOG_COUNT("prompt_tokens", sum->prompt);
         f[n++] = LOG_COUNT("cached_tokens", sum->cached);
         f[n++] = LOG_COUNT("completion_tokens", sum->completion);
@@ -364,7 +365,9 @@ void exchange_done(struct exchange *x, bool delivered)
         s->metrics.http[x->route][status]++;
     if (x->job)
         job_leave(x->job);
+    admin_left(x);
     admit_let_go(&s->admit, x->tenant);
+    models_let_go(&s->models, x->model);
     x->conn->x = NULL;
     s->n_exchanges--;
     mem_free(x->path);

@@ -27,13 +27,13 @@ libserver_a_SOURCES = \
 	include/server/tls.h src/server/tls.c include/server/origin.h src/server/origin.c src/server/origin-check.c \
 	include/server/format.h src/server/format.c \
 	include/server/responses.h src/server/responses.c \
-	include/server/metrics.h src/server/metrics.c src/server/metrics-process.c \
+	include/server/metrics.h src/server/metrics.c src/server/metrics-models.c src/server/metrics-process.c \
 	src/server/metrics-text.h src/server/metrics-text.c src/server/metrics-vllm.c \
 	src/server/framing.h src/server/framing.c \
 	src/server/names.h src/server/names.c include/server/trace.h src/server/trace.c \
 	include/server/agent.h src/server/agent.c \
-	src/server/grammars.h src/server/grammars.c \
-	src/server/http.c src/server/exchange.c src/server/watch.c src/server/routes.c src/server/requests.c \
+	src/server/grammars.h src/server/grammars.c src/server/models.h src/server/models.c \
+	src/server/http.c src/server/exchange.c src/server/watch.c src/server/routes.c src/server/requests.c src/server/admin.c \
 	src/server/job.h src/server/job.c src/server/energy.c \
 	src/server/job-admit.c src/server/job-start.c src/server/job-out.c src/server/job-embed.c \
 	src/server/job-response.c \

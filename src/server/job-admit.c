@@ -32,14 +32,14 @@ static const enum metrics_rejected reasons[N_VERDICTS] = {
     [ADMIT_LATE] = REJECTED_LATE,
 };
 
-static uint64_t waiting_tokens(const struct server *s)
+static uint64_t waiting_tokens(const struct served *m)
 {
-    return atomic_load(&engine_stats(s->engine)->waiting_tokens);
+    return atomic_load(&engine_stats(m->opt.engine)->waiting_tokens);
 }
 
 /* Count a refusal by admit.c and put it into words.  Returns negative. */
-static int refuse(struct server *s, struct tenant *t, enum admit_verdict verdict, double wait,
-                  struct problem *p)
+static int refuse(struct server *s, const struct served *m, struct tenant *t,
+                  enum admit_verdict verdict, double wait, struct problem *p)
 {
     const struct admit_grant *g = &t->grant;
     s->metrics.rejected[reasons[verdict]]++;
@@ -47,11 +47,11 @@ static int refuse(struct server *s, struct tenant *t, enum admit_verdict verdict
     switch (verdict) {
     case ADMIT_QUEUE_REQUESTS:
         problem_set(p, TRIT_EBUSY, NULL, "no room in the queue: %u requests are ahead",
-                    s->admit.held);
+                    s->admit.queue[m->queue].held);
         break;
     case ADMIT_QUEUE_TOKENS:
         problem_set(p, TRIT_EBUSY, NULL, "the queue is full: it holds %llu prompt tokens",
-                    (unsigned long long)waiting_tokens(s));
+                    (unsigned long long)waiting_tokens(m));
         break;
     case ADMIT_CONCURRENCY:
         problem_set(p, TRIT_ELIMIT, NULL,
@@ -142,7 +142,7 @@ static uint64_t salt_of(const struct job *j)
     struct hmac_sha256_ctx ctx;
     const char *name = admit_tenant(&j->tenant->grant), *salt = j->params.cache_salt;
     uint64_t v;
-    hmac_sha256_set_key(&ctx, sizeof j->s->secret, j->s->secret);
+    hmac_sha256_set_key(&ctx, sizeof j->m->secret, j->m->secret);
     hmac_sha256_update(&ctx, strlen(name) + 1, (const uint8_t *)name);
     if (salt)
         hmac_sha256_update(&ctx, strlen(salt), (const uint8_t *)salt);
@@ -159,22 +159,34 @@ static const char *tier_of(enum seq_priority p)
 
 /* ------------------------------------------------------------------ the door */
 
+static enum admit_verdict look(struct server *s, const struct served *m, struct tenant *t,
+                               double *wait)
+{
+    enum admit_verdict v =
+        admit_look(&s->admit, m->queue, t, waiting_tokens(m), trit_now(), wait);
+    if (v != ADMIT_YES)
+        return v;
+    /* It is not known yet how soon it is to be: as soon as this tenant may ask for. */
+    struct engine_claim own = admit_claim(&s->admit, m->queue, t, t->grant.highest, NULL);
+    struct engine_estimate e = engine_estimate(m->opt.engine, &own, 0, 0);
+    return admit_first(&e, s->opt.limits.first_seconds, wait);
+}
+
+/* Which model it is for is not known yet either: one that would take it is enough. */
 bool job_refuse_early(struct exchange *x)
 {
     struct server *s = x->s;
     struct problem p;
-    double wait;
-    enum admit_verdict v = admit_look(&s->admit, x->tenant, waiting_tokens(s), trit_now(), &wait);
-    if (v == ADMIT_YES) {
-        /* It is not known yet how soon it is to be: as soon as this tenant may ask for. */
-        struct engine_claim own =
-            admit_claim(&s->admit, x->tenant, x->tenant->grant.highest, NULL);
-        struct engine_estimate e = engine_estimate(s->engine, &own, 0, 0);
-        v = admit_first(&e, s->opt.limits.first_seconds, &wait);
+    double wait = 0;
+    enum admit_verdict v = ADMIT_YES;
+    const struct served *last = NULL;
+    for (const struct served *m = s->models.first; m && (!last || v != ADMIT_YES); m = m->next) {
+        v = look(s, m, x->tenant, &wait);
+        last = m;
     }
     if (v == ADMIT_YES)
         return false;
-    refuse(s, x->tenant, v, wait, &p);
+    refuse(s, last, x->tenant, v, wait, &p);
     exchange_problem(x, &p);
     return true;
 }
@@ -182,7 +194,7 @@ bool job_refuse_early(struct exchange *x)
 int job_ask(struct job *j, uint64_t sequences, struct problem *p)
 {
     struct server *s = j->s;
-    uint64_t room = admit_largest(&s->admit);
+    uint64_t room = admit_largest(&s->admit, j->m->queue);
     double wait, now = trit_now();
     if (sequences > room)
         return problem_set(p, TRIT_EINVAL, j->params.best_of > j->params.n ? "best_of" : "n",
@@ -196,17 +208,17 @@ int job_ask(struct job *j, uint64_t sequences, struct problem *p)
     j->priority = MAX(j->params.priority, j->tenant->grant.highest);
     j->salt = salt_of(j);
     j->head.service_tier = j->params.endpoint & FOR_CONVERSATION ? tier_of(j->priority) : NULL;
-    enum admit_verdict v = admit_ask(&s->admit, j->tenant, (uint32_t)sequences, j->priority,
-                                     waiting_tokens(s), now, &j->ticket, &wait);
+    enum admit_verdict v = admit_ask(&s->admit, j->m->queue, j->tenant, (uint32_t)sequences,
+                                     j->priority, waiting_tokens(j->m), now, &j->ticket, &wait);
     if (v != ADMIT_YES)
-        return refuse(s, j->tenant, v, wait, p);
-    struct engine_claim own = admit_claim(&s->admit, j->tenant, j->priority, &j->ticket);
-    struct engine_estimate e = engine_estimate(s->engine, &own, 0, 0);
+        return refuse(s, j->m, j->tenant, v, wait, p);
+    struct engine_claim own = admit_claim(&s->admit, j->m->queue, j->tenant, j->priority, &j->ticket);
+    struct engine_estimate e = engine_estimate(j->m->opt.engine, &own, 0, 0);
     if (e.start > j->deadline - now)
         return refuse_late(j, e.start, j->deadline - now, p);
     v = admit_first(&e, s->opt.limits.first_seconds, &wait);
     if (v != ADMIT_YES)
-        return refuse(s, j->tenant, v, wait, p);
+        return refuse(s, j->m, j->tenant, v, wait, p);
     server_ring_by(s, j->deadline);
     return 0;
 }
@@ -227,15 +239,15 @@ int job_charge(struct job *j, const uint32_t *max_new, struct problem *p)
     }
     if (j->params.endpoint == FOR_EMBEDDINGS)
         prompt = job_embed_waiting(j, prompt);
-    struct engine_claim own = admit_claim(&s->admit, j->tenant, j->priority, &j->ticket);
+    struct engine_claim own = admit_claim(&s->admit, j->m->queue, j->tenant, j->priority, &j->ticket);
     struct engine_estimate e =
-        engine_estimate(s->engine, &own, (uint32_t)MIN(j->prompt_tokens, UINT32_MAX), longest);
+        engine_estimate(j->m->opt.engine, &own, (uint32_t)MIN(j->prompt_tokens, UINT32_MAX), longest);
     if (admit_deadline(&e, j->deadline - now, &wait) != ADMIT_YES)
         return refuse_late(j, e.end, j->deadline - now, p);
     enum admit_verdict v = admit_first(&e, s->opt.limits.first_seconds, &wait);
     if (v == ADMIT_YES)
-        v = admit_charge(&s->admit, &j->ticket, prompt, cost, waiting_tokens(s), now, &wait);
-    return v == ADMIT_YES ? 0 : refuse(s, j->tenant, v, wait, p);
+        v = admit_charge(&s->admit, &j->ticket, prompt, cost, waiting_tokens(j->m), now, &wait);
+    return v == ADMIT_YES ? 0 : refuse(s, j->m, j->tenant, v, wait, p);
 }
 
 void job_settle(struct job *j)

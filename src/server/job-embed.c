@@ -32,11 +32,11 @@ enum {
 
 /* ------------------------------------------------------------------ sequences in turn */
 
-static enum seq_pool pool_of(const struct server *s)
+static enum seq_pool pool_of(const struct served *m)
 {
-    if (s->opt.pooling != SEQ_POOL_NONE)
-        return s->opt.pooling;
-    return s->model->hp.pooling == MODEL_POOLING_LAST ? SEQ_POOL_LAST : SEQ_POOL_MEAN;
+    if (m->opt.pooling != SEQ_POOL_NONE)
+        return m->opt.pooling;
+    return m->opt.model->hp.pooling == MODEL_POOLING_LAST ? SEQ_POOL_LAST : SEQ_POOL_MEAN;
 }
 
 /* Gives NULL when there is no memory.  The ids go to the sequence. */
@@ -49,8 +49,8 @@ static struct seq *make_seq(struct choice *c)
         .salt = j->salt,
         .priority = j->priority,
         .n_prompt = (uint32_t)ids->n,
-        .pool = pool_of(j->s),
-        .n_hidden = j->s->model->hp.dim,
+        .pool = pool_of(j->m),
+        .n_hidden = j->m->opt.model->hp.dim,
         .owner = c,
         .sampler = {.top_p = 1, .repetition_penalty = 1},
     };
@@ -73,7 +73,7 @@ static int submit_next(struct job *j)
         job_fail_code(j, TRIT_ENOMEM);
         return -TRIT_ENOMEM;
     }
-    int rc = engine_submit(j->s->engine, c->seq, &err);
+    int rc = engine_submit(j->m->opt.engine, c->seq, &err);
     if (rc == -TRIT_EBUSY && j->n_live)
         return rc;
     if (rc) {
@@ -92,7 +92,7 @@ static int submit_next(struct job *j)
 
 void job_embed_go_on(struct job *j)
 {
-    uint64_t most = engine_options(j->s->engine)->queue_tokens / WINDOW_SHARE;
+    uint64_t most = engine_options(j->m->opt.engine)->queue_tokens / WINDOW_SHARE;
     while (j->state == JOB_RUNNING && j->embed.next < j->n_choices &&
            j->n_live < j->ticket.sequences &&
            (j->n_live == 0 || j->embed.tokens + j->prompt[j->embed.next].ids.n <= most))
@@ -106,13 +106,13 @@ void job_embed_go_on(struct job *j)
 
 uint64_t job_embed_window(const struct job *j, uint64_t texts)
 {
-    uint64_t most = MIN(engine_options(j->s->engine)->max_batch, (uint32_t)WINDOW);
-    return MIN(MIN(texts, most), admit_largest(&j->s->admit));
+    uint64_t most = MIN(engine_options(j->m->opt.engine)->max_batch, (uint32_t)WINDOW);
+    return MIN(MIN(texts, most), admit_largest(&j->s->admit, j->m->queue));
 }
 
 uint64_t job_embed_waiting(const struct job *j, uint64_t tokens)
 {
-    uint64_t most = engine_options(j->s->engine)->queue_tokens / WINDOW_SHARE;
+    uint64_t most = engine_options(j->m->opt.engine)->queue_tokens / WINDOW_SHARE;
     return MIN(tokens, MAX(most, j->n_prompts == 1 ? tokens : 1));
 }
 
@@ -129,7 +129,7 @@ void job_embed_name(const struct job *j, size_t i, char name[32])
 static int check_text(const struct job *j, size_t i, struct problem *p)
 {
     const struct job_prompt *from = &j->prompt[i];
-    uint32_t ctx = engine_options(j->s->engine)->n_ctx;
+    uint32_t ctx = engine_options(j->m->opt.engine)->n_ctx;
     size_t n = from->ids.n;
     char name[32];
     job_embed_name(j, i, name);
@@ -146,12 +146,12 @@ static int check_text(const struct job *j, size_t i, struct problem *p)
 
 static uint32_t dims_of(const struct job *j)
 {
-    return j->params.dimensions ? (uint32_t)j->params.dimensions : j->s->model->hp.dim;
+    return j->params.dimensions ? (uint32_t)j->params.dimensions : j->m->opt.model->hp.dim;
 }
 
 static int check_texts(struct job *j, struct problem *p)
 {
-    uint64_t bytes = (uint64_t)j->n_prompts * j->s->model->hp.dim * sizeof(float);
+    uint64_t bytes = (uint64_t)j->n_prompts * j->m->opt.model->hp.dim * sizeof(float);
     for (size_t i = 0; i < j->n_prompts; i++) {
         int rc = check_text(j, i, p);
         if (rc)
@@ -164,7 +164,7 @@ static int check_texts(struct job *j, struct problem *p)
                        "input: %zu embeddings of this model take %llu MiB, at most %d MiB are "
                        "allowed in one request: send at most %zu at a time",
                        j->n_prompts, (unsigned long long)(bytes >> 20), ANSWER_BYTES >> 20,
-                       ANSWER_BYTES / (j->s->model->hp.dim * sizeof(float)));
+                       ANSWER_BYTES / (j->m->opt.model->hp.dim * sizeof(float)));
 }
 
 void job_embed_run(struct job *j)

@@ -28,7 +28,7 @@ enum {
 
 static const struct tok *tok_of(const struct choice *c)
 {
-    return c->job->s->model->tok;
+    return c->job->m->opt.model->tok;
 }
 
 static uint32_t n_prompt(const struct choice *c)
@@ -219,7 +219,7 @@ void job_write_whole(struct job *j, struct buf *out)
 /* The answer of /tokenize: ids, or {"id", "piece"} where a piece that is not UTF-8 is its bytes. */
 void job_write_tokens(struct job *j, struct buf *out)
 {
-    const struct tok *tok = j->s->model->tok;
+    const struct tok *tok = j->m->opt.model->tok;
     const struct tok_ids *ids = &j->prompt[0].ids;
     struct json_out o = {.buf = out};
     json_open(&o, '{');

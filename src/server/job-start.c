@@ -34,7 +34,7 @@ enum {
 /* How many tokens may follow a prompt of n.  Negative with *p when it does not fit. */
 static int choose_max_new(const struct job *j, size_t n, uint32_t *max_new, struct problem *p)
 {
-    uint32_t ctx = engine_options(j->s->engine)->n_ctx;
+    uint32_t ctx = engine_options(j->m->opt.engine)->n_ctx;
     const char *prompt = params_prompt_name(&j->params);
     int64_t wanted = j->params.max_tokens;
     int rc = 0;
@@ -74,7 +74,7 @@ static int32_t *copy_ids(const int32_t *ids, size_t n)
 static int32_t *collect_stops(const struct job *j, uint32_t *n)
 {
     size_t n_model, n_all;
-    const int32_t *model = chat_stop_ids(j->s->model->chat, &n_model);
+    const int32_t *model = chat_stop_ids(j->chat->chat, &n_model);
     n_all = n_model + j->params.n_stop_ids;
     int32_t *ids = mem_zalloc(n_all, sizeof *ids);
     if (!ids)
@@ -134,13 +134,13 @@ static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint
 }
 
 /* Which of the queue's two bounds it was. */
-static void count_busy(struct server *s, uint32_t n)
+static void count_busy(struct job *j, uint32_t n)
 {
-    const struct engine_stats *st = engine_stats(s->engine);
-    const struct engine_options *o = engine_options(s->engine);
+    const struct engine_stats *st = engine_stats(j->m->opt.engine);
+    const struct engine_options *o = engine_options(j->m->opt.engine);
     uint32_t held = atomic_load(&st->running) + atomic_load(&st->waiting);
     bool requests = (uint64_t)held + n > (uint64_t)o->max_batch + o->queue_requests;
-    s->metrics.rejected[requests ? REJECTED_QUEUE_REQUESTS : REJECTED_QUEUE_TOKENS]++;
+    j->s->metrics.rejected[requests ? REJECTED_QUEUE_REQUESTS : REJECTED_QUEUE_TOKENS]++;
 }
 
 /*
@@ -152,7 +152,7 @@ static bool may_think(const struct job *j)
     const struct params *p = &j->params;
     bool free = p->shape.kind == SHAPE_FREE || (p->shape.kind == SHAPE_CALLS && !p->tools->must);
     return p->endpoint == FOR_CHAT && !p->thoughts_as_text && free &&
-           chat_thinks(j->s->model->chat);
+           chat_thinks(j->chat->chat);
 }
 
 /* The template has opened the thought: that stands in the last tokens of the prompt. */
@@ -162,7 +162,7 @@ static bool prompt_thinks(const struct choice *c)
     char end[128];
     size_t at = sizeof end, len;
     for (size_t i = ids->n; i > 0; i--, at -= len) {
-        const char *piece = tok_piece(c->job->s->model->tok, ids->id[i - 1], &len);
+        const char *piece = tok_piece(c->job->m->opt.model->tok, ids->id[i - 1], &len);
         if (len > at)
             break;
         memcpy(end + at - len, piece, len);
@@ -183,14 +183,14 @@ static int submit_choice(struct job *j, struct choice *c, uint32_t max_new, uint
         job_fail_code(j, TRIT_ENOMEM);
         return -TRIT_ENOMEM;
     }
-    int rc = engine_submit(j->s->engine, c->seq, &err);
+    int rc = engine_submit(j->m->opt.engine, c->seq, &err);
     if (rc) {
         if (rc == -TRIT_EBUSY)
-            count_busy(j->s, 1);
+            count_busy(j, 1);
         problem_from(&p, rc, rc == -TRIT_ECONTEXT ? params_max_name(&j->params) : NULL, &err);
         if (rc == -TRIT_ECONTEXT) {
             p.n_prompt = c->prompt->ids.n;
-            p.n_ctx = engine_options(j->s->engine)->n_ctx;
+            p.n_ctx = engine_options(j->m->opt.engine)->n_ctx;
         }
         job_fail(j, &p);
         return rc;
@@ -265,7 +265,7 @@ static void job_run(struct job *j)
 /* A prompt and what comes behind the answer: the model writes the middle.  BOS stays in front. */
 static int add_suffix(const struct job *j, struct tok_ids *ids)
 {
-    const struct tok *t = j->s->model->tok;
+    const struct tok *t = j->m->opt.model->tok;
     struct tok_ids all = {0};
     int32_t mark[3];
     size_t front = ids->n && ids->id[0] == tok_bos(t);
@@ -291,7 +291,7 @@ static int add_suffix(const struct job *j, struct tok_ids *ids)
 /* Any thread: params, model and tokenizer do not change. */
 static void encode_all(struct job *j)
 {
-    const struct model *m = j->s->model;
+    const struct model *m = j->m->opt.model;
     const struct params *p = &j->params;
     const time_t at = time(NULL);
     struct tm now;
@@ -299,7 +299,7 @@ static void encode_all(struct job *j)
     for (size_t i = 0; i < j->n_prompts; i++) {
         struct job_prompt *to = &j->prompt[i];
         if (p->endpoint & FOR_CONVERSATION)
-            to->rc = chat_encode(m->chat, m->tok, &talk, j->limit, &to->ids, &j->encode_err);
+            to->rc = chat_encode(j->chat->chat, m->tok, &talk, j->limit, &to->ids, &j->encode_err);
         else if (to->text)
             to->rc = tok_encode(m->tok, to->text, to->len, j->flags, j->limit, &to->ids);
         if (to->rc == 0 && p->suffix)
@@ -315,7 +315,7 @@ static bool is_new_shape(struct job *j)
         return false;
     shape_key(&j->params.shape, &j->shape_key);
     if (!j->shape_key.failed)
-        j->grammar = grammars_find(&j->s->grammars, j->shape_key.data, j->shape_key.len);
+        j->grammar = grammars_find(&j->m->grammars, j->shape_key.data, j->shape_key.len);
     return !j->grammar;
 }
 
@@ -325,7 +325,7 @@ static void compile(struct job *j)
     struct trit_error err;
     if (j->params.shape.kind == SHAPE_FREE || j->grammar)
         return;
-    j->shape_rc = engine_prepare_grammars(j->s->engine, &err);
+    j->shape_rc = engine_prepare_grammars(j->m->opt.engine, &err);
     if (j->shape_rc)
         problem_from(&j->shape_problem, j->shape_rc, NULL, &err);
     else
@@ -345,7 +345,7 @@ static void on_encoded(struct job *j)
         return;
     }
     if (j->compiled && !j->shape_key.failed)
-        grammars_add(&j->s->grammars, j->shape_key.data, j->shape_key.len, j->grammar);
+        grammars_add(&j->m->grammars, j->shape_key.data, j->shape_key.len, j->grammar);
     for (size_t i = 0; i < j->n_prompts; i++) {
         int rc = j->prompt[i].rc;
         if (rc && j->params.endpoint == FOR_EMBEDDINGS) {
@@ -447,13 +447,13 @@ void job_generate(struct exchange *x, struct params *params)
     j->head = (struct format_head){.chat = chat,
                                    .id = j->id,
                                    .created = time(NULL),
-                                   .model = j->s->name,
-                                   .fingerprint = j->s->fingerprint,
+                                   .model = j->m->name,
+                                   .fingerprint = j->m->fingerprint,
                                    .include_usage = j->params.include_usage,
                                    .obfuscate = j->params.obfuscate};
     if (!j->params.seed.given)
         j->params.seed.value = names_random_u64();
-    j->limit = engine_options(j->s->engine)->n_ctx;
+    j->limit = engine_options(j->m->opt.engine)->n_ctx;
 
     uint64_t prompts = chat ? 1 : j->params.n_prompts;
     if (job_ask(j, prompts * params_tries(&j->params), &p))
@@ -469,8 +469,8 @@ void job_embed(struct exchange *x, struct params *params)
     if (!j)
         return;
     names_random(j->id, sizeof j->id, "embd-");
-    j->head = (struct format_head){.id = j->id, .created = time(NULL), .model = j->s->name};
-    j->limit = engine_options(j->s->engine)->n_ctx;
+    j->head = (struct format_head){.id = j->id, .created = time(NULL), .model = j->m->name};
+    j->limit = engine_options(j->m->opt.engine)->n_ctx;
     if (job_ask(j, job_embed_window(j, j->params.n_prompts), &p))
         job_fail(j, &p);
     else

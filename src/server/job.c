@@ -30,6 +30,8 @@ struct job *job_new(struct exchange *x, struct params *params)
     }
     j->s = s;
     j->x = x;
+    j->m = models_hold(x->model);
+    j->chat = models_hold_chat(j->m);
     j->tenant = x->tenant;
     admit_hold(j->tenant);
     j->params = *params;
@@ -78,6 +80,8 @@ static void job_free(struct job *j)
     if (j->next)
         j->next->prev = j->prev;
     s->n_jobs--;
+    models_let_go_chat(j->chat);
+    models_let_go(&s->models, j->m);
     mem_free(j);
     server_check_drained(s);
 }
@@ -145,7 +149,7 @@ static void cancel_rest(struct job *j)
 {
     for (uint32_t i = 0; i < j->n_choices; i++)
         if (j->choice[i].live)
-            engine_cancel(j->s->engine, j->choice[i].seq);
+            engine_cancel(j->m->opt.engine, j->choice[i].seq);
 }
 
 static void count_cancel(struct job *j, enum metrics_cancelled why)
@@ -225,7 +229,7 @@ static void finish_if_complete(struct job *j)
 /* The bytes of a token that are text, as far as that is known. */
 static const char *text_of(struct choice *c, int32_t id, size_t *len)
 {
-    const struct tok *tok = c->job->s->model->tok;
+    const struct tok *tok = c->job->m->opt.model->tok;
     const char *piece = format_answer_piece(tok, id, len);
     if (tok_is_control(tok, id)) {
         piece = tok_piece(tok, id, len);
@@ -290,7 +294,7 @@ static void take_tokens(struct choice *c)
         if (stop) {
             c->reason = stopped(c);
             if (c->live)
-                engine_cancel(j->s->engine, c->seq);
+                engine_cancel(j->m->opt.engine, c->seq);
         }
     }
     if (n && j->t_first == 0)
@@ -385,11 +389,11 @@ double job_clock(struct server *s, double now)
     return next;
 }
 
-double job_oldest(const struct server *s, double now)
+double job_oldest(const struct server *s, const struct served *m, double now)
 {
     double oldest = 0;
     for (const struct job *j = s->jobs; j; j = j->next)
-        if (j->state != JOB_FINISHED && j->t_first == 0 && j->kind == JOB_GENERATES)
+        if (j->m == m && j->state != JOB_FINISHED && j->t_first == 0 && j->kind == JOB_GENERATES)
             oldest = fmax(oldest, now - j->t_start);
     return oldest;
 }

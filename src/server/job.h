@@ -76,6 +76,8 @@ struct choice {
 
 struct job {
     struct server *s;
+    struct served *m;         /* the model; held */
+    struct models_chat *chat; /* its template when the job began; held */
     struct job *prev, *next;
     struct exchange *x; /* NULL: nobody waits for the answer */
     enum job_kind kind;

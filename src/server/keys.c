@@ -123,8 +123,9 @@ static const struct option {
      offsetof(struct admit_grant, tokens)},
     {"tenant", "a name: letters, digits and \"_.-\", at most 32", SIZE_MAX},
     {"models", "names of models with commas between, at most 255 bytes", SIZE_MAX},
+    {"admin", "yes or no", SIZE_MAX},
 };
-enum { PRIORITY = 0, TENANT = 4, MODELS = 5 };
+enum { PRIORITY = 0, TENANT = 4, MODELS = 5, ADMIN = 6 };
 
 static bool read_value(size_t i, const char *value, struct admit_grant *g)
 {
@@ -134,6 +135,10 @@ static bool read_value(size_t i, const char *value, struct admit_grant *g)
         return read_priority(value, &g->highest);
     if (i == MODELS)
         return read_models(value, g->models);
+    if (i == ADMIN) {
+        g->admin = strcmp(value, "yes") == 0;
+        return g->admin || strcmp(value, "no") == 0;
+    }
     bool good = is_name(value);
     if (good)
         memcpy(g->tenant, value, strlen(value) + 1);
@@ -152,7 +157,7 @@ static int read_option(const char *where, char *word, struct admit_grant *g, uns
     if (!equals || i == ARRAY_LEN(options))
         return trit_fail(err, TRIT_EINVAL,
                          "%s: found \"%.32s\", expected priority=, concurrency=, "
-                         "requests-per-minute=, tokens-per-minute=, tenant= or models=",
+                         "requests-per-minute=, tokens-per-minute=, tenant=, models= or admin=",
                          where, word);
     if (*seen & 1u << i)
         return trit_fail(err, TRIT_EINVAL, "%s: %s: stands there twice", where, options[i].name);
@@ -196,7 +201,8 @@ static bool same_options(const struct admit_grant *a, const struct admit_grant *
 {
     return a->highest == b->highest && a->concurrency == b->concurrency &&
            a->requests == b->requests && a->tokens == b->tokens &&
-           strcmp(a->tenant, b->tenant) == 0 && strcmp(a->models, b->models) == 0;
+           strcmp(a->tenant, b->tenant) == 0 && strcmp(a->models, b->models) == 0 &&
+           a->admin == b->admin;
 }
 
 static int add_key(struct keys *k, const char *where, const struct key *key, struct trit_error *err)

@@ -2,24 +2,20 @@
 /*
  * metrics.c - the page that Prometheus reads.
  *
- * Base units, names tritd_..., no label whose values a client could choose.  running, waiting and
- * KV use have exactly one series each, because routers look for them by name.
+ * Base units, names tritd_..., no label whose values a client could choose.  What is counted for each
+ * model is in metrics-models.c.
  */
 #include "config.h"
 #include "server/metrics.h"
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/rapl.h"
-#include "engine/engine.h"
 #include "engine/stats.h"
-#include "model/model.h"
-#include "model/tokenizer.h"
 #include "server/admit.h"
 #include "server/metrics-text.h"
 
@@ -37,6 +33,8 @@ static const char *const routes[N_ROUTES] = {
     [ROUTE_TEMPLATE] = "/apply-template",
     [ROUTE_REQUESTS] = "/v1/tritd/requests",
     [ROUTE_REQUEST] = "/v1/tritd/requests/{id}",
+    [ROUTE_ADMIN_MODELS] = "/v1/tritd/models",
+    [ROUTE_ADMIN_MODEL] = "/v1/tritd/models/{id}",
     [ROUTE_HEALTHZ] = "/healthz",
     [ROUTE_READYZ] = "/readyz",
     [ROUTE_METRICS] = "/metrics",
@@ -216,163 +214,7 @@ static void write_keys(const struct metrics_page *page, struct buf *out)
                       key_joules);
 }
 
-/* ------------------------------------------------------------------ what the engine counts */
-
-static void write_histograms(const struct metrics_page *page, const struct engine_stats *st,
-                             struct buf *out)
-{
-    const struct {
-        const struct stats_histogram *h;
-        const char *name, *help;
-    } list[] = {
-        {&st->ttft, "tritd_time_to_first_token_seconds", "From submission to the first token."},
-        {&st->inter_token, "tritd_inter_token_latency_seconds",
-         "Between tokens of one answer, at the engine's steps."},
-        {&st->queue, "tritd_queue_seconds", "From submission to admission."},
-        {&st->prefill, "tritd_prefill_seconds", "From admission to the first token."},
-        {&st->decode, "tritd_decode_seconds", "From the first token to the end."},
-        {&st->e2e, "tritd_e2e_request_seconds", "From submission to the end."},
-        {&st->prompt_length, "tritd_request_prompt_tokens", "Prompt lengths."},
-        {&st->generated_length, "tritd_request_generated_tokens", "Answer lengths."},
-        {&st->batch_sequences, "tritd_batch_sequences", "Sequences in a step."},
-        {&st->batch_tokens, "tritd_batch_tokens", "Tokens in a step."},
-    };
-    struct buf labels = {0};
-    text_label(&labels, "model", page->model_name);
-    for (size_t i = 0; i < ARRAY_LEN(list); i++) {
-        text_head(out, list[i].name, "histogram", list[i].help);
-        text_histogram(out, st, list[i].h, list[i].name, labels.data, NULL);
-    }
-    text_head(out, "tritd_step_seconds", "histogram",
-              "Duration of an engine step by what was in it.");
-    text_histogram(out, st, &st->step_prefill, "tritd_step_seconds", labels.data,
-                   "kind=\"prefill\"");
-    text_histogram(out, st, &st->step_decode, "tritd_step_seconds", labels.data, "kind=\"decode\"");
-    text_histogram(out, st, &st->step_mixed, "tritd_step_seconds", labels.data, "kind=\"mixed\"");
-    out->failed = out->failed || labels.failed;
-    buf_free(&labels);
-}
-
-static void of_model(struct buf *out, const struct metrics_page *page, const char *name,
-                     const char *type, const char *help, double value)
-{
-    text_head(out, name, type, help);
-    text_labelled(out, name, "model", page->model_name, value);
-}
-
-/* Workers that have never run, which a larger quota would wake, have no series. */
-static void write_workers(const struct metrics_page *page, struct buf *out)
-{
-    static const char name[] = "tritd_worker_seconds_total";
-    double busy, wait;
-    text_head(out, name, "counter",
-              "Time of a worker within steps: computing, and waiting for the other workers.");
-    for (unsigned i = 0; engine_worker(page->engine, i, &busy, &wait); i++)
-        if (busy > 0) {
-            buf_addf(out, "%s{worker=\"%u\",state=\"busy\"} %.15g\n", name, i, busy);
-            buf_addf(out, "%s{worker=\"%u\",state=\"wait\"} %.15g\n", name, i, wait);
-        }
-}
-
-static void write_engine(const struct metrics_page *page, struct buf *out)
-{
-    const struct engine_stats *st = engine_stats(page->engine);
-    const struct engine_options *o = engine_options(page->engine);
-    double pages = atomic_load(&st->kv_pages), used = atomic_load(&st->kv_used);
-    double step = atomic_load(&st->last_step);
-    struct timespec wall;
-    clock_gettime(CLOCK_REALTIME, &wall);
-    double now = (double)wall.tv_sec + (double)wall.tv_nsec * 1e-9;
-
-    text_one(out, "tritd_requests_running", "gauge", "Sequences being worked on.",
-             atomic_load(&st->running));
-    text_one(out, "tritd_requests_waiting", "gauge", "Sequences in the queue.",
-             atomic_load(&st->waiting));
-    text_one(out, "tritd_kv_usage_ratio", "gauge",
-             "Share of the KV pages that running sequences hold.", pages > 0 ? used / pages : 0);
-    of_model(out, page, "tritd_queue_tokens", "gauge", "Prompt tokens in the queue.",
-             (double)atomic_load(&st->waiting_tokens));
-    of_model(out, page, "tritd_queue_oldest_seconds", "gauge",
-             "The longest that a request waits for its first token.", page->oldest_seconds);
-    of_model(out, page, "tritd_queue_limit_tokens", "gauge", "Prompt tokens the queue takes.",
-             (double)o->queue_tokens);
-    of_model(out, page, "tritd_kv_blocks", "gauge", "KV pages there are.", pages);
-    of_model(out, page, "tritd_kv_blocks_used", "gauge", "KV pages running sequences hold.", used);
-    of_model(out, page, "tritd_kv_blocks_cached", "gauge",
-             "KV pages kept for texts that begin alike; given up when needed.",
-             atomic_load(&st->kv_kept));
-    of_model(out, page, "tritd_prefix_cache_hits_total", "counter",
-             "KV pages found in the prefix cache.", (double)atomic_load(&st->cache_hits));
-    of_model(out, page, "tritd_prefix_cache_evictions_total", "counter",
-             "Kept KV pages given up for others.", (double)atomic_load(&st->cache_evicted));
-    of_model(out, page, "tritd_prefix_cache_damaged_total", "counter",
-             "KV pages of the process before that were not what it had computed, and not used.",
-             (double)atomic_load(&st->cache_damaged));
-    of_model(out, page, "tritd_cached_prompt_tokens_total", "counter",
-             "Prompt tokens that did not have to be computed.",
-             (double)atomic_load(&st->cached_tokens));
-    of_model(out, page, "tritd_preemptions_total", "counter",
-             "Sequences that had to give their place to another for a while.",
-             (double)atomic_load(&st->preempted));
-    of_model(out, page, "tritd_draft_tokens_total", "counter", "Tokens guessed ahead.",
-             (double)atomic_load(&st->guessed));
-    of_model(out, page, "tritd_draft_accepted_tokens_total", "counter",
-             "Guessed tokens that were right.", (double)atomic_load(&st->guessed_right));
-    of_model(out, page, "tritd_grammar_compiled_total", "counter", "Grammars compiled.",
-             (double)page->grammars_compiled);
-    of_model(out, page, "tritd_grammar_compile_hits_total", "counter",
-             "Requests whose grammar was compiled already.", (double)page->grammars_known);
-    of_model(out, page, "tritd_grammar_mask_hits_total", "counter",
-             "Parts of token masks that were known.", (double)atomic_load(&st->grammar_hits));
-    of_model(out, page, "tritd_grammar_mask_misses_total", "counter",
-             "Parts of token masks that had to be found out.",
-             (double)atomic_load(&st->grammar_misses));
-    of_model(out, page, "tritd_grammar_mask_evictions_total", "counter",
-             "Parts of token masks given up for others.",
-             (double)atomic_load(&st->grammar_evicted));
-    of_model(out, page, "tritd_grammar_mask_bytes", "gauge", "Memory of known parts of masks.",
-             (double)atomic_load(&st->grammar_bytes));
-    of_model(out, page, "tritd_grammar_mask_seconds_total", "counter",
-             "Time the engine has spent on token masks.", atomic_load(&st->grammar_seconds));
-    of_model(out, page, "tritd_prompt_tokens_total", "counter", "Prompt tokens processed.",
-             (double)atomic_load(&st->prompt_tokens));
-    of_model(out, page, "tritd_generated_tokens_total", "counter", "Tokens generated.",
-             (double)atomic_load(&st->generated_tokens));
-    of_model(out, page, "tritd_threads", "gauge", "Threads that compute.",
-             atomic_load(&st->threads));
-    of_model(out, page, "tritd_steps_total", "counter", "Engine steps.",
-             (double)atomic_load(&st->steps));
-    text_one(out, "tritd_last_step_timestamp_seconds", "gauge",
-             "When the last engine step ended, in seconds since 1970.", now - (trit_now() - step));
-    write_workers(page, out);
-    write_histograms(page, st, out);
-}
-
-static void write_model(const struct metrics_page *page, struct buf *out)
-{
-    const struct model *m = page->model;
-    const struct engine_stats *st = engine_stats(page->engine);
-    double weights = (double)m->segment.payload_bytes;
-    text_head(out, "tritd_model_info", "gauge", "The model being served.");
-    buf_adds(out, "tritd_model_info{model=\"");
-    text_label_value(out, page->model_name);
-    buf_addf(out, "\",quant=\"%s\",n_ctx=\"%u\",digest=\"%s\"} 1\n", m->encoding,
-             engine_options(page->engine)->n_ctx, m->fingerprint);
-    text_head(out, "tritd_memory_bytes", "gauge", "Memory by what it is for.");
-    text_labelled(out, "tritd_memory_bytes", "kind", "weights_shared",
-                  m->segment.shared ? weights : 0);
-    text_labelled(out, "tritd_memory_bytes", "kind", "weights_private",
-                  m->segment.shared ? 0 : weights);
-    text_labelled(out, "tritd_memory_bytes", "kind", "kv", (double)st->kv_pool_bytes);
-    text_labelled(out, "tritd_memory_bytes", "kind", "scratch", (double)st->scratch_bytes);
-    text_labelled(out, "tritd_memory_bytes", "kind", "tokenizer", (double)tok_bytes(m->tok));
-    text_labelled(out, "tritd_memory_bytes", "kind", "http", (double)page->http_bytes);
-    text_one(out, "tritd_weights_sharers", "gauge",
-             "Processes that use the same weights in memory, this one among them.",
-             segment_users(&m->segment));
-    text_one(out, "tritd_weights_huge_bytes", "gauge", "Bytes of the weights that huge pages back.",
-             (double)page->huge_bytes);
-}
+/* ------------------------------------------------------------------ the page */
 
 void metrics_write(const struct metrics_page *page, struct buf *out)
 {
@@ -384,8 +226,6 @@ void metrics_write(const struct metrics_page *page, struct buf *out)
     write_requests(page, out);
     write_keys(page, out);
     write_energy(page, out);
-    if (page->engine) {
-        write_engine(page, out);
-        write_model(page, out);
-    }
+    if (page->n_models)
+        metrics_write_models(page, out);
 }

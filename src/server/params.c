@@ -273,8 +273,8 @@ static int check_together(struct params *p, const struct params_model *model,
     return 0;
 }
 
-int params_read(struct params *p, enum params_endpoint endpoint, const char *text, size_t len,
-                const struct params_model *model, struct buf *ignored, struct problem *problem)
+static void set_defaults(struct params *p, enum params_endpoint endpoint,
+                         const struct params_model *model)
 {
     *p = (struct params){
         .endpoint = endpoint,
@@ -293,14 +293,37 @@ int params_read(struct params *p, enum params_endpoint endpoint, const char *tex
         .add_generation_prompt = true,
         .parallel = true,
     };
+}
+
+int params_read_for(struct params *p, enum params_endpoint endpoint, const char *text, size_t len,
+                    params_choose_fn choose, void *arg, struct buf *ignored,
+                    struct problem *problem)
+{
     struct trit_error err;
     cJSON *body;
+    *p = (struct params){0};
     int rc = json_parse(text, len, &body, &err);
     if (rc)
         return problem_from(problem, rc, NULL, &err);
+    const struct params_model *model =
+        choose(arg, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(body, "model")));
+    set_defaults(p, endpoint, model);
     rc = fields_read(&table, endpoint, body, text, len, p, model, ignored, problem);
     cJSON_Delete(body);
     return rc ? rc : check_together(p, model, problem);
+}
+
+static const struct params_model *known(void *arg, const char *name)
+{
+    (void)name;
+    return arg;
+}
+
+int params_read(struct params *p, enum params_endpoint endpoint, const char *text, size_t len,
+                const struct params_model *model, struct buf *ignored, struct problem *problem)
+{
+    return params_read_for(p, endpoint, text, len, known, (void *)(uintptr_t)model, ignored,
+                           problem);
 }
 
 void params_fini(struct params *p)

@@ -9,7 +9,9 @@
  *     watch.c     noticing that a client has left
  *     origin-check.c  what pages of other origins may do
  *     routes.c    which request means what; the small answers
+ *     models.c    which model a name means, and who still uses it (models.h)
  *     requests.c  what is being worked on, and ending it
+ *     admin.c     models: listed, loaded, taken out
  *     page.c      the page for people
  *     energy.c    whose joules were these
  *     job.c       the life of a generation (job.h); job-admit.c its way in, job-start.c from there
@@ -30,13 +32,14 @@
 #include "base/mailbox.h"
 #include "base/rapl.h"
 #include "server/admit.h"
-#include "server/grammars.h"
 #include "server/keys.h"
 #include "server/metrics.h"
+#include "server/models.h"
 #include "server/server.h"
 #include "server/tls.h"
 #include "server/trace.h"
 
+struct admin_wait;
 struct job;
 struct problem;
 
@@ -91,6 +94,7 @@ struct exchange {
     struct trace trace;    /* traceparent, if there was one */
     double t_start;        /* header complete */
     struct tenant *tenant; /* who asks; held */
+    struct served *model;  /* whom; held; NULL: not known yet, or none */
 
     bool has_body, handled;
     struct buf body;
@@ -112,17 +116,15 @@ struct exchange {
     size_t out_at;
     struct buf ignored; /* x-tritd-ignored-params */
     struct job *job;
+    struct admin_wait *wait; /* for a model to be loaded; NULL: not for one */
+    bool post;               /* of a route that has GET too */
 };
 
 struct server {
     struct server_options opt;
     uv_thread_t thread;
-    char *alias;
-    const char *name; /* of the model in the API; "" before server_serve */
-    char fingerprint[96];
-    int64_t created; /* of the model object: when it was served first */
-    const struct model *model;
-    struct engine *engine;
+    struct models models;
+    bool serving; /* server_serve was called */
 
     /* The loop's handles; the structure lives until the last one and the last work is gone. */
     uv_async_t bell;
@@ -153,17 +155,13 @@ struct server {
     void *drained_arg;
 
     struct agent agent;
-    struct grammars grammars; /* compiled lately */
     struct keys keys;         /* none: nobody is asked for one */
     struct admit admit;
-    uint8_t secret[32]; /* for salts; of this process, or of its lasting KV pool */
 
     struct rapl rapl;
     double rapl_at; /* when it is read again, so that no wrap is missed */
 
     struct metrics metrics;
-    size_t huge_bytes;
-    double huge_at; /* when huge_bytes was looked up */
 };
 
 void server_assert_thread(const struct server *s);
@@ -232,6 +230,12 @@ void agent_close(struct server *s);
 void requests_list(struct exchange *x);
 void requests_end(struct exchange *x);
 
+/* admin.c */
+void admin_list(struct exchange *x);
+void admin_load(struct exchange *x);
+void admin_unload(struct exchange *x);
+void admin_left(struct exchange *x); /* it does not wait any more */
+
 /* energy.c */
 double energy_clock(struct server *s, double now);
 
@@ -243,6 +247,7 @@ void routes_handle(struct exchange *x);
 /* job.c */
 void job_events(struct server *s);
 double job_clock(struct server *s, double now);
-double job_oldest(const struct server *s, double now); /* the longest wait for a first token */
+/* The longest wait for a first token of a model. */
+double job_oldest(const struct server *s, const struct served *m, double now);
 
 #endif

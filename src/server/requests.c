@@ -56,6 +56,8 @@ static void put_request(struct json_out *o, const struct job *j, double now)
     json_str(o, "tritd.request");
     json_key(o, "key");
     json_str_or_null(o, *j->tenant->grant.name ? j->tenant->grant.name : NULL);
+    json_key(o, "model");
+    json_str(o, j->m->name);
     json_key(o, "route");
     json_str(o, metrics_route_name(j->x->route));
     json_key(o, "state");

@@ -29,46 +29,62 @@ static const char json_type[] = "application/json";
 
 /* ------------------------------------------------------------------ requests with fields */
 
-static bool serves(const struct server *s, const char *model)
+/* The model of that name that the request may ask; NULL: the first.  NULL: there is none. */
+static struct served *find_model(const struct exchange *x, const char *name)
 {
-    return strcmp(model, s->name) == 0 || strcmp(model, s->model->name) == 0;
-}
-
-/* Whether the key of the request may ask the model. */
-static bool may_ask(const struct exchange *x)
-{
-    char list[ADMIT_MODELS], *rest = NULL;
-    memcpy(list, x->tenant->grant.models, sizeof list);
-    bool may = !*list;
-    for (char *m = strtok_r(list, ",", &rest); m && !may; m = strtok_r(NULL, ",", &rest))
-        may = serves(x->s, m);
-    return may;
+    struct served *m = name ? models_find(&x->s->models, name) : x->s->models.first;
+    while (!name && m && !models_may_ask(m, x->tenant))
+        m = m->next;
+    return m && models_may_ask(m, x->tenant) ? m : NULL;
 }
 
 static void answer_no_model(struct exchange *x, const char *model)
 {
     struct problem p;
-    problem_set(&p, TRIT_ENOENT, "model", "The model `%.256s` does not exist or you do not have access to it", model);
+    char list[160];
+    models_list(&x->s->models, models_may_ask, x->tenant, list, sizeof list);
+    problem_set(&p, TRIT_ENOENT, "model",
+                "The model `%.256s` does not exist or you do not have access to it; %s%s", model,
+                *list ? "there is " : "there is none that you may ask", list);
     p.code = "model_not_found";
     exchange_problem(x, &p);
+}
+
+/* What the fields of a request may be depends on its model, the first where it names none that there
+ * is: that is judged when the fields have been read. */
+struct chosen {
+    struct exchange *x;
+    struct params_model allowed;
+};
+
+static const struct params_model *choose_model(void *arg, const char *name)
+{
+    struct chosen *c = arg;
+    struct exchange *x = c->x;
+    struct served *m = find_model(x, name);
+    x->model = models_hold(m ? m : x->s->models.first);
+    const struct model *model = x->model->opt.model;
+    int32_t infill[3];
+    c->allowed = (struct params_model){
+        .vocab = (int32_t)MIN(tok_size(model->tok), (size_t)model->hp.vocab),
+        .n_hidden = (int32_t)model->hp.dim,
+        .sampling = model->sampling,
+        .calls = chat_calls(x->model->chat->chat),
+        .infills = tok_infill(model->tok, infill)};
+    return &c->allowed;
 }
 
 /* false: the answer is decided.  The caller gives *p to params_fini, or to a job. */
 static bool read_params(struct exchange *x, enum params_endpoint endpoint, struct params *p)
 {
-    const struct model *m = x->s->model;
-    struct params_model allowed = {.vocab = (int32_t)MIN(tok_size(m->tok), (size_t)m->hp.vocab),
-                                   .n_hidden = (int32_t)m->hp.dim,
-                                   .sampling = m->sampling,
-                                   .calls = chat_calls(m->chat)};
-    int32_t infill[3];
-    allowed.infills = tok_infill(m->tok, infill);
+    struct chosen chosen = {.x = x};
     struct problem problem;
     const char *body = x->body.data ? x->body.data : "";
-    if (params_read(p, endpoint, body, x->body.len, &allowed, &x->ignored, &problem))
+    if (params_read_for(p, endpoint, body, x->body.len, choose_model, &chosen, &x->ignored,
+                        &problem))
         exchange_problem(x, &problem);
-    else if ((p->model && !serves(x->s, p->model)) || !may_ask(x))
-        answer_no_model(x, p->model ? p->model : x->s->name);
+    else if (find_model(x, p->model) != x->model)
+        answer_no_model(x, p->model ? p->model : x->model->name);
     else
         return true;
     params_fini(p);
@@ -141,7 +157,7 @@ static void handle_detokenize(struct exchange *x)
     struct buf text = {0};
     if (!read_params(x, FOR_DETOKENIZE, &p))
         return;
-    tok_decode(x->s->model->tok, p.tokens, p.n_tokens, true, &text);
+    tok_decode(x->model->opt.model->tok, p.tokens, p.n_tokens, true, &text);
     answer_text(x, "content", &text);
     buf_free(&text);
     params_fini(&p);
@@ -158,7 +174,7 @@ static void handle_template(struct exchange *x)
     time_t at = time(NULL);
     struct tm now;
     const struct chat_talk talk = params_talk(&p, localtime_r(&at, &now));
-    int rc = chat_render(x->s->model->chat, &talk, &text, NULL, NULL, &err);
+    int rc = chat_render(x->model->chat->chat, &talk, &text, NULL, NULL, &err);
     if (rc) {
         problem_from(&problem, rc, "messages", &err);
         exchange_problem(x, &problem);
@@ -171,15 +187,15 @@ static void handle_template(struct exchange *x)
 
 /* ------------------------------------------------------------------ requests without */
 
-static void put_model(struct json_out *o, const struct server *s)
+static void put_model(struct json_out *o, const struct served *m)
 {
-    const struct engine_stats *st = engine_stats(s->engine);
-    struct format_model m = {.id = s->name,
-                             .created = s->created,
-                             .n_ctx = engine_options(s->engine)->n_ctx,
+    const struct engine_stats *st = engine_stats(m->opt.engine);
+    struct format_model f = {.id = m->name,
+                             .created = m->created,
+                             .n_ctx = engine_options(m->opt.engine)->n_ctx,
                              .kv_bytes_per_token = st->kv_page_bytes / KV_PAGE_TOKENS,
-                             .model = s->model};
-    format_model(o, &m);
+                             .model = m->opt.model};
+    format_model(o, &f);
 }
 
 static void handle_models(struct exchange *x)
@@ -190,8 +206,9 @@ static void handle_models(struct exchange *x)
     json_str(&o, "list");
     json_key(&o, "data");
     json_open(&o, '[');
-    if (may_ask(x))
-        put_model(&o, x->s);
+    for (const struct served *m = x->s->models.first; m; m = m->next)
+        if (models_may_ask(m, x->tenant))
+            put_model(&o, m);
     json_close(&o, ']');
     json_close(&o, '}');
     exchange_whole(x, 200, json_type);
@@ -200,11 +217,12 @@ static void handle_models(struct exchange *x)
 static void handle_model(struct exchange *x)
 {
     struct json_out o = {.buf = &x->out};
-    if (!serves(x->s, x->rest) || !may_ask(x)) {
+    const struct served *m = find_model(x, x->rest);
+    if (!m) {
         answer_no_model(x, x->rest);
         return;
     }
-    put_model(&o, x->s);
+    put_model(&o, m);
     exchange_whole(x, 200, json_type);
 }
 
@@ -223,20 +241,48 @@ static void handle_healthz(struct exchange *x)
     answer_status(x, "ok");
 }
 
+/* Whoever is asked for by a reload and cannot be had makes it a word less, and no other status: the rest
+ * is served. */
 static void handle_readyz(struct exchange *x)
 {
-    answer_status(x, "ready");
+    struct server_absent list[SERVER_MODELS];
+    const struct server_admin *admin = &x->s->opt.admin;
+    size_t n = admin->list ? admin->list(admin->arg, list, ARRAY_LEN(list)) : 0;
+    bool degraded = false;
+    for (size_t i = 0; i < n; i++)
+        degraded = degraded || list[i].error;
+    answer_status(x, degraded ? "degraded" : "ready");
 }
 
 /* Looking it up walks the page tables of the weights, so it is not done at every scrape. */
-static size_t huge_bytes(struct server *s)
+static size_t huge_bytes(struct served *m)
 {
     double now = trit_now();
-    if (s->model && (s->huge_at == 0 || now - s->huge_at > 60)) {
-        s->huge_bytes = segment_huge_bytes(&s->model->segment);
-        s->huge_at = now;
+    if (m->huge_at == 0 || now - m->huge_at > 60) {
+        m->huge_bytes = segment_huge_bytes(&m->opt.model->segment);
+        m->huge_at = now;
     }
-    return s->huge_bytes;
+    return m->huge_bytes;
+}
+
+/* With those that are ending: they still compute, and take memory. */
+static size_t list_models(struct server *s, struct metrics_model *list)
+{
+    struct served *lists[] = {s->serving ? s->models.first : NULL, s->models.ending};
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        for (struct served *m = lists[i]; m && n < METRICS_MODELS; m = m->next)
+            list[n++] = (struct metrics_model){
+                .name = m->name,
+                .ending = i == 1,
+                .engine = m->opt.engine,
+                .model = m->opt.model,
+                .huge_bytes = huge_bytes(m),
+                .oldest_seconds = job_oldest(s, m, trit_now()),
+                .grammars_compiled = m->grammars.compiled,
+                .grammars_known = m->grammars.hits,
+            };
+    return n;
 }
 
 static void handle_metrics(struct exchange *x)
@@ -246,21 +292,15 @@ static void handle_metrics(struct exchange *x)
     (void)rapl_read(&s->rapl, &joules);
     struct metrics_page page = {
         .counted = &s->metrics,
-        .engine = s->engine,
-        .model = s->model,
-        .model_name = s->name,
         .kernels = s->opt.kernels,
-        .ready = s->engine && !s->draining,
+        .ready = s->serving && !s->draining,
         .draining = s->draining,
         .connections = s->n_conns,
-        .huge_bytes = huge_bytes(s),
         .http_bytes = http_bytes(s),
-        .oldest_seconds = job_oldest(s, trit_now()),
         .admit = &s->admit,
         .rapl = &s->rapl,
-        .grammars_compiled = s->grammars.compiled,
-        .grammars_known = s->grammars.hits,
     };
+    page.n_models = list_models(s, page.model);
     metrics_write(&page, &x->out);
     if (s->opt.limits.metrics_vllm)
         metrics_write_vllm(&page, &x->out);
@@ -282,6 +322,7 @@ struct route {
     bool open;   /* to everybody */
     enum metrics_route id;
     void (*handle)(struct exchange *x);
+    void (*post)(struct exchange *x); /* beside GET; NULL: not allowed */
 };
 
 static const struct route routes[] = {
@@ -302,6 +343,10 @@ static const struct route routes[] = {
      .handle = requests_list},
     {"/v1/tritd/requests/", .prefix = true, .method = DELETE, .always = true, .id = ROUTE_REQUEST,
      .handle = requests_end},
+    {"/v1/tritd/models", .method = GET, .id = ROUTE_ADMIN_MODELS, .handle = admin_list,
+     .post = admin_load},
+    {"/v1/tritd/models/", .prefix = true, .method = DELETE, .id = ROUTE_ADMIN_MODEL,
+     .handle = admin_unload},
     {"/healthz", .method = GET, .always = true, .open = true, .id = ROUTE_HEALTHZ,
      .handle = handle_healthz},
     {"/readyz", .method = GET, .open = true, .id = ROUTE_READYZ, .handle = handle_readyz},
@@ -344,7 +389,7 @@ static bool is_late(const struct exchange *x)
 static bool refuse_unready(struct exchange *x)
 {
     struct server *s = x->s;
-    if (s->engine && (!s->draining || is_late(x)))
+    if (s->serving && (!s->draining || is_late(x)))
         return false;
     if (generates(&routes[x->route]))
         s->metrics.rejected[s->draining ? REJECTED_DRAINING : REJECTED_LOADING]++;
@@ -404,10 +449,12 @@ void routes_find(struct exchange *x, const char *method, const char *path)
         return;
     }
     x->rest = x->path + (r->prefix ? strlen(r->path) : 0);
-    if (strcmp(method, methods[r->method]) != 0 &&
+    x->post = r->post && strcmp(method, methods[POST]) == 0;
+    if (strcmp(method, methods[r->method]) != 0 && !x->post &&
         !(r->method == GET && strcmp(method, "HEAD") == 0)) {
-        x->allow = allowed[r->method];
-        problem_set(&p, TRIT_EINVAL, NULL, "the method of this route is %s", methods[r->method]);
+        x->allow = r->post ? "GET, HEAD, POST" : allowed[r->method];
+        problem_set(&p, TRIT_EINVAL, NULL, "the method of this route is %s%s", methods[r->method],
+                    r->post ? " or POST" : "");
         p.status = 405;
         p.code = "method_not_allowed";
         exchange_problem(x, &p);
@@ -422,5 +469,5 @@ void routes_handle(struct exchange *x)
     trit_assert(r->id == x->route);
     /* Things may have changed while the body came. */
     if (r->always || !refuse_unready(x))
-        r->handle(x);
+        (x->post ? r->post : r->handle)(x);
 }

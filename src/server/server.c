@@ -11,7 +11,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/base.h"
 #include "base/log.h"
@@ -45,11 +44,10 @@ void server_release(struct server *s)
     trit_assert(s->holds > 0);
     if (--s->holds)
         return;
+    models_fini(&s->models);
     admit_fini(&s->admit);
-    grammars_fini(&s->grammars);
     keys_free(&s->keys);
     tls_let_go(&s->cert);
-    mem_free(s->alias);
     mem_free(s);
 }
 
@@ -144,26 +142,18 @@ int server_open(const struct server_options *opt, struct server **out, struct tr
 {
     *out = NULL;
     struct server *s = mem_zalloc(1, sizeof *s);
-    char *alias = opt->alias ? mem_strdup(opt->alias) : NULL;
-    if (!s || (opt->alias && !alias)) {
-        mem_free(s);
-        mem_free(alias);
+    if (!s)
         return trit_fail(err, TRIT_ENOMEM, "no memory for the server");
-    }
     s->opt = *opt;
-    s->alias = alias;
     s->cert = tls_hold(opt->cert);
-    s->name = "";
     s->thread = uv_thread_self();
     s->clock_at = s->drain_at = INFINITY;
     admit_init(&s->admit);
-    names_random_bytes(s->secret, sizeof s->secret);
     mailbox_init(&s->events, ring, s);
     int rc = uv_async_init(opt->loop, &s->bell, on_bell);
     if (rc) {
         mailbox_fini(&s->events);
         tls_let_go(&s->cert);
-        mem_free(alias);
         mem_free(s);
         return trit_fail(err, TRIT_EIO, "cannot open the server's wake-up: %s", uv_strerror(rc));
     }
@@ -196,21 +186,51 @@ struct mailbox *server_events(struct server *s)
     return &s->events;
 }
 
-void server_serve(struct server *s, const struct model *m, struct engine *e)
+int server_add(struct server *s, const struct server_model *opt, struct served *replaces,
+               struct served **out, struct trit_error *err)
 {
     server_assert_thread(s);
-    trit_assert(!s->engine);
-    s->model = m;
-    s->engine = e;
-    s->name = s->alias ? s->alias : m->name;
-    const struct engine_options *o = engine_options(e);
+    int rc = models_add(&s->models, opt, replaces, out, err);
+    if (rc)
+        return rc;
+    struct served *m = *out;
+    const struct engine_options *o = engine_options(opt->engine);
     /* Salts must be what they were for the process before us, if its pages shall be found. */
-    if (engine_kv_secret(e))
-        memcpy(s->secret, engine_kv_secret(e), sizeof s->secret);
-    admit_set_room(&s->admit, o->max_batch, o->queue_requests, o->queue_tokens);
-    s->created = time(NULL);
-    snprintf(s->fingerprint, sizeof s->fingerprint, "tritd-%s-%s-%.8s", PACKAGE_VERSION,
-             s->opt.kernels, m->fingerprint);
+    if (engine_kv_secret(opt->engine))
+        memcpy(m->secret, engine_kv_secret(opt->engine), sizeof m->secret);
+    admit_set_room(&s->admit, m->queue, o->max_batch, o->queue_requests, o->queue_tokens);
+    snprintf(m->fingerprint, sizeof m->fingerprint, "tritd-%s-%s-%.8s", PACKAGE_VERSION,
+             s->opt.kernels, opt->model->fingerprint);
+    return 0;
+}
+
+void server_remove(struct server *s, struct served *m)
+{
+    server_assert_thread(s);
+    models_remove(&s->models, m);
+}
+
+const char *server_model_name(const struct served *m)
+{
+    return m->name;
+}
+
+unsigned server_model_users(const struct served *m)
+{
+    return m->refs - 1; /* the table's */
+}
+
+int server_set_chat(struct server *s, struct served *m, struct chat *chat)
+{
+    server_assert_thread(s);
+    return models_set_chat(m, chat);
+}
+
+void server_serve(struct server *s)
+{
+    server_assert_thread(s);
+    trit_assert(s->models.first && !s->serving);
+    s->serving = true;
     server_accept(s);
 }
 
@@ -314,6 +334,7 @@ void server_close(struct server **server)
     job_wait_pool(s);
     for (const struct job *j = s->jobs; j; j = j->next)
         trit_assert(j->n_live == 0); /* Else the engine still writes into it. */
+    models_close(&s->models);
     mailbox_fini(&s->events);
     watch_close(s);
     agent_close(s);

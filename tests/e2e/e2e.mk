@@ -40,7 +40,8 @@ E2E_TESTS = \
 	tests/e2e/q-shapes.sh \
 	tests/e2e/y-pull.sh tests/e2e/z-methods.sh \
 	tests/e2e/x-tools.sh \
-	tests/e2e/x-structured.sh
+	tests/e2e/x-structured.sh \
+	tests/e2e/t-models.sh
 TESTS += $(E2E_TESTS)
 
 # The openai package and the tests' model stay between runs of make check.
@@ -87,6 +88,7 @@ EXTRA_DIST += doc/openapi.yaml \
 	tests/e2e/q-shapes.sh tests/e2e/q-shapes.mjs tests/e2e/q-schemas.mjs \
 	tests/e2e/t-thoughts.sh tests/e2e/t-thoughts.mjs \
 	tests/e2e/x-tools.sh tests/e2e/x-tools.mjs \
-	tests/e2e/x-structured.sh tests/e2e/x-structured.mjs tests/e2e/x-stuck.mjs
+	tests/e2e/x-structured.sh tests/e2e/x-structured.mjs tests/e2e/x-stuck.mjs \
+	tests/e2e/t-models.sh tests/e2e/t-models.mjs
 .PHONY: clean-e2e
 .PHONY: check-e2e check-restarts

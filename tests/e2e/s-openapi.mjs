@@ -11,7 +11,7 @@ import Ajv2020 from 'ajv/dist/2020.js';
 import { parse } from 'yaml';
 import { equal, ok, url, until, report } from './lib.mjs';
 
-const { KEY, KEY_ONE, ROUTES, DOCUMENT } = process.env;
+const { KEY, KEY_ONE, KEY_ADMIN, MODEL, ROUTES, DOCUMENT } = process.env;
 const source = readFileSync(DOCUMENT, 'utf8');
 const api = parse(source);
 await SwaggerParser.validate(parse(source)); // throws; and changes what it is given
@@ -222,6 +222,22 @@ for (const [body, code] of [
 await ask('/v1/models/{id}', { to: '/v1/models/nobody', status: 404 });
 await ask('/v1/models', { status: 401, key: 'wrong' });
 await ask('/v1/tritd/requests/{id}', { method: 'delete', to: '/v1/tritd/requests/none', status: 404 });
+
+// ---- models, loaded and taken out
+const models = '/v1/tritd/models';
+const wish = { name: 'second', path: MODEL };
+equal('the list', (await ask(models)).data.map(({ state, path }) => [state, path]), [['ready', null]]);
+await ask(models, { body: wish, status: 403 });
+await ask(models, { body: wish, status: 401, key: null });
+await ask(models, { body: wish, key: KEY_ADMIN });
+await ask(models, { body: { ...wish, path: '/none' }, key: KEY_ADMIN, status: 400 });
+await ask(models, { body: { name: 'second' }, key: KEY_ADMIN, status: 400, documented: false });
+equal('the list of two', (await ask(models, { key: KEY_ADMIN })).data.map((m) => m.path), [MODEL, MODEL]);
+const out = { method: 'delete', to: `${models}/second`, key: KEY_ADMIN };
+await ask(`${models}/{id}`, { ...out, status: 403, key: KEY });
+await ask(`${models}/{id}`, out);
+await ask(`${models}/{id}`, { ...out, status: 404 });
+await ask(`${models}/{id}`, { ...out, to: `${models}/${(await ask('/v1/models')).data[0].id}`, status: 409 });
 
 // ---- a request that runs: the list, a limit of a key, and its end from outside, streamed and whole
 for (const [path, body] of [[responses, { input: 'x', max_output_tokens: 1900, stream: true }],

@@ -30,6 +30,11 @@ is "named segments beside the fd store" "$(find "$shm" -type f | wc -l)" 0
 # ---- a new program while the old one is busy
 run upgrade - "$n" --fd-store --drain-seconds 60 --port 0 --port-file "$work/port"
 run upgrade 127.0.0.1:0 2 --drain-seconds 60
+# ---- the same with a second model, whose weights and pages have names of their own
+run restart - 4 --fd-store --drain-seconds 60 --port 0 --port-file "$work/port" \
+    --model "$model" --alias second
+run upgrade - 2 --fd-store --drain-seconds 60 --port 0 --port-file "$work/port" \
+    --model "$model" --alias second
 # ---- what does not fit is not used
 run refuse - 1 --fd-store --port 0 --port-file "$work/port"
 # ---- a frozen engine is not a living one

@@ -33,23 +33,23 @@ START_TEST(one_tenant_may_fill_the_queue)
 {
     struct admit_ticket t[10] = {{0}};
     admit_init(&a);
-    admit_set_room(&a, 2, 8, 1000);
+    admit_set_room(&a, 0, 2, 8, 1000);
     for (int i = 0; i < 10; i++)
-        ck_assert_int_eq(admit_ask(&a, &a.nobody, 1, SEQ_NORMAL, 0, 0, &t[i], &wait_for),
+        ck_assert_int_eq(admit_ask(&a, 0, &a.nobody, 1, SEQ_NORMAL, 0, 0, &t[i], &wait_for),
                          ADMIT_YES);
     struct admit_ticket more = {0};
-    ck_assert_int_eq(admit_ask(&a, &a.nobody, 1, SEQ_NORMAL, 0, 0, &more, &wait_for),
+    ck_assert_int_eq(admit_ask(&a, 0, &a.nobody, 1, SEQ_NORMAL, 0, 0, &more, &wait_for),
                      ADMIT_QUEUE_REQUESTS);
-    ck_assert_int_eq(admit_look(&a, &a.nobody, 0, 0, &wait_for), ADMIT_QUEUE_REQUESTS);
+    ck_assert_int_eq(admit_look(&a, 0, &a.nobody, 0, 0, &wait_for), ADMIT_QUEUE_REQUESTS);
     ck_assert_ptr_null(more.tenant);
     admit_sequence_over(&a, &t[0]);
-    ck_assert_int_eq(admit_look(&a, &a.nobody, 0, 0, &wait_for), ADMIT_YES);
-    ck_assert_int_eq(admit_ask(&a, &a.nobody, 2, SEQ_NORMAL, 0, 0, &more, &wait_for),
+    ck_assert_int_eq(admit_look(&a, 0, &a.nobody, 0, 0, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_ask(&a, 0, &a.nobody, 2, SEQ_NORMAL, 0, 0, &more, &wait_for),
                      ADMIT_QUEUE_REQUESTS);
     for (int i = 0; i < 10; i++)
         admit_end(&a, &t[i], 0, true, 0);
     admit_end(&a, &more, 0, true, 0); /* none: nothing happens */
-    ck_assert_uint_eq(a.held, 0);
+    ck_assert_uint_eq(a.queue[0].held, 0);
     admit_fini(&a);
 }
 END_TEST
@@ -58,21 +58,21 @@ START_TEST(prompt_tokens_that_wait_are_bounded)
 {
     struct admit_ticket t = {0}, u = {0};
     admit_init(&a);
-    admit_set_room(&a, 2, 8, 1000);
+    admit_set_room(&a, 0, 2, 8, 1000);
     /* Into an empty queue goes any prompt. */
-    ck_assert_int_eq(admit_ask(&a, &a.nobody, 1, SEQ_NORMAL, 0, 0, &t, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_ask(&a, 0, &a.nobody, 1, SEQ_NORMAL, 0, 0, &t, &wait_for), ADMIT_YES);
     ck_assert_int_eq(admit_charge(&a, &t, 5000, 6000, 0, 0, &wait_for), ADMIT_YES);
-    ck_assert_int_eq(admit_ask(&a, &a.nobody, 1, SEQ_NORMAL, 999, 0, &u, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_ask(&a, 0, &a.nobody, 1, SEQ_NORMAL, 999, 0, &u, &wait_for), ADMIT_YES);
     ck_assert_int_eq(admit_charge(&a, &u, 2, 3, 999, 0, &wait_for), ADMIT_QUEUE_TOKENS);
     ck_assert_int_eq(admit_charge(&a, &u, 1, 3, 999, 0, &wait_for), ADMIT_YES);
-    ck_assert_uint_eq(a.nobody.waiting_tokens, 5001);
-    ck_assert_int_eq(admit_look(&a, &a.nobody, 1000, 0, &wait_for), ADMIT_QUEUE_TOKENS);
+    ck_assert_uint_eq(a.nobody.seat[0].waiting_tokens, 5001);
+    ck_assert_int_eq(admit_look(&a, 0, &a.nobody, 1000, 0, &wait_for), ADMIT_QUEUE_TOKENS);
     admit_begun(&t, 5000);
     admit_begun(&t, 5000); /* told twice */
-    ck_assert_uint_eq(a.nobody.waiting_tokens, 1);
+    ck_assert_uint_eq(a.nobody.seat[0].waiting_tokens, 1);
     admit_end(&a, &t, 1, true, 0);
     admit_end(&a, &u, 1, true, 0);
-    ck_assert_uint_eq(a.nobody.waiting_tokens, 0);
+    ck_assert_uint_eq(a.nobody.seat[0].waiting_tokens, 0);
     admit_fini(&a);
 }
 END_TEST
@@ -84,14 +84,14 @@ START_TEST(buckets_fill_steadily)
     admit_init(&a);
     list(grant, 1);
     struct tenant *who = admit_find(&a, "a");
-    ck_assert_int_eq(admit_ask(&a, who, 1, SEQ_NORMAL, 0, 100, &t[0], &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_ask(&a, 0, who, 1, SEQ_NORMAL, 0, 100, &t[0], &wait_for), ADMIT_YES);
     ck_assert_int_eq(admit_charge(&a, &t[0], 100, 601, 0, 100, &wait_for), ADMIT_TOO_LARGE);
     ck_assert_int_eq(admit_charge(&a, &t[0], 100, 600, 0, 100, &wait_for), ADMIT_YES);
     /* The bucket of tokens is empty; 10 come in a second. */
-    ck_assert_int_eq(admit_ask(&a, who, 1, SEQ_NORMAL, 0, 100, &t[1], &wait_for),
+    ck_assert_int_eq(admit_ask(&a, 0, who, 1, SEQ_NORMAL, 0, 100, &t[1], &wait_for),
                      ADMIT_RATE_TOKENS);
     ck_assert_double_eq_tol(wait_for, 0.1, 1e-9);
-    ck_assert_int_eq(admit_ask(&a, who, 1, SEQ_NORMAL, 0, 101, &t[1], &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_ask(&a, 0, who, 1, SEQ_NORMAL, 0, 101, &t[1], &wait_for), ADMIT_YES);
     ck_assert_int_eq(admit_charge(&a, &t[1], 10, 30, 0, 101, &wait_for), ADMIT_RATE_TOKENS);
     ck_assert_double_eq_tol(wait_for, 2, 1e-9);
     admit_end(&a, &t[1], 0, false, 101); /* refused: costs nothing */
@@ -105,10 +105,10 @@ START_TEST(buckets_fill_steadily)
     ck_assert_double_eq(admit_full_in(&who->tokens, 1000), 0);
     /* The bucket of requests: two at once, then one in 30 s. */
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(admit_ask(&a, who, 1, SEQ_NORMAL, 0, 1000, &t[i], &wait_for), ADMIT_YES);
+        ck_assert_int_eq(admit_ask(&a, 0, who, 1, SEQ_NORMAL, 0, 1000, &t[i], &wait_for), ADMIT_YES);
         ck_assert_int_eq(admit_charge(&a, &t[i], 1, 1, 0, 1000, &wait_for), ADMIT_YES);
     }
-    ck_assert_int_eq(admit_ask(&a, who, 1, SEQ_NORMAL, 0, 1000, &t[2], &wait_for),
+    ck_assert_int_eq(admit_ask(&a, 0, who, 1, SEQ_NORMAL, 0, 1000, &t[2], &wait_for),
                      ADMIT_RATE_REQUESTS);
     ck_assert_double_eq_tol(wait_for, 30, 1e-9);
     admit_end(&a, &t[0], 1, true, 1000);
@@ -132,9 +132,9 @@ START_TEST(a_reload_keeps_what_runs)
     uint64_t id = was_a->id;
     admit_hold(was_a);
     admit_hold(was_b);
-    ck_assert_int_eq(admit_ask(&a, was_a, 1, SEQ_NORMAL, 0, 0, &t, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_ask(&a, 0, was_a, 1, SEQ_NORMAL, 0, 0, &t, &wait_for), ADMIT_YES);
     ck_assert_int_eq(admit_charge(&a, &t, 1, 60, 0, 0, &wait_for), ADMIT_YES);
-    ck_assert_int_eq(admit_ask(&a, was_b, 3, SEQ_NORMAL, 0, 0, &u, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_ask(&a, 0, was_b, 3, SEQ_NORMAL, 0, 0, &u, &wait_for), ADMIT_YES);
     list(second, 3);
     ck_assert_uint_eq(a.n_listed, 2);
     ck_assert_ptr_eq(admit_find(&a, "a"), was_a);
@@ -145,7 +145,7 @@ START_TEST(a_reload_keeps_what_runs)
     admit_end(&a, &u, 0, true, 0);
     admit_let_go(&a, was_b);
     ck_assert_ptr_null(admit_find(&a, "b"));
-    ck_assert_uint_eq(a.held, 1);
+    ck_assert_uint_eq(a.queue[0].held, 1);
     /* Smaller than what is in it: cut. */
     list(first, 1);
     ck_assert_double_eq_tol(admit_level(&was_a->tokens, 10), 56 + 2 / 3.0, 10);
@@ -205,22 +205,22 @@ START_TEST(a_claim_is_ones_own)
     struct admit_ticket many = {0}, first = {0}, next = {0};
     admit_init(&a);
     list(grant, 2);
-    admit_set_room(&a, 4, 40, 10000);
+    admit_set_room(&a, 0, 4, 40, 10000);
     struct tenant *greedy = admit_find(&a, "greedy"), *modest = admit_find(&a, "modest");
-    ck_assert_int_eq(admit_ask(&a, greedy, 20, SEQ_NORMAL, 0, 0, &many, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_ask(&a, 0, greedy, 20, SEQ_NORMAL, 0, 0, &many, &wait_for), ADMIT_YES);
     ck_assert_int_eq(admit_charge(&a, &many, 5000, 6000, 0, 0, &wait_for), ADMIT_YES);
-    ck_assert_int_eq(admit_ask(&a, modest, 2, SEQ_NORMAL, 5000, 0, &first, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_ask(&a, 0, modest, 2, SEQ_NORMAL, 5000, 0, &first, &wait_for), ADMIT_YES);
     ck_assert_int_eq(admit_charge(&a, &first, 70, 80, 5000, 0, &wait_for), ADMIT_YES);
-    ck_assert_int_eq(admit_ask(&a, modest, 1, SEQ_NORMAL, 5000, 0, &next, &wait_for), ADMIT_YES);
-    struct engine_claim c = admit_claim(&a, modest, SEQ_NORMAL, &next);
+    ck_assert_int_eq(admit_ask(&a, 0, modest, 1, SEQ_NORMAL, 5000, 0, &next, &wait_for), ADMIT_YES);
+    struct engine_claim c = admit_claim(&a, 0, modest, SEQ_NORMAL, &next);
     ck_assert_uint_eq(c.sequences, 2);
     ck_assert_uint_eq(c.tokens, 70);
     ck_assert_uint_eq(c.tenants, 2);
-    ck_assert_uint_eq(admit_claim(&a, modest, SEQ_NORMAL, NULL).sequences, 3);
+    ck_assert_uint_eq(admit_claim(&a, 0, modest, SEQ_NORMAL, NULL).sequences, 3);
     admit_end(&a, &many, 0, false, 0);
-    ck_assert_uint_eq(admit_claim(&a, modest, SEQ_NORMAL, &next).tenants, 1);
+    ck_assert_uint_eq(admit_claim(&a, 0, modest, SEQ_NORMAL, &next).tenants, 1);
     admit_end(&a, &first, 0, false, 0);
-    ck_assert_uint_eq(admit_claim(&a, modest, SEQ_NORMAL, &next).sequences, 0);
+    ck_assert_uint_eq(admit_claim(&a, 0, modest, SEQ_NORMAL, &next).sequences, 0);
     admit_end(&a, &next, 0, false, 0);
     admit_fini(&a);
 }
@@ -233,36 +233,36 @@ START_TEST(a_claim_is_of_its_priority)
     struct admit_ticket low = {0}, normal = {0}, other = {0}, next = {0};
     admit_init(&a);
     list(grant, 2);
-    admit_set_room(&a, 4, 40, 10000);
+    admit_set_room(&a, 0, 4, 40, 10000);
     struct tenant *one = admit_find(&a, "one"), *two = admit_find(&a, "two");
-    ck_assert_int_eq(admit_ask(&a, one, 5, SEQ_LOW, 0, 0, &low, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_ask(&a, 0, one, 5, SEQ_LOW, 0, 0, &low, &wait_for), ADMIT_YES);
     ck_assert_int_eq(admit_charge(&a, &low, 500, 600, 0, 0, &wait_for), ADMIT_YES);
-    ck_assert_int_eq(admit_ask(&a, one, 2, SEQ_NORMAL, 500, 0, &normal, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_ask(&a, 0, one, 2, SEQ_NORMAL, 500, 0, &normal, &wait_for), ADMIT_YES);
     ck_assert_int_eq(admit_charge(&a, &normal, 70, 80, 500, 0, &wait_for), ADMIT_YES);
-    ck_assert_int_eq(admit_ask(&a, two, 1, SEQ_LOW, 500, 0, &other, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_ask(&a, 0, two, 1, SEQ_LOW, 500, 0, &other, &wait_for), ADMIT_YES);
     static const struct engine_claim want[SEQ_PRIORITIES] = {
         [SEQ_HIGH] = {.tenants = 1},
         [SEQ_NORMAL] = {.sequences = 2, .tokens = 70, .tenants = 1},
         [SEQ_LOW] = {.sequences = 7, .tokens = 570, .tenants = 2},
     };
     for (int p = 0; p < SEQ_PRIORITIES; p++) {
-        struct engine_claim c = admit_claim(&a, one, (enum seq_priority)p, NULL);
+        struct engine_claim c = admit_claim(&a, 0, one, (enum seq_priority)p, NULL);
         ck_assert_uint_eq(c.sequences, want[p].sequences);
         ck_assert_uint_eq(c.tokens, want[p].tokens);
         ck_assert_uint_eq(c.tenants, want[p].tenants);
     }
-    ck_assert_int_eq(admit_ask(&a, one, 1, SEQ_HIGH, 500, 0, &next, &wait_for), ADMIT_YES);
-    ck_assert_uint_eq(admit_claim(&a, one, SEQ_HIGH, NULL).sequences, 1);
-    ck_assert_uint_eq(admit_claim(&a, one, SEQ_HIGH, &next).sequences, 0);
+    ck_assert_int_eq(admit_ask(&a, 0, one, 1, SEQ_HIGH, 500, 0, &next, &wait_for), ADMIT_YES);
+    ck_assert_uint_eq(admit_claim(&a, 0, one, SEQ_HIGH, NULL).sequences, 1);
+    ck_assert_uint_eq(admit_claim(&a, 0, one, SEQ_HIGH, &next).sequences, 0);
     admit_begun(&low, 500);
-    ck_assert_uint_eq(admit_claim(&a, one, SEQ_LOW, &next).tokens, 70);
+    ck_assert_uint_eq(admit_claim(&a, 0, one, SEQ_LOW, &next).tokens, 70);
     admit_sequence_over(&a, &low);
-    ck_assert_uint_eq(admit_claim(&a, one, SEQ_LOW, &next).sequences, 6);
+    ck_assert_uint_eq(admit_claim(&a, 0, one, SEQ_LOW, &next).sequences, 6);
     struct admit_ticket *all[] = {&low, &normal, &other, &next};
     for (int i = 0; i < 4; i++)
         admit_end(&a, all[i], 0, true, 0);
     for (int p = 0; p < SEQ_PRIORITIES; p++)
-        ck_assert(one->of[p].held == 0 && one->of[p].waiting_tokens == 0 && two->of[p].held == 0);
+        ck_assert(one->seat[0].of[p].held == 0 && one->seat[0].of[p].waiting_tokens == 0 && two->seat[0].of[p].held == 0);
     admit_fini(&a);
 }
 END_TEST
@@ -305,7 +305,7 @@ static void compare(const struct admit_grant *g, struct tenant *const *t, double
     for (int i = 0; i < TENANTS; i++) {
         held += known[i].held;
         ck_assert_uint_eq(t[i]->in_flight, known[i].in_flight);
-        ck_assert_uint_eq(t[i]->held, known[i].held);
+        ck_assert_uint_eq(t[i]->seat[0].held, known[i].held);
         if (g[i].concurrency)
             ck_assert_uint_le(t[i]->in_flight, g[i].concurrency);
         if (g[i].tokens) {
@@ -315,7 +315,7 @@ static void compare(const struct admit_grant *g, struct tenant *const *t, double
         if (g[i].requests)
             ck_assert_double_eq_tol(admit_level(&t[i]->requests, now), known[i].requests, 1e-6);
     }
-    ck_assert_uint_eq(a.held, held);
+    ck_assert_uint_eq(a.queue[0].held, held);
     ck_assert_uint_le(held, RUNNING + QUEUE);
 }
 
@@ -348,7 +348,7 @@ START_TEST(promises_hold_in_any_order)
     uint32_t verdicts[N_VERDICTS] = {0};
     struct tenant *t[TENANTS];
     admit_init(&a);
-    admit_set_room(&a, RUNNING, QUEUE, 100000);
+    admit_set_room(&a, 0, RUNNING, QUEUE, 100000);
     list(grant, TENANTS);
     memset(ticket, 0, sizeof ticket);
     for (int i = 0; i < TENANTS; i++) {
@@ -366,7 +366,7 @@ START_TEST(promises_hold_in_any_order)
             int who = (int)(unit_random(&random) % TENANTS);
             uint32_t n = 1 + (uint32_t)(unit_random(&random) % 8) / 5 * 3;
             enum admit_verdict v =
-                admit_ask(&a, t[who], n, SEQ_NORMAL, 0, now, &ticket[k], &wait_for);
+                admit_ask(&a, 0, t[who], n, SEQ_NORMAL, 0, now, &ticket[k], &wait_for);
             verdicts[v]++;
             check_share(v, who, n);
             if (v != ADMIT_YES)
@@ -413,7 +413,7 @@ START_TEST(promises_hold_in_any_order)
     for (int k = 0; k < TICKETS; k++)
         admit_end(&a, &ticket[k], 0, true, now);
     for (int i = 0; i < TENANTS; i++)
-        ck_assert(t[i]->in_flight == 0 && t[i]->held == 0 && t[i]->waiting_tokens == 0);
+        ck_assert(t[i]->in_flight == 0 && t[i]->seat[0].held == 0 && t[i]->seat[0].waiting_tokens == 0);
     admit_fini(&a);
 }
 END_TEST
@@ -425,25 +425,25 @@ START_TEST(who_comes_late_gets_a_share)
     static const struct admit_grant grant[] = {{.name = "greedy"}, {.name = "late"}};
     struct admit_ticket mine[64] = {{0}}, theirs[64] = {{0}};
     admit_init(&a);
-    admit_set_room(&a, RUNNING, QUEUE, 100000);
+    admit_set_room(&a, 0, RUNNING, QUEUE, 100000);
     list(grant, 2);
     struct tenant *greedy = admit_find(&a, "greedy"), *late = admit_find(&a, "late");
     int n = 0, m = 0;
-    while (admit_ask(&a, greedy, 1, SEQ_NORMAL, 0, 0, &theirs[n], &wait_for) == ADMIT_YES)
+    while (admit_ask(&a, 0, greedy, 1, SEQ_NORMAL, 0, 0, &theirs[n], &wait_for) == ADMIT_YES)
         n++;
     ck_assert_int_eq(n, RUNNING + QUEUE - QUEUE / 4);
-    ck_assert_uint_eq(admit_largest(&a), (unsigned)n);
+    ck_assert_uint_eq(admit_largest(&a, 0), (unsigned)n);
     while (m < QUEUE / 4)
-        ck_assert_int_eq(admit_ask(&a, late, 1, SEQ_NORMAL, 0, 0, &mine[m++], &wait_for),
+        ck_assert_int_eq(admit_ask(&a, 0, late, 1, SEQ_NORMAL, 0, 0, &mine[m++], &wait_for),
                          ADMIT_YES);
-    ck_assert_int_eq(admit_look(&a, late, 0, 0, &wait_for), ADMIT_QUEUE_REQUESTS);
+    ck_assert_int_eq(admit_look(&a, 0, late, 0, 0, &wait_for), ADMIT_QUEUE_REQUESTS);
     while (m < (RUNNING + QUEUE) / 2) {
         admit_end(&a, &theirs[--n], 0, true, 0);
-        ck_assert_int_eq(admit_look(&a, greedy, 0, 0, &wait_for), ADMIT_QUEUE_REQUESTS);
-        ck_assert_int_eq(admit_ask(&a, late, 1, SEQ_NORMAL, 0, 0, &mine[m++], &wait_for),
+        ck_assert_int_eq(admit_look(&a, 0, greedy, 0, 0, &wait_for), ADMIT_QUEUE_REQUESTS);
+        ck_assert_int_eq(admit_ask(&a, 0, late, 1, SEQ_NORMAL, 0, 0, &mine[m++], &wait_for),
                          ADMIT_YES);
     }
-    ck_assert_int_eq(admit_look(&a, late, 0, 0, &wait_for), ADMIT_QUEUE_REQUESTS);
+    ck_assert_int_eq(admit_look(&a, 0, late, 0, 0, &wait_for), ADMIT_QUEUE_REQUESTS);
     while (n > 0)
         admit_end(&a, &theirs[--n], 0, true, 0);
     while (m > 0)

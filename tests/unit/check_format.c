@@ -310,7 +310,7 @@ START_TEST(test_metrics)
     m.http[ROUTE_CHAT][200] = 3;
     m.finished[1][FINISH_STOP] = 2;
     m.cancelled[CANCELLED_DISCONNECT] = 1;
-    struct metrics_page page = {.counted = &m, .kernels = "scalar", .model_name = ""};
+    struct metrics_page page = {.counted = &m, .kernels = "scalar"};
     metrics_write(&page, &out);
     metrics_write_process(&out);
     ck_assert(!out.failed);

@@ -278,7 +278,7 @@ START_TEST(names_tell_what_was_handed)
     ck_assert_int_eq(handed_take_socket(&h), 5);
     ck_assert_int_eq(handed_take_socket(&h), -1);
     ck_assert_uint_eq(h.n, 1);
-    static const char *const bad[] = {"", "-1", "x", "3x", "17", "99999999999999999999"};
+    static const char *const bad[] = {"", "-1", "x", "3x", "65", "99999999999999999999"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         setenv("LISTEN_PID", pid, 1);
         setenv("LISTEN_FDS", bad[i], 1);

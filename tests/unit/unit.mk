@@ -6,7 +6,7 @@ if FULL
 EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h tests/unit/sched-drive.h
 ENGINE_TESTS = check_acts check_attention check_base check_embed check_engine check_forecast \
 	check_head check_log check_pace check_pool check_prefix check_rapl \
-	check_same check_sampler check_sched check_sched_random check_segment
+	check_same check_sampler check_sched check_sched_random check_segment check_turn
 check_PROGRAMS += $(ENGINE_TESTS)
 TESTS += $(ENGINE_TESTS)
 check_acts_SOURCES = tests/unit/check_acts.c
@@ -30,6 +30,9 @@ check_engine_LDADD = $(TEST_LIBS)
 check_base_SOURCES = tests/unit/check_base.c
 check_base_CFLAGS = $(TEST_CFLAGS)
 check_base_LDADD = $(TEST_LIBS)
+check_turn_SOURCES = tests/unit/check_turn.c
+check_turn_CFLAGS = $(TEST_CFLAGS)
+check_turn_LDADD = $(TEST_LIBS)
 check_log_SOURCES = tests/unit/check_log.c
 check_log_CFLAGS = $(TEST_CFLAGS)
 check_log_LDADD = $(TEST_LIBS)
@@ -207,13 +210,16 @@ if HAVE_CHECK
 if FULL
 SERVER_TESTS = check_json check_params check_params_fields check_text check_format \
 	check_responses check_framing check_admit check_keys check_origin check_regex check_schema check_trace check_agent \
-	check_calls check_thought check_tools
+	check_calls check_models check_thought check_tools
 EXTRA_DIST += tests/unit/shape-run.h tests/unit/params-read.h
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 check_admit_SOURCES = tests/unit/check_admit.c
 check_admit_CFLAGS = $(TEST_CFLAGS)
 check_admit_LDADD = $(TEST_LIBS)
+check_models_SOURCES = tests/unit/check_models.c
+check_models_CFLAGS = $(TEST_CFLAGS)
+check_models_LDADD = $(TEST_LIBS)
 check_keys_SOURCES = tests/unit/check_keys.c
 check_keys_CFLAGS = $(TEST_CFLAGS)
 check_keys_LDADD = $(TEST_LIBS)
