@@ -5,8 +5,11 @@
  */
 #include "config.h"
 #include "base/base.h"
-#include "model/gguf-private.h"
+#ifdef ANALYSIS_ENGINE /* Both have a struct cursor of their own. */
 #include "engine/grammar-parts.h"
+#else
+#include "model/gguf-private.h"
+#endif
 
 #define trit_fail(err, code, ...)    ((void)trit_fail((err), (code), __VA_ARGS__), -(code))
 #define gguf_fail(g, err, code, ...) ((void)gguf_fail((g), (err), (code), __VA_ARGS__), -(code))

@@ -368,8 +368,8 @@ static const struct {
     {"pack", act_exit, "ended with status 0", false},
     {"read", act_kill, "ended with signal 9", false},
     {"pack", act_kill, "ended with signal 9", false},
-    {"read", act_sleep, "stood still for 1 s", false},
-    {"pack", act_sleep, "stood still for 1 s", false},
+    {"read", act_sleep, "stood still for 3 s", false},
+    {"pack", act_sleep, "stood still for 3 s", false},
     {"text", act_spin, "more than 1 s of processor time", false},
     {"read", act_hoard, "ended with status 9", true},
     {"view", act_no_view, "went astray", false},
@@ -389,7 +389,10 @@ START_TEST(fault_is_refused)
 {
     struct loader_options o = {.enter = sandbox_enter_reader,
                                .expected = _i % 2 ? path : NULL,
-                               .most_silence = faults[_i].act == act_spin ? 20 : 1,
+                               .most_silence = strstr(faults[_i].words, "stood still") ||
+                                               strstr(faults[_i].words, "does not end")
+                                           ? 3
+                                           : 30,
                                .cpu_seconds = 1,
                                .most_memory = 256 << 20};
     struct model *m;
