@@ -188,7 +188,9 @@ void log_tell_limited(bool all)
 {
     double now = trit_now();
     bool left = false;
-    if (!atomic_exchange(&some_suppressed, false))
+    /* At the end the table is looked at whatever the flag says: the log's own thread may have taken
+     * it and be about to put it back. */
+    if (!atomic_exchange(&some_suppressed, false) && !all)
         return;
     for (size_t i = 0; i < CAUSES; i++) {
         struct cause over = {.suppressed = 0};
