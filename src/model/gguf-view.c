@@ -287,18 +287,19 @@ static bool check_head(const struct reading *r, struct head *h)
 /* The files are the view's from now on. */
 static bool take_files(struct gguf *g, const struct gguf_view_file *files, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    bool single = g->version && n == 1;
+    if (!single && !(g->files = mem_zalloc(n, sizeof *g->files)))
+        return false;
+    for (size_t i = 0; i < n; i++) {
         g->file_bytes += files[i].bytes;
+        if (!single)
+            g->files[g->n_files++] = (struct gguf_file){files[i].path, files[i].fd};
+    }
     if (g->version)
         g->fd = files[0].fd;
-    if (g->version && n == 1) {
+    if (single)
         mem_free(files[0].path);
-        return true;
-    }
-    g->files = mem_zalloc(n, sizeof *g->files);
-    for (size_t i = 0; g->files && i < n; i++)
-        g->files[g->n_files++] = (struct gguf_file){files[i].path, files[i].fd};
-    return g->files != NULL;
+    return true;
 }
 
 int gguf_view_read(uint8_t *at, size_t len, const char *path, struct gguf_view_file *files,
