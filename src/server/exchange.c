@@ -54,6 +54,7 @@ struct exchange *exchange_new(struct conn *c, struct MHD_Connection *mhd, const 
     x->tenant = &c->s->admit.nobody;
     admit_hold(x->tenant);
     c->x = x;
+    c->nudged = false;
     c->s->n_exchanges++;
     return x;
 }

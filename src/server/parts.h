@@ -71,6 +71,7 @@ struct conn {
     bool loopback;      /* as its door */
     bool served;        /* this is not its first request */
     bool half_closed;   /* the client sends no more */
+    bool nudged;        /* watch_idle has done it since the last request */
     bool broken;        /* the client receives no more either */
 };
 
@@ -215,7 +216,7 @@ void watch_close(struct server *s);
 void watch_add(struct conn *c);
 void watch_remove(struct conn *c);
 bool watch_has_left(const struct conn *c); /* as far as limits.half_close_aborts says */
-void watch_idle(const struct conn *c);     /* its request is done: has it nothing more to ask? */
+void watch_idle(struct conn *c);     /* its request is done: has it nothing more to ask? */
 
 /* origin-check.c: before anything else is decided; true: the request has its answer */
 bool origin_preflight(struct exchange *x, const char *method);

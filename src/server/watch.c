@@ -29,35 +29,36 @@ bool watch_has_left(const struct conn *c)
 /*
  * A client that has nothing more to ask and has its answer wants the connection closed.  Where its
  * last bytes and its FIN came together, libmicrohttpd has read the bytes, and its edge-triggered set
- * says nothing of the rest: this makes it look again.
+ * says nothing of the rest: this makes it look again.  Once for each request: our own set hears of it
+ * too, and would have us do it for ever.
  */
-void watch_idle(const struct conn *c)
+void watch_idle(struct conn *c)
 {
-    if (c->half_closed)
-        (void)shutdown(c->fd, SHUT_RD);
+    if (!c->half_closed || c->nudged)
+        return;
+    c->nudged = true;
+    (void)shutdown(c->fd, SHUT_RD);
 }
 
+/* Some of those who have left; while there are more the loop comes back, after everybody else. */
 static void on_hangup(uv_poll_t *handle, int status, int events)
 {
     struct server *s = CONTAINER_OF(handle, struct server, watch_poll);
     struct epoll_event seen[64];
-    int n;
     (void)status;
     (void)events;
-    do {
-        n = epoll_wait(s->watch_fd, seen, (int)ARRAY_LEN(seen), 0);
-        for (int i = 0; i < n; i++) {
-            struct conn *c = seen[i].data.ptr;
-            c->half_closed = true;
-            if (seen[i].events & (EPOLLHUP | EPOLLERR))
-                c->broken = true;
-            /* While it is still being read, libmicrohttpd finds out by itself. */
-            if (c->x && c->x->job && watch_has_left(c))
-                exchange_abort(c->x);
-            else if (!c->x && c->served)
-                watch_idle(c);
-        }
-    } while (n == (int)ARRAY_LEN(seen));
+    int n = epoll_wait(s->watch_fd, seen, (int)ARRAY_LEN(seen), 0);
+    for (int i = 0; i < n; i++) {
+        struct conn *c = seen[i].data.ptr;
+        c->half_closed = true;
+        if (seen[i].events & (EPOLLHUP | EPOLLERR))
+            c->broken = true;
+        /* While it is still being read, libmicrohttpd finds out by itself. */
+        if (c->x && c->x->job && watch_has_left(c))
+            exchange_abort(c->x);
+        else if (!c->x && c->served)
+            watch_idle(c);
+    }
 }
 
 int watch_open(struct server *s, struct trit_error *err)

@@ -6,6 +6,8 @@
 //
 import { equal, ok, request, metrics, total, until, host, dial, raw, report } from './lib.mjs';
 
+const pid = +process.env.TRITD_PID;
+
 const endless = (stream, extra = {}) => ({
   prompt: 'a', max_tokens: 2000, ignore_eos: true, n: 1, stream, ...extra });
 
@@ -125,6 +127,18 @@ for (const stream of [true, false]) {
   for (const [i, name] of Object.keys(slow).entries())
     await until(`${name}: closed by the server`, () => clients[i].closed, 15);
   clearInterval(trickle);
+}
+
+// ---- many ask and half-close in the same moment: all are answered and closed, and others served
+{
+  const clients = await Promise.all(Array.from({ length: 200 }, () => connect('')));
+  process.kill(pid, 'SIGSTOP');
+  clients.forEach((c) => c.socket.end('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  process.kill(pid, 'SIGCONT');
+  await until('all are answered and closed', () =>
+    clients.every((c) => c.closed && c.got.includes('HTTP/1.1 200')));
+  equal('and others are served', (await request('/healthz')).status, 200);
 }
 
 // ---- a client that does not read: cut off, and the others go on
