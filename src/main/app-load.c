@@ -67,7 +67,6 @@ void app_load_model(struct app_model *m)
         .chat_template = *c->chat_template ? c->chat_template : NULL,
         .stop = &app->stop_loading,
     };
-    segment_set_dir(c->shm_dir);
     m->rc = model_load(c->model, &mo, &m->model, &m->err);
     if (m->rc != 0)
         return;
