@@ -55,7 +55,9 @@ void app_load_model(struct app_model *m)
     struct app *app = m->app;
     double start = trit_now();
     int weights = *m->weights ? handed_take(&app->handed, m->weights) : -1;
-    int kv = *m->kv ? handed_take(&app->handed, m->kv) : -1;
+    /* What is not taken is given up when all are loaded. */
+    bool lasting = app->stores && *m->kv && c->prefix_cache;
+    int kv = lasting ? handed_take(&app->handed, m->kv) : -1;
     plan_types(c, &m->plan);
     struct model_options mo = {
         .layout = app->kernels->layout,
