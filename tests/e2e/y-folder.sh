@@ -75,7 +75,10 @@ done
 
 # ---- in the cache of the hub a folder has links to files that lie in another one
 make_folder bitnet-multiply
-hub=$work/models--owner--linked
+# Not in $work, all of which the sandbox allows, for the file with the port is there.
+cache=$(mktemp -d "${TMPDIR:-/tmp}/tritd-hub.XXXXXX") || exit 99
+trap 'status=$?; rm -rf "$cache"; (exit $status); finish' EXIT
+hub=$cache/models--owner--linked
 mkdir -p "$hub/blobs" "$hub/snapshots/0123"
 for file in "$model"/*; do
     name=$(basename "$file")
