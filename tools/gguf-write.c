@@ -138,6 +138,17 @@ void gguf_write_i32s(struct gguf_writer *w, const char *key, const int32_t *v, s
     w->n_pairs++;
 }
 
+void gguf_write_f32s(struct gguf_writer *w, const char *key, const float *v, size_t n)
+{
+    gguf_put_array(&w->pairs, key, GGUF_F32, n);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &v[i], sizeof bits);
+        gguf_put_u32(&w->pairs, bits);
+    }
+    w->n_pairs++;
+}
+
 void gguf_write_strings(struct gguf_writer *w, const char *key, size_t n)
 {
     gguf_put_array(&w->pairs, key, GGUF_STRING, n);

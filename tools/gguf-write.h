@@ -55,6 +55,7 @@ void gguf_write_f32(struct gguf_writer *w, const char *key, float v);
 void gguf_write_bool(struct gguf_writer *w, const char *key, bool v);
 void gguf_write_string(struct gguf_writer *w, const char *key, const char *s);
 void gguf_write_i32s(struct gguf_writer *w, const char *key, const int32_t *v, size_t n);
+void gguf_write_f32s(struct gguf_writer *w, const char *key, const float *v, size_t n);
 void gguf_write_strings(struct gguf_writer *w, const char *key, size_t n); /* then n elements: */
 void gguf_write_element(struct gguf_writer *w, const char *s, size_t len);
 

@@ -46,7 +46,8 @@ static const unsigned input_of[LINEARS] = {0, 0, 0, 3, 4, 4, 6};
 
 /* ------------------------------------------------------------------ the head of the file */
 
-/* Not those that say how the source was stored. */
+/* Not those that say how the source was stored.  What tritd.tokenizer.* says of the text side of a
+ * folder is kept: without it the tokens would be others. */
 static bool is_kept(const char *key)
 {
     static const char *const not [] = {"general.file_type", "general.master_weights",
@@ -54,49 +55,82 @@ static bool is_kept(const char *key)
     for (size_t i = 0; i < ARRAY_LEN(not ); i++)
         if (strcmp(key, not [i]) == 0)
             return false;
-    return strncmp(key, "tritd.", 6) != 0;
+    if (strncmp(key, "tritd.tokenizer.", 16) == 0)
+        return true;
+    return strncmp(key, "tritd.", 6) != 0 && strncmp(key, "split.", 6) != 0;
 }
 
-/* One value of a folder, which has no bytes to copy. */
+/* Of a folder, whose values have no bytes to copy. */
+static int write_array(struct job *j, const char *key, enum gguf_type elem)
+{
+    struct gguf_strs texts;
+    const int32_t *ints;
+    const float *floats;
+    size_t n;
+    int rc;
+    if (elem == GGUF_STRING) {
+        if ((rc = gguf_strings(j->g, key, &texts, j->err)))
+            return rc;
+        gguf_write_strings(j->w, key, texts.n);
+        for (size_t i = 0; i < texts.n; i++) {
+            struct gguf_str s = gguf_str_at(&texts, i);
+            gguf_write_element(j->w, s.data, s.len);
+        }
+    } else if (elem == GGUF_F32) {
+        if ((rc = gguf_floats(j->g, key, &floats, &n, j->err)))
+            return rc;
+        gguf_write_f32s(j->w, key, floats, n);
+    } else {
+        if ((rc = gguf_ints(j->g, key, &ints, &n, j->err)))
+            return rc;
+        gguf_write_i32s(j->w, key, ints, n);
+    }
+    return 0;
+}
+
+static int write_text(struct job *j, const char *key)
+{
+    struct gguf_str text;
+    struct buf pair = {0};
+    int rc = gguf_string(j->g, key, &text, j->err);
+    if (rc)
+        return rc;
+    gguf_put_key(&pair, key, GGUF_STRING);
+    gguf_put_text(&pair, text.data, text.len);
+    gguf_write_pair(j->w, pair.data, pair.len);
+    rc = pair.failed ? trit_fail(j->err, TRIT_ENOMEM, "out of memory") : 0;
+    buf_free(&pair);
+    return rc;
+}
+
 static int write_value(struct job *j, size_t i)
 {
     const struct gguf *g = j->g;
     const char *key = gguf_key_at(g, i);
     enum gguf_type elem, type = gguf_type_at(g, i, &elem, &(size_t){0});
-    struct gguf_strs texts;
-    struct gguf_str text;
-    const int32_t *ints;
-    size_t n;
     uint64_t v;
     double d;
     bool b;
-    int rc = 0;
-    if (type == GGUF_STRING && (rc = gguf_string(g, key, &text, j->err)) == 0) {
-        struct buf pair = {0};
-        gguf_put_key(&pair, key, GGUF_STRING);
-        gguf_put_text(&pair, text.data, text.len);
-        gguf_write_pair(j->w, pair.data, pair.len);
-        rc = pair.failed ? trit_fail(j->err, TRIT_ENOMEM, "out of memory") : 0;
-        buf_free(&pair);
-    } else if (type == GGUF_BOOL && (rc = gguf_bool(g, key, &b, j->err)) == 0) {
-        gguf_write_bool(j->w, key, b);
-    } else if ((type == GGUF_F32 || type == GGUF_F64) &&
-               (rc = gguf_float(g, key, &d, j->err)) == 0) {
-        gguf_write_f32(j->w, key, (float)d);
-    } else if (type == GGUF_ARRAY && elem == GGUF_STRING &&
-               (rc = gguf_strings(g, key, &texts, j->err)) == 0) {
-        gguf_write_strings(j->w, key, texts.n);
-        for (size_t k = 0; k < texts.n; k++) {
-            struct gguf_str s = gguf_str_at(&texts, k);
-            gguf_write_element(j->w, s.data, s.len);
-        }
-    } else if (type == GGUF_ARRAY && (rc = gguf_ints(g, key, &ints, &n, j->err)) == 0) {
-        gguf_write_i32s(j->w, key, ints, n);
-    } else if (type != GGUF_STRING && type != GGUF_BOOL && type != GGUF_F32 && type != GGUF_F64 &&
-               type != GGUF_ARRAY && (rc = gguf_uint(g, key, &v, j->err)) == 0) {
-        gguf_write_u32(j->w, key, (uint32_t)MIN(v, (uint64_t)UINT32_MAX));
+    int rc;
+    switch (type) {
+    case GGUF_ARRAY:
+        return write_array(j, key, elem);
+    case GGUF_STRING:
+        return write_text(j, key);
+    case GGUF_BOOL:
+        if ((rc = gguf_bool(g, key, &b, j->err)) == 0)
+            gguf_write_bool(j->w, key, b);
+        return rc;
+    case GGUF_F32:
+    case GGUF_F64:
+        if ((rc = gguf_float(g, key, &d, j->err)) == 0)
+            gguf_write_f32(j->w, key, (float)d);
+        return rc;
+    default:
+        if ((rc = gguf_uint(g, key, &v, j->err)) == 0)
+            gguf_write_u32(j->w, key, (uint32_t)MIN(v, (uint64_t)UINT32_MAX));
+        return rc;
     }
-    return rc;
 }
 
 static int write_pair(struct job *j, size_t i)

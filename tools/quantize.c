@@ -1,32 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * quantize.c - `trit-model quantize`: the ternary linears of a GGUF file in another encoding, and
- * its embedding and head where that is asked for.
+ * quantize.c - the ternary linears of a GGUF file in another encoding, and its embedding and head
+ * where that is asked for.
  *
  * From one ternary encoding to another the trits stay what they are.  A matrix of floats that holds
  * only -s, 0 and s is taken as it is; any other is master weights and goes through absmean.  All
  * else in the file, metadata and tensors, is copied byte for byte, but for the number that says
  * which encoding the linears have.
+ *
+ * Not here: the command line (quantize-options.c), methods that are not ternary (method.c).
  */
 #include "config.h"
-#include "tool.h"
-#include "reading.h"
+#include "quantize.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "gguf-write.h"
-#include "method.h"
 #include "model/arch.h"
 #include "model/quant.h"
+#include "tool.h"
 
 static void write_q2(const int8_t *trits, float scale, void *dst, size_t n)
 {
@@ -39,7 +36,7 @@ static void write_pq2(const int8_t *trits, float scale, void *dst, size_t n)
 }
 
 // clang-format off
-static const struct target {
+static const struct quantize_target {
     const char *name;
     uint32_t type, file_type; /* file_type: llama.cpp's and bitnet.cpp's number; 0: it is left out */
     void (*write)(const int8_t *trits, float scale, void *dst, size_t n); /* blocks, or a tensor */
@@ -53,7 +50,7 @@ static const struct target {
 };
 
 /* What --embedding may say beside "keep".  A value as large as `limit` would come back infinite. */
-static const struct embedding {
+static const struct quantize_embedding {
     const char *name;
     uint32_t type;
     float limit;
@@ -65,13 +62,29 @@ static const struct embedding {
 };
 // clang-format on
 
+const struct quantize_target *quantize_target(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (strcmp(types[i].name, name) == 0)
+            return &types[i];
+    return NULL;
+}
+
+const struct quantize_embedding *quantize_embedding(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(embeddings); i++)
+        if (strcmp(embeddings[i].name, name) == 0)
+            return &embeddings[i];
+    return NULL;
+}
+
 struct job {
     const struct gguf *g;
     struct gguf_writer *w;
-    const struct target *target;
-    const struct quant_info *to;       /* its encoding */
-    const struct embedding *embedding; /* NULL: it stays what it is */
-    bool master;                       /* floats that are not ternary may be master weights */
+    const struct quantize_target *target;
+    const struct quant_info *to;                /* its encoding */
+    const struct quantize_embedding *embedding; /* NULL: it stays what it is */
+    bool master; /* floats that are not ternary may be master weights */
     struct trit_error *err;
     unsigned char *bytes; /* one piece, encoded */
     int8_t *trits;        /* and as trits, where the source has floats */
@@ -384,7 +397,7 @@ static int bad_value(struct job *j, const struct tensor_reader *w, size_t i)
 /* Rows are whole blocks, and so are pieces: no block sees the values of two rows. */
 static int encode_table(struct job *j, struct tensor_reader *w)
 {
-    const struct embedding *e = j->embedding;
+    const struct quantize_embedding *e = j->embedding;
     const struct quant_info *to = quant_find(e->type);
     int rc = 0;
     while (rc == 0 && (rc = tensor_reader_next(w, j->err)) == 0 && w->n) {
@@ -421,11 +434,33 @@ static int write_tensors(struct job *j)
     return rc;
 }
 
-static int quantize(struct job *j, const struct reading *how, const char *in, const char *out)
+static void report(const struct job *j, const char *out)
 {
+    printf("%s: %u linear layers as %s", out, j->linears, j->to->name);
+    if (j->absmean)
+        printf(", %u of them rounded from master weights by absmean", j->absmean);
+    if (j->embedding)
+        printf("; the embedding%s as %s", j->tables > 1 ? " and the head" : "",
+               quant_find(j->embedding->type)->name);
+    putchar('\n');
+    if (j->worst > 0)
+        printf("the binary16 scales of %s are off by at most %.2g of their value in %u layers; "
+               "the trits are exact\n",
+               j->to->name, j->worst, j->rounded);
+}
+
+int quantize_run(const struct quantize_wish *wish, struct trit_error *err)
+{
+    struct job job = {.target = wish->target,
+                      .to = quant_find(wish->target->type),
+                      .embedding = wish->embedding,
+                      .master = wish->master,
+                      .err = err},
+               *j = &job;
+    const char *in = wish->in, *out = wish->out;
     char note[200] = "";
     struct gguf *g = NULL;
-    int rc = reading_open(how, in, &g, note, j->err);
+    int rc = reading_open(&wish->how, in, &g, note, j->err);
     if (*note)
         printf("%s: %s\n", in, note);
     if (rc == 0 && !gguf_version(g))
@@ -460,221 +495,8 @@ static int quantize(struct job *j, const struct reading *how, const char *in, co
     gguf_write_close(&j->w);
     mem_free(j->bytes);
     mem_free(j->trits);
+    if (rc == 0)
+        report(j, out);
     gguf_close(&g);
     return rc;
 }
-
-static void report(const struct job *j, const char *out)
-{
-    printf("%s: %u linear layers as %s", out, j->linears, j->to->name);
-    if (j->absmean)
-        printf(", %u of them rounded from master weights by absmean", j->absmean);
-    if (j->embedding)
-        printf("; the embedding%s as %s", j->tables > 1 ? " and the head" : "",
-               quant_find(j->embedding->type)->name);
-    putchar('\n');
-    if (j->worst > 0)
-        printf("the binary16 scales of %s are off by at most %.2g of their value in %u layers; "
-               "the trits are exact\n",
-               j->to->name, j->worst, j->rounded);
-}
-
-static bool choose_embedding(struct job *j, const char *name)
-{
-    for (size_t i = 0; i < ARRAY_LEN(embeddings); i++)
-        if (strcmp(embeddings[i].name, name) == 0) {
-            j->embedding = &embeddings[i];
-            return true;
-        }
-    j->embedding = NULL;
-    return strcmp(name, "keep") == 0;
-}
-
-/* --type onebit and billm. */
-static bool choose_method(struct method_wish *m, const char *name)
-{
-    m->method = method_find(name, strlen(name));
-    if (m->method != METHOD_ONEBIT && m->method != METHOD_BILLM)
-        m->method = METHOD_TERNARY;
-    return m->method != METHOD_TERNARY;
-}
-
-static bool count(const char *text, size_t *n)
-{
-    char *end;
-    unsigned long v = strtoul(text, &end, 10);
-    *n = v;
-    return *text >= '1' && *text <= '9' && *end == '\0' && v <= 1 << 20;
-}
-
-/* Options that belong to the other kind of --type are refused: they would be of no effect. */
-static int run_method(struct method_wish *m, const struct job *j, struct trit_error *err)
-{
-    if (j->embedding || j->master)
-        return tool_usage(&tool_quantize, "--embedding and --absmean: not with --type %s",
-                          method_name(m->method));
-    if (m->method == METHOD_BILLM && !m->calibration)
-        return tool_usage(&tool_quantize, "--type billm needs --calibration TEXT");
-    if (m->method == METHOD_ONEBIT && m->calibration)
-        return tool_usage(&tool_quantize, "--calibration: not with --type onebit");
-    if (m->method == METHOD_BILLM && !m->output_norm)
-        return tool_usage(&tool_quantize, "--no-output-norm: not with --type billm");
-    return method_run(m, err) ? tool_failed(err) : TOOL_OK;
-}
-
-static int run(int argc, char **argv)
-{
-    static const struct option options[] = {{"type", required_argument, NULL, 't'},
-                                            {"embedding", required_argument, NULL, 'e'},
-                                            {"absmean", no_argument, NULL, 'a'},
-                                            {"force", no_argument, NULL, 'f'},
-                                            {"order", required_argument, NULL, 'i'},
-                                            {"tiles", required_argument, NULL, 'T'},
-                                            {"unchecked", no_argument, NULL, 'u'},
-                                            {"calibration", required_argument, NULL, 'c'},
-                                            {"perplexity", required_argument, NULL, 'p'},
-                                            {"context", required_argument, NULL, 'x'},
-                                            {"sequences", required_argument, NULL, 's'},
-                                            {"no-output-norm", no_argument, NULL, 'n'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    struct trit_error err = {0};
-    struct method_wish method = {.sequences = 128, .output_norm = true};
-    struct job j = {.err = &err};
-    static struct reading how;
-    bool force = false;
-    for (int c; (c = getopt_long(argc, argv, "t:e:fh", options, NULL)) != -1;)
-        switch (c) {
-        case 't':
-            for (size_t i = 0; i < ARRAY_LEN(types); i++)
-                if (strcmp(types[i].name, optarg) == 0) {
-                    j.target = &types[i];
-                    j.to = quant_find(types[i].type);
-                }
-            if (!choose_method(&method, optarg) && !j.to)
-                return tool_usage(&tool_quantize,
-                                  "--type %s: expected tq1_0, tq2_0, i2_s, q2_0, pq2_0, ptq1_0, "
-                                  "onebit or billm",
-                                  optarg);
-            break;
-        case 'c':
-            method.calibration = optarg;
-            break;
-        case 'p':
-            method.perplexity = optarg;
-            break;
-        case 'x':
-        case 's':
-            if (!count(optarg, c == 'x' ? &method.context : &method.sequences))
-                return tool_usage(&tool_quantize, "%s %s: expected a number from 1 to 1048576",
-                                  c == 'x' ? "--context" : "--sequences", optarg);
-            break;
-        case 'n':
-            method.output_norm = false;
-            break;
-        case 'e':
-            if (!choose_embedding(&j, optarg))
-                return tool_usage(&tool_quantize, "--embedding %s: expected keep, f32, f16 or q8_0",
-                                  optarg);
-            break;
-        case 'a':
-            j.master = true;
-            break;
-        case 'f':
-            force = true;
-            break;
-        case 'i':
-            if (!reading_i2s(&how, optarg))
-                return tool_usage(&tool_quantize, "--order %s: expected published, arm or four",
-                                  optarg);
-            break;
-        case 'T':
-            if (reading_tiles(&how, optarg, &err) != 0)
-                return tool_usage(&tool_quantize, "%s", err.text);
-            break;
-        case 'u':
-            how.as_it_is = true;
-            break;
-        case 'h':
-            return tool_help(&tool_quantize);
-        default:
-            return tool_usage(&tool_quantize, NULL);
-        }
-    if (optind + 2 != argc)
-        return tool_usage(&tool_quantize, "found %d files, expected IN and OUT", argc - optind);
-    bool is_method = method.method != METHOD_TERNARY;
-    if (!j.to && !is_method)
-        return tool_usage(&tool_quantize, "--type is missing");
-    if (!is_method &&
-        (method.calibration || method.perplexity || method.context || !method.output_norm))
-        return tool_usage(&tool_quantize,
-                          "--calibration, --perplexity, --context and --no-output-norm: only with "
-                          "--type onebit or billm");
-    if (!force && access(argv[optind + 1], F_OK) == 0)
-        return tool_usage(&tool_quantize, "%s is there already; --force replaces it",
-                          argv[optind + 1]);
-    if (is_method) {
-        method.in = argv[optind];
-        method.out = argv[optind + 1];
-        return run_method(&method, &j, &err);
-    }
-    if (quantize(&j, &how, argv[optind], argv[optind + 1]) != 0)
-        return tool_failed(&err);
-    report(&j, argv[optind + 1]);
-    return TOOL_OK;
-}
-
-const struct tool_command tool_quantize = {
-    "quantize", "write the ternary layers of a GGUF file in another encoding",
-    "Usage: trit-model quantize --type TYPE [OPTIONS] IN OUT\n"
-    "\n"
-    "Re-encodes attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up and ffn_down of every "
-    "layer,\n"
-    "and with --embedding the embedding and the head; everything else is copied as it is.  "
-    "Ternary\n"
-    "weights stay exactly what they are.  F16, BF16 and F32 weights that are -s, 0 or s stay so "
-    "too;\n"
-    "others are rounded by absmean (BitNet b1.58), which is right for the master weights of a\n"
-    "ternary model and for nothing else.\n"
-    "\n"
-    "  -t, --type TYPE   tq1_0 (1.69 bits a weight) and tq2_0 (2.06), with a scale for 256 "
-    "weights;\n"
-    "                    i2_s (2.0), with one for the tensor; and what Bonsai models come in:\n"
-    "                    ptq1_0 (1.75) and pq2_0 (2.13), a scale for 128, q2_0 (2.25) for 64.  "
-    "But\n"
-    "                    for i2_s scales are binary16, and rows whole blocks\n"
-    "  -e, --embedding TYPE\n"
-    "                    of token_embd, and of output where the file has that: keep (the "
-    "default),\n"
-    "                    f32, f16 or q8_0 (8.5 bits a value; needs rows that are a multiple of "
-    "32)\n"
-    "      --absmean     floats are master weights of a ternary model, whatever the architecture\n"
-    "  -f, --force       replace OUT if it is there already\n" READING_HELP
-    "  -h, --help        this text\n"
-    "\n"
-    "To 1 bit, from a Llama in F32, F16 or BF16, a GGUF file or a folder of Hugging Face files.  "
-    "A\n"
-    "layer at a time is in memory, as floats; how far each matrix is off is printed:\n"
-    "\n"
-    "  -t, --type onebit signs and two vectors (1 bit a weight): the decomposition that OneBit's\n"
-    "                    training starts from, not what comes out of that training\n"
-    "             billm  salient columns in two planes, the others in one of two sizes, errors "
-    "made\n"
-    "                    good by what inputs of the calibration text are like (2.9 bits a weight)\n"
-    "      --calibration TEXT\n"
-    "                    a text like those that the model will see; billm needs it\n"
-    "      --sequences N of the calibration text, at most (default 128)\n"
-    "      --context N   tokens of a sequence (default 512, or what the model has)\n"
-    "      --perplexity TEXT\n"
-    "                    measure the perplexity of a text before and after\n"
-    "      --no-output-norm\n"
-    "                    onebit without the LayerNorm behind each matrix that OneBit has\n"
-    "\n"
-    "Examples:\n"
-    "  trit-model quantize --type billm --calibration some.txt --perplexity other.txt llama/ "
-    "b.gguf\n"
-    "  trit-model quantize --type tq1_0 model.i2_s.gguf model.tq1_0.gguf\n"
-    "  trit-model quantize --type i2_s bf16-master.gguf ternary.gguf\n"
-    "  trit-model quantize --type tq1_0 --embedding q8_0 f32-master.gguf small.gguf\n"
-    "  trit-model quantize --type i2_s --tiles kernel_config.ini tl2.gguf ternary.gguf\n",
-    run};

@@ -4,7 +4,9 @@ bin_PROGRAMS += trit-model
 trit_model_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 trit_model_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 trit_model_SOURCES = tools/trit-model.c tools/tool.h tools/inspect.c tools/verify.c \
-	tools/quantize.c tools/synth.c tools/synth.h tools/synth-vocab.c tools/synth-hf.c tools/synth-method.c tools/segments.c \
+	tools/quantize.c tools/quantize.h tools/quantize-options.c \
+	tools/synth.c tools/synth.h tools/synth-options.c tools/synth-vocab.c tools/synth-hf.c \
+	tools/synth-method.c tools/segments.c \
 	tools/tensor-reader.c tools/reading.c tools/reading.h tools/gguf-write.c tools/gguf-write.h \
 	tools/method.c tools/method.h tools/method-onebit.c tools/method-billm.c \
 	tools/float-model.c tools/float-model.h tools/float-run.c

@@ -182,8 +182,8 @@ enum admit_verdict admit_deadline(const struct engine_estimate *e, double left, 
 /*
  * Whether its first token is there in `target` seconds, as far as the engine can tell; 0: that does
  * not matter.  A prompt that takes long by itself would never come in so, and may wait for others
- * half the target.  What waiting is expected counts with a fifth more.  *wait: by how much it is too
- * late.
+ * half the target.  What waiting is expected counts with three tenths more.  *wait: by how much it
+ * is too late.
  */
 enum admit_verdict admit_first(const struct engine_estimate *e, double target, double *wait);
 

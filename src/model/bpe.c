@@ -169,7 +169,7 @@ int bpe_open(const struct gguf *g, const struct vocab *v, struct bpe **out, stru
         return gguf_fail(g, err, TRIT_ENOMEM, "no memory");
     b->vocab = v;
     bool by_rank = v->model == VOCAB_GPT2;
-    int rc = pretok_open(g, v->model, &b->pretok, err);
+    int rc = pretok_open(g, v, &b->pretok, err);
     if (rc == 0 && !by_rank && gguf_has(g, VOCAB_BY_RANK))
         rc = gguf_bool(g, VOCAB_BY_RANK, &by_rank, err);
     if (rc || (rc = find_bytes(g, b, err)) ||

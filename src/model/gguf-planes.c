@@ -3,7 +3,8 @@
  * gguf-planes.c - planes of bits in GGUF files of the methods of model/method.h.
  *
  * GGUF has no type for them, so they are stored as I8 with eight columns in each value.  From here
- * on they are what they stand for: a matrix of signs with all its columns.
+ * on they are what they stand for: a matrix of signs with all its columns.  Of a model in parts the
+ * first one says that it is of such a method, for all of them.
  */
 #include "config.h"
 #include "model/gguf-private.h"
@@ -29,9 +30,8 @@ static bool is_plane(const struct gguf_tensor *t)
     return false;
 }
 
-int gguf_settle_planes(struct cursor *c)
+int gguf_settle_planes(struct gguf *g, struct trit_error *err)
 {
-    struct gguf *g = c->g;
     if (!gguf_find(g, "tritd.method"))
         return 0;
     for (size_t i = 0; i < g->n_tensors; i++) {
@@ -39,9 +39,9 @@ int gguf_settle_planes(struct cursor *c)
         uint64_t values;
         if (!is_plane(t))
             continue;
-        c->name = t->name;
         if (__builtin_mul_overflow(t->bytes, (uint64_t)8, &values) || values > INT64_MAX)
-            return cursor_bad(c, TRIT_EFORMAT, "more bits than a 64-bit number counts");
+            return gguf_fail(g, err, TRIT_EFORMAT,
+                             "tensor %s: more bits than a 64-bit number counts", t->name);
         t->quant = quant_find(QUANT_SIGNS);
         t->type = QUANT_SIGNS;
         t->ne[0] *= 8;

@@ -138,8 +138,8 @@ bool gguf_name_part(char *path, unsigned no);
  * Q2_0 this file has. */
 int gguf_settle_widths(struct cursor *c, uint32_t alignment);
 
-/* After that: planes of bits, which are stored as I8. */
-int gguf_settle_planes(struct cursor *c);
+/* Once all parts are there: planes of bits, which are stored as I8. */
+int gguf_settle_planes(struct gguf *g, struct trit_error *err);
 
 /*
  * Making a view of other files (gguf-make.c).  Values are copied.  What finds no memory is remembered

@@ -292,19 +292,19 @@ static bool check_head(const struct reading *r, struct head *h)
 /* The files are the view's from now on. */
 static bool take_files(struct gguf *g, const struct gguf_view_file *files, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    bool single = g->version && n == 1;
+    if (!single && !(g->files = mem_zalloc(n, sizeof *g->files)))
+        return false;
+    for (size_t i = 0; i < n; i++) {
         g->file_bytes += files[i].bytes;
-    if (g->version && n == 1) {
-        g->fd = files[0].fd;
-        mem_free(files[0].path);
-        return true;
+        if (!single)
+            g->files[g->n_files++] = (struct gguf_file){files[i].path, files[i].fd};
     }
-    g->files = mem_zalloc(n, sizeof *g->files);
-    if (g->files && g->version) /* else the caller keeps it */
+    if (g->version)
         g->fd = files[0].fd;
-    for (size_t i = 0; g->files && i < n; i++)
-        g->files[g->n_files++] = (struct gguf_file){files[i].path, files[i].fd};
-    return g->files != NULL;
+    if (single)
+        mem_free(files[0].path);
+    return true;
 }
 
 int gguf_view_read(uint8_t *at, size_t len, const char *path, struct gguf_view_file *files,

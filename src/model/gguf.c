@@ -329,8 +329,6 @@ static int read_head(struct cursor *c)
     g->data_start = round_up(c->pos, alignment);
     rc = gguf_settle_widths(c, alignment);
     if (rc == 0)
-        rc = gguf_settle_planes(c);
-    if (rc == 0)
         rc = check_ranges(c, alignment);
     return rc ? rc : check_overlap(c);
 }
@@ -371,6 +369,8 @@ int gguf_open(const char *path, struct gguf **out, struct trit_error *err)
         rc = gguf_uint(*out, "split.count", &parts, err);
     if (rc == 0 && parts > 1)
         rc = gguf_join_parts(*out, err);
+    if (rc == 0)
+        rc = gguf_settle_planes(*out, err);
     if (rc)
         gguf_close(out);
     return rc;

@@ -261,28 +261,36 @@ static void add_decoder(struct reader *r, struct jsontext decoder)
     }
 }
 
-/* Whether tokenizer_config.json has a use for a token of this name. */
-static bool has_role(const struct hf *h, struct jsontext name)
+/* The names that tokenizer_config.json has a use for; how many. */
+enum { ROLES = 4 };
+
+static size_t find_roles(const struct hf *h, struct jsontext name[ROLES])
 {
-    static const char *const roles[] = {"bos_token", "eos_token", "unk_token", "pad_token"};
-    for (size_t i = 0; i < ARRAY_LEN(roles) && h->tokenizer_config.path; i++) {
+    static const char *const roles[ROLES] = {"bos_token", "eos_token", "unk_token", "pad_token"};
+    size_t n = 0;
+    for (size_t i = 0; i < ROLES && h->tokenizer_config.path; i++) {
         struct jsontext v = hf_part(h->tokenizer_config.doc, roles[i]);
         if (jsontext_kind(v) == JSONTEXT_OBJECT)
             v = hf_part(v, "content");
-        if (jsontext_kind(v) == JSONTEXT_STRING && jsontext_equal(v, name))
-            return true;
+        if (jsontext_kind(v) == JSONTEXT_STRING)
+            name[n++] = v;
     }
-    return false;
+    return n;
 }
 
 /* {"<pad>": 32000} of added_tokens.json. */
 static void add_list(struct reader *r, struct jsontext list)
 {
-    struct jsontext name, id;
-    for (struct jsontext_walk w = jsontext_begin(list); jsontext_next(&w, &name, &id);)
+    struct jsontext name, id, role[ROLES];
+    size_t n = find_roles(r->h, role);
+    for (struct jsontext_walk w = jsontext_begin(list); jsontext_next(&w, &name, &id);) {
+        bool special = false;
+        for (size_t i = 0; i < n; i++)
+            special = special || jsontext_equal(role[i], name);
         buf_addf(&r->added, "%s{\"id\":%.*s,\"special\":%s,\"content\":%.*s}",
-                 r->added.len ? "," : "", (int)id.len, id.at,
-                 has_role(r->h, name) ? "true" : "false", (int)name.len, name.at);
+                 r->added.len ? "," : "", (int)id.len, id.at, special ? "true" : "false",
+                 (int)name.len, name.at);
+    }
 }
 
 static void add_tokens(struct reader *r)

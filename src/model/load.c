@@ -127,7 +127,7 @@ static int open_parts(struct parts *p, struct trit_error *err)
 
 /* Builds of bitnet.cpp for ARM write I2_S in an order of their own, which nothing in the file tells:
  * a model that answers with noise.  Its weights tell, if it was trained. */
-static int check_order(const struct gguf *g, struct trit_error *err)
+int load_check_order(const struct gguf *g, struct trit_error *err)
 {
     enum { LAYERS = 1 }; /* of 69 M weights in a 2B model */
     const struct gguf_tensor *t = gguf_tensor(g, "blk.0.ffn_down.weight");
@@ -148,7 +148,7 @@ static int pack(struct parts *p, const struct weights_plan *plan, struct trit_er
 {
     const struct model_options *opt = p->opt;
     struct model *m = p->m;
-    int rc = check_order(p->g, err);
+    int rc = p->loader ? 0 : load_check_order(p->g, err); /* A reader does with its plan. */
     if (rc)
         return rc;
     rc = -TRIT_EBUSY;

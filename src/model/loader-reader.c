@@ -213,6 +213,8 @@ static void try_plan(const struct loader_note *wish)
     int rc = hparams_read(self.g, &self.m, &err);
     if (rc == 0)
         rc = weights_plan(self.g, &self.opt, &self.m, &self.plan, &err);
+    if (rc == 0)
+        rc = load_check_order(self.g, &err);
     self.planned = rc == 0;
     say_done(rc, &err);
 }

@@ -72,8 +72,7 @@ static const struct stage {
     {"words", " [^ ]*|[^ ]+", NULL, false},
 };
 
-/* Published rows.  The first serves files that name none: official BitNet b1.58 2B-4T ones are like
- * that. */
+/* Published rows. */
 static const struct pretok_row {
     const char *name, *stages;
     bool llama3; /* of that family: ignore_merges, and BOS in front, unless the file says otherwise
@@ -216,33 +215,75 @@ static int compile_all(const struct gguf *g, struct pretok *p, struct gguf_str l
     return rc;
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* ASCII that is neither a letter, a digit, a space nor the apostrophe of contractions. */
+static bool is_mark(char c)
+{
+    return c > ' ' && c < 0x7f && c != '\'' && !is_letter(c) && !is_digit(c);
+}
+
+/*
+ * The name that a file should have had.  What is cut apart before merging never becomes one piece,
+ * so the pieces tell: only GPT-2's pattern joins a digit to the space before it, Llama 3's and
+ * Qwen2's join a letter to the mark before it, and Qwen2's no two digits.  Where nothing is told it
+ * is Llama 3's, as that of the official BitNet b1.58 2B-4T files.
+ */
+static const char *guess(const struct vocab *v)
+{
+    enum { MANY = 100 };
+    uint32_t spaced = 0, marked = 0, numbers = 0;
+    for (uint32_t i = 0; i < v->n; i++) {
+        size_t len;
+        const char *piece = vocab_piece(v, i, &len);
+        if (len < 2 || v->kind[i] != VOCAB_NORMAL)
+            continue;
+        spaced += piece[0] == ' ' && is_digit(piece[1]);
+        marked += is_mark(piece[0]) && is_letter(piece[1]);
+        numbers += is_digit(piece[0]) && is_digit(piece[1]);
+    }
+    return spaced > marked ? "gpt-2" : marked > MANY && numbers == 0 ? "qwen2" : "llama-bpe";
+}
+
 /* A model of SentencePiece has stages only where a list names them: its files carry the key without
  * a meaning. */
-static int read_name(const struct gguf *g, enum vocab_model model, struct pretok *p,
+static int read_name(const struct gguf *g, const struct vocab *v, struct pretok *p,
                      struct gguf_str *list, struct trit_error *err)
 {
     static const char KEY[] = "tokenizer.ggml.pre";
+    const char *guessed = NULL;
     *list = (struct gguf_str){"", 0};
     if (gguf_has(g, KEY)) {
         int rc = gguf_string(g, KEY, list, err);
         if (rc)
             return rc;
         p->row = find_row(*list);
-        if (!p->row && (list->len == 0 || list->len >= sizeof p->name) && model == VOCAB_GPT2)
+        if (!p->row && (list->len == 0 || list->len >= sizeof p->name) && v->model == VOCAB_GPT2)
             return unknown(g, *list, err);
-    } else if (model == VOCAB_GPT2) {
-        p->row = &rows[0];
+    } else if (v->model == VOCAB_GPT2) {
+        guessed = guess(v);
+        p->row = find_row((struct gguf_str){guessed, strlen(guessed)});
     }
-    if (model == VOCAB_LLAMA && (p->row || !find_stage(*list))) {
+    if (v->model == VOCAB_LLAMA && (p->row || !find_stage(*list))) {
         p->row = NULL;
         list->len = 0;
     }
-    snprintf(p->name, sizeof p->name, "%.*s%s", (int)list->len, list->data,
-             p->row && !gguf_has(g, KEY) ? "llama-bpe (assumed, the file names none)" : "");
+    if (guessed)
+        snprintf(p->name, sizeof p->name, "%s (by its pieces, the file names none)", guessed);
+    else
+        snprintf(p->name, sizeof p->name, "%.*s", (int)list->len, list->data);
     return 0;
 }
 
-int pretok_open(const struct gguf *g, enum vocab_model model, struct pretok **out,
+int pretok_open(const struct gguf *g, const struct vocab *v, struct pretok **out,
                 struct trit_error *err)
 {
     static const char WORDS[] = "tokenizer.ggml.ignore_merges";
@@ -251,7 +292,7 @@ int pretok_open(const struct gguf *g, enum vocab_model model, struct pretok **ou
     struct pretok *p = mem_zalloc(1, sizeof *p);
     if (!p)
         return no_memory(g, err);
-    int rc = read_name(g, model, p, &name, err);
+    int rc = read_name(g, v, p, &name, err);
     p->takes_words = p->row && p->row->llama3;
     if (rc == 0 && gguf_has(g, WORDS))
         rc = gguf_bool(g, WORDS, &p->takes_words, err);

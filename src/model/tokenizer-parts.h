@@ -155,7 +155,8 @@ struct pretok_cutter;
 
 enum { PRETOK_STAGES = 4 };
 
-int pretok_open(const struct gguf *g, enum vocab_model model, struct pretok **p,
+/* v: what a file without that key is judged by. */
+int pretok_open(const struct gguf *g, const struct vocab *v, struct pretok **p,
                 struct trit_error *err);
 void pretok_close(struct pretok **p);
 const char *pretok_name(const struct pretok *p);

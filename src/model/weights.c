@@ -243,6 +243,9 @@ static int find_multiplier(struct planner *p, const char *stem, const struct ggu
     bool each = method == METHOD_ONEBIT; /* an output has its own */
     bool required = each || (method == METHOD_B1 && linear->type == QUANT_SIGNS);
     char name[96];
+    *multiplier = NULL;
+    if (method == METHOD_B1 && !required)
+        return 0; /* Beta is the mean of these floats; one beside them would count twice. */
     snprintf(name, sizeof name, "%s.scale", stem);
     int rc = find(p, name, 1, each ? linear->ne[1] : 1, required, multiplier);
     if (rc == 0 && !*multiplier) {

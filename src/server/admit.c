@@ -16,7 +16,7 @@
 #include "engine/engine.h"
 
 #define MINUTE 60.0
-#define MARGIN 1.2 /* an estimate of a wait is a mean, and a promise is not */
+#define MARGIN 1.3 /* an estimate of a wait is a mean, and a promise is not */
 
 /* ------------------------------------------------------------------ buckets */
 

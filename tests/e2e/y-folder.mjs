@@ -6,10 +6,11 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 
 const [dir, kind] = process.argv.slice(2);
-// "sentencepiece" is "bitnet" with a tokenizer.model.
-const [named, encoding] = kind.split("-"), sentencepiece = named === "sentencepiece";
-const family = sentencepiece ? "bitnet" : named;
-const dim = 64, ffn = 340, heads = 4, kvHeads = 2, headDim = 16, layers = 2;
+// "sentencepiece" is "bitnet" with a tokenizer.model, "spllama" a "llama" with one, of a width that
+// has whole bytes of signs.
+const [named, encoding] = kind.split("-"), sentencepiece = named === "sentencepiece" || named === "spllama";
+const family = { sentencepiece: "bitnet", spllama: "llama" }[named] ?? named;
+const dim = 64, ffn = named === "spllama" ? 344 : 340, heads = 4, kvHeads = 2, headDim = 16, layers = 2;
 const special = sentencepiece ? ["<s>", "</s>", "<end>"] : ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"];
 if (process.argv[3].startsWith("qwen")) special.push("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>");
 

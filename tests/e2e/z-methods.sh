@@ -42,6 +42,17 @@ for type in onebit billm; do
         '"completion_tokens": ?8'
     stop
 done
+# ---- from a folder whose tokenizer is SentencePiece's: what it says of texts comes along
+folder=$work/spllama
+node "$here/y-folder.mjs" "$folder" spllama-f32 || broken "y-folder.mjs"
+"$trit_model" quantize --type onebit "$folder" "$work/sp.gguf" >"$work/out" 2>&1 || fail "spllama: $(cat "$work/out")"
+has "keys of the text side" "$("$trit_model" inspect "$work/sp.gguf")" 'tritd.tokenizer.space *"each"'
+for model in "$folder" "$work/sp.gguf"; do
+    start --ctx 128
+    is "ids of $model" "$(post /tokenize '{"content":"that thing"}')" '{"tokens":[269,271]}'
+    stop
+done
+model=$work/billm.gguf
 has "a model that is one already" "$("$trit_model" quantize --type onebit "$model" "$work/x.gguf" 2>&1)" \
     'tritd.method is billm: it is quantised already'
 has "to a ternary type" "$("$trit_model" quantize --type tq2_0 "$model" "$work/x.gguf" 2>&1)" \

@@ -183,18 +183,18 @@ END_TEST
 START_TEST(a_first_token_is_in_time_or_refused)
 {
     struct engine_estimate e = {.start = 1, .first = 2, .read = 0.5};
-    ck_assert_int_eq(admit_first(&e, 2.31, &wait_for), ADMIT_YES);
-    ck_assert_int_eq(admit_first(&e, 2.2, &wait_for), ADMIT_LATE);
+    ck_assert_int_eq(admit_first(&e, 2.46, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_first(&e, 2.35, &wait_for), ADMIT_LATE);
     ck_assert_double_eq_tol(wait_for, 0.1, 1e-9);
     ck_assert_int_eq(admit_first(&e, 0, &wait_for), ADMIT_YES);
     /* A long prompt comes in when nothing is ahead of it, and when little is. */
     e = (struct engine_estimate){.first = 30, .read = 30};
     ck_assert_int_eq(admit_first(&e, 2, &wait_for), ADMIT_YES);
-    e.first = 30.8;
+    e.first = 30.7;
     ck_assert_int_eq(admit_first(&e, 2, &wait_for), ADMIT_YES);
     e.first = 31.5;
     ck_assert_int_eq(admit_first(&e, 2, &wait_for), ADMIT_LATE);
-    ck_assert_double_eq_tol(wait_for, 0.8, 1e-9);
+    ck_assert_double_eq_tol(wait_for, 0.95, 1e-9);
 }
 END_TEST
 

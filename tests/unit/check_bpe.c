@@ -19,6 +19,9 @@ static uint32_t below(uint32_t n)
     return (uint32_t)(unit_random(&seed) >> 33) % n;
 }
 
+/* A vocabulary without pieces, which tells nothing. */
+static const struct vocab bare = {.model = VOCAB_GPT2};
+
 /* Every text of the vectors, cut by every pattern. */
 START_TEST(pre_tokenizers)
 {
@@ -36,7 +39,7 @@ START_TEST(pre_tokenizers)
         struct trit_error err = {0};
         f->pre = cases[i].pre;
         struct gguf *g = tok_file_gguf(f);
-        ck_assert_msg(pretok_open(g, VOCAB_GPT2, &p, &err) == 0, "%s", err.text);
+        ck_assert_msg(pretok_open(g, &bare, &p, &err) == 0, "%s", err.text);
         ck_assert_int_eq(pretok_is_llama3(p), cases[i].list == 0);
         ck_assert_int_eq(pretok_takes_words(p), cases[i].list == 0);
         cJSON_ArrayForEach(one, json)
@@ -67,6 +70,44 @@ START_TEST(pre_tokenizers)
 }
 END_TEST
 
+/* A file that names no pre-tokenizer is judged by what its pieces join. */
+START_TEST(unnamed)
+{
+    static const struct {
+        bool marked;      /* there are many pieces of a mark and a letter */
+        const char *more; /* one more piece */
+        const char *name;
+    } cases[] = {
+        {false, "ab", "llama-bpe"},      {false, "\xc4\xa0\x31", "gpt-2"}, /* " 1" */
+        {true, "12", "llama-bpe"},       {true, "ab", "qwen2"},
+        {true, "\xc4\xa0\x31", "qwen2"}, /* one of many */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct tok_file *f = tok_file_init();
+        struct vocab v = {.model = VOCAB_GPT2};
+        struct pretok *p = NULL;
+        struct trit_error err = {0};
+        f->pre = NULL;
+        for (unsigned k = 0; cases[i].marked && k < 26 * 5; k++) {
+            char piece[] = {".:(#_"[k / 26], (char)('a' + k % 26), '\0'};
+            tok_file_add(f, piece, 1);
+        }
+        tok_file_add(f, cases[i].more, 1);
+        struct gguf *g = tok_file_gguf(f);
+        ck_assert_msg(vocab_read(g, f->rows, &v, &err) == 0, "%s", err.text);
+        ck_assert_msg(pretok_open(g, &v, &p, &err) == 0, "%s", err.text);
+        ck_assert_msg(strncmp(pretok_name(p), cases[i].name, strlen(cases[i].name)) == 0 &&
+                          strstr(pretok_name(p), "names none"),
+                      "case %zu: %s", i, pretok_name(p));
+        ck_assert_int_eq(pretok_is_llama3(p), strcmp(cases[i].name, "llama-bpe") == 0);
+        pretok_close(&p);
+        vocab_free(&v);
+        gguf_close(&g);
+        free(f);
+    }
+}
+END_TEST
+
 /* A part of a text is cut as if nothing stood around it. */
 START_TEST(parts_stand_alone)
 {
@@ -74,7 +115,7 @@ START_TEST(parts_stand_alone)
     struct pretok *p = NULL;
     struct gguf *g = tok_file_gguf(f);
     size_t start, end;
-    ck_assert_int_eq(pretok_open(g, VOCAB_GPT2, &p, NULL), 0);
+    ck_assert_int_eq(pretok_open(g, &bare, &p, NULL), 0);
     struct pretok_cutter *c = pretok_cutter_open(p);
     pretok_cutter_set(c, "a  b" + 1, 2); /* "  ", no longer followed by a letter */
     ck_assert_int_eq(pretok_next(c, &start, &end), 1);
@@ -316,6 +357,7 @@ int main(void)
     TCase *all = tcase_create("all");
     tcase_set_timeout(all, 60);
     tcase_add_test(all, pre_tokenizers);
+    tcase_add_test(all, unnamed);
     tcase_add_test(all, parts_stand_alone);
     tcase_add_test(all, whole_pieces);
     tcase_add_test(all, merging_follows_its_definition);

@@ -18,6 +18,7 @@
 #include "gguf-write.h"
 #include "model/gguf.h"
 #include "model/model.h"
+#include "model/quant.h"
 #include "unit/unit.h"
 
 enum { PARTS = 3 };
@@ -69,7 +70,9 @@ static void write_part(const struct part *p)
     }
     for (size_t i = p->from; i < p->to; i++) {
         const struct gguf_tensor *t = gguf_tensor_at(whole, i);
-        gguf_write_tensor(w, t->name, t->n_dims, t->ne, t->type, t->bytes);
+        bool plane = t->type == QUANT_SIGNS; /* stored as I8 with eight columns in each value */
+        const uint64_t ne[4] = {plane ? t->ne[0] / 8 : t->ne[0], t->ne[1], t->ne[2], t->ne[3]};
+        gguf_write_tensor(w, t->name, t->n_dims, ne, plane ? QUANT_I8 : t->type, t->bytes);
     }
     ck_assert_int_eq(gguf_write_begin(w, &err), 0);
     for (size_t i = p->from; i < p->to; i++) {
@@ -107,15 +110,20 @@ static void write_all(void)
     }
 }
 
-static void setup(void)
+static void open_whole(const char *name)
 {
     const char *srcdir = getenv("srcdir");
     char path[2048];
     struct trit_error err;
-    snprintf(path, sizeof path, "%s/tests/golden/models/b158.tq1_0.gguf", srcdir ? srcdir : ".");
+    snprintf(path, sizeof path, "%s/tests/golden/models/%s", srcdir ? srcdir : ".", name);
+    ck_assert_msg(gguf_open(path, &whole, &err) == 0, "%s", err.text);
+}
+
+static void setup(void)
+{
     strcpy(dir + sizeof dir - 7, "XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
-    ck_assert_msg(gguf_open(path, &whole, &err) == 0, "%s", err.text);
+    open_whole("b158.tq1_0.gguf");
     log_open(LOG_WARN, 0);
     write_all();
 }
@@ -188,6 +196,23 @@ START_TEST(weights_and_key)
         model_close(&other);
         write_part(&p);
     }
+    model_close(&one);
+    model_close(&parts);
+}
+END_TEST
+
+/* Only the first part says that the model is of another method, and that I8 is planes of bits. */
+START_TEST(other_methods)
+{
+    static const char *const names[] = {"onebit.gguf", "b1.gguf", "billm.gguf"};
+    char source[2048];
+    gguf_close(&whole);
+    open_whole(names[_i]);
+    write_all();
+    snprintf(source, sizeof source, "%s", gguf_path(whole));
+    struct model *one = load(source), *parts = load(in_dir("m-00001-of-00003.gguf"));
+    ck_assert_uint_eq(one->segment.payload_bytes, parts->segment.payload_bytes);
+    ck_assert_mem_eq(one->segment.payload, parts->segment.payload, one->segment.payload_bytes);
     model_close(&one);
     model_close(&parts);
 }
@@ -370,6 +395,7 @@ int main(void)
     tcase_set_timeout(c, 60);
     tcase_add_test(c, parts_are_one_model);
     tcase_add_test(c, weights_and_key);
+    tcase_add_loop_test(c, other_methods, 0, 3);
     tcase_add_test(c, first_part_without_tensors);
     tcase_add_loop_test(c, bad_parts_are_refused, 0, ARRAY_LEN(bad));
     tcase_add_test(c, memory_runs_out);

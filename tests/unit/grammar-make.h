@@ -33,6 +33,10 @@ struct make {
     unsigned n;
     unsigned rule[MAKE_RULES];
     struct buf text; /* GBNF */
+
+    /* Of the text at hand, number `match`: what make_ends has found already. */
+    unsigned match, known[MAKE_NODES][MAKE_TEXT + 2];
+    uint32_t ends[MAKE_NODES][MAKE_TEXT + 2];
 };
 
 static inline unsigned make_pick(struct make *m, unsigned n)
@@ -123,11 +127,12 @@ static inline void make_grammar(struct make *m, uint64_t *seed)
     }
 }
 
-/* Where `node` can end when it begins at `at`, as bits. */
-static inline uint32_t make_ends(const struct make *m, unsigned id, const uint8_t *text,
-                                 unsigned len, unsigned at);
+/* Where `node` can end when it begins at `at`, as bits; looked for once, since repetitions of
+ * repetitions would ask for the same again and again. */
+static inline uint32_t make_ends(struct make *m, unsigned id, const uint8_t *text, unsigned len,
+                                 unsigned at);
 
-static inline uint32_t make_ends_all(const struct make *m, unsigned id, const uint8_t *text,
+static inline uint32_t make_ends_all(struct make *m, unsigned id, const uint8_t *text,
                                      unsigned len, uint32_t from)
 {
     uint32_t ends = 0;
@@ -137,8 +142,8 @@ static inline uint32_t make_ends_all(const struct make *m, unsigned id, const ui
     return ends;
 }
 
-static inline uint32_t make_ends(const struct make *m, unsigned id, const uint8_t *text,
-                                 unsigned len, unsigned at)
+static inline uint32_t make_find_ends(struct make *m, unsigned id, const uint8_t *text,
+                                      unsigned len, unsigned at)
 {
     const struct make_node *n = &m->node[id];
     uint32_t ends = 0, now = (uint32_t)1 << at;
@@ -173,8 +178,19 @@ static inline uint32_t make_ends(const struct make *m, unsigned id, const uint8_
     return 0;
 }
 
-static inline bool make_matches(const struct make *m, const uint8_t *text, unsigned len)
+static inline uint32_t make_ends(struct make *m, unsigned id, const uint8_t *text, unsigned len,
+                                 unsigned at)
 {
+    if (m->known[id][at] != m->match) {
+        m->ends[id][at] = make_find_ends(m, id, text, len, at);
+        m->known[id][at] = m->match;
+    }
+    return m->ends[id][at];
+}
+
+static inline bool make_matches(struct make *m, const uint8_t *text, unsigned len)
+{
+    m->match++;
     return make_ends(m, m->rule[0], text, len, 0) >> len & 1;
 }
 

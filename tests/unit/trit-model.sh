@@ -71,6 +71,12 @@ expect 2 'do not go together' "$tool" segments --clean --remove x
 expect 2 'expected IN and OUT' "$tool" quantize --type i2_s a
 expect 2 'type is missing' "$tool" quantize a b
 expect 2 'q4_0: expected keep, f32' "$tool" quantize --type i2_s --embedding q4_0 a b
+expect 2 'order, --tiles and --unchecked: not with --type onebit' \
+    "$tool" quantize --type onebit --order arm a b
+expect 2 'absmean: not with --type billm' "$tool" quantize --type billm --absmean a b
+expect 2 'sequences: not with --type onebit' "$tool" quantize --type onebit --sequences 3 a b
+expect 2 'only with --type onebit or billm' "$tool" quantize --type tq1_0 --sequences 3 a b
+expect 2 'needs --calibration' "$tool" quantize --type tq1_0 --type billm a b
 expect 1 'cannot create' "$tool" synth --shape tiny -o /nonexistent/x.gguf
 expect 1 'not a regular file' "$tool" synth --shape tiny -o /dev/null
 [ -e x.gguf ] && fail "a refused command left a file"
