@@ -57,7 +57,9 @@ int handed_take_socket(struct handed *h);
  */
 bool handed_drop(struct handed *h, const char *name, struct notify *n);
 
-/* Do that with all weights and pools that nobody has taken. */
+/* Do that with the weights or the pools, HANDED_WEIGHTS or HANDED_KV, of every model; with all that
+ * nobody has taken. */
+void handed_drop_kind(struct handed *h, const char *kind, struct notify *n);
 void handed_drop_models(struct handed *h, struct notify *n);
 
 /* Close what nobody has taken. */

@@ -106,6 +106,10 @@ int segment_create(const struct segment_source *src, size_t payload_bytes, bool 
 int segment_lend(const struct segment *seg, struct trit_error *err);
 int segment_borrow(int fd, size_t payload_bytes, struct segment *seg, struct trit_error *err);
 
+/* When that process is gone: whether all bytes are still there, which it could have cut off.  To touch
+ * one that is not would be a signal. */
+bool segment_is_whole(const struct segment *seg);
+
 /* Checksum and seal against writing.  The mapping becomes read-only. */
 int segment_seal(struct segment *seg, struct trit_error *err);
 

@@ -55,7 +55,9 @@ void app_load_model(struct app_model *m)
     struct app *app = m->app;
     double start = trit_now();
     int weights = *m->weights ? handed_take(&app->handed, m->weights) : -1;
-    int kv = *m->kv ? handed_take(&app->handed, m->kv) : -1;
+    /* What is not taken is given up when all are loaded. */
+    bool lasting = app->stores && *m->kv && c->prefix_cache;
+    int kv = lasting ? handed_take(&app->handed, m->kv) : -1;
     plan_types(c, &m->plan);
     struct model_options mo = {
         .layout = app->kernels->layout,
@@ -67,7 +69,6 @@ void app_load_model(struct app_model *m)
         .chat_template = *c->chat_template ? c->chat_template : NULL,
         .stop = &app->stop_loading,
     };
-    segment_set_dir(c->shm_dir);
     m->rc = model_load(c->model, &mo, &m->model, &m->err);
     if (m->rc != 0)
         return;

@@ -116,9 +116,9 @@ void app_unstore(struct app_model *m)
 void app_drop_unwanted(struct app *app)
 {
     if (!app->stores || !app->conf.prefix_cache)
-        (void)handed_drop(&app->handed, HANDED_KV, &app->notify);
+        handed_drop_kind(&app->handed, HANDED_KV, &app->notify);
     if (!app->stores && app->replaces.fd < 0)
-        (void)handed_drop(&app->handed, HANDED_WEIGHTS, &app->notify);
+        handed_drop_kind(&app->handed, HANDED_WEIGHTS, &app->notify);
 }
 
 void app_drop_left_over(struct app *app)

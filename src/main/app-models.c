@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "model/chat.h"
 #include "model/model.h"
+#include "model/segment.h"
 #include "kernels/kernels.h"
 #include "engine/crew.h"
 #include "engine/engine.h"
@@ -111,7 +112,8 @@ static void gone(void *arg)
 {
     struct app_model *m = arg;
     log_notice("model-unloaded name=\"%s\"", app_model_name(m));
-    close_model(m);
+    if (!m->app->works_ended) /* else app_close_models closes it with the rest */
+        close_model(m);
 }
 
 static void take_out(struct app_model *m)
@@ -161,7 +163,8 @@ static int serve_model(struct app_model *m, struct trit_error *err)
         return rc;
     m->state = MODEL_READY;
     if (old) {
-        log_notice("model-leaves name=\"%s\" replaced=yes", app_model_name(old));
+        /* Of the same name; what old is called may be gone, if a thread closes it already. */
+        log_notice("model-leaves name=\"%s\" replaced=yes", app_model_name(m));
         if (old->state == MODEL_READY) /* else it is over already */
             old->state = MODEL_ENDS;
         m->first = old->first;
@@ -394,6 +397,7 @@ void app_load(struct app *app)
 {
     struct trit_error err;
     app->is_loading = true;
+    segment_set_dir(app->conf.shm_dir); /* of all models, as long as we live */
     for (size_t i = 0; i < conf_n_models(&app->conf); i++)
         if (!app_add_configured(app, conf_model(&app->conf, i), &err)) {
             app->is_loading = false;
@@ -468,6 +472,7 @@ void app_end_works(struct app *app)
     atomic_store(&app->stop_loading, true);
     while (app->n_works)
         uv_run(&app->loop, UV_RUN_ONCE);
+    app->works_ended = true;
 }
 
 void app_stop_engines(struct app *app)

@@ -110,6 +110,7 @@ struct app {
     bool reloading;           /* the manager waits for the end of a reload */
     atomic_bool stop_loading; /* polled by model_load */
     bool is_loading;          /* not all of the start's are loaded yet */
+    bool works_ended;         /* the loop is over, and nothing goes to the pool any more */
 };
 
 /* ---- app-loop.c */

@@ -112,16 +112,22 @@ bool handed_drop(struct handed *h, const char *name, struct notify *n)
     return any;
 }
 
-void handed_drop_models(struct handed *h, struct notify *n)
+void handed_drop_kind(struct handed *h, const char *kind, struct notify *n)
 {
     char name[HANDED_NAME];
     for (size_t i = 0; i < h->n;) {
         memcpy(name, h->at[i].name, sizeof name);
-        if (is_numbered(name, HANDED_WEIGHTS) || is_numbered(name, HANDED_KV))
+        if (is_numbered(name, kind))
             (void)handed_drop(h, name, n); /* at[i] among them */
         else
             i++;
     }
+}
+
+void handed_drop_models(struct handed *h, struct notify *n)
+{
+    handed_drop_kind(h, HANDED_WEIGHTS, n);
+    handed_drop_kind(h, HANDED_KV, n);
 }
 
 void handed_close(struct handed *h)

@@ -11,6 +11,7 @@
 #include "main/sandbox-parts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -205,7 +206,6 @@ static const int of_reader[] = {
     SYS_recvmsg,
     SYS_memfd_create,
     SYS_ftruncate,
-    SYS_fcntl,
     SYS_munmap,
     SYS_mremap,
     SYS_madvise,
@@ -288,6 +288,11 @@ static void put_reader_checks(struct sock_fprog *p)
         FAIL(EPERM));
     PUT(p, IF_EQUAL(SYS_prctl, 0, 4), LOAD(args[0]), IF_EQUAL(PR_SET_NAME, 0, 1), ALLOW,
         FAIL(EPERM));
+    /* To seal, and to look.  The rest would have the kernel send any signal to whom it likes
+     * (F_SETOWN, F_SETSIG), and change what the daemon has open too. */
+    PUT(p, IF_EQUAL(SYS_fcntl, 0, 7), LOAD(args[1]), IF_EQUAL(F_ADD_SEALS, 4, 0),
+        IF_EQUAL(F_GET_SEALS, 3, 0), IF_EQUAL(F_GETFD, 2, 0), IF_EQUAL(F_GETFL, 1, 0), FAIL(EPERM),
+        ALLOW);
     /* Its own limits, which go down only. */
     PUT(p, IF_EQUAL(SYS_prlimit64, 0, 4), LOAD(args[0]), IF_EQUAL(0, 0, 1), ALLOW, FAIL(EPERM));
     /* It has its libraries. */

@@ -8,6 +8,7 @@
 #include "config.h"
 #include "main/sandbox.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -90,6 +91,24 @@ static void allow_beside(const struct rules *r, const char *file, uint64_t right
     allow(r, dirname(named), rights);
 }
 
+/* In the cache of the hub a model is a folder of links to files that lie in another one. */
+static void allow_links(const struct rules *r, const char *folder)
+{
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        char named[PATH_MAX], real[PATH_MAX];
+        struct stat st;
+        if (e->d_type != DT_LNK && e->d_type != DT_UNKNOWN)
+            continue;
+        int len = snprintf(named, sizeof named, "%s/%s", folder, e->d_name);
+        if (len > 0 && (size_t)len < sizeof named && realpath(named, real) &&
+            stat(real, &st) == 0 && S_ISREG(st.st_mode))
+            allow(r, real, READ);
+    }
+    if (d)
+        closedir(d);
+}
+
 static void allow_all(const struct rules *r, const struct conf *c)
 {
     /* The last ones are what a library or the start of a successor reads. */
@@ -119,6 +138,7 @@ static void allow_all(const struct rules *r, const struct conf *c)
         const struct conf *m = conf_model(c, i);
         const char *template = m->chat_template;
         allow_beside(r, m->model, READ);
+        allow_links(r, m->model);
         if (*template == '@' || strchr(template, '/'))
             allow_beside(r, template + (*template == '@'), READ);
     }

@@ -16,8 +16,6 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "values are handed out as they lie in the file");
 
 #define MAX_KEY       65535u     /* bytes; the format's own limit */
-#define MAX_ELEMENTS  (1u << 24) /* of an array */
-#define MAX_TEXTS     (1u << 30) /* bytes of all strings of an array */
 #define MIN_ALIGNMENT 8u
 #define MAX_ALIGNMENT 65536u
 
@@ -46,8 +44,9 @@ static int take_texts(struct cursor *c, struct gguf_pair *p)
         return cursor_no_memory(c);
     for (uint64_t i = 0, len; i < p->count; i++) {
         rc = cursor_length(c, GGUF_STRING_MAX, &len);
-        if (rc == 0 && texts.len + len > MAX_TEXTS)
-            rc = cursor_bad(c, TRIT_EFORMAT, "more than %u bytes of text in one array", MAX_TEXTS);
+        if (rc == 0 && texts.len + len > GGUF_TEXTS_MAX)
+            rc = cursor_bad(c, TRIT_EFORMAT, "more than %d bytes of text in one array",
+                            GGUF_TEXTS_MAX);
         if (rc == 0 && !buf_reserve(&texts, len))
             rc = cursor_no_memory(c);
         if (rc == 0)
@@ -97,9 +96,9 @@ static int take_array(struct cursor *c, struct gguf_pair *p)
                           GGUF_F64);
     p->array = true;
     p->type = type;
-    if (p->count > MAX_ELEMENTS)
-        return cursor_bad(c, TRIT_EFORMAT, "array of %" PRIu64 " elements, expected at most %u",
-                          p->count, MAX_ELEMENTS);
+    if (p->count > GGUF_ELEMENTS_MAX)
+        return cursor_bad(c, TRIT_EFORMAT, "array of %" PRIu64 " elements, expected at most %d",
+                          p->count, GGUF_ELEMENTS_MAX);
     uint64_t least = p->count * (type == GGUF_STRING ? sizeof(uint64_t) : gguf_type_bytes(type));
     if (least > cursor_left(c))
         return cursor_bad(c, TRIT_EFORMAT,

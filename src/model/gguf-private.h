@@ -15,6 +15,8 @@
 enum {
     GGUF_NAME_MAX = 127,        /* bytes of a tensor's name */
     GGUF_STRING_MAX = 16 << 20, /* bytes of a string in the metadata */
+    GGUF_ELEMENTS_MAX = 1 << 24, /* of an array */
+    GGUF_TEXTS_MAX = 1 << 30,    /* bytes of all strings of an array */
     GGUF_WINDOW_BYTES = 65536,  /* read from the file at a time */
 };
 

@@ -180,7 +180,7 @@ static bool take_texts(const struct reading *r, const struct pair *from, struct 
             return false;
         last = to->ends[i];
     }
-    return last <= from->bytes.len;
+    return last <= from->bytes.len && last <= GGUF_TEXTS_MAX;
 }
 
 static bool take_value(const struct reading *r, const struct pair *from, struct gguf_pair *to)
@@ -197,7 +197,9 @@ static bool take_value(const struct reading *r, const struct pair *from, struct 
     if (!to->bytes)
         return false;
     if (!to->array)
-        return to->count == from->bytes.len;
+        return to->count == from->bytes.len && to->count <= GGUF_STRING_MAX;
+    if (to->count > GGUF_ELEMENTS_MAX)
+        return false;
     if (to->type == GGUF_STRING)
         return take_texts(r, from, to);
     if (from->bytes.len / gguf_type_bytes(to->type) < to->count)
@@ -211,6 +213,9 @@ static bool take_value(const struct reading *r, const struct pair *from, struct 
 static bool take_pair(const struct reading *r, const struct pair *from, struct gguf_pair *to)
 {
     to->key = take_name(r, from->key, KEY_MAX);
+    for (const char *p = to->key; p && *p; p++)
+        if (*p <= 0x20 || *p > 0x7e)
+            return false;
     return to->key && take_value(r, from, to);
 }
 

@@ -12,6 +12,7 @@
 #include "model/loader-parts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -102,12 +103,23 @@ bool loader_receive(int socket, struct loader_note *note, int *fds, size_t n_fds
 
 /* ------------------------------------------------------------------ one reader */
 
+/* Where memory is short, a reader is what the kernel ends, and not the daemon. */
+static void go_first(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)!write(fd, "1000", 4);
+    close(fd);
+}
+
 /* In the child: nothing but the socket and stderr is left. */
 static _Noreturn void begin_reader(const struct host *h, int socket, pid_t host)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != host)
         _exit(1);
+    go_first();
     (void)prctl(PR_SET_NAME, "tritd-reader");
     /* A stop is for the daemon; what a reader has done itself ends it. */
     static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGXCPU};

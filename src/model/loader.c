@@ -56,6 +56,7 @@ struct loader {
     unsigned lines;
     unsigned cpu_seconds; /* that the reader may use */
     double deadline;
+    double answered; /* when it was last done; what we take from then on is not its time */
 };
 
 /* ------------------------------------------------------------------ its requests */
@@ -94,8 +95,20 @@ static int open_for(struct loader *l, const char *path, uint64_t *bytes, struct 
     return 0;
 }
 
+/* A line that goes to a terminal as it is. */
+static void show_progress(char *line)
+{
+    for (char *p = line; *p; p++)
+        if (*p < ' ' || *p > '~')
+            *p = '?';
+    if (*line)
+        log_progress("%s", line);
+    else
+        log_progress(NULL);
+}
+
 /* Answer, or note what it says.  An error here ends the reader. */
-static int answer(struct loader *l, const struct loader_note *asked, struct trit_error *err)
+static int answer(struct loader *l, struct loader_note *asked, struct trit_error *err)
 {
     struct loader_note a = {.kind = LOADER_ANSWER};
     struct trit_error why;
@@ -126,10 +139,7 @@ static int answer(struct loader *l, const struct loader_note *asked, struct trit
             log_line((enum log_level)asked->code, "%s", asked->text);
         return 0;
     case LOADER_PROGRESS:
-        if (*asked->text)
-            log_progress("%s", asked->text);
-        else
-            log_progress(NULL);
+        show_progress(asked->text);
         return 0;
     default:
         return trit_fail(err, TRIT_EFORMAT, "model rejected: %s: reading it went astray", l->path);
@@ -187,6 +197,9 @@ static int wait_note(struct loader *l, unsigned seconds, struct trit_error *err)
         int n = poll(p, 2, TICK);
         if (l->opt->stop && atomic_load(l->opt->stop))
             return trit_fail(err, TRIT_ECANCELLED, "loading was cancelled");
+        if (trit_now() > l->deadline) /* also for one that always has something to say */
+            return trit_fail(err, TRIT_EFORMAT, "model rejected: %s: reading it takes too long",
+                             l->path);
         if (n > 0 && p[0].revents & POLLIN)
             return 1;
         if (n > 0)
@@ -195,9 +208,6 @@ static int wait_note(struct loader *l, unsigned seconds, struct trit_error *err)
             return trit_fail(err, TRIT_EFORMAT,
                              "model rejected: %s: reading it has stood still for %u s", l->path,
                              seconds);
-        if (trit_now() > l->deadline)
-            return trit_fail(err, TRIT_EFORMAT, "model rejected: %s: reading it takes too long",
-                             l->path);
     }
 }
 
@@ -218,8 +228,10 @@ static int hear(struct loader *l, struct loader_note *done, int *fd, struct trit
             return trit_fail(err,
                              done->code > 0 && done->code <= TRIT_EIO ? done->code : TRIT_EFORMAT,
                              "%s", done->text);
+        /* Nothing but the view comes with a descriptor. */
         if (*fd >= 0)
             close(*fd);
+        *fd = -1;
         rc = answer(l, done, err);
     }
     return rc;
@@ -245,7 +257,9 @@ static int fork_reader(struct loader *l, struct trit_error *err)
     close(b[1]);
     l->talk = a[0];
     l->status = b[0];
-    return sent ? 0 : trit_fail(err, TRIT_EIO, "loader: the process that starts readers has ended");
+    return sent ? 0
+                : trit_fail(err, TRIT_EIO,
+                            "%s: the process that starts readers of models has ended", l->path);
 }
 
 /* Map what the reader has written, which it cannot change any more. */
@@ -340,6 +354,7 @@ int loader_open(const char *path, const struct model_options *opt, struct loader
     if (rc == 0) {
         l->opt = opt;
         rc = hear(l, &done, &fd, err);
+        l->answered = trit_now();
     }
     if (rc == 0)
         rc = take_view(l, fd, done.n[0], g, err);
@@ -357,8 +372,10 @@ static int converse(struct loader *l, const struct loader_note *wish, const int 
                     struct trit_error *err)
 {
     struct loader_note done;
+    l->deadline += trit_now() - l->answered;
     l->sent = loader_send(l->talk, wish, give, give != NULL);
     int fd, rc = hear(l, &done, &fd, err);
+    l->answered = trit_now();
     if (fd >= 0)
         close(fd);
     return rc;
@@ -388,7 +405,11 @@ int loader_pack(struct loader *l, const struct segment *seg, struct trit_error *
         return rc;
     /* Nobody but us may have the weights mapped when they are summed up. */
     (void)shutdown(l->talk, SHUT_RDWR);
-    return take_end(l, &(int){0}, err);
+    rc = take_end(l, &(int){0}, err);
+    if (rc == 0 && !segment_is_whole(seg))
+        rc = trit_fail(err, TRIT_EFORMAT,
+                       "model rejected: %s: reading it has cut its weights short", l->path);
+    return rc;
 }
 
 void loader_close(struct loader **lp)
@@ -411,6 +432,18 @@ void loader_close(struct loader **lp)
 }
 
 /* ------------------------------------------------------------------ the loader process */
+
+/* Input and output of the daemon are for nobody down here; stderr is, for an assertion's words. */
+static void leave_stdio(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0)
+        return;
+    (void)dup2(null, STDIN_FILENO);
+    (void)dup2(null, STDOUT_FILENO);
+    if (null > STDERR_FILENO)
+        close(null);
+}
 
 int loader_start(const struct loader_options *options, struct trit_error *err)
 {
@@ -437,6 +470,7 @@ int loader_start(const struct loader_options *options, struct trit_error *err)
         if (getppid() != parent || dup2(ends[1], 3) != 3)
             _exit(1);
         (void)close_range(4, ~0u, 0);
+        leave_stdio();
         loader_host(3, o);
         _exit(0);
     }

@@ -494,6 +494,20 @@ int segment_lend(const struct segment *seg, struct trit_error *err)
     return fd;
 }
 
+bool segment_is_whole(const struct segment *seg)
+{
+    struct stat st;
+    int rc;
+    if (fstat(seg->fd, &st) != 0 || (uint64_t)st.st_size != seg->map_bytes)
+        return false;
+    if ((uint64_t)st.st_blocks * 512 >= seg->map_bytes)
+        return true;
+    do /* There are holes, or it is a file system that counts otherwise. */
+        rc = posix_fallocate(seg->fd, 0, (off_t)seg->map_bytes);
+    while (rc == EINTR);
+    return rc == 0;
+}
+
 int segment_borrow(int fd, size_t payload_bytes, struct segment *seg, struct trit_error *err)
 {
     *seg = (struct segment){.fd = fd, .writable = true, .payload_bytes = payload_bytes};

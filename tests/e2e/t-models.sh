@@ -127,6 +127,38 @@ MODEL=first KEY=$ADMIN run_node t-models.mjs same "$work/first.json"
 stop
 is "exit status" "$ended" 0
 
+# ---- stopped at once while one that was taken out still has its last request
+cat >"$work/stop.conf" <<CONF
+api-keys = $keys
+[model second]
+model = $second
+CONF
+model=$first
+start --alias first --config "$work/stop.conf" --cpu scalar --threads 1
+post /v1/completions '{"model":"second","prompt":"a","n":8,"max_tokens":1900,"ignore_eos":true,
+    "stream":true}' -N -o "$work/last" -H "Authorization: Bearer $ADMIN" &
+client=$!
+runs()
+{
+    curl -fs -H "Authorization: Bearer $ADMIN" "$url/metrics" |
+        grep -q 'tritd_model_requests_running{model="second"} 8'
+}
+within 20 runs || fail "the request does not run"
+has "taken out" "$(curl -fs -X DELETE -H "Authorization: Bearer $ADMIN" \
+    "$url/v1/tritd/models/second")" '"deleted":true'
+before=$(grep -c 'stopping signal=' "$work/log")
+kill "$pid"
+drains()
+{
+    [ "$(grep -c 'stopping signal=' "$work/log")" -gt "$before" ]
+}
+within 10 drains || fail "it does not begin to stop"
+stop
+is "exit status when stopped at once" "$ended" 0
+logs "stopped at once" 'stopping signal=.* drain=given_up'
+logs "stopped at once" 'model-unloaded name="second"'
+wait $client
+
 # ---- a template in a file is read again; a wrong one says where and changes nothing
 printf '{%% for m in messages %%}<{{ m.content }}>{%% endfor %%}' >"$work/template"
 model=$first

@@ -73,6 +73,24 @@ for shape in "tiny" "tiny --arch bitnet" "tiny --arch llama" "bonsai-tiny"; do
     has "$shape" "$one" '[a-z]'
 done
 
+# ---- in the cache of the hub a folder has links to files that lie in another one
+make_folder bitnet-multiply
+# Not in $work, all of which the sandbox allows, for the file with the port is there.
+cache=$(mktemp -d "${TMPDIR:-/tmp}/tritd-hub.XXXXXX") || exit 99
+trap 'status=$?; rm -rf "$cache"; (exit $status); finish' EXIT
+hub=$cache/models--owner--linked
+mkdir -p "$hub/blobs" "$hub/snapshots/0123"
+for file in "$model"/*; do
+    name=$(basename "$file")
+    mv "$file" "$hub/blobs/blob-$name"
+    ln -s "../../blobs/blob-$name" "$hub/snapshots/0123/$name"
+done
+model=$hub/snapshots/0123
+start --ctx 128
+has "the name in the cache" "$(curl -fs "$url/v1/models")" '"id": ?"[^"]*linked"'
+stop
+is "exit status" "$ended" 0
+
 # ---- a suffix, for models that have tokens for it: the same prompt as written by hand
 make_folder qwen-f32
 start --ctx 128

@@ -73,6 +73,8 @@ checks=$((checks + 1))
 rm -f "$shm"/* "$work/log"
 launch
 within 20 find_reader || has_ended
+first_to_go=$(cat "/proc/$reader/oom_score_adj" 2>/dev/null)
+is "who goes where memory is short" "${first_to_go:-1000}" 1000
 stop
 is "exit status when stopped while loading" "$ended" 0
 
@@ -86,6 +88,17 @@ if ! within 1 grep -q ' ready ' "$work/log"; then
     is "exit status without a loader process" "$ended" 1
     logs "without a loader process" "the process that starts readers of models has ended"
 fi
+
+# ---- killed later it costs what is to be loaded then, with a word, and nothing that is served
+touch "$work/run.conf"
+start --alias first --config "$work/run.conf"
+kill -KILL "$(child tritd-loader "$pid")"
+printf '[model more]\nmodel = %s\n' "$model" >>"$work/run.conf"
+kill -HUP "$pid"
+logs "without a loader process" 'model-failed name="more" .*readers of models has ended'
+has "what is served" "$(post /v1/completions '{"prompt":"a","max_tokens":1}')" '"model": ?"first"'
+stop
+is "exit status with a loader process that is gone" "$ended" 0
 
 # ---- sandbox = no: a process of its own all the same
 rm -f "$shm"/*

@@ -41,6 +41,8 @@ static unsigned use_pair(const struct gguf *g, const char *key)
     size_t n;
     unsigned sum = 0;
     trit_assert(gguf_has(g, key));
+    for (const char *p = key; *p; p++)
+        trit_assert(*p > ' ' && *p <= '~');
     if (gguf_uint(g, key, &u, NULL) == 0)
         sum += (unsigned)u;
     (void)gguf_float(g, key, &d, NULL);

@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "model/gguf-private.h"
 #include "gguf-files.h"
 
 START_TEST(valid_file_opens)
@@ -393,6 +395,45 @@ START_TEST(writer_and_reader_agree)
 }
 END_TEST
 
+/* Else they are refused at once, and the fuzzer that begins with them finds nothing. */
+START_TEST(seeds_of_views_are_views)
+{
+    static const char *const names[] = {"model", "folder", "method", "tokenizer",
+                                        "blank-in-key"};
+    const char *srcdir = getenv("srcdir");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        char from[2048];
+        snprintf(from, sizeof from, "%s/tests/fuzz/corpus/view/%s", srcdir ? srcdir : ".", names[i]);
+        FILE *f = fopen(from, "re");
+        ck_assert_msg(f != NULL, "%s", from);
+        ck_assert_int_eq(fseek(f, 0, SEEK_END), 0);
+        size_t len = (size_t)ftell(f) - 1, n = 1;
+        rewind(f);
+        n += fgetc(f) & 1;
+        void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        ck_assert_ptr_ne(at, MAP_FAILED);
+        ck_assert_uint_eq(fread(at, 1, len, f), len);
+        fclose(f);
+        struct gguf_view_file files[2];
+        for (size_t k = 0; k < n; k++)
+            files[k] = (struct gguf_view_file){
+                mem_strdup("x"), open("/dev/null", O_RDONLY | O_CLOEXEC), 1 << 21};
+        struct gguf *g = NULL;
+        struct trit_error err;
+        bool good = strcmp(names[i], "blank-in-key") != 0;
+        int rc = gguf_view_read(at, len, "x", files, n, &g, &err);
+        ck_assert_msg(rc == (good ? 0 : -TRIT_EFORMAT), "%s: %d %s", names[i], rc, err.text);
+        gguf_close(&g);
+        for (size_t k = 0; k < n && rc; k++) {
+            mem_free(files[k].path);
+            close(files[k].fd);
+        }
+        if (rc)
+            munmap(at, len);
+    }
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_loop_test(c, valid_file_opens, 0, 2);
@@ -405,6 +446,7 @@ static void add(TCase *c)
     tcase_add_test(c, what_is_not_a_file);
     tcase_add_test(c, long_path);
     tcase_add_test(c, writer_and_reader_agree);
+    tcase_add_test(c, seeds_of_views_are_views);
 }
 
 int main(void)

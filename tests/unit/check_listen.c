@@ -294,6 +294,25 @@ START_TEST(names_tell_what_was_handed)
 }
 END_TEST
 
+START_TEST(all_of_a_kind_are_dropped)
+{
+    static const char *const names[] = {HANDED_KV, HANDED_WEIGHTS "-1f", HANDED_KV "-1f", "other",
+                                        HANDED_KV "x"};
+    struct handed h = {.n = ARRAY_LEN(names)};
+    for (size_t i = 0; i < h.n; i++) {
+        h.at[i].fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        snprintf(h.at[i].name, sizeof h.at[i].name, "%s", names[i]);
+    }
+    handed_drop_kind(&h, HANDED_KV, NULL);
+    ck_assert_uint_eq(h.n, 3);
+    for (size_t i = 0; i < h.n; i++)
+        ck_assert_str_eq(h.at[i].name, names[i ? i + 2 : 1]);
+    handed_drop_models(&h, NULL);
+    ck_assert_uint_eq(h.n, 2);
+    handed_close(&h);
+}
+END_TEST
+
 START_TEST(port_file_holds_the_port)
 {
     char path[] = "/tmp/check_listen.XXXXXX", text[32] = "";
@@ -371,6 +390,7 @@ int main(void)
     tcase_add_test(c, activation_of_somebody_else_is_not_ours);
     tcase_add_test(c, kept_sockets_are_taken_if_they_fit);
     tcase_add_test(c, names_tell_what_was_handed);
+    tcase_add_test(c, all_of_a_kind_are_dropped);
     tcase_add_test(c, port_file_holds_the_port);
     tcase_add_test(c, unix_socket_beside_the_host);
     tcase_add_test(c, modes_and_owners);

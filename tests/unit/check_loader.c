@@ -12,7 +12,9 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -34,6 +36,17 @@
 
 static struct trit_error err;
 static char path[2048], dir[64], bad[96];
+
+/* In place of the C library's: a descriptor that is closed twice is by then somebody else's. */
+static atomic_uint closed_twice;
+
+int close(int fd)
+{
+    int rc = (int)syscall(SYS_close, fd);
+    if (rc != 0 && errno == EBADF)
+        atomic_fetch_add(&closed_twice, 1);
+    return rc;
+}
 
 /* ------------------------------------------------------------------ faults */
 
@@ -170,6 +183,31 @@ static void act_flood(int socket)
     for (;;)
         if (!loader_send(socket, &(struct loader_note){.kind = LOADER_REAL}, NULL, 0))
             _exit(0);
+}
+
+/* Has always something to say and never an end, at next to no processor time. */
+static void act_chatter(int socket)
+{
+    sem_t never;
+    sem_init(&never, 0, 0);
+    for (;;) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec = (until.tv_nsec + 20000000) % 1000000000;
+        until.tv_sec += until.tv_nsec < 20000000;
+        (void)sem_timedwait(&never, &until);
+        if (!loader_send(socket, &(struct loader_note){.kind = LOADER_LOG, .code = LOG_DEBUG}, NULL,
+                         0))
+            _exit(0);
+    }
+}
+
+/* Cut off whatever can be written to, which is the weights. */
+static void act_cut(int socket)
+{
+    (void)socket;
+    for (int fd = 4; fd < 64; fd++)
+        (void)!ftruncate(fd, 0);
 }
 
 /* A file that is not the model's: what comes back shall not be one. */
@@ -381,6 +419,8 @@ static const struct {
     {"view", act_short, "does not end", false},
     {"view", act_hang_up, "does not end", false},
     {"read", act_flood, "", false},
+    {"read", act_chatter, "takes too long", false},
+    {"packed", act_cut, "cut its weights short", false},
     {"read", act_open_secret, "ended with status 12", false},
     {"read", act_open_beside, "ended with status 12", false},
 };
@@ -390,7 +430,8 @@ START_TEST(fault_is_refused)
     struct loader_options o = {.enter = sandbox_enter_reader,
                                .expected = _i % 2 ? path : NULL,
                                .most_silence = strstr(faults[_i].words, "stood still") ||
-                                               strstr(faults[_i].words, "does not end")
+                                               strstr(faults[_i].words, "does not end") ||
+                                               strstr(faults[_i].words, "too long")
                                            ? 3
                                            : 30,
                                .cpu_seconds = 1,
@@ -408,6 +449,7 @@ START_TEST(fault_is_refused)
         ck_assert_msg(strncmp(err.text, "model rejected: ", 16) == 0, "%s", err.text);
     ck_assert(strstr(err.text, path) || strstr(err.text, "xxxx"));
     expect_loads();
+    ck_assert_uint_eq(atomic_load(&closed_twice), 0);
 }
 END_TEST
 

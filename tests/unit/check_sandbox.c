@@ -186,6 +186,12 @@ static long signal_the_daemon(void)
     return syscall(SYS_tgkill, getppid(), getppid(), 0);
 }
 
+/* The kernel would send it for us. */
+static long signal_by_a_file(void)
+{
+    return fcntl(STDERR_FILENO, F_SETOWN, getppid());
+}
+
 static long be_another(void)
 {
     return prctl(PR_SET_DUMPABLE, 1);
@@ -216,6 +222,7 @@ static const struct denied denied_to_reader[] = {
     {"fork", have_a_child},
     {"kill", end_the_daemon},
     {"tgkill", signal_the_daemon},
+    {"fcntl", signal_by_a_file},
     {"prctl", be_another},
     {"another's limits", limit_the_daemon},
     {"a file that is code", run_a_file},
