@@ -33,6 +33,10 @@ struct text_stops {
 bool text_stops_add(struct text_stops *t, const char *s, size_t len);
 void text_stops_fini(struct text_stops *t);
 
+/* White space as JSON has it; how many bytes of it a text begins with. */
+bool text_is_space(char ch);
+size_t text_spaces(const char *s, size_t len);
+
 /* One answer on its way out.  A zeroed struct is at the beginning. */
 struct text {
     struct tok_stream utf8;

@@ -285,7 +285,23 @@ INLINE void avx512_stripe(float *out, size_t out_stride, const struct linear *w,
     }
 }
 
-/* The `ternary` of a layout.  Few tokens take more tiles at once, to have enough sums in flight. */
+/* A case for each number of tokens, with the tiles that go with it: few tokens take more tiles at
+ * once, to have enough sums in flight. */
+#define AVX512_STRIPES(STRIPE)                                                                     \
+    STRIPE(4, 1);                                                                                  \
+    STRIPE(4, 2);                                                                                  \
+    STRIPE(4, 3);                                                                                  \
+    STRIPE(4, 4);                                                                                  \
+    STRIPE(2, 5);                                                                                  \
+    STRIPE(2, 6);                                                                                  \
+    STRIPE(2, 7);                                                                                  \
+    STRIPE(2, 8);                                                                                  \
+    STRIPE(1, 9);                                                                                  \
+    STRIPE(1, 10);                                                                                 \
+    STRIPE(1, 11);                                                                                 \
+    STRIPE(1, 12)
+
+/* The `ternary` of a layout. */
 INLINE void avx512_ternary(float *out, size_t out_stride, const struct linear *w, size_t tile0,
                            size_t tile1, const struct acts *a, size_t n_tokens,
                            const struct avx512_layout layout)
@@ -301,18 +317,7 @@ INLINE void avx512_ternary(float *out, size_t out_stride, const struct linear *w
     case tokens:                                                                                   \
         avx512_stripe(out, out_stride, w, tile0, tile1, a, token, layout, tiles, tokens);          \
         break
-            STRIPE(4, 1);
-            STRIPE(4, 2);
-            STRIPE(4, 3);
-            STRIPE(4, 4);
-            STRIPE(2, 5);
-            STRIPE(2, 6);
-            STRIPE(2, 7);
-            STRIPE(2, 8);
-            STRIPE(1, 9);
-            STRIPE(1, 10);
-            STRIPE(1, 11);
-            STRIPE(1, 12);
+            AVX512_STRIPES(STRIPE);
 #undef STRIPE
         }
     }

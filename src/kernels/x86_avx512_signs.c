@@ -78,18 +78,7 @@ void avx512_signs(float *out, size_t out_stride, const struct linear *w, size_t 
         for (size_t tile = tile0; tile < tile1; tile += (tiles))                                   \
             signs_block(out, out_stride, w, tile, tile1, a, token, tiles, tokens);                 \
         break
-            STRIPE(4, 1);
-            STRIPE(4, 2);
-            STRIPE(4, 3);
-            STRIPE(4, 4);
-            STRIPE(2, 5);
-            STRIPE(2, 6);
-            STRIPE(2, 7);
-            STRIPE(2, 8);
-            STRIPE(1, 9);
-            STRIPE(1, 10);
-            STRIPE(1, 11);
-            STRIPE(1, 12);
+            AVX512_STRIPES(STRIPE);
 #undef STRIPE
         }
     }

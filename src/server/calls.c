@@ -12,28 +12,16 @@
 #include "model/chat.h"
 #include "server/json.h"
 #include "server/names.h"
+#include "server/text.h"
 #include "server/tools.h"
 
 enum { FIRST_CALLS = 4 };
 
-static bool is_space(char ch)
-{
-    return ch == ' ' || ch == '\n' || ch == '\r' || ch == '\t';
-}
-
-static size_t spaces(const char *s, size_t len)
-{
-    size_t n = 0;
-    while (n < len && is_space(s[n]))
-        n++;
-    return n;
-}
-
 /* The table has white space around words; here it does not matter. */
 static const char *word(const char *s, size_t *len)
 {
-    size_t n = strlen(s), skip = spaces(s, n);
-    while (n > skip && is_space(s[n - 1]))
+    size_t n = strlen(s), skip = text_spaces(s, n);
+    while (n > skip && text_is_space(s[n - 1]))
         n--;
     *len = n - skip;
     return s + skip;
@@ -158,7 +146,7 @@ static size_t keep(const struct calls *c)
     size_t len = c->held.len, n = MIN(len, strlen(open) - 1);
     while (n > 0 && memcmp(s + len - n, open, n) != 0)
         n--;
-    while (n < len && is_space(s[len - n - 1]))
+    while (n < len && text_is_space(s[len - n - 1]))
         n++;
     return n;
 }
@@ -167,7 +155,7 @@ static bool in_text(struct calls *c, struct buf *text)
 {
     const struct chat_calls *f = c->tools->form;
     const char *s = c->held.data;
-    size_t len = c->held.len, first = spaces(s, len);
+    size_t len = c->held.len, first = text_spaces(s, len);
     if (first == len)
         return false;
     if (f->bare && !c->begun && s[first] == '{') {
@@ -178,7 +166,7 @@ static bool in_text(struct calls *c, struct buf *text)
     const char *open = memmem(s, len, f->open, strlen(f->open));
     size_t out = open ? (size_t)(open - s) : len - keep(c);
     size_t end = open ? out + strlen(f->open) : out;
-    while (open && out > 0 && is_space(s[out - 1]))
+    while (open && out > 0 && text_is_space(s[out - 1]))
         out--;
     buf_add(text, s, out);
     c->begun = c->begun || out > 0;
@@ -214,13 +202,13 @@ static enum match head(const struct calls *c, const char *s, size_t len, const s
         if (i == 7)
             what = c->tools->form->arguments;
         else if (i != 8)
-            at += spaces(s + at, len - at);
+            at += text_spaces(s + at, len - at);
         enum match m = begins(s + at, len - at, what, strlen(what));
         if (m != YES)
             return m;
         at += strlen(what);
     }
-    at += spaces(s + at, len - at);
+    at += text_spaces(s + at, len - at);
     if (at == len)
         return MAYBE;
     *end = at;
@@ -231,7 +219,7 @@ static bool in_object(struct calls *c, struct buf *text)
 {
     size_t n_lead, end;
     const char *lead = word(c->tools->form->lead, &n_lead);
-    open_with(c, spaces(c->held.data, c->held.len));
+    open_with(c, text_spaces(c->held.data, c->held.len));
     if (c->held.len && begins(c->held.data, c->held.len, lead, n_lead) == YES) {
         open_with(c, n_lead);
         return true;
@@ -284,7 +272,7 @@ static bool in_arguments(struct calls *c)
 
 static bool in_tail(struct calls *c)
 {
-    size_t n = spaces(c->held.data, c->held.len);
+    size_t n = text_spaces(c->held.data, c->held.len);
     if (n == c->held.len)
         return false;
     buf_consume(&c->held, n + (c->held.data[n] == '}'));
@@ -296,7 +284,7 @@ static bool in_after(struct calls *c)
 {
     const struct chat_calls *f = c->tools->form;
     const char *const words[] = {f->after, f->between, f->close};
-    size_t at = spaces(c->held.data, c->held.len);
+    size_t at = text_spaces(c->held.data, c->held.len);
     bool maybe = at == c->held.len;
     for (size_t i = 0; i < ARRAY_LEN(words) && !maybe; i++) {
         size_t n;
@@ -373,7 +361,7 @@ void calls_end(struct calls *c, struct buf *text)
         return;
     if (c->at == CALLS_OBJECT)
         give_back(c, text);
-    if (c->at == CALLS_TEXT && !(c->n > 0 && spaces(c->held.data, c->held.len) == c->held.len))
+    if (c->at == CALLS_TEXT && !(c->n > 0 && text_spaces(c->held.data, c->held.len) == c->held.len))
         buf_add(text, c->held.data, c->held.len);
     buf_reset(&c->held);
 }

@@ -90,6 +90,19 @@ static bool release(struct text *t, const struct text_stops *stops, size_t from,
     return false;
 }
 
+bool text_is_space(char ch)
+{
+    return ch == ' ' || ch == '\n' || ch == '\r' || ch == '\t';
+}
+
+size_t text_spaces(const char *s, size_t len)
+{
+    size_t n = 0;
+    while (n < len && text_is_space(s[n]))
+        n++;
+    return n;
+}
+
 bool text_push(struct text *t, const struct text_stops *stops, const char *bytes, size_t len,
                struct buf *out)
 {

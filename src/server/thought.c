@@ -8,28 +8,16 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "server/text.h"
 
 static const char open_word[] = "<think>", close_word[] = "</think>";
 
 enum { OPEN_LEN = sizeof open_word - 1, CLOSE_LEN = sizeof close_word - 1 };
 
-static bool is_space(char ch)
-{
-    return ch == ' ' || ch == '\n' || ch == '\r' || ch == '\t';
-}
-
-static size_t spaces(const struct buf *b)
-{
-    size_t n = 0;
-    while (n < b->len && is_space(b->data[n]))
-        n++;
-    return n;
-}
-
 /* The first n bytes held are of the thought, but for white space in front of all of it. */
 static void give(struct thought *t, size_t n, struct buf *out)
 {
-    size_t skip = t->begun ? 0 : MIN(spaces(&t->held), n);
+    size_t skip = t->begun ? 0 : MIN(text_spaces(t->held.data, t->held.len), n);
     if (n > skip) {
         tok_stream_push(&t->utf8, t->held.data + skip, n - skip, out);
         t->begun = true;
@@ -46,7 +34,7 @@ static void close_thought(struct thought *t, struct buf *out)
 /* true: there is more to do. */
 static bool at_begin(struct thought *t)
 {
-    size_t n = spaces(&t->held), left = t->held.len - n;
+    size_t n = text_spaces(t->held.data, t->held.len), left = t->held.len - n;
     if (left == 0 || memcmp(t->held.data + n, open_word, MIN(left, (size_t)OPEN_LEN)) != 0) {
         t->at = left ? THOUGHT_OVER : t->at;
         return left;
@@ -69,7 +57,8 @@ static bool inside(struct thought *t, struct buf *out)
         n -= part;
     }
     size_t text = n;
-    while (text > 0 && is_space(s[text - 1])) /* and so does white space, which may be the last */
+    while (text > 0 &&
+           text_is_space(s[text - 1])) /* and so does white space, which may be the last */
         text--;
     give(t, text, out);
     if (!end)
@@ -89,7 +78,7 @@ static bool step(struct thought *t, struct buf *out, struct buf *rest)
     case THOUGHT_INSIDE:
         return inside(t, out);
     case THOUGHT_BEHIND:
-        buf_consume(&t->held, spaces(&t->held));
+        buf_consume(&t->held, text_spaces(t->held.data, t->held.len));
         if (t->held.len)
             t->at = THOUGHT_OVER;
         return t->held.len;
@@ -120,7 +109,7 @@ void thought_end(struct thought *t, struct buf *out, struct buf *rest)
         step(t, out, rest);
     } else if (t->at == THOUGHT_INSIDE) {
         size_t n = t->held.len;
-        while (n > 0 && is_space(t->held.data[n - 1]))
+        while (n > 0 && text_is_space(t->held.data[n - 1]))
             n--;
         give(t, n, out);
         close_thought(t, out);
@@ -141,7 +130,7 @@ bool thought_goes_on(const struct thought *t)
 
 bool thought_is_open(const char *text, size_t len)
 {
-    while (len > 0 && is_space(text[len - 1]))
+    while (len > 0 && text_is_space(text[len - 1]))
         len--;
     return len >= OPEN_LEN && memcmp(text + len - OPEN_LEN, open_word, OPEN_LEN) == 0;
 }
