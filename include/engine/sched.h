@@ -22,7 +22,8 @@
  * Running: first a row for everyone who is talking, then prompts, as many rows as the time between
  * tokens allows: the step is to take token_target seconds, or 1.3 times as long as it would without
  * prompts if that is more.  When more are reading than talking it may take as many times that, up to
- * two: then most clients wait for their first word, and larger steps get more done.  One step in 64
+ * two: then most clients wait for their first word, and larger steps get more done; but not where
+ * several tenants are, or were just now, who would wait for its end.  One step in 64
  * at least goes without them, to see what that takes.  Prompts share the rest: first those of the
  * least served tenant, and of his the one that is the shortest or has waited long enough to make up
  * for its length, so that a long one is in nobody's way and none is passed over for ever by those
@@ -31,8 +32,8 @@
  * and has four in a later step: the others wait as long on average, but not in every step.
  *
  * Guests: who has two places less than another tenant, and waits for his first word, waits for the
- * end of the step already.  If his whole prompt takes no longer than a step may, the next step is
- * his and those of his like alone; then it is everybody's turn again.
+ * end of the step already.  If his prompt takes no longer than some steps may, the next step is for
+ * it and for those of his like alone; then it is everybody's turn again.
  *
  * No clock, no model, no thread: time is a parameter and computing is the caller's, so that a test
  * may drive it through anything.  One owner, the engine thread.

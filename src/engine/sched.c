@@ -16,11 +16,13 @@ enum {
     LEAST_ROWS = 4,  /* of prompts in a step that has any */
     MOST_SAVED = 16, /* steps without, after which they get so many whatever it costs */
     MOST_TIMES = 2,  /* the target, see sched.h */
+    MOST_VISITS = 4, /* steps that a guest's prompt may take */
     MOST_MIXED = 64, /* steps with prompts, see choose_rows */
 };
 #define PATIENCE 1.0  /* seconds, of a prompt that is being read */
 #define SLOWER   1.3  /* than a step without prompts, see sched.h */
 #define LENGTH   0.01 /* seconds of waiting that weigh as much as one token to read */
+#define COMPANY  2.0  /* seconds that a tenant without requests is expected back */
 
 struct sched {
     struct sched_options opt;
@@ -36,6 +38,8 @@ struct sched {
     struct seq **reading;    /* [max_running] for plan_prompts */
     uint32_t spare_slots;    /* of the step being planned, beyond one for each that runs */
     bool hosted;             /* the last step was its guests' */
+    double t_company;        /* when there were several tenants last; 0: never */
+    bool in_company;         /* that is not long ago */
     uint32_t n_mixed;        /* steps with prompts since the last of those who talk alone */
     const struct seq *saver; /* the oldest prompt, if too little time is left for it: */
     uint32_t n_saved;        /* so many steps went without it, */
@@ -289,7 +293,8 @@ static bool reads_before(const struct seq *a, const struct seq *b)
     return a->t_start + LENGTH * remaining(a) < b->t_start + LENGTH * remaining(b);
 }
 
-/* How long the step may take with n_reading prompts; without them *alone. */
+/* How long the step may take with n_reading prompts; without them *alone.  Other tenants are not to
+ * wait long for the end of a step that one fills with his prompts. */
 static double choose_seconds(const struct sched *sc, uint32_t n_reading, double *alone)
 {
     const struct sched_plan *p = &sc->plan;
@@ -302,6 +307,8 @@ static double choose_seconds(const struct sched *sc, uint32_t n_reading, double 
     if (sc->n_mixed >= MOST_MIXED)
         return *alone;
     double seconds = MAX(sc->opt.token_target, SLOWER * *alone);
+    if (sc->in_company)
+        return seconds;
     return seconds * MIN(MAX(n_reading / p->n_talking, 1u), (uint32_t)MOST_TIMES);
 }
 
@@ -439,7 +446,7 @@ static double longest_step(const struct sched *sc)
     return MOST_TIMES * MAX(sc->opt.token_target, alone);
 }
 
-/* Whole prompts of guests, as many as the time allows.  false: there is none, or it was their turn
+/* Prompts of guests, as much of them as the time allows.  false: there is none, or it was their turn
  * just now. */
 static bool plan_guests(struct sched *sc)
 {
@@ -447,12 +454,22 @@ static bool plan_guests(struct sched *sc)
     double most = longest_step(sc);
     for (uint32_t i = 0; !sc->hosted && i < sc->n_running; i++) {
         struct seq *s = sc->running[i];
-        uint32_t n = remaining(s);
-        if (is_guest(sc, s) && p->n_rows + n <= sc->opt.max_rows && seconds_with(sc, s, n) <= most)
-            read_prompt(sc, s, n);
+        if (is_guest(sc, s) && seconds_with(sc, s, remaining(s)) <= MOST_VISITS * most)
+            read_prompt(sc, s, rows_that_fit(sc, s, sc->opt.max_rows - p->n_rows, most));
     }
     sc->hosted = p->n_items > 0;
     return sc->hosted;
+}
+
+/* Who asks again as soon as he is answered is not there for a moment each time. */
+static void look_for_company(struct sched *sc, double now)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < SCHED_TENANTS; i++)
+        n += sc->queue.tenant[i].n_waiting + sc->queue.tenant[i].n_running > 0;
+    if (n > 1)
+        sc->t_company = now;
+    sc->in_company = sc->t_company > 0 && now - sc->t_company < COMPANY;
 }
 
 const struct sched_plan *sched_plan(struct sched *sc, double now, sched_started_fn started,
@@ -462,6 +479,7 @@ const struct sched_plan *sched_plan(struct sched *sc, double now, sched_started_
     struct sched_plan *p = &sc->plan;
     *p = (struct sched_plan){.item = sc->item};
     sc->spare_slots = sc->opt.max_slots - sc->n_running;
+    look_for_company(sc, now);
     if (plan_guests(sc))
         return p;
     plan_talking(sc);
