@@ -32,8 +32,10 @@ static struct queue_tenant *find_tenant(struct queue *q, uint64_t id)
     return spare;
 }
 
-/* Where a tenant begins who was idle: level with the least served of those who are not.  When all
- * are idle the past is forgotten: who had the machine to himself owes nobody for that. */
+/* Where a tenant begins who was idle: level with the least served of those who are not.  One who
+ * asks for one thing after the other has his share soon, and with a debt of it would wait a step
+ * more each time.  When all are idle the past is forgotten: who had the machine to himself owes
+ * nobody for that. */
 static uint64_t served_to_join(const struct queue *q)
 {
     uint64_t least = UINT64_MAX, most = 0;
@@ -49,7 +51,7 @@ void queue_join(struct queue *q, struct seq *s)
 {
     struct queue_tenant *t = find_tenant(q, s->wish.tenant);
     if (!is_active(t))
-        t->served = MAX(t->served, served_to_join(q));
+        t->served = served_to_join(q);
     s->tenant = t;
 }
 

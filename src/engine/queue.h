@@ -20,6 +20,12 @@ struct queue_tenant {
     double since[SEQ_PRIORITIES]; /* that queue is passed over by a better priority; 0: it is not */
 };
 
+/* Whether t has so few running places beside u that others make way for it: two less. */
+static inline bool queue_is_behind(const struct queue_tenant *t, const struct queue_tenant *u)
+{
+    return t->n_running + 1 < u->n_running;
+}
+
 /* Zeroed: empty. */
 struct queue {
     struct queue_tenant tenant[SCHED_TENANTS];

@@ -22,6 +22,7 @@ enum {
 #define PATIENCE 1.0  /* seconds, of a prompt that is being read */
 #define SLOWER   1.3  /* than a step without prompts, see sched.h */
 #define LENGTH   0.01 /* seconds of waiting that weigh as much as one token to read */
+#define ENOUGH   1.5  /* times what a guest may have, to be read in one go */
 #define COMPANY  2.0  /* seconds that a tenant without requests is expected back */
 
 struct sched {
@@ -134,7 +135,7 @@ static bool may_take(const struct seq *s, const struct seq *v)
 {
     if (v->level != s->wish.priority)
         return v->level > s->wish.priority;
-    return v->tenant->n_running > s->tenant->n_running + 1;
+    return queue_is_behind(s->tenant, v->tenant);
 }
 
 static bool goes_sooner(const struct seq *a, const struct seq *b)
@@ -426,7 +427,7 @@ static bool is_guest(const struct sched *sc, const struct seq *s)
         return false;
     for (uint32_t i = 0; i < sc->n_running; i++) {
         const struct seq *v = sc->running[i];
-        if (v->level >= s->level && v->tenant->n_running > s->tenant->n_running + 1)
+        if (v->level >= s->level && queue_is_behind(s->tenant, v->tenant))
             return true;
     }
     return false;
@@ -446,16 +447,21 @@ static double longest_step(const struct sched *sc)
     return MOST_TIMES * MAX(sc->opt.token_target, alone);
 }
 
-/* Prompts of guests, as much of them as the time allows.  false: there is none, or it was their turn
- * just now. */
+/* Prompts of guests, as much of them as the time allows.  false: there is none, or it was their
+ * turn just now. */
 static bool plan_guests(struct sched *sc)
 {
     const struct sched_plan *p = &sc->plan;
     double most = longest_step(sc);
     for (uint32_t i = 0; !sc->hosted && i < sc->n_running; i++) {
         struct seq *s = sc->running[i];
-        if (is_guest(sc, s) && seconds_with(sc, s, remaining(s)) <= MOST_VISITS * most)
-            read_prompt(sc, s, rows_that_fit(sc, s, sc->opt.max_rows - p->n_rows, most));
+        if (!is_guest(sc, s))
+            continue;
+        double seconds = seconds_with(sc, s, remaining(s));
+        if (seconds <= MOST_VISITS * most)
+            read_prompt(sc, s,
+                        rows_that_fit(sc, s, sc->opt.max_rows - p->n_rows,
+                                      seconds > ENOUGH * most ? most : seconds));
     }
     sc->hosted = p->n_items > 0;
     return sc->hosted;

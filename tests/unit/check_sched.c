@@ -173,6 +173,40 @@ START_TEST(time_alone_is_no_debt)
 }
 END_TEST
 
+/* Who asks for one thing after the other has more than his share of tokens soon; he waits for a step
+ * of the others each time, not for their tokens. */
+START_TEST(one_after_the_other)
+{
+    struct drive d;
+    int32_t text[64 + 20 * 80];
+    drive_fill(text, ARRAY_LEN(text), 3);
+    drive_open(&d, 200, drive_plain, false);
+    struct seq *many[64];
+    for (int i = 0; i < 64; i++) {
+        many[i] = drive_seq(text, 40, 100);
+        many[i]->wish.tenant = 1;
+        drive_add(&d, many[i]);
+    }
+    drive_step(&d);
+    for (int i = 0; i < 20; i++) {
+        struct seq *one = drive_seq(text + 64 + 80 * (size_t)i, 80, 1);
+        one->wish.tenant = 2;
+        drive_step(&d);
+        drive_add(&d, one);
+        uint32_t steps = 0, ended = d.n_ended;
+        for (; d.n_ended == ended && steps < 100; steps++)
+            drive_step(&d);
+        ck_assert_uint_eq(one->n_generated, 1);
+        ck_assert_uint_le(steps, 2);
+        seq_free(one);
+    }
+    drive_out(&d);
+    for (int i = 0; i < 64; i++)
+        seq_free(many[i]);
+    drive_close(&d);
+}
+END_TEST
+
 /* Two tenants who both always want more get the same number of tokens, however unlike their
  * requests are. */
 START_TEST(tenants_share_tokens)
@@ -355,6 +389,7 @@ int main(void)
     tcase_add_test(c, guests_come_first);
     tcase_add_test(c, time_alone_is_no_debt);
     tcase_add_test(c, tenants_share_tokens);
+    tcase_add_test(c, one_after_the_other);
     tcase_add_test(c, long_prompt_is_in_nobodys_way);
     tcase_add_test(c, long_prompt_is_read_in_every_step);
     tcase_add_test(c, deep_prompt_saves_up);
