@@ -11,7 +11,17 @@
 #ifndef TRIT_SLICE_H
 #define TRIT_SLICE_H
 
-/* For the calling thread and those that it starts from now on.  A refusal costs speed only. */
-void slice_short(void);
+#include <stdbool.h>
+
+/* For the calling thread and those that it starts from now on.  false: refused, which costs speed
+ * only. */
+bool slice_short(void);
+
+/*
+ * The other side: the calling thread computes for as long as it is let, and others of this program, in
+ * whose way it is, go first.  Its niceness grows by 5, a third of the weight; beside programs of other
+ * cgroups, as services are, that counts for nothing.
+ */
+bool slice_behind(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slice.c - one system call, for which glibc has no name yet.
+ * slice.c - one system call for which glibc has no name yet, and an old one.
  */
 #include "config.h"
 #include "base/slice.h"
@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-void slice_short(void)
+bool slice_short(void)
 {
     /* struct sched_attr, first version; policy 0 is SCHED_OTHER. */
     struct {
@@ -23,5 +23,11 @@ void slice_short(void)
               .nice = getpriority(PRIO_PROCESS, 0), /* as it is */
               .runtime = (uint64_t)100 * 1000 /* ns: the least that is granted */};
     _Static_assert(sizeof attr == 48, "SCHED_ATTR_SIZE_VER0");
-    (void)syscall(SYS_sched_setattr, 0, &attr, 0);
+    return syscall(SYS_sched_setattr, 0, &attr, 0) == 0;
+}
+
+bool slice_behind(void)
+{
+    /* 0: this thread. */
+    return setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + 5) == 0;
 }

@@ -23,6 +23,7 @@
 #include "base/base.h"
 #include "base/cgroup.h"
 #include "base/mem.h"
+#include "base/slice.h"
 
 /* About 20 microseconds of PAUSE on current x86, longer than most phases are uneven. */
 #define SPINS 1000
@@ -167,6 +168,7 @@ static void *worker_main(void *arg)
     char name[16];
     snprintf(name, sizeof name, "tritd-w%u", w->index);
     (void)pthread_setname_np(pthread_self(), name);
+    (void)slice_behind();
     if (t->pin)
         pin_self(w->index);
     for (;;) {

@@ -18,6 +18,7 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "base/slice.h"
 #include "base/team.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
@@ -337,6 +338,7 @@ static void *engine_main(void *arg)
 {
     struct engine *e = arg;
     (void)pthread_setname_np(pthread_self(), "tritd-engine");
+    (void)slice_behind();
     e->open_rc = open_on_thread(e, e->open_err);
     bool ok = e->open_rc == 0;
     e->stats.last_step = e->stats.heartbeat = trit_now();

@@ -163,7 +163,7 @@ static int serve(struct app *app, struct trit_error *err)
     notify_status(&app->notify, "Loading %.120s", conf_model(c, 0)->model);
     app_load(app);
 
-    slice_short(); /* The pool is there by now, and the engine's threads come from it. */
+    (void)slice_short(); /* The pool is there by now, and the engine's threads come from it. */
     uv_run(&app->loop, UV_RUN_DEFAULT);
 
     app_end_works(app);

@@ -232,7 +232,7 @@ static const int of_reader[] = {
 };
 
 enum {
-    CHECKS = 40, /* instructions of what is looked at closely */
+    CHECKS = 56, /* instructions of what is looked at closely */
     INSTRUCTIONS = 8 + 2 * ARRAY_LEN(allowed) + CHECKS,
 };
 
@@ -275,6 +275,9 @@ static void put_checks(struct sock_fprog *p, bool may_execute)
         IF_EQUAL(PROT_WRITE | PROT_EXEC, 0, 1), FAIL(EPERM), ALLOW);
     PUT(p, IF_EQUAL(SYS_mprotect, 0, 4), LOAD(args[2]), IF_ANY(PROT_EXEC, 0, 1), FAIL(EPERM),
         ALLOW);
+    /* The calling thread's own turn (base/slice.h). */
+    PUT(p, IF_EQUAL(SYS_sched_setattr, 0, 4), LOAD(args[0]), IF_EQUAL(0, 0, 1), ALLOW, FAIL(EPERM));
+    PUT(p, IF_EQUAL(SYS_setpriority, 0, 4), LOAD(args[1]), IF_EQUAL(0, 0, 1), ALLOW, FAIL(EPERM));
     if (may_execute)
         PUT(p, IF_EQUAL(SYS_execve, 0, 1), ALLOW);
 }

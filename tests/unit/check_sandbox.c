@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/slice.h"
 #include "main/conf.h"
 #include "main/sandbox.h"
 #include "unit/unit.h"
@@ -114,6 +115,11 @@ static long another_user(void)
     return setuid(12345);
 }
 
+static long hurry_another(void)
+{
+    return setpriority(PRIO_PROCESS, (id_t)getppid(), 19);
+}
+
 static const struct denied {
     const char *name;
     long (*try)(void);
@@ -124,6 +130,7 @@ static const struct denied {
     {"a TCP socket", talk_elsewhere},
     {"a packet socket", send_packets},
     {"a shell", run_a_shell},
+    {"another's niceness", hurry_another},
     {"ptrace", trace},
     {"a namespace", new_namespace},
     {"mount", mount_something},
@@ -265,6 +272,7 @@ static int serve(void)
     NEED(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
     NEED(open("/proc/self/status", O_RDONLY | O_CLOEXEC) >= 0);
     NEED(sysconf(_SC_NPROCESSORS_ONLN) >= 1);
+    NEED(slice_short() && slice_behind());
     pid_t child = fork();
     NEED(child >= 0);
     if (child == 0)
