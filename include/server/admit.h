@@ -88,6 +88,7 @@ struct admit_queue {
     uint32_t running, queue; /* sequences that run together, and that may wait */
     uint64_t queue_tokens;
     uint32_t held;
+    double margin; /* what waiting is expected counts so many times; 0: as before anything is known */
 };
 
 struct admit {
@@ -119,6 +120,8 @@ struct admit_ticket {
     uint32_t sequences;    /* still counted */
     uint64_t charged;      /* tokens */
     uint64_t waiting;      /* prompt tokens still counted as waiting */
+    double asked, expected, read; /* when it came in, and the seconds till its first token: for others,
+                                     and for its own prompt; `expected` 0: nothing to learn from it */
 };
 
 void admit_init(struct admit *a);
@@ -180,12 +183,17 @@ struct engine_claim admit_claim(const struct admit *a, unsigned q, const struct 
 enum admit_verdict admit_deadline(const struct engine_estimate *e, double left, double *wait);
 
 /*
- * Whether its first token is there in `target` seconds, as far as the engine can tell; 0: that does
- * not matter.  A prompt that takes long by itself would never come in so, and may wait for others
- * half the target.  What waiting is expected counts with three tenths more.  *wait: by how much it
- * is too late.
+ * Whether its first token is there in `target` seconds, as far as the engine behind queue q can tell;
+ * 0: that does not matter.  A prompt that takes long by itself would never come in so, and may wait
+ * for others half the target.  What waiting is expected counts with a margin, for it is a mean and a
+ * promise is not: as much as it takes for 24 of 25 to come in time.  *wait: by how much it is too late.
  */
-enum admit_verdict admit_first(const struct engine_estimate *e, double target, double *wait);
+enum admit_verdict admit_first(const struct admit *a, unsigned q, const struct engine_estimate *e,
+                               double target, double *wait);
+
+/* It came in with this estimate; its first token is there: the margin learns from the two. */
+void admit_expect(struct admit_ticket *ticket, const struct engine_estimate *e, double now);
+void admit_heard(struct admit *a, struct admit_ticket *ticket, double now);
 
 /* So many prompt tokens wait no longer; a sequence is over. */
 void admit_begun(struct admit_ticket *ticket, uint64_t tokens);

@@ -16,7 +16,15 @@
 #include "engine/engine.h"
 
 #define MINUTE 60.0
-#define MARGIN 1.3 /* an estimate of a wait is a mean, and a promise is not */
+
+/* Of an estimate, see admit_first(): at first, at least and at most, and how far one that was late
+ * moves it up; 24 in time move it down as far. */
+#define MARGIN       1.3
+#define MARGIN_LEAST 1.1
+#define MARGIN_MOST  3.0
+#define MARGIN_STEP  0.05
+#define IN_TIME      24
+#define TELLING      0.25 /* seconds of waiting; less is mostly the step that runs just now */
 
 /* ------------------------------------------------------------------ buckets */
 
@@ -318,12 +326,36 @@ enum admit_verdict admit_deadline(const struct engine_estimate *e, double left, 
     return e->end <= left ? ADMIT_YES : ADMIT_DEADLINE;
 }
 
-enum admit_verdict admit_first(const struct engine_estimate *e, double target, double *wait)
+static double margin_of(const struct admit *a, unsigned q)
+{
+    return a->queue[q].margin > 0 ? a->queue[q].margin : MARGIN;
+}
+
+enum admit_verdict admit_first(const struct admit *a, unsigned q, const struct engine_estimate *e,
+                               double target, double *wait)
 {
     double limit = target > 0 ? fmax(target, e->read + target / 2) : INFINITY;
-    double first = e->read + (e->first - e->read) * MARGIN;
+    double first = e->read + (e->first - e->read) * margin_of(a, q);
     *wait = first - limit;
     return first <= limit ? ADMIT_YES : ADMIT_LATE;
+}
+
+void admit_expect(struct admit_ticket *ticket, const struct engine_estimate *e, double now)
+{
+    ticket->asked = now;
+    ticket->read = e->read;
+    ticket->expected = e->first - e->read;
+}
+
+void admit_heard(struct admit *a, struct admit_ticket *ticket, double now)
+{
+    double waited = now - ticket->asked - ticket->read;
+    if (ticket->tenant && ticket->expected >= TELLING) {
+        double margin = margin_of(a, ticket->queue);
+        margin += waited > margin * ticket->expected ? MARGIN_STEP : -MARGIN_STEP / IN_TIME;
+        a->queue[ticket->queue].margin = fmin(fmax(margin, MARGIN_LEAST), MARGIN_MOST);
+    }
+    ticket->expected = 0;
 }
 
 void admit_begun(struct admit_ticket *ticket, uint64_t tokens)

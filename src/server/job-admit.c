@@ -169,7 +169,7 @@ static enum admit_verdict look(struct server *s, const struct served *m, struct 
     /* It is not known yet how soon it is to be: as soon as this tenant may ask for. */
     struct engine_claim own = admit_claim(&s->admit, m->queue, t, t->grant.highest, NULL);
     struct engine_estimate e = engine_estimate(m->opt.engine, &own, 0, 0);
-    return admit_first(&e, s->opt.limits.first_seconds, wait);
+    return admit_first(&s->admit, m->queue, &e, s->opt.limits.first_seconds, wait);
 }
 
 /* Which model it is for is not known yet either: one that would take it is enough. */
@@ -216,7 +216,7 @@ int job_ask(struct job *j, uint64_t sequences, struct problem *p)
     struct engine_estimate e = engine_estimate(j->m->opt.engine, &own, 0, 0);
     if (e.start > j->deadline - now)
         return refuse_late(j, e.start, j->deadline - now, p);
-    v = admit_first(&e, s->opt.limits.first_seconds, &wait);
+    v = admit_first(&s->admit, j->m->queue, &e, s->opt.limits.first_seconds, &wait);
     if (v != ADMIT_YES)
         return refuse(s, j->m, j->tenant, v, wait, p);
     server_ring_by(s, j->deadline);
@@ -244,10 +244,14 @@ int job_charge(struct job *j, const uint32_t *max_new, struct problem *p)
         engine_estimate(j->m->opt.engine, &own, (uint32_t)MIN(j->prompt_tokens, UINT32_MAX), longest);
     if (admit_deadline(&e, j->deadline - now, &wait) != ADMIT_YES)
         return refuse_late(j, e.end, j->deadline - now, p);
-    enum admit_verdict v = admit_first(&e, s->opt.limits.first_seconds, &wait);
+    enum admit_verdict v =
+        admit_first(&s->admit, j->m->queue, &e, s->opt.limits.first_seconds, &wait);
     if (v == ADMIT_YES)
         v = admit_charge(&s->admit, &j->ticket, prompt, cost, waiting_tokens(j->m), now, &wait);
-    return v == ADMIT_YES ? 0 : refuse(s, j->m, j->tenant, v, wait, p);
+    if (v != ADMIT_YES)
+        return refuse(s, j->m, j->tenant, v, wait, p);
+    admit_expect(&j->ticket, &e, now);
+    return 0;
 }
 
 void job_settle(struct job *j)

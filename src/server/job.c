@@ -297,8 +297,10 @@ static void take_tokens(struct choice *c)
                 engine_cancel(j->m->opt.engine, c->seq);
         }
     }
-    if (n && j->t_first == 0)
+    if (n && j->t_first == 0) {
         j->t_first = trit_now();
+        admit_heard(&j->s->admit, &j->ticket, j->t_first);
+    }
 }
 
 static void take_end(struct choice *c)

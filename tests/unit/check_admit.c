@@ -105,7 +105,8 @@ START_TEST(buckets_fill_steadily)
     ck_assert_double_eq(admit_full_in(&who->tokens, 1000), 0);
     /* The bucket of requests: two at once, then one in 30 s. */
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(admit_ask(&a, 0, who, 1, SEQ_NORMAL, 0, 1000, &t[i], &wait_for), ADMIT_YES);
+        ck_assert_int_eq(admit_ask(&a, 0, who, 1, SEQ_NORMAL, 0, 1000, &t[i], &wait_for),
+                         ADMIT_YES);
         ck_assert_int_eq(admit_charge(&a, &t[i], 1, 1, 0, 1000, &wait_for), ADMIT_YES);
     }
     ck_assert_int_eq(admit_ask(&a, 0, who, 1, SEQ_NORMAL, 0, 1000, &t[2], &wait_for),
@@ -183,18 +184,56 @@ END_TEST
 START_TEST(a_first_token_is_in_time_or_refused)
 {
     struct engine_estimate e = {.start = 1, .first = 2, .read = 0.5};
-    ck_assert_int_eq(admit_first(&e, 2.46, &wait_for), ADMIT_YES);
-    ck_assert_int_eq(admit_first(&e, 2.35, &wait_for), ADMIT_LATE);
+    admit_init(&a);
+    ck_assert_int_eq(admit_first(&a, 0, &e, 2.46, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_first(&a, 0, &e, 2.35, &wait_for), ADMIT_LATE);
     ck_assert_double_eq_tol(wait_for, 0.1, 1e-9);
-    ck_assert_int_eq(admit_first(&e, 0, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_first(&a, 0, &e, 0, &wait_for), ADMIT_YES);
     /* A long prompt comes in when nothing is ahead of it, and when little is. */
     e = (struct engine_estimate){.first = 30, .read = 30};
-    ck_assert_int_eq(admit_first(&e, 2, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_first(&a, 0, &e, 2, &wait_for), ADMIT_YES);
     e.first = 30.7;
-    ck_assert_int_eq(admit_first(&e, 2, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_first(&a, 0, &e, 2, &wait_for), ADMIT_YES);
     e.first = 31.5;
-    ck_assert_int_eq(admit_first(&e, 2, &wait_for), ADMIT_LATE);
+    ck_assert_int_eq(admit_first(&a, 0, &e, 2, &wait_for), ADMIT_LATE);
     ck_assert_double_eq_tol(wait_for, 0.95, 1e-9);
+}
+END_TEST
+
+/* Where more than one in 25 comes later than the margin allows it grows, and else it shrinks. */
+START_TEST(margins_learn)
+{
+    static const struct {
+        unsigned late_of; /* every so-maniest waits three times as long as expected; 0: none */
+        double least, most;
+    } cases[] = {{0, 1.09, 1.11}, {100, 1.09, 1.3}, {10, 2.5, 3.01}, {1, 2.9, 3.01}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        admit_init(&a);
+        admit_set_room(&a, 1, 4, 400, 10000);
+        struct engine_estimate e = {.first = 1.5, .read = 0.5},
+                               short_one = {.first = 0.6, .read = 0.5};
+        for (unsigned k = 1; k <= 3000; k++) {
+            struct admit_ticket t = {0};
+            double now = k;
+            ck_assert_int_eq(admit_ask(&a, 1, &a.nobody, 1, SEQ_NORMAL, 0, now, &t, &wait_for),
+                             ADMIT_YES);
+            admit_expect(&t, &e, now);
+            admit_heard(&a, &t,
+                        now + 0.5 + (cases[i].late_of && k % cases[i].late_of == 0 ? 2.9 : 0.9));
+            admit_heard(&a, &t, now + 100); /* is not its first */
+            admit_expect(&t, &short_one, now);
+            admit_heard(&a, &t, now + 100); /* says nothing about waiting */
+            admit_end(&a, &t, 0, true, now);
+        }
+        double margin = (2 + 1e-9 - 0.5) / (e.first - e.read);
+        ck_assert_double_ge(a.queue[1].margin, cases[i].least);
+        ck_assert_double_le(a.queue[1].margin, cases[i].most);
+        ck_assert_int_eq(admit_first(&a, 1, &e, 2, &wait_for),
+                         a.queue[1].margin <= margin ? ADMIT_YES : ADMIT_LATE);
+        ck_assert_int_eq(admit_first(&a, 0, &e, 2, &wait_for),
+                         ADMIT_YES); /* that is another engine */
+        admit_fini(&a);
+    }
 }
 END_TEST
 
@@ -209,7 +248,8 @@ START_TEST(a_claim_is_ones_own)
     struct tenant *greedy = admit_find(&a, "greedy"), *modest = admit_find(&a, "modest");
     ck_assert_int_eq(admit_ask(&a, 0, greedy, 20, SEQ_NORMAL, 0, 0, &many, &wait_for), ADMIT_YES);
     ck_assert_int_eq(admit_charge(&a, &many, 5000, 6000, 0, 0, &wait_for), ADMIT_YES);
-    ck_assert_int_eq(admit_ask(&a, 0, modest, 2, SEQ_NORMAL, 5000, 0, &first, &wait_for), ADMIT_YES);
+    ck_assert_int_eq(admit_ask(&a, 0, modest, 2, SEQ_NORMAL, 5000, 0, &first, &wait_for),
+                     ADMIT_YES);
     ck_assert_int_eq(admit_charge(&a, &first, 70, 80, 5000, 0, &wait_for), ADMIT_YES);
     ck_assert_int_eq(admit_ask(&a, 0, modest, 1, SEQ_NORMAL, 5000, 0, &next, &wait_for), ADMIT_YES);
     struct engine_claim c = admit_claim(&a, 0, modest, SEQ_NORMAL, &next);
@@ -262,7 +302,8 @@ START_TEST(a_claim_is_of_its_priority)
     for (int i = 0; i < 4; i++)
         admit_end(&a, all[i], 0, true, 0);
     for (int p = 0; p < SEQ_PRIORITIES; p++)
-        ck_assert(one->seat[0].of[p].held == 0 && one->seat[0].of[p].waiting_tokens == 0 && two->seat[0].of[p].held == 0);
+        ck_assert(one->seat[0].of[p].held == 0 && one->seat[0].of[p].waiting_tokens == 0 &&
+                  two->seat[0].of[p].held == 0);
     admit_fini(&a);
 }
 END_TEST
@@ -413,7 +454,8 @@ START_TEST(promises_hold_in_any_order)
     for (int k = 0; k < TICKETS; k++)
         admit_end(&a, &ticket[k], 0, true, now);
     for (int i = 0; i < TENANTS; i++)
-        ck_assert(t[i]->in_flight == 0 && t[i]->seat[0].held == 0 && t[i]->seat[0].waiting_tokens == 0);
+        ck_assert(t[i]->in_flight == 0 && t[i]->seat[0].held == 0 &&
+                  t[i]->seat[0].waiting_tokens == 0);
     admit_fini(&a);
 }
 END_TEST
@@ -462,6 +504,7 @@ int main(void)
     tcase_add_test(tc, a_reload_keeps_what_runs);
     tcase_add_test(tc, a_deadline_is_held_or_refused);
     tcase_add_test(tc, a_first_token_is_in_time_or_refused);
+    tcase_add_test(tc, margins_learn);
     tcase_add_test(tc, a_claim_is_ones_own);
     tcase_add_test(tc, a_claim_is_of_its_priority);
     tcase_add_test(tc, clients_are_spread);
