@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * segment-file.h - the file format of a segment, shared by segment.c, segment-list.c and
- * segment-pages.c.
+ * segment-file.h - the file format of a segment, shared by segment.c, segment-list.c,
+ * segment-pages.c and segment-sum.c.
  */
 #ifndef TRIT_SEGMENT_FILE_H
 #define TRIT_SEGMENT_FILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "model/segment.h"
@@ -38,6 +39,9 @@ struct segment_header {
 
 const char *segment_directory(void);
 void segment_path(const char *name, const char *suffix, char path[SEGMENT_PATH_BYTES]);
+
+/* XXH3, 64 bits, of anything in a segment. */
+uint64_t segment_sum(const void *bytes, size_t len);
 uint64_t segment_header_sum(const struct segment_header *h);
 
 /* Read and check the header: ours, private to us, this version, whole, of the size it claims. */
