@@ -25,6 +25,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/base.h"
+
 struct gguf;
 struct trit_error;
 struct quant_info;
@@ -113,7 +115,15 @@ int gguf_string(const struct gguf *g, const char *key, struct gguf_str *out,
 /* Arrays. */
 int gguf_strings(const struct gguf *g, const char *key, struct gguf_strs *out,
                  struct trit_error *err);
-struct gguf_str gguf_str_at(const struct gguf_strs *s, size_t i); /* i < s->n, asserted */
+
+/* i < s->n, asserted */
+static inline struct gguf_str gguf_str_at(const struct gguf_strs *s, size_t i)
+{
+    trit_assert(i < s->n);
+    uint32_t start = i ? s->ends[i - 1] : 0;
+    return (struct gguf_str){s->bytes + start, s->ends[i] - start};
+}
+
 int gguf_ints(const struct gguf *g, const char *key, const int32_t **out, size_t *count,
               struct trit_error *err); /* i32 or u32 elements */
 int gguf_floats(const struct gguf *g, const char *key, const float **out, size_t *count,

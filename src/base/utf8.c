@@ -5,6 +5,8 @@
 #include "config.h"
 #include "base/utf8.h"
 
+#include <string.h>
+
 #include "base/base.h"
 
 int utf8_scan(const char *bytes, size_t len)
@@ -85,7 +87,15 @@ unsigned utf8_encode(char *dst, uint32_t cp)
 
 bool utf8_valid(const char *s, size_t len)
 {
+    uint64_t eight;
     for (size_t i = 0; i < len;) {
+        if (len - i >= sizeof eight) {
+            memcpy(&eight, s + i, sizeof eight);
+            if (!(eight & 0x8080808080808080u)) {
+                i += sizeof eight;
+                continue;
+            }
+        }
         int n = (unsigned char)s[i] < 0x80 ? 1 : utf8_scan(s + i, len - i);
         if (n <= 0)
             return false;

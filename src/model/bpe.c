@@ -52,22 +52,31 @@ struct bpe_scratch {
     struct merger merger;
 };
 
+static uint32_t hash(uint32_t left, uint32_t right)
+{
+    return (uint32_t)((((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u) >> 32);
+}
+
 /* The slot of a pair, or the empty one where it would go. */
 static struct merge *merge_of(const struct bpe *b, uint32_t left, uint32_t right)
 {
-    uint64_t h = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
-    for (uint32_t at = (uint32_t)(h >> 32);; at++) {
+    for (uint32_t at = hash(left, right);; at++) {
         struct merge *m = &b->slot[at & b->mask];
         if (m->rank1 == 0 || (m->left == left && m->right == right))
             return m;
     }
 }
 
-/* The i-th line, "left right", as three ids.  joined has room for the line. */
-static int read_merge(const struct gguf *g, struct bpe *b, const struct gguf_strs *lines, size_t i,
-                      char *joined, struct trit_error *err)
+/* A line of the merges: the two parts and what they make. */
+struct line {
+    struct vocab_key left, right, whole;
+    int32_t id[3];
+};
+
+/* The i-th line, "left right", as keys.  joined has room for the line. */
+static int read_line(const struct gguf *g, const struct bpe *b, struct gguf_str s, size_t i,
+                     char *joined, struct line *l, struct trit_error *err)
 {
-    struct gguf_str s = gguf_str_at(lines, i);
     enum vocab_model model = b->vocab->model;
     const char *space = s.len ? memchr(s.data, ' ', s.len) : NULL;
     size_t left_chars = space ? (size_t)(space - s.data) : 0;
@@ -76,25 +85,67 @@ static int read_merge(const struct gguf *g, struct bpe *b, const struct gguf_str
                          "key %s: element %zu is not two tokens with a space between", KEY, i);
     ptrdiff_t nl = vocab_unmap(model, s.data, left_chars, joined);
     ptrdiff_t nr = nl < 0 ? -1 : vocab_unmap(model, space + 1, s.len - left_chars - 1, joined + nl);
-    int32_t left = nl < 0 ? -1 : vocab_find(b->vocab, joined, (size_t)nl);
-    int32_t right = nr < 0 ? -1 : vocab_find(b->vocab, joined + nl, (size_t)nr);
-    int32_t whole = left < 0 || right < 0 ? -1 : vocab_find(b->vocab, joined, (size_t)(nl + nr));
-    if (whole < 0) {
-        const char *part = left < 0 ? "left part" : right < 0 ? "right part" : "whole";
-        return gguf_fail(g, err, TRIT_EFORMAT,
-                         "key %s: element %zu: the %s is not a token, expected all three to be",
-                         KEY, i, part);
+    *l = (struct line){0};
+    if (nl >= 0)
+        l->left = vocab_key(b->vocab, joined, (size_t)nl);
+    if (nr >= 0) {
+        l->right = vocab_key(b->vocab, joined + nl, (size_t)nr);
+        l->whole = vocab_key(b->vocab, joined, (size_t)(nl + nr));
     }
-    /* Trainers may write a pair twice; as in Hugging Face tokenizers the last one counts. */
-    *merge_of(b, (uint32_t)left, (uint32_t)right) =
-        (struct merge){(uint32_t)left, (uint32_t)right, (uint32_t)i + 1, (uint32_t)whole};
     return 0;
+}
+
+static int find_line(const struct gguf *g, const struct bpe *b, size_t i, struct line *l,
+                     struct trit_error *err)
+{
+    static const char *const parts[] = {"left part", "right part", "whole"};
+    const struct vocab_key *keys[] = {&l->left, &l->right, &l->whole};
+    for (int k = 0; k < 3; k++) {
+        l->id[k] = vocab_look(b->vocab, keys[k]);
+        if (l->id[k] < 0)
+            return gguf_fail(
+                g, err, TRIT_EFORMAT,
+                "key %s: element %zu: the %s is not a token, expected all three to be", KEY, i,
+                parts[k]);
+    }
+    __builtin_prefetch(&b->slot[hash((uint32_t)l->id[0], (uint32_t)l->id[1]) & b->mask], 1);
+    return 0;
+}
+
+/* Lines that are looked up together, so that they wait for memory together. */
+enum { LINES = 32 };
+
+/* The n <= LINES lines from `first` on.  joined has room for all of them. */
+static int read_lines(const struct gguf *g, struct bpe *b, const struct gguf_strs *lines,
+                      size_t first, size_t n, char *joined, struct trit_error *err)
+{
+    struct line line[LINES];
+    int rc = 0;
+    for (size_t k = 0; k < n && rc == 0; k++) {
+        struct gguf_str s = gguf_str_at(lines, first + k);
+        rc = read_line(g, b, s, first + k, joined, &line[k], err);
+        joined += s.len;
+    }
+    for (size_t k = 0; k < n && rc == 0; k++) {
+        vocab_fetch(b->vocab, &line[k].left);
+        vocab_fetch(b->vocab, &line[k].right);
+        vocab_fetch(b->vocab, &line[k].whole);
+    }
+    for (size_t k = 0; k < n && rc == 0; k++)
+        rc = find_line(g, b, first + k, &line[k], err);
+    /* Trainers may write a pair twice; as in Hugging Face tokenizers the last one counts. */
+    for (size_t k = 0; k < n && rc == 0; k++) {
+        uint32_t left = (uint32_t)line[k].id[0], right = (uint32_t)line[k].id[1];
+        *merge_of(b, left, right) =
+            (struct merge){left, right, (uint32_t)(first + k) + 1, (uint32_t)line[k].id[2]};
+    }
+    return rc;
 }
 
 static int read_merges(const struct gguf *g, struct bpe *b, struct trit_error *err)
 {
     struct gguf_strs lines;
-    size_t longest = 0;
+    size_t most = 0, bytes = 0;
     int rc = gguf_strings(g, KEY, &lines, err);
     if (rc)
         return rc;
@@ -102,17 +153,19 @@ static int read_merges(const struct gguf *g, struct bpe *b, struct trit_error *e
     if (count > INT32_MAX / 4)
         return gguf_fail(g, err, TRIT_EFORMAT, "key %s: found %zu elements, expected at most %d",
                          KEY, count, INT32_MAX / 4);
-    for (size_t i = 0; i < count; i++)
-        longest = MAX(longest, gguf_str_at(&lines, i).len);
+    for (size_t i = 0; i < count; i++) {
+        bytes = (i % LINES ? bytes : 0) + gguf_str_at(&lines, i).len;
+        most = MAX(most, bytes);
+    }
     b->n = (uint32_t)count;
     for (b->mask = 1; b->mask < b->n + b->n / 2; b->mask = 2 * b->mask + 1)
         ;
     b->slot = mem_zalloc((size_t)b->mask + 1, sizeof *b->slot);
-    char *joined = mem_zalloc(longest, 1);
+    char *joined = mem_zalloc(most, 1);
     if (!b->slot || !joined)
         rc = gguf_fail(g, err, TRIT_ENOMEM, "no memory for %zu merges", count);
-    for (size_t i = 0; i < count && rc == 0; i++)
-        rc = read_merge(g, b, &lines, i, joined, err);
+    for (size_t i = 0; i < count && rc == 0; i += LINES)
+        rc = read_lines(g, b, &lines, i, MIN(count - i, (size_t)LINES), joined, err);
     mem_free(joined);
     return rc;
 }

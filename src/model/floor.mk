@@ -31,8 +31,15 @@ libmodel_a_SOURCES = \
 	include/model/model.h src/model/load.c src/model/load-parts.h \
 	src/model/hparams.c src/model/rope.c src/model/sampling.c src/model/weights.c src/model/pack.c \
 	include/model/segment.h src/model/segment.c src/model/segment-file.h src/model/segment-list.c \
-	src/model/segment-pages.c \
+	src/model/segment-pages.c src/model/segment-sum.c \
 	include/model/tokenizer.h src/model/tokenizer.c src/model/tokenizer-parts.h \
 	src/model/bpe.c src/model/merger.c src/model/normal.c src/model/pretok.c src/model/special.c \
 	src/model/vocab.c
+if ARCH_X86
+noinst_LIBRARIES += libmodel_avx2.a
+libmodel_avx2_a_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) -mavx2
+libmodel_avx2_a_SOURCES = src/model/segment-sum-avx2.c
+libmodel_a_LIBADD = $(libmodel_avx2_a_OBJECTS)
+libmodel_a_DEPENDENCIES = $(libmodel_avx2_a_OBJECTS)
+endif
 endif

@@ -295,13 +295,6 @@ int gguf_strings(const struct gguf *g, const char *key, struct gguf_strs *out,
     return 0;
 }
 
-struct gguf_str gguf_str_at(const struct gguf_strs *s, size_t i)
-{
-    trit_assert(i < s->n);
-    uint32_t start = i ? s->ends[i - 1] : 0;
-    return (struct gguf_str){s->bytes + start, s->ends[i] - start};
-}
-
 int gguf_ints(const struct gguf *g, const char *key, const int32_t **out, size_t *count,
               struct trit_error *err)
 {

@@ -175,12 +175,12 @@ static void describe(struct model *m, const struct model_options *opt)
 {
     const struct segment *s = &m->segment;
     log_notice("model-loaded name=\"%s\" arch=%s encoding=%s params=%llu file_mb=%llu layout=%s "
-               "weights_mb=%zu segment=%s attached=%s mlock=%s thp=%s huge_mb=%zu seconds=%.2f",
+               "weights_mb=%zu segment=%s attached=%s mlock=%s thp=%s seconds=%.2f",
                m->name, m->arch->name, m->encoding, (unsigned long long)m->n_params,
                (unsigned long long)(m->file_bytes >> 20), layout_name(opt->layout),
                m->weight_bytes >> 20, s->shared ? s->name : s->adopted ? "kept" : "private", s->attached ? "yes" : "no",
                opt->mlock ? (s->locked ? "yes" : "refused") : "off",
-               s->huge_asked ? "asked" : "refused", segment_huge_bytes(s) >> 20, m->load_seconds);
+               s->huge_asked ? "asked" : "refused", m->load_seconds);
     const struct model_sampling *c = &m->sampling;
     log_notice("sampling temperature=%g top_p=%g top_k=%lld min_p=%g repetition_penalty=%g",
                c->temperature, c->top_p, (long long)c->top_k, c->min_p, c->repetition_penalty);

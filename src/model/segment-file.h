@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * segment-file.h - the file format of a segment, shared by segment.c, segment-list.c and
- * segment-pages.c.
+ * segment-file.h - the file format of a segment, shared by segment.c, segment-list.c,
+ * segment-pages.c and segment-sum*.c.
  */
 #ifndef TRIT_SEGMENT_FILE_H
 #define TRIT_SEGMENT_FILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "model/segment.h"
@@ -21,6 +22,7 @@ enum {
     SEGMENT_VERSION = 4, /* of the header and of the payload's arrangement in weights.c */
     SEGMENT_CHUNK = 4 << 20,
     SEGMENT_PATH_BYTES = 512,
+    SEGMENT_AHEAD = 4096, /* bytes that checksums fetch ahead of what they add up */
 };
 
 /* At offset 0, followed by one uint64_t checksum for each chunk of the payload.  The byte order is
@@ -38,6 +40,10 @@ struct segment_header {
 
 const char *segment_directory(void);
 void segment_path(const char *name, const char *suffix, char path[SEGMENT_PATH_BYTES]);
+
+/* XXH3, 64 bits, of anything in a segment. */
+uint64_t segment_sum(const void *bytes, size_t len);
+uint64_t segment_sum_avx2(const void *bytes, size_t len); /* its body where that can run */
 uint64_t segment_header_sum(const struct segment_header *h);
 
 /* Read and check the header: ours, private to us, this version, whole, of the size it claims. */

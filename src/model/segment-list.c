@@ -17,14 +17,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <xxhash.h>
-
 #include "base/base.h"
 #include "base/mem.h"
 
 uint64_t segment_header_sum(const struct segment_header *h)
 {
-    return XXH3_64bits(h, offsetof(struct segment_header, header_sum));
+    return segment_sum(h, offsetof(struct segment_header, header_sum));
 }
 
 static bool read_header(int fd, const struct stat *st, struct segment_header *h)

@@ -146,7 +146,7 @@ static void sum_run(void *arg, unsigned worker)
     struct chunk_job *j = arg;
     for (uint64_t i; (i = team_take(j->team, 1)) < j->n_chunks;) {
         uint64_t at = i * j->chunk;
-        j->sums[i] = XXH3_64bits(j->map + at, MIN(j->chunk, j->bytes - at));
+        j->sums[i] = segment_sum(j->map + at, MIN(j->chunk, j->bytes - at));
         show_progress(j);
     }
 }
@@ -304,7 +304,7 @@ static int verify(struct segment *seg, const struct segment_header *h, struct tr
     uint64_t n = chunks_of(seg->payload_bytes);
     const uint64_t *want = (const void *)(seg->map + sizeof *h);
     const char *name = *seg->name ? seg->name : "memfd";
-    if (XXH3_64bits(want, n * sizeof *want) != h->table_sum)
+    if (segment_sum(want, n * sizeof *want) != h->table_sum)
         return trit_fail(err, TRIT_EFORMAT, "%s: checksum table damaged", name);
     uint64_t *got = mem_zalloc(n, sizeof *got);
     if (!got)
@@ -556,7 +556,7 @@ int segment_seal(struct segment *seg, struct trit_error *err)
                                  .source = seg->source,
                                  .payload_bytes = seg->payload_bytes,
                                  .file_bytes = seg->map_bytes,
-                                 .table_sum = XXH3_64bits(sums, n * sizeof *sums)};
+                                 .table_sum = segment_sum(sums, n * sizeof *sums)};
     h->header_sum = segment_header_sum(h);
     segment_unmap(seg);
     rc = forbid_writing(seg, err);

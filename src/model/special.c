@@ -37,10 +37,9 @@ static int compare(const void *a, const void *b)
 
 static bool is_special(const struct vocab *v, uint32_t id)
 {
-    size_t len;
-    vocab_piece(v, id, &len);
-    return len != 0 && v->kind[id] != VOCAB_NORMAL && v->kind[id] != VOCAB_UNUSED &&
-           v->kind[id] != VOCAB_BYTE;
+    enum vocab_kind kind = v->kind[id];
+    return kind != VOCAB_NORMAL && kind != VOCAB_UNUSED && kind != VOCAB_BYTE &&
+           v->start[id] != v->start[id + 1];
 }
 
 /*

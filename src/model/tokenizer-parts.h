@@ -42,7 +42,8 @@ struct vocab {
     char *bytes;
     uint32_t *start;  /* [n + 1]; piece i is bytes[start[i], start[i + 1]) */
     uint8_t *kind;    /* [n], enum vocab_kind */
-    uint32_t *slot;   /* [mask + 1]; id + 1 of normal and user-defined pieces by hash, 0: empty */
+    uint32_t *slot;   /* [mask + 1]; of normal and user-defined pieces by hash, 0: empty; id + 1 in the
+                         bits of the mask, above them bits of the hash */
     uint32_t mask;    /* a power of two less one; at least half of the slots are empty */
     uint32_t longest; /* bytes of the longest piece */
     uint32_t n_retyped;
@@ -64,6 +65,17 @@ static inline const char *vocab_piece(const struct vocab *v, uint32_t id, size_t
 
 /* The id of an ordinary piece (a normal one before a user-defined one), or -1. */
 int32_t vocab_find(const struct vocab *v, const char *bytes, size_t len);
+
+/* The same in three steps, for who looks for many: tables are larger than a near cache, and so each
+ * step begins to fetch what the next one reads.  A key of no bytes (NULL) is not found. */
+struct vocab_key {
+    const char *bytes; /* borrowed */
+    size_t len;
+    uint64_t hash;
+};
+struct vocab_key vocab_key(const struct vocab *v, const char *bytes, size_t len);
+void vocab_fetch(const struct vocab *v, const struct vocab_key *k);
+int32_t vocab_look(const struct vocab *v, const struct vocab_key *k);
 
 #define VOCAB_SPACE "\xe2\x96\x81" /* U+2581, how SentencePiece writes a space */
 

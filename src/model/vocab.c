@@ -55,8 +55,8 @@ ptrdiff_t vocab_unmap(enum vocab_model model, const char *text, size_t len, char
         return unmap_spaces(text, len, dst);
     ptrdiff_t n = 0;
     for (size_t i = 0; i < len;) {
-        uint32_t cp;
-        unsigned step = utf8_decode(text + i, len - i, &cp);
+        uint32_t cp = (unsigned char)text[i];
+        unsigned step = cp < 0x80 ? 1 : utf8_decode(text + i, len - i, &cp);
         int byte = step ? byte_of(cp) : -1;
         if (byte < 0)
             return -1;
@@ -81,23 +81,52 @@ static uint64_t hash(const char *bytes, size_t len)
     return h ^ h >> 33;
 }
 
-/* The slot that holds these bytes, or the empty one where they would go. */
-static uint32_t *slot_of(const struct vocab *v, const char *bytes, size_t len)
+/* Bits of the hash that a slot has room for. */
+static uint32_t tag_of(const struct vocab *v, uint64_t h)
 {
-    for (uint32_t at = (uint32_t)hash(bytes, len);; at++) {
+    return (uint32_t)(h >> 32) & ~v->mask;
+}
+
+/* The slot that holds this key, or the empty one where it would go. */
+static uint32_t *slot_of(const struct vocab *v, const struct vocab_key *k)
+{
+    uint32_t tag = tag_of(v, k->hash);
+    for (uint32_t at = (uint32_t)k->hash;; at++) {
         uint32_t *slot = &v->slot[at & v->mask];
         size_t have;
         if (*slot == 0)
             return slot;
-        const char *piece = vocab_piece(v, *slot - 1, &have);
-        if (have == len && memcmp(piece, bytes, len) == 0)
+        if ((*slot & ~v->mask) != tag)
+            continue;
+        const char *piece = vocab_piece(v, (*slot & v->mask) - 1, &have);
+        if (have == k->len && memcmp(piece, k->bytes, have) == 0)
             return slot;
     }
 }
 
+struct vocab_key vocab_key(const struct vocab *v, const char *bytes, size_t len)
+{
+    struct vocab_key k = {bytes, len, hash(bytes, len)};
+    __builtin_prefetch(&v->slot[k.hash & v->mask]);
+    return k;
+}
+
+void vocab_fetch(const struct vocab *v, const struct vocab_key *k)
+{
+    uint32_t slot = v->slot[k->hash & v->mask];
+    if (slot && (slot & ~v->mask) == tag_of(v, k->hash))
+        __builtin_prefetch(v->bytes + v->start[(slot & v->mask) - 1]);
+}
+
+int32_t vocab_look(const struct vocab *v, const struct vocab_key *k)
+{
+    return k->bytes ? (int32_t)(*slot_of(v, k) & v->mask) - 1 : -1;
+}
+
 int32_t vocab_find(const struct vocab *v, const char *bytes, size_t len)
 {
-    return (int32_t)*slot_of(v, bytes, len) - 1;
+    const struct vocab_key k = {bytes, len, hash(bytes, len)};
+    return vocab_look(v, &k);
 }
 
 /* "<|name|>", where the name is of letters, digits, '_' and '-'. */
@@ -240,13 +269,14 @@ static int index_pieces(const struct gguf *g, const struct gguf_strs *tokens, st
                           memchr(s.data, ' ', s.len);
             if (v->kind[i] != kind || hidden)
                 continue;
-            uint32_t *slot = slot_of(v, piece, len);
+            const struct vocab_key k = vocab_key(v, piece, len);
+            uint32_t *slot = slot_of(v, &k);
             if (*slot == 0)
-                *slot = i + 1;
+                *slot = tag_of(v, k.hash) | (i + 1);
             else if (kind == VOCAB_NORMAL)
                 return gguf_fail(g, err, TRIT_EFORMAT,
                                  "key %s: elements %u and %u are the same, expected each once",
-                                 KEY_TOKENS, *slot - 1, i);
+                                 KEY_TOKENS, (*slot & v->mask) - 1, i);
         }
     }
     return 0;
