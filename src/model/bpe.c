@@ -55,8 +55,8 @@ struct bpe_scratch {
 /* The slot of a pair, or the empty one where it would go. */
 static struct merge *merge_of(const struct bpe *b, uint32_t left, uint32_t right)
 {
-    uint64_t h = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
-    for (uint32_t at = (uint32_t)(h >> 32);; at++) {
+    const uint32_t pair[] = {left, right};
+    for (uint32_t at = (uint32_t)vocab_hash(b->vocab, pair, sizeof pair);; at++) {
         struct merge *m = &b->slot[at & b->mask];
         if (m->rank1 == 0 || (m->left == left && m->right == right))
             return m;
