@@ -16,6 +16,7 @@
 #ifndef TRIT_TOKENIZER_PARTS_H
 #define TRIT_TOKENIZER_PARTS_H
 
+#define XXH_INLINE_ALL /* pieces are short: a call would be half of it */
 #include <xxhash.h>
 
 #include "model/tokenizer.h"
@@ -54,7 +55,10 @@ struct vocab {
 };
 
 /* Of a table of this vocabulary. */
-uint64_t vocab_hash(const struct vocab *v, const void *bytes, size_t len);
+static inline uint64_t vocab_hash(const struct vocab *v, const void *bytes, size_t len)
+{
+    return XXH3_64bits_withSecret(bytes, len, v->secret, sizeof v->secret);
+}
 
 /* Read and check tokens, kinds, BOS and EOS; v->model is set.  A failure leaves what vocab_free can
  * take. */

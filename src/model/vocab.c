@@ -67,11 +67,6 @@ ptrdiff_t vocab_unmap(enum vocab_model model, const char *text, size_t len, char
     return n;
 }
 
-uint64_t vocab_hash(const struct vocab *v, const void *bytes, size_t len)
-{
-    return XXH3_64bits_withSecret(bytes, len, v->secret, sizeof v->secret);
-}
-
 /* The slot that holds these bytes, or the empty one where they would go. */
 static uint32_t *slot_of(const struct vocab *v, const char *bytes, size_t len)
 {
