@@ -126,6 +126,7 @@ START_TEST(a_nan_stays_in_its_row)
     for (unsigned i = 0; i < rounds; i++)
         one_round(&r, &o, &seed);
     run_close(&r);
+    printf("%u rounds of %d rows\n", rounds, ROWS);
 }
 END_TEST
 
