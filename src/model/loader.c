@@ -419,20 +419,17 @@ int loader_open(const char *path, const struct model_options *opt, struct loader
     if (l && (strcmp(l->path, path) != 0 || take_spare()))
         loader_close(&l);
     /* Once more where the loader process has ended under it, which is not the model's doing. */
-    for (bool again = true; again;) {
-        again = false;
+    for (int tries = 2; tries > 0; tries--) {
         if (!l)
             rc = begin(path, &l, err);
-        if (rc == 0) {
-            l->opt = opt;
-            rc = hear(l, &done, &fd, err);
-            l->answered = trit_now();
-            again = rc && l->orphaned && take_spare();
-        }
-        if (again) {
-            loader_close(&l);
-            rc = 0;
-        }
+        if (rc)
+            break;
+        l->opt = opt;
+        rc = hear(l, &done, &fd, err);
+        l->answered = trit_now();
+        if (rc == 0 || tries == 1 || !l->orphaned || !take_spare())
+            break;
+        loader_close(&l);
     }
     if (rc == 0)
         rc = take_view(l, fd, done.n[0], g, err);

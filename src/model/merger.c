@@ -103,8 +103,8 @@ void merger_run(struct merger *m, uint32_t n)
     for (uint32_t i = 0; i < n; i++)
         if (entry_of(m, i, &entry, &id))
             m->heap[m->n_heap++] = entry;
-    for (size_t i = m->n_heap / 2; i-- > 0;)
-        sift_down(m, i);
+    for (size_t i = m->n_heap / 2; i > 0; i--)
+        sift_down(m, i - 1);
     while (m->n_heap > 0) {
         uint64_t top = m->heap[0];
         uint32_t at = (uint32_t)top;
