@@ -97,7 +97,7 @@ void merger_run(struct merger *m, uint32_t n)
     uint32_t id;
     m->n_heap = 0;
     for (uint32_t i = 0; i < n; i++) {
-        m->sym[i].prev = i - 1;
+        m->sym[i].prev = i ? i - 1 : MERGER_NONE;
         m->sym[i].next = i + 1 < n ? i + 1 : MERGER_NONE;
     }
     for (uint32_t i = 0; i < n; i++)

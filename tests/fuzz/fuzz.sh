@@ -24,8 +24,8 @@ command -v "$clang" >/dev/null || {
 }
 dir=fuzz${FUZZ_SAN:+-$FUZZ_SAN}
 mkdir -p "$dir/obj"
-san="-fsanitize=${FUZZ_SAN:-address,undefined} -fno-sanitize-recover=all -fno-omit-frame-pointer
-    -fsanitize-ignorelist=$here/integer.ignore"
+san="-fsanitize=${FUZZ_SAN:-address,undefined} -fno-sanitize-recover=all -fno-omit-frame-pointer"
+san+=" -fsanitize-ignorelist=$here/integer.ignore"
 read -ra flags <<<"-std=gnu11 -D_GNU_SOURCE -g -O1 $san -DBUILTIN_MODEL=\"none\" \
     -I. -I$top/tests/fuzz/without -I$top/include -I$top/src -I$top/tests -I$top/tools -I$top/clients \
     $(pkg-config --cflags libmicrohttpd gnutls libuv libcjson libpcre2-8 nettle libxxhash)"
@@ -139,6 +139,8 @@ replay()
         }
     done
     echo "$# fuzzers over their corpora"
+    [ -z "${FUZZ_SAN:-}" ] || printf 'BAR\t34\t-fsanitize=%s: %s fuzzers over their corpora\t0 reports\t%s\n' \
+        "$FUZZ_SAN" $# "$([ $failed -eq 0 ] && echo ok || echo FAILED)"
     return $failed
 }
 

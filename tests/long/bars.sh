@@ -155,6 +155,7 @@ hardening()
 
 static()
 {
+    FUZZ_SAN=integer "$tests/fuzz/fuzz.sh" build && FUZZ_SAN=integer "$tests/fuzz/fuzz.sh" replay || return
     "$tests/long/static.sh"
 }
 
