@@ -47,4 +47,4 @@ print("%.1f %d %s" % (min(medians), n, ", ".join("%.1f" % m for m in medians)))
 END
 read -r least pairs all <"$work/pairs"
 bar 40 "tokens a second of a build without hardening: $all % (prompt, 1, 4 streams), $pairs pairs" "at least 99 %" \
-    "$(awk -v l="$least" 'BEGIN { print l >= 99 ? "ok" : "missed" }')"
+    "$(awk -v l="$least" 'BEGIN { print (l >= 99) ? "ok" : "missed" }')"
