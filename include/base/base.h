@@ -74,6 +74,14 @@ _Noreturn void trit_bug(const char *expr, const char *file, int line, const char
     ((cond) ? (void)0 : trit_bug(#cond, __FILE__, __LINE__, __func__))
 #define trit_unreachable(why) trit_bug("unreachable: " why, __FILE__, __LINE__, __func__)
 
+/* Before a function whose sums wrap because they shall, for those who look for others
+ * (tests/fuzz/fuzz.sh). */
+#ifdef __clang__
+#define TRIT_WRAPS __attribute__((no_sanitize("integer")))
+#else
+#define TRIT_WRAPS
+#endif
+
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #ifndef MIN /* sys/param.h, which libuv includes, has the same two */

@@ -35,7 +35,7 @@ struct trit_error;
 enum {
     JINJA_SOURCE_BYTES = 1 << 20, /* of a template */
     JINJA_PARSE_DEPTH = 300, /* nested blocks, brackets, operators; about a third as many of "(" */
-    JINJA_STEPS = 4000000,   /* of a rendering: nodes, elements, and 32 bytes of text each */
+    JINJA_STEPS = 1000000,   /* of a rendering: nodes, elements, and 32 bytes of text each */
     JINJA_DEPTH = 400,       /* nested evaluations, macros within macros */
     JINJA_POOL_BYTES = 256 << 20, /* memory of a rendering */
     JINJA_OUTPUT_BYTES = 64 << 20,

@@ -7,7 +7,9 @@
  *
  * The loader process is forked at the very start, before there are keys, clients or threads, so
  * that what a reader inherits is next to nothing.  It does one thing: fork a reader when it is
- * asked to, tell the daemon how that ended, and kill it when the daemon says so or is gone.
+ * asked to, tell the daemon how that ended, and kill it when the daemon says so or is gone.  It has
+ * a twin, forked from it at once, which takes its place should something end it, and forks a twin
+ * in its turn: what the daemon has got meanwhile has never been in any of them.
  *
  * A reader parses the container (GGUF, or JSON and safetensors of a Hugging Face folder), matches
  * tensors and graph, tries tokenizer and chat template, and packs the weights.  It can open

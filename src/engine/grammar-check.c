@@ -169,10 +169,12 @@ static int examine(struct check *c)
     find_out(c, c->empty, false);
     find_out(c, c->finite, true);
     /* The last of them: those before it are mostly so because of it. */
-    for (uint32_t r = t->n_rules; r-- > 0;)
-        if (!c->finite[t->rule[r].body])
-            return grammar_fail(t, TRIT_EINVAL, t->rule[r].place, "rule %.*s never comes to an end",
-                                GRAMMAR_NAME(&t->rule[r]));
+    for (uint32_t i = t->n_rules; i > 0; i--) {
+        const struct grammar_rule *rule = &t->rule[i - 1];
+        if (!c->finite[rule->body])
+            return grammar_fail(t, TRIT_EINVAL, rule->place, "rule %.*s never comes to an end",
+                                GRAMMAR_NAME(rule));
+    }
     uint32_t r = find_circle(c);
     if (r < t->n_rules)
         return grammar_fail(t, TRIT_EINVAL, t->rule[r].place,

@@ -167,7 +167,7 @@ static void give_blocks(struct grammar_masks *m, uint32_t first)
 
 /* ------------------------------------------------------------------ parts */
 
-static uint32_t *bucket_of(const struct grammar_masks *m, uint64_t above, uint32_t state,
+TRIT_WRAPS static uint32_t *bucket_of(const struct grammar_masks *m, uint64_t above, uint32_t state,
                            bool is_top)
 {
     uint64_t h = (above * 2 + is_top) * 0xff51afd7ed558ccdu;

@@ -13,6 +13,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
+
+#include <xxhash.h>
 
 #include "base/base.h"
 #include "base/mem.h"
@@ -25,6 +28,7 @@ struct parser {
     struct grammar_tree *t;
     size_t at;
     uint32_t depth;
+    uint8_t secret[XXH3_SECRET_SIZE_MIN];
 };
 
 int grammar_fail(const struct grammar_tree *t, int code, size_t place, const char *fmt, ...)
@@ -227,12 +231,10 @@ static int read_class(struct parser *p, uint32_t *node)
 
 /* ------------------------------------------------------------------ rules and references */
 
-static uint32_t hash_name(const char *name, size_t len)
+/* With a key of this parse, so that no text can aim its names at one bucket. */
+static uint32_t *bucket_of(const struct parser *p, const char *name, size_t len)
 {
-    uint32_t h = 2166136261u; /* FNV-1a */
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)name[i]) * 16777619u;
-    return h % BUCKETS;
+    return &p->t->bucket[XXH3_64bits_withSecret(name, len, p->secret, sizeof p->secret) % BUCKETS];
 }
 
 /* The rule of this name, made if there is none yet. */
@@ -241,7 +243,7 @@ static int rule_of(struct parser *p, size_t end, uint32_t *rule)
     struct grammar_tree *t = p->t;
     const char *name = t->text + p->at;
     size_t len = end - p->at;
-    uint32_t *bucket = &t->bucket[hash_name(name, len)];
+    uint32_t *bucket = bucket_of(p, name, len);
     for (uint32_t r = *bucket; r; r = t->rule[r - 1].next)
         if (t->rule[r - 1].name_len == len && memcmp(t->rule[r - 1].name, name, len) == 0) {
             *rule = r - 1;
@@ -476,6 +478,8 @@ int grammar_parse(struct grammar_tree *t)
     t->bucket = mem_zalloc(BUCKETS, sizeof *t->bucket);
     if (!t->node || !t->cp || !t->rule || !t->bucket)
         return trit_fail(t->err, TRIT_ENOMEM, "no memory for a grammar of %zu bytes", t->len);
+    if (getrandom(p.secret, sizeof p.secret, 0) != (ssize_t)sizeof p.secret)
+        return trit_fail(t->err, TRIT_EIO, "no random bytes for the names of a grammar");
     t->n_nodes = 1;
     for (skip_space(&p); p.at < t->len; skip_space(&p)) {
         int rc = read_rule(&p);

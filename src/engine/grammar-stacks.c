@@ -37,7 +37,7 @@ void grammar_stacks_fini(struct grammar_stacks *s)
     *s = (struct grammar_stacks){0};
 }
 
-static uint32_t bucket_of(const struct grammar_stacks *s, uint32_t state, uint32_t below)
+TRIT_WRAPS static uint32_t bucket_of(const struct grammar_stacks *s, uint32_t state, uint32_t below)
 {
     uint64_t h = ((uint64_t)state << 32 | below) * 0x9e3779b97f4a7c15u;
     return (uint32_t)(h >> 32) & (s->cap_cells - 1);

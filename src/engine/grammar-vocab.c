@@ -77,8 +77,8 @@ static void add_texts(struct grammar_vocab *v, const struct text *text, size_t n
         v->text[i] = text[i].id;
         v->deepest = MAX(v->deepest, depth);
     }
-    for (depth++; depth-- > 0;)
-        v->node[open[depth]].end = v->n_nodes;
+    for (uint32_t i = 0; i <= depth; i++)
+        v->node[open[i]].end = v->n_nodes;
     v->n_texts = (uint32_t)n;
     v->node[v->n_nodes] = (struct grammar_vocab_node){.end = v->n_nodes, .first = v->n_texts};
 }

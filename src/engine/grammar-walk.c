@@ -81,7 +81,7 @@ static void forget(struct grammar_walk *w, const struct grammar *g)
     memset(w->row, 0, (g->n_classes + GRAMMAR_TAIL_WORDS) * sizeof *w->row);
 }
 
-static uint32_t hash_set(const uint32_t *top, uint32_t n, bool grounded)
+TRIT_WRAPS static uint32_t hash_set(const uint32_t *top, uint32_t n, bool grounded)
 {
     uint64_t h = n * 2 + grounded;
     for (uint32_t i = 0; i < n; i++)

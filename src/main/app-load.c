@@ -13,13 +13,12 @@
 #include "engine/pool.h"
 
 /* The first to be loaded brings the workers of all. */
-static int open_crew(struct app *app, struct trit_error *err)
+static int open_crew(struct app_model *m, struct trit_error *err)
 {
-    const struct conf *c = &app->conf;
-    if (app->crew)
-        return 0;
-    app->threads = plan_threads(c);
-    return crew_open(&app->crew, app->threads, plan_max_threads(app->threads), c->pin, err);
+    struct app *app = m->app;
+    return app->crew ? 0
+                     : crew_open(&app->crew, m->threads, plan_max_threads(m->threads), m->conf.pin,
+                                 err);
 }
 
 static int open_engine(struct app_model *m, int kv, struct trit_error *err)
@@ -30,7 +29,7 @@ static int open_engine(struct app_model *m, int kv, struct trit_error *err)
         .model = m->model,
         .kernels = app->kernels,
         .crew = app->crew,
-        .threads = app->threads,
+        .threads = m->threads,
         .kv_type = m->plan.kv_type,
         .acts = m->plan.acts,
         .kv_bytes = m->plan.kv_bytes,
@@ -73,9 +72,9 @@ void app_load_model(struct app_model *m)
     if (m->rc != 0)
         return;
     plan_make(c, m->model, m->share, &m->plan);
-    m->rc = open_crew(app, &m->err);
+    m->rc = open_crew(m, &m->err);
     if (m->rc == 0) {
-        m->plan.threads = app->threads;
+        m->plan.threads = m->threads;
         m->rc = open_engine(m, kv, &m->err);
     }
     if (m->rc == 0)

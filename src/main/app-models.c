@@ -277,6 +277,8 @@ static void loaded(uv_work_t *work, int status)
     (void)status; /* libuv never cancels this work; stop_loading ends it in order. */
     app->n_works--;
     app->loading = NULL;
+    if (m->engine && m->threads != app->threads)
+        engine_set_threads(m->engine, app->threads);
     if (app->state == STOPPING) {
         if (app->is_loading)
             uv_stop(&app->loop);
@@ -348,6 +350,7 @@ void app_load_next(struct app *app)
         return;
     }
     m->share = count(app, MODEL_READY) + count(app, MODEL_LOADED) + count(app, MODEL_WAITS);
+    m->threads = app->threads;
     m->state = MODEL_LOADS;
     m->work.data = m;
     app->loading = m;
@@ -397,6 +400,7 @@ void app_load(struct app *app)
 {
     struct trit_error err;
     app->is_loading = true;
+    app->threads = plan_threads(&app->conf);
     segment_set_dir(app->conf.shm_dir); /* of all models, as long as we live */
     for (size_t i = 0; i < conf_n_models(&app->conf); i++)
         if (!app_add_configured(app, conf_model(&app->conf, i), &err)) {

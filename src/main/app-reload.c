@@ -60,7 +60,7 @@ static void reload_threads(struct app *app)
     log_notice("reloaded threads from=%u to=%u", app->threads, now);
     app->threads = now;
     for (struct app_model *m = app->models; m; m = m->next)
-        if (m->state == MODEL_READY || m->state == MODEL_ENDS)
+        if (m->state == MODEL_READY || m->state == MODEL_ENDS || m->state == MODEL_LOADED)
             engine_set_threads(m->engine, now);
 }
 
@@ -125,10 +125,10 @@ static int adopt(struct app *app, struct conf *fresh, struct trit_error *err)
     server_set_limits(app->server, &limits);
     log_set_level((enum log_level)log_level_parse(app->conf.log_level));
     log_set_json(strcmp(app->conf.log_format, "json") == 0);
-    if (app->state == SERVING) {
+    if (app->state != STOPPING)
         reload_threads(app);
+    if (app->state == SERVING)
         app_load_next(app);
-    }
     return 0;
 }
 

@@ -68,7 +68,8 @@ struct app_model {
     struct served *served;
     server_loaded_fn done; /* told how loading went; may be NULL */
     void *done_arg;
-    unsigned share; /* of so many models that memory is for */
+    unsigned share;   /* of so many models that memory is for */
+    unsigned threads; /* that its engine begins with: the app's may change while it is loaded */
 
     /* Written by the loading thread, read by the loop after it has ended. */
     uv_work_t work;
@@ -103,7 +104,7 @@ struct app {
     int exit_code;
 
     struct crew *crew;        /* workers of all engines; opened by the first loading thread */
-    unsigned threads;         /* of them */
+    unsigned threads;         /* of them; the loop's */
     struct app_model *models; /* in the order in which they came */
     struct app_model *loading;
     unsigned n_works;         /* in the pool: loading and closing */

@@ -52,15 +52,16 @@ struct bpe_scratch {
     struct merger merger;
 };
 
-static uint32_t hash(uint32_t left, uint32_t right)
+static uint32_t hash(const struct bpe *b, uint32_t left, uint32_t right)
 {
-    return (uint32_t)((((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u) >> 32);
+    const uint32_t pair[] = {left, right};
+    return (uint32_t)vocab_hash(b->vocab, pair, sizeof pair);
 }
 
 /* The slot of a pair, or the empty one where it would go. */
 static struct merge *merge_of(const struct bpe *b, uint32_t left, uint32_t right)
 {
-    for (uint32_t at = hash(left, right);; at++) {
+    for (uint32_t at = hash(b, left, right);; at++) {
         struct merge *m = &b->slot[at & b->mask];
         if (m->rank1 == 0 || (m->left == left && m->right == right))
             return m;
@@ -108,7 +109,7 @@ static int find_line(const struct gguf *g, const struct bpe *b, size_t i, struct
                 "key %s: element %zu: the %s is not a token, expected all three to be", KEY, i,
                 parts[k]);
     }
-    __builtin_prefetch(&b->slot[hash((uint32_t)l->id[0], (uint32_t)l->id[1]) & b->mask], 1);
+    __builtin_prefetch(&b->slot[hash(b, (uint32_t)l->id[0], (uint32_t)l->id[1]) & b->mask], 1);
     return 0;
 }
 

@@ -249,9 +249,9 @@ static int read_merges(struct maker *m)
 /* The id of a token by its name: the last one, as an added one comes last.  -1: none. */
 static int32_t find_token(const struct maker *m, struct jsontext name)
 {
-    for (size_t i = m->n; i-- > 0;)
-        if (m->token[i].name.at && jsontext_equal(m->token[i].name, name))
-            return (int32_t)i;
+    for (size_t i = m->n; i > 0; i--)
+        if (m->token[i - 1].name.at && jsontext_equal(m->token[i - 1].name, name))
+            return (int32_t)(i - 1);
     return -1;
 }
 

@@ -92,9 +92,9 @@ static struct jinja_value method_split(struct jinja_run *r, struct jinja_value s
 
 static const char *last_in(const char *s, size_t len, const struct jinja_string *what)
 {
-    for (size_t at = len < what->len ? 0 : len - what->len + 1; at-- > 0;)
-        if (memcmp(s + at, what->data, what->len) == 0)
-            return s + at;
+    for (size_t n = len < what->len ? 0 : len - what->len + 1; n > 0; n--)
+        if (memcmp(s + n - 1, what->data, what->len) == 0)
+            return s + n - 1;
     return NULL;
 }
 

@@ -6,7 +6,8 @@
  * the wait status is written to it.  A reader has no such socket, so that it cannot say that it has
  * ended while it has not.  The process dies with the daemon, and readers die with it.
  *
- * It reads nothing that a file has a hand in, and allocates nothing.
+ * It reads nothing that a file has a hand in, and allocates nothing; so a twin that it forks is as
+ * good as itself.
  */
 #include "config.h"
 #include "model/loader-parts.h"
@@ -142,13 +143,34 @@ static void tell(int socket, int status)
     close(socket);
 }
 
-static void fork_reader(struct host *h)
+/* A loader process like this one, of which nothing is heard until this one has ended.  It outlives
+ * its parent and ends when the daemon's end of its socket does. */
+static void fork_twin(const struct host *h, int socket)
+{
+    if (socket >= 0 && fork() == 0) {
+        if (dup2(socket, 3) != 3)
+            _exit(1);
+        (void)close_range(4, ~0u, 0);
+        loader_host(3, h->options);
+        _exit(0);
+    }
+    if (socket >= 0)
+        close(socket);
+}
+
+static void obey(struct host *h)
 {
     struct loader_note note;
     int fds[2];
     if (!loader_receive(h->socket, &note, fds, 2))
         _exit(0); /* The daemon is gone, and readers go with us. */
     pid_t self = getpid(), pid = -1;
+    if (note.kind == LOADER_TWIN) {
+        fork_twin(h, fds[0]);
+        if (fds[1] >= 0)
+            close(fds[1]);
+        return;
+    }
     if (note.kind == LOADER_FORK && fds[0] >= 0 && fds[1] >= 0 && h->n < READERS_MOST)
         pid = fork();
     if (pid == 0)
@@ -207,7 +229,7 @@ void loader_host(int socket, const struct loader_options *options)
                 h.reader[i].killed = true;
             }
         if (ready > 0 && p[0].revents)
-            fork_reader(&h);
+            obey(&h);
         reap(&h);
     }
 }

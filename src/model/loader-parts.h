@@ -51,6 +51,7 @@ void loader_close(struct loader **l);
 enum loader_kind {
     /* daemon to loader process, with the reader's end and that on which its end is told */
     LOADER_FORK = 1,
+    LOADER_TWIN, /* to fork a loader process like itself, with that one's socket */
     /* daemon to reader */
     LOADER_READ,   /* text: the path; n: folder or not, seconds and bytes that it may use, bytes
                     * of the file, with it, where it is open already */

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -32,18 +33,20 @@
 #define VIEW_MOST ((uint64_t)4 << 30) /* bytes */
 
 enum {
-    FILES_MOST = 1100, /* of one model: shards and a few more */
-    LINES_MOST = 100,  /* that a reader may log */
-    TICK = 100,        /* ms between looks at the order to stop */
-    END_SECONDS = 10,  /* from its last word to its end */
+    FILES_MOST = 1100, /* of one model: shards and a few more; see files_most() */
+    FILES_LEAST = 16,
+    LINES_MOST = 100, /* that a reader may log */
+    TICK = 100,       /* ms between looks at the order to stop */
+    END_SECONDS = 10, /* from its last word to its end */
 };
 
 static struct {
-    pid_t pid;
-    int socket; /* to the loader process; -1: there is none */
+    pid_t pid;  /* of the loader process that we have forked; 0: it has ended */
+    int socket; /* to the one that is asked; -1: loader_start has not been called */
+    int spare;  /* to the one that waits to take its place; -1: there is none */
     struct loader_options options;
     _Atomic(struct loader *) expected; /* has been asked to read; whoever exchanges it has it */
-} host = {.socket = -1};
+} host = {.socket = -1, .spare = -1};
 
 struct loader {
     char *path; /* of the model */
@@ -52,7 +55,8 @@ struct loader {
     int status; /* its end; closing it kills the reader.  -1: it has ended */
     struct gguf_view_file *files;
     size_t n_files;
-    bool sent; /* the last wish */
+    bool sent;     /* the last wish */
+    bool orphaned; /* the loader process has ended before it told of the reader's end */
     unsigned lines;
     unsigned cpu_seconds; /* that the reader may use */
     double deadline;
@@ -73,14 +77,37 @@ static bool is_ours(const struct loader *l, const char *path)
                           !strchr(path + len + 1, '/'));
 }
 
+/* They are open as long as the model is read: clients shall have descriptors all the same. */
+static size_t files_most(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return FILES_LEAST;
+    return (size_t)MIN(MAX(limit.rlim_cur / 4, (rlim_t)FILES_LEAST), (rlim_t)FILES_MOST);
+}
+
+static bool has_opened(const struct loader *l, const char *path)
+{
+    for (size_t i = 0; i < l->n_files; i++)
+        if (strcmp(l->files[i].path, path) == 0)
+            return true;
+    return false;
+}
+
 static int open_for(struct loader *l, const char *path, uint64_t *bytes, struct trit_error *err)
 {
     struct gguf_view_file *f = &l->files[l->n_files];
+    size_t most = files_most();
     if (!is_ours(l, path))
         return trit_fail(err, TRIT_EIO, "model rejected: %s: reading it asks for %.200s", l->path,
                          path);
-    if (l->n_files == FILES_MOST)
-        return trit_fail(err, TRIT_EFORMAT, "%s: more than %d files", l->path, FILES_MOST);
+    if (has_opened(l, path)) /* No reader of ours does. */
+        return trit_fail(err, TRIT_EIO, "model rejected: %s: reading it asks for %.200s twice",
+                         l->path, path);
+    if (l->n_files >= most)
+        return trit_fail(err, TRIT_EFORMAT,
+                         "%s: more than %zu files, a quarter of the descriptors that there may be",
+                         l->path, most);
     f->fd = -1;
     int rc = files_open(path, &f->fd, &f->bytes, err);
     if (rc == 0 && !(f->path = mem_strdup(path)))
@@ -150,6 +177,15 @@ static int answer(struct loader *l, struct loader_note *asked, struct trit_error
 
 /* ------------------------------------------------------------------ waiting */
 
+static int no_host(const struct loader *l, struct trit_error *err)
+{
+    return trit_fail(
+        err, TRIT_EIO,
+        "%s: the process that starts readers of models has ended; a restart or SIGUSR2 "
+        "brings another",
+        l->path);
+}
+
 /* Wait until the reader has ended, which it is about to do; *status. */
 static int take_end(struct loader *l, int *status, struct trit_error *err)
 {
@@ -161,10 +197,8 @@ static int take_end(struct loader *l, int *status, struct trit_error *err)
     ssize_t n = recv(l->status, status, sizeof *status, 0);
     close(l->status);
     l->status = -1;
-    return n == (ssize_t)sizeof *status
-               ? 0
-               : trit_fail(err, TRIT_EIO, "%s: the process that starts readers of models has ended",
-                           l->path);
+    l->orphaned = n != (ssize_t)sizeof *status;
+    return l->orphaned ? no_host(l, err) : 0;
 }
 
 /* Say how, and that it should not have. */
@@ -239,6 +273,40 @@ static int hear(struct loader *l, struct loader_note *done, int *fd, struct trit
 
 /* ------------------------------------------------------------------ opening */
 
+/*
+ * Ask the loader process for a twin of itself, which will take its place should it end.  It is as
+ * clean as the first: nothing of what we have got since has ever been in either of them.
+ */
+static void ask_for_spare(void)
+{
+    const struct loader_note note = {.kind = LOADER_TWIN};
+    int ends[2];
+    host.spare = -1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return;
+    if (loader_send(host.socket, &note, &ends[1], 1))
+        host.spare = ends[0];
+    else
+        close(ends[0]);
+    close(ends[1]);
+}
+
+/* Where the loader process has ended and another waits, ask that one from now on. */
+static bool take_spare(void)
+{
+    struct pollfd p = {.fd = host.socket};
+    if (host.spare < 0 || poll(&p, 1, 0) != 1 || !(p.revents & POLLHUP))
+        return false;
+    close(host.socket);
+    while (host.pid > 0 && waitpid(host.pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    host.pid = 0;
+    host.socket = host.spare;
+    ask_for_spare();
+    log_warn("loader ended=yes effect=\"another takes its place\"");
+    return true;
+}
+
 static int fork_reader(struct loader *l, struct trit_error *err)
 {
     const struct loader_note note = {.kind = LOADER_FORK};
@@ -252,14 +320,15 @@ static int fork_reader(struct loader *l, struct trit_error *err)
         close(a[1]);
         return trit_fail(err, TRIT_EIO, "loader: %s", strerror(errno));
     }
-    bool sent = loader_send(host.socket, &note, (int[]){a[1], b[1]}, 2);
+    bool sent;
+    do
+        sent = loader_send(host.socket, &note, (int[]){a[1], b[1]}, 2);
+    while (!sent && take_spare());
     close(a[1]);
     close(b[1]);
     l->talk = a[0];
     l->status = b[0];
-    return sent ? 0
-                : trit_fail(err, TRIT_EIO,
-                            "%s: the process that starts readers of models has ended", l->path);
+    return sent ? 0 : no_host(l, err);
 }
 
 /* Map what the reader has written, which it cannot change any more. */
@@ -347,14 +416,20 @@ int loader_open(const char *path, const struct model_options *opt, struct loader
     struct loader *l = atomic_exchange(&host.expected, NULL);
     struct loader_note done;
     int fd = -1, rc = 0;
-    if (l && strcmp(l->path, path) != 0)
+    if (l && (strcmp(l->path, path) != 0 || take_spare()))
         loader_close(&l);
-    if (!l)
-        rc = begin(path, &l, err);
-    if (rc == 0) {
+    /* Once more where the loader process has ended under it, which is not the model's doing. */
+    for (int tries = 2; tries > 0; tries--) {
+        if (!l)
+            rc = begin(path, &l, err);
+        if (rc)
+            break;
         l->opt = opt;
         rc = hear(l, &done, &fd, err);
         l->answered = trit_now();
+        if (rc == 0 || tries == 1 || !l->orphaned || !take_spare())
+            break;
+        loader_close(&l);
     }
     if (rc == 0)
         rc = take_view(l, fd, done.n[0], g, err);
@@ -476,6 +551,7 @@ int loader_start(const struct loader_options *options, struct trit_error *err)
     }
     close(ends[1]);
     host.socket = ends[0];
+    ask_for_spare();
     struct loader *l = NULL;
     int rc = o->expected ? begin(o->expected, &l, err) : 0;
     atomic_store(&host.expected, l);
@@ -487,14 +563,29 @@ bool loader_runs(void)
     return host.socket >= 0;
 }
 
+/* One that is not our child. */
+static void end_other(int socket)
+{
+    struct pollfd p = {.fd = socket, .events = POLLIN};
+    (void)shutdown(socket, SHUT_WR);
+    (void)poll(&p, 1, 1000);
+    close(socket);
+}
+
 void loader_stop(void)
 {
     if (host.socket < 0)
         return;
     struct loader *l = atomic_exchange(&host.expected, NULL);
     loader_close(&l);
-    close(host.socket);
-    host.socket = -1;
-    while (waitpid(host.pid, NULL, 0) < 0 && errno == EINTR)
+    if (host.spare >= 0)
+        end_other(host.spare);
+    if (host.pid > 0)
+        close(host.socket);
+    else
+        end_other(host.socket);
+    host.socket = host.spare = -1;
+    while (host.pid > 0 && waitpid(host.pid, NULL, 0) < 0 && errno == EINTR)
         ;
+    host.pid = 0;
 }

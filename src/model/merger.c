@@ -97,14 +97,14 @@ void merger_run(struct merger *m, uint32_t n)
     uint32_t id;
     m->n_heap = 0;
     for (uint32_t i = 0; i < n; i++) {
-        m->sym[i].prev = i - 1;
+        m->sym[i].prev = i ? i - 1 : MERGER_NONE;
         m->sym[i].next = i + 1 < n ? i + 1 : MERGER_NONE;
     }
     for (uint32_t i = 0; i < n; i++)
         if (entry_of(m, i, &entry, &id))
             m->heap[m->n_heap++] = entry;
-    for (size_t i = m->n_heap / 2; i-- > 0;)
-        sift_down(m, i);
+    for (size_t i = m->n_heap / 2; i > 0; i--)
+        sift_down(m, i - 1);
     while (m->n_heap > 0) {
         uint64_t top = m->heap[0];
         uint32_t at = (uint32_t)top;

@@ -16,6 +16,9 @@
 #ifndef TRIT_TOKENIZER_PARTS_H
 #define TRIT_TOKENIZER_PARTS_H
 
+#define XXH_INLINE_ALL /* pieces are short: a call would be half of it */
+#include <xxhash.h>
+
 #include "model/tokenizer.h"
 
 struct buf;
@@ -49,7 +52,14 @@ struct vocab {
     uint32_t n_retyped;
     int32_t bos, eos;     /* -1: none */
     int32_t byte_id[256]; /* of VOCAB_LLAMA, the tokens of kind VOCAB_BYTE; -1: none */
+    uint8_t secret[XXH3_SECRET_SIZE_MIN]; /* key of the hashes: no file can aim at one slot */
 };
+
+/* Of a table of this vocabulary. */
+static inline uint64_t vocab_hash(const struct vocab *v, const void *bytes, size_t len)
+{
+    return XXH3_64bits_withSecret(bytes, len, v->secret, sizeof v->secret);
+}
 
 /* Read and check tokens, kinds, BOS and EOS; v->model is set.  A failure leaves what vocab_free can
  * take. */

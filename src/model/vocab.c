@@ -16,6 +16,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/base.h"
 #include "base/mem.h"
@@ -66,21 +67,6 @@ ptrdiff_t vocab_unmap(enum vocab_model model, const char *text, size_t len, char
     return n;
 }
 
-static uint64_t hash(const char *bytes, size_t len)
-{
-    uint64_t h = 0x9e3779b97f4a7c15u ^ len, word;
-    for (; len >= 8; bytes += 8, len -= 8) {
-        memcpy(&word, bytes, 8);
-        h = (h ^ word) * 0xff51afd7ed558ccdu;
-        h ^= h >> 32;
-    }
-    word = 0;
-    memcpy(&word, bytes, len);
-    h = (h ^ word) * 0xff51afd7ed558ccdu;
-    h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53u;
-    return h ^ h >> 33;
-}
-
 /* Bits of the hash that a slot has room for. */
 static uint32_t tag_of(const struct vocab *v, uint64_t h)
 {
@@ -106,7 +92,7 @@ static uint32_t *slot_of(const struct vocab *v, const struct vocab_key *k)
 
 struct vocab_key vocab_key(const struct vocab *v, const char *bytes, size_t len)
 {
-    struct vocab_key k = {bytes, len, hash(bytes, len)};
+    struct vocab_key k = {bytes, len, vocab_hash(v, bytes, len)};
     __builtin_prefetch(&v->slot[k.hash & v->mask]);
     return k;
 }
@@ -125,7 +111,7 @@ int32_t vocab_look(const struct vocab *v, const struct vocab_key *k)
 
 int32_t vocab_find(const struct vocab *v, const char *bytes, size_t len)
 {
-    const struct vocab_key k = {bytes, len, hash(bytes, len)};
+    const struct vocab_key k = {bytes, len, vocab_hash(v, bytes, len)};
     return vocab_look(v, &k);
 }
 
@@ -307,6 +293,8 @@ int vocab_read(const struct gguf *g, uint32_t rows, struct vocab *v, struct trit
     v->slot = mem_zalloc((size_t)v->mask + 1, sizeof *v->slot);
     if (!v->bytes || !v->start || !v->kind || !v->slot)
         return gguf_fail(g, err, TRIT_ENOMEM, "no memory for %zu tokens", count);
+    if (getrandom(v->secret, sizeof v->secret, 0) != (ssize_t)sizeof v->secret)
+        return gguf_fail(g, err, TRIT_EIO, "no random bytes for the tables of tokens");
     if ((rc = read_id(g, "tokenizer.ggml.bos_token_id", v->n, &v->bos, err)) ||
         (rc = read_id(g, "tokenizer.ggml.eos_token_id", v->n, &v->eos, err)) ||
         (rc = read_kinds(g, &tokens, v, err)) || (rc = read_pieces(g, &tokens, v, err)))

@@ -133,9 +133,16 @@ void exchange_abort(struct exchange *x)
     x->answer = ANSWER_ABORTED;
     if (x->job)
         job_abandon(x->job, x->why);
-    /* A response in the middle of being written is ended by its socket. */
-    if (x->queued)
+    /*
+     * A response in the middle of being written is ended by its socket.  libmicrohttpd closes a
+     * connection whose reader fails, but comes to clear it away only when every connection with an
+     * older last word is gone, which one idle client puts off as long as it likes; those with a
+     * time-out of their own it looks at each time.
+     */
+    if (x->queued) {
         (void)shutdown(x->conn->fd, SHUT_RDWR);
+        (void)MHD_set_connection_option(x->mhd, MHD_CONNECTION_OPTION_TIMEOUT, 1u);
+    }
     exchange_wake(x);
 }
 

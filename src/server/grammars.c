@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "engine/grammar.h"
 
-static uint64_t hash(const char *text, size_t len)
+TRIT_WRAPS static uint64_t hash(const char *text, size_t len)
 {
     uint64_t h = 14695981039346656037u; /* FNV-1a */
     for (size_t i = 0; i < len; i++)

@@ -210,8 +210,8 @@ void job_cancel(struct job *j)
 static void finish_if_complete(struct job *j)
 {
     /* From the last, which begins last: embeddings have thousands. */
-    for (uint32_t i = j->n_choices; i-- > 0;)
-        if (!j->choice[i].reason)
+    for (uint32_t i = j->n_choices; i > 0; i--)
+        if (!j->choice[i - 1].reason)
             return;
     j->state = JOB_FINISHED;
     energy_end(j);

@@ -389,7 +389,7 @@ struct chat_talk params_talk(const struct params *p, const struct tm *now)
 }
 
 /* A step of splitmix64 for each choice; the first keeps the seed it was given. */
-uint64_t params_choice_seed(uint64_t seed, uint32_t k)
+TRIT_WRAPS uint64_t params_choice_seed(uint64_t seed, uint32_t k)
 {
     if (k == 0)
         return seed;

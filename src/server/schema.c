@@ -94,7 +94,7 @@ void schema_name(const struct work *w, uint32_t number, struct buf *out)
         buf_addf(out, "-%u", number);
 }
 
-static uint64_t hash_parts(const struct parts *p)
+TRIT_WRAPS static uint64_t hash_parts(const struct parts *p)
 {
     uint64_t h = p->n;
     for (unsigned i = 0; i < p->n; i++) {

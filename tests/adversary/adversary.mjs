@@ -6,7 +6,7 @@
 import fs from 'node:fs';
 import crypto from 'node:crypto';
 import net from 'node:net';
-import { equal, ok, request, raw, metrics, total, until, host, port, report } from '../e2e/lib.mjs';
+import { bar, equal, ok, request, raw, metrics, total, until, host, port, report } from '../e2e/lib.mjs';
 
 const long = process.env.ADVERSARY_LONG === '1';
 const pid = process.env.TRITD_PID;
@@ -96,6 +96,8 @@ const parts = {
     const grown = rss() - before;
     console.log(`edges: ${asked} requests, ${fields.length} fields, RSS +${grown} KiB`);
     ok('RSS', grown < 2 * 1024, `${grown} KiB`);
+    bar(5, `${fields.length} fields, ${asked} requests: 400 with the name; RSS +${(grown / 1024).toFixed(1)} MiB`,
+        '400 with the name; RSS < 1 MiB', grown < 1024 ? 'ok' : 'missed');
   },
 
   // ---- bodies that cost more than they weigh
@@ -128,6 +130,8 @@ const parts = {
     await healthy('after bodies');
     const peak = Number(/VmHWM:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
     console.log(`bodies: ${3 * all.length} requests, slowest ${worst} ms, peak +${peak - before} KiB`);
+    bar(15, `${3 * all.length} requests: peak +${((peak - before) / 1024).toFixed(1)} MiB, slowest ${worst} ms`,
+        'peak RSS <= 8 bodies');
     ok('peak RSS at most 8 times a body of 4 MiB', peak - before < 8 * 4 * 1024, `${peak - before}`);
   },
 
@@ -183,6 +187,7 @@ const parts = {
       ok(`${name}: in good time`, took < 4500, `${took} ms`);
     }
     console.log(`framing: ${cases.length} cases`);
+    bar(4, `${cases.length} cases: 0`, '0 smuggled answers');
   },
 
   // ---- bytes that come one by one
@@ -207,6 +212,8 @@ const parts = {
     ok('headers in time', life(0, n) < 4000);
     ok('bodies in time', life(n, 2 * n) < 5000);
     ok('health', worst < 1000);
+    bar(22, `${2 * n} connections, limits 2 s and 3 s: cut after ${(life(0, n) / 1000).toFixed(2)} s and ` +
+      `${(life(n, 2 * n) / 1000).toFixed(2)} s; health <= ${worst} ms`, '10 s / 30 s');
   },
 
   // ---- streams that nobody reads
@@ -232,6 +239,8 @@ const parts = {
     await until('no page is held', async () => total(await metrics(), 'tritd_kv_blocks_used') === 0);
     console.log(`unread: ${n} streams gone after ${took} ms, RSS +${grown} KiB`);
     ok('RSS', grown < 64 * 1024, `${grown} KiB`);
+    bar(8, `${n} streams never read: all cut after ${(took / 1000).toFixed(1)} s, RSS +${(grown / 1024).toFixed(1)} MiB`,
+        '200: RSS < 64 MiB, dropped <= 75 s', n < 200 ? 'short' : 'ok');
   },
 
   // ---- nothing but errors
@@ -292,6 +301,7 @@ const parts = {
       const at = text.indexOf('canary');
       ok(`no canary in ${place}`, at < 0, text.slice(Math.max(0, at - 200), at + 60));
     }
+    bar(18, `${n} canaries x 16 requests: 0 in log, metrics, errors`, '1,000 canaries: 0 hits', n < 1000 ? 'short' : 'ok');
     console.log(`canary: ${n} canaries, ${16 * n} requests, ${Object.values(places).join('').length} bytes searched`);
   },
 
@@ -310,6 +320,7 @@ const parts = {
     const took = Date.now() - gone;
     console.log(`files: healthy after ${took} ms`);
     ok('at once', took < 1000, `${took} ms`);
+    bar(24, `200 clients, 64 descriptors: CPU ${(100 * used).toFixed(1)} %, healthy after ${took} ms`, 'CPU < 10 %, healthy < 1 s');
   },
 
   // ---- a client that has sent all that it ever will gets its answer and an end, not a time-out

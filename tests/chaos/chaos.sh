@@ -40,6 +40,8 @@ for ((i = 0; i < rounds; i++)); do
 done
 stop
 is "exit status" "$ended" 0
+bar 10 "$rounds x truncated, overwritten, removed: same answer, 0 signals" "100 x: 0 SIGBUS, same answer" \
+    "$([ "$rounds" -ge 100 ] && echo ok || echo short)"
 
 # ---- killed in the middle of answers; the next start attaches to what is there
 for ((i = 0; i < rounds; i++)); do
@@ -60,6 +62,7 @@ for ((i = 0; i < rounds; i++)); do
     stop
     is "exit status after $i" "$ended" 0
 done
+bar 9 "$rounds x mid-stream: all attach, 0 left over" "100 x" "$([ "$rounds" -ge 100 ] && echo ok || echo short)"
 
 # ---- one bit wrong in the segment is found, wherever it is
 for ((i = 0; i < rounds; i++)); do
@@ -74,6 +77,7 @@ for ((i = 0; i < rounds; i++)); do
     is "answer beside a bit that flipped at $at" "$(answer)" "$expected"
     stop
 done
+bar 28 "$rounds random bits: all found" "1,000 bits found" "$([ "$rounds" -ge 1000 ] && echo ok || echo short)"
 
 # ---- the time of day jumps
 if [ -e tests/chaos/clock.so ] && ! readelf -d "$tritd" | grep -Eq 'lib(a|t|ub)san'; then
@@ -94,6 +98,7 @@ END
     stop
     is "exit status" "$ended" 0
     tritd=$whole
+    bar 38 "+-1 day at 10 Hz, $((4 * rounds)) answers: 0 wrong time-outs, no negative duration" "0 wrong time-outs"
 fi
 
 # ---- nobody reads the log
@@ -121,6 +126,7 @@ stop
 is "exit status" "$ended" 0
 kill "$reader"
 : >"$log_of_tests"
+bar 39 "a pipe that nobody reads: all answered, lost lines are counted" "drops are counted"
 
 # ---- no room for the segment: an error that says so, and no signal
 if unshare -Urm true 2>/dev/null; then
@@ -133,4 +139,5 @@ if unshare -Urm true 2>/dev/null; then
         is "exit status with $kib KiB" $? 1
         has "the reason" "$(cat "$work/err")" 'error +.*(space|room|memory|free)'
     done
+    bar 27 "4, 64, 256 KiB: an error, exit 1" "an error, no signal"
 fi

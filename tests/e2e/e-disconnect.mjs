@@ -4,6 +4,7 @@
 // as a stream; by closing, by resetting, by half-closing, by not reading.  The daemon was started
 // with --max-batch 2 --queue-requests 8 and short deadlines.
 //
+import fs from 'node:fs';
 import { equal, ok, request, metrics, total, until, host, dial, raw, report } from './lib.mjs';
 
 const pid = +process.env.TRITD_PID;
@@ -67,6 +68,28 @@ for (const stream of [true, false]) {
     ok(`${name}: counted`, (await cancelled()) > before);
     clients.forEach((c) => c.socket.destroy());
   }
+}
+
+// ---- their descriptors are free at once, also where somebody who came before says nothing.  (That one
+// is closed after three seconds: where the machine was so slow, once more.)
+{
+  const files = () => fs.readdirSync(`/proc/${pid}/fd`).length;
+  let held = true;
+  for (let i = 0; held && i < 5; i++) {
+    const patient = await connect('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await until('it is answered', () => patient.got.includes('200 OK'));
+    const before = files();
+    for (let k = 0; k < 10; k++) {
+      const client = await connect(http('/v1/completions', endless(true)));
+      await until('an event', () => client.got.includes('data: '));
+      client.socket.destroy();
+    }
+    await until('no descriptor is held', () => files() <= before || patient.closed);
+    held = patient.closed;
+    patient.socket.destroy();
+    await idle('descriptors');
+  }
+  ok('while somebody idles', !held);
 }
 
 // ---- waiting: the queue is left, and those before and behind are not disturbed

@@ -43,6 +43,12 @@ export function report() {
   console.log(`${checks} checks`);
 }
 
+// What was found of a bar of doc/reliability.md, for the table of make check-long; tests/long/bars.sh
+// says what a verdict is.
+export function bar(number, figure, target, verdict = 'ok') {
+  console.log(['BAR', number, figure, target, verdict].join('\t'));
+}
+
 // One request; the body as JSON where it is some.
 export async function request(path, { method, body, headers = {}, signal } = {}) {
   const response = await fetch(url + path, {

@@ -258,6 +258,13 @@ bring()
     here=$packages
 }
 
+# bar NUMBER FIGURE TARGET [VERDICT]: what was found of a bar of doc/reliability.md, for the table of
+# make check-long; tests/long/bars.sh says what a verdict is.
+bar()
+{
+    printf 'BAR\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "${4:-ok}"
+}
+
 # The official package.
 openai_package()
 {

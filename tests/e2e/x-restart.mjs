@@ -161,6 +161,10 @@ async function metric(name) {
 
 const cached = (result) => JSON.parse(result.text).usage.prompt_tokens_details.cached_tokens;
 
+// A line for the table of make check-long (tests/long/bars.sh).
+const bar = (number, figure, target, asked) =>
+  console.log(['BAR', number, figure, target, count >= asked ? 'ok' : 'short'].join('\t'));
+
 // ---- what is done
 
 const modes = {
@@ -189,6 +193,9 @@ const modes = {
     await m.stop();
     console.log(`restarts=${count} requests=${requests} cut_by_kill=${cut} first_ready_ms=` +
       `${ms(first.seconds)} ready_ms median=${ms(median(seconds))} max=${ms(Math.max(...seconds))}`);
+    bar(9, `${count} restarts, half kill -9: ready after ${ms(median(seconds))} ms, at most ${ms(Math.max(...seconds))}`,
+        'attaches, 0 left over, < 500 ms', 100);
+    bar(33, `${count} restarts: ${requests} requests, 0 refused`, '0 refused over 100 restarts', 100);
   },
 
   async upgrade() {
@@ -318,6 +325,8 @@ const modes = {
     assert.equal(m.since(0, 'ended').length, 0);
     await m.stop();
     console.log(`reloads=${count} requests=${requests} failed=${cut}`);
+    bar(20, `${count} reloads under 8 clients, every fifth with a wrong line: ${requests} requests, ${cut} failed`,
+        '1,000 HUPs, 0 races', 1000);
   },
 };
 

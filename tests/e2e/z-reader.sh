@@ -71,34 +71,64 @@ checks=$((checks + 1))
 
 # ---- stopped while a reader reads: in order
 rm -f "$shm"/* "$work/log"
+# Before it has a loop a signal ends it like any program.
+takes_signals()
+{
+    has_ended || ((0x$(awk '/^SigCgt/ { print $2 }' "/proc/$pid/status") & 0x4000))
+}
 launch
+within 20 takes_signals
 within 20 find_reader || has_ended
 first_to_go=$(cat "/proc/$reader/oom_score_adj" 2>/dev/null)
 is "who goes where memory is short" "${first_to_go:-1000}" 1000
 stop
 is "exit status when stopped while loading" "$ended" 0
 
-# ---- a loader process that was killed costs the start, with a word
+# ---- a loader process that is killed while the first model is read: its twin reads it, with a word, or
+# the start fails with one
 rm -f "$shm"/* "$work/log"
 launch
 within 20 child tritd-loader "$pid" >/dev/null || fail "no loader process was seen"
-kill -KILL "$(child tritd-loader "$pid")"
-if ! within 1 grep -q ' ready ' "$work/log"; then
+loader=$(child tritd-loader "$pid")
+within 20 child tritd-loader "$loader" >/dev/null || fail "it has no twin"
+kill -KILL "$loader"
+within 30 grep -Eq ' ready | error ' "$work/log" || fail "neither ready nor an error"
+if grep -q ' ready ' "$work/log"; then
+    stop
+else
     await_end 30
     is "exit status without a loader process" "$ended" 1
     logs "without a loader process" "the process that starts readers of models has ended"
 fi
 
-# ---- killed later it costs what is to be loaded then, with a word, and nothing that is served
+# ---- killed later it costs nothing, as often as it happens
 touch "$work/run.conf"
 start --alias first --config "$work/run.conf"
-kill -KILL "$(child tritd-loader "$pid")"
-printf '[model more]\nmodel = %s\n' "$model" >>"$work/run.conf"
+loader=$(child tritd-loader "$pid")
+for name in more another; do
+    within 20 child tritd-loader "$loader" >/dev/null || fail "it has no twin"
+    twin=$(child tritd-loader "$loader")
+    kill -KILL "$loader"
+    printf '[model %s]\nmodel = %s\n' $name "$model" >>"$work/run.conf"
+    kill -HUP "$pid"
+    logs "by the twin" "ready .*model=\"$name\""
+    loader=$twin
+done
+is "lines that say so" "$(grep -c 'loader ended=yes' "$work/log")" 2
+# ---- without either of them no model can be loaded, which is said, and what is served is served
+kill -KILL "$(child tritd-loader "$loader")" "$loader"
+printf '[model last]\nmodel = %s\n' "$model" >>"$work/run.conf"
 kill -HUP "$pid"
-logs "without a loader process" 'model-failed name="more" .*readers of models has ended'
-has "what is served" "$(post /v1/completions '{"prompt":"a","max_tokens":1}')" '"model": ?"first"'
+logs "without a loader process" 'model-failed name="last" .*readers of models has ended; a restart or SIGUSR2'
+has "what is served" "$(post /v1/completions '{"model":"first","prompt":"a","max_tokens":1}')" '"model": ?"first"'
 stop
-is "exit status with a loader process that is gone" "$ended" 0
+is "exit status with loader processes that are gone" "$ended" 0
+gone_too()
+{
+    ! pgrep -f "$model" >/dev/null
+}
+within 10 gone_too || fail "a process is left over"
+checks=$((checks + 1))
 
 # ---- sandbox = no: a process of its own all the same
 rm -f "$shm"/*

@@ -25,4 +25,4 @@ SECONDS = 60
 fuzz-run: fuzz
 	srcdir=$(srcdir) $(srcdir)/tests/fuzz/fuzz.sh run $(SECONDS)
 .PHONY: fuzz fuzz-run
-EXTRA_DIST += tests/fuzz/fuzz.sh tests/fuzz/corpus tests/fuzz/dict
+EXTRA_DIST += tests/fuzz/integer.ignore tests/fuzz/fuzz.sh tests/fuzz/corpus tests/fuzz/dict

@@ -8,7 +8,8 @@
 // is the median of its rounds.
 //
 import { spawn } from 'node:child_process';
-import { url, request, metrics, total, until, ok, report } from '../e2e/lib.mjs';
+import http from 'node:http';
+import { bar as tell, url, host, port, request, metrics, total, until, ok, report } from '../e2e/lib.mjs';
 
 const [bar, program, seconds, target] = process.argv.slice(2);
 const rounds = +(process.env.ROUNDS || 3), settle = process.env.SETTLE || 25;
@@ -20,9 +21,14 @@ const percentile = (list, p) =>
   [...list].sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(list.length * p / 100))];
 const show = (x) => Number.isFinite(x) ? (x < 10 ? x.toFixed(2) : x.toFixed(0)) : '-';
 
+const numbers = { overload: 11, fairness: 35, idle: 23, slow: 8, health: 36 }; // in doc/reliability.md
+
 function verdict(what, figure, most, unit = '', least = false) {
   const held = least ? figure >= most : figure <= most;
   missed += !held;
+  if (numbers[bar])
+    tell(numbers[bar], `${what}: ${show(figure)} ${unit}`.trim(), `${least ? 'at least' : 'at most'} ${show(most)} ${unit}`.trim(),
+         held ? 'ok' : 'missed');
   console.log(`${bar.padEnd(9)} ${what.padEnd(52)} ${show(figure).padStart(7)} ${unit.padEnd(4)} ` +
               `${least ? 'at least' : 'at most '} ${show(most).padStart(6)}  ${held ? 'held' : 'MISSED'}`);
 }
@@ -75,6 +81,25 @@ async function stream(fields, on_event, signal) {
 }
 
 const work = ['--prompt-tokens', '64', '--output-tokens', '16..48'];
+
+// Others' time between events beside connections that are no use.
+async function beside(most, ...useless) {
+  const some = ['--clients', 8, '--seconds', seconds, '--prompt-tokens', 64, '--output-tokens', 64];
+  const ratios = [];
+  for (let round = 0; round < rounds; round++) {
+    const before = await load(...some);
+    const run = await load(...some, ...useless, '--settle', settle);
+    ok('they were there', useless[0] === '--idle' ? run.idle.open === 1000 : run.stuck.open > 0,
+       JSON.stringify([run.idle, run.stuck]));
+    await rest();
+    const [b, d] = [before.between_events_ms, run.between_events_ms];
+    ok('there are gaps beside them: SETTLE is long enough', d.n > 0);
+    ratios.push(d.p99 / b.p99);
+    console.log(`  between events p50 ${show(b.p50)} p99 ${show(b.p99)}, beside them p50 ${show(d.p50)} ` +
+                `p99 ${show(d.p99)} ms of ${d.n}; ${useless.join(' ')}`);
+  }
+  verdict('between events, p99, times what it was', median(ratios), most);
+}
 
 const bars = {
   // Ten times what can be done, each round beside what 32 clients get who ask when they are answered.
@@ -140,24 +165,53 @@ const bars = {
             (tokens.length * tokens.reduce((a, b) => a + b * b, 0)), 0.95, '', true);
   },
 
-  // Others' time between tokens beside a thousand connections that do nothing, and 200 that never
-  // read.  What those asked for has been computed, or they are stuck, before the others begin.
+  // A thousand connections that do nothing.
   async idle() {
-    const some = ['--clients', 8, '--seconds', seconds, '--prompt-tokens', 64, '--output-tokens', 64];
-    const ratios = [];
-    for (let round = 0; round < rounds; round++) {
-      const before = await load(...some);
-      const run = await load(...some, '--idle', 1000, '--stuck', 200, '--settle', settle);
-      ok('they were there', run.idle.open === 1000 && run.stuck.open > 0,
-         JSON.stringify([run.idle, run.stuck]));
-      await rest();
-      const [b, d] = [before.between_events_ms, run.between_events_ms];
-      ok('there are gaps beside them: SETTLE is long enough', d.n > 0);
-      ratios.push(d.p99 / b.p99);
-      console.log(`  between events p50 ${show(b.p50)} p99 ${show(b.p99)}, beside them p50 ${show(d.p50)} ` +
-                  `p99 ${show(d.p99)} ms of ${d.n}; stuck ones open ${run.stuck.open}`);
+    await beside(1.1, '--idle', 1000);
+  },
+
+  // 200 that never read.  What those asked for has been computed, or they are stuck, before the others
+  // begin.
+  async slow() {
+    await beside(1.2, '--stuck', 200);
+  },
+
+  // Health and metrics while prompts are read that nobody has read before, one behind the other.
+  async health() {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    const get = (path) => new Promise((resolve, reject) => {
+      const from = performance.now();
+      http.get({ host, port, path, agent }, (response) => {
+        response.resume();
+        response.on('end', () => resolve([performance.now() - from, response.statusCode]));
+      }).on('error', reject);
+    });
+    const times = { '/healthz': [], '/metrics': [] };
+    let going = true;
+    const reading = (async () => {
+      while (going) {
+        const prompt = Array.from({ length: 4000 }, () => 300 + Math.floor(Math.random() * 30000));
+        await stream({ prompt, max_tokens: 1 }, null, AbortSignal.timeout(1000 * seconds * rounds)).catch(() => {});
+      }
+    })();
+    await until('a prompt is read', async () => total(await metrics(), 'tritd_requests_running') > 0);
+    for (let i = 0, end = Date.now() + seconds * rounds * 1000; Date.now() < end; i++) {
+      const path = i % 10 ? '/healthz' : '/metrics';
+      const [ms, status] = await get(path);
+      ok(`${path}: status`, status === 200);
+      times[path].push(ms);
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    verdict('between events, p99, times what it was', median(ratios), 1.2);
+    going = false;
+    const read = total(await metrics(), 'tritd_prompt_tokens_total');
+    await reading;
+    agent.destroy();
+    ok('prompts were read meanwhile', read > 1000, `${read}`);
+    for (const [path, list] of Object.entries(times))
+      console.log(`  ${path} p50 ${show(percentile(list, 50))} p99 ${show(percentile(list, 99))} max ` +
+                  `${show(Math.max(...list))} ms of ${list.length}; ${read} prompt tokens read`);
+    verdict(`health, p99.9 of ${times['/healthz'].length} beside prompts of 4,000`, percentile(times['/healthz'], 99.9), 20, 'ms');
+    verdict('metrics, the same, p99', percentile(times['/metrics'], 99), 20, 'ms');
   },
 
   // 8 streams and a prompt of 8,000 tokens beside them: how it begins, and, of a second one whose

@@ -5,7 +5,7 @@
 # machine that is shared the same daemon holds it now and misses it then.
 #
 #     tests/long/load.sh            in the build directory; about ten minutes
-#     BARS="overload fairness"      only these: overload fairness idle long
+#     BARS="overload fairness"      only these: overload fairness slow idle health long
 #     SECONDS_EACH=10 ROUNDS=2      of a round, default 25, and how many, default 3
 #     DEPTH=4000                    tokens that are read before, for `long`, default 7000
 #     SETTLE=15                     seconds for those that do nothing to get there, default 25
@@ -36,12 +36,12 @@ for name in modest greedy; do
     export "$name=$(cat "$work/key")"
 done
 
-for bar in ${BARS:-overload fairness idle long}; do
+for bar in ${BARS:-overload fairness slow idle health long}; do
     case $bar in
     overload) start --ttft-target $target ;;
     fairness) start --api-keys "$work/keys" ;;
-    idle) start --max-connections 4096 --queue-requests 256 ;;
-    long) start --ctx 16384 ;;
+    idle | slow) start --max-connections 4096 --queue-requests 256 ;;
+    health | long) start --ctx 16384 ;;
     *) broken "no such bar: $bar" ;;
     esac
     run_node load.mjs $bar "$bench" "$seconds" $target

@@ -6,7 +6,7 @@
 // sends that prompt and one that nobody has sent: two samples that shall not differ.  The victim
 // sends its prompt again, and a new one: two that shall.  No prompt is measured twice.
 //
-import { bearer, ok, report, request } from './lib.mjs';
+import { bar, bearer, ok, report, request } from './lib.mjs';
 
 const rounds = Number(process.argv[2]);
 const { victim, curious } = process.env;
@@ -83,6 +83,8 @@ const others = kolmogorovSmirnov(times.asked, times.unknown);
 const same = kolmogorovSmirnov(times.again, times.fresh);
 const show = ({ d, p }) => `D=${d.toFixed(4)} p=${p.toExponential(2)}`;
 console.log(`between tenants ${show(others)}, within a tenant ${show(same)}, n=${rounds}`);
+bar(17, `n=${rounds}: between tenants ${show(others)}, within one ${show(same)}`, 'p > 0.01; within one p < 1e-6',
+  others.p <= 0.01 || same.p >= 1e-6 ? 'FAILED' : rounds < 1000 ? 'short' : 'ok');
 ok('the prompt of another tenant cannot be told', others.p > 0.01, show(others));
 ok('one of its own can', same.p < 1e-6, show(same));
 report();

@@ -135,6 +135,8 @@ async function one(kind, at) {
 if (onlyKind) {
   await one(onlyKind, Number(onlyAt));
 } else {
+  const parts = [];
+  let whole = true;
   for (const kind of ['memory', 'call']) {
     for (const name of fs.readdirSync(SHM)) fs.rmSync(`${SHM}/${name}`);
     const healthy = await life(kind, 0);
@@ -152,7 +154,11 @@ if (onlyKind) {
       await one(kind, at);
     }
     console.log(`${kind}: ${lives - first} of ${healthy.n} points`);
+    parts.push(`${lives - first} of ${healthy.n} ${kind === 'memory' ? 'allocations' : 'calls'}`);
+    whole &&= lives - first === healthy.n;
   }
+  console.log(['BAR', 12, `${parts.join(', ')}: ${found.size} faults`, 'each once: 0 crashes, leaks, hangs',
+    found.size ? 'FAILED' : whole ? 'ok' : 'short'].join('\t'));
 }
 console.log(`${lives} lives, ${found.size} faults`);
 process.exit(found.size ? 1 : 0);

@@ -226,6 +226,12 @@ static void act_open_secret(int socket)
     ask_for(socket, "/etc/passwd");
 }
 
+/* The model's own file, which it has, again and again: as many descriptors of the daemon's. */
+static void act_open_twice(int socket)
+{
+    ask_for(socket, path);
+}
+
 static void act_open_beside(int socket)
 {
     char name[2200];
@@ -423,6 +429,7 @@ static const struct {
     {"packed", act_cut, "cut its weights short", false},
     {"read", act_open_secret, "ended with status 12", false},
     {"read", act_open_beside, "ended with status 12", false},
+    {"read", act_open_twice, "ended with status 12", false},
 };
 
 START_TEST(fault_is_refused)
@@ -430,10 +437,10 @@ START_TEST(fault_is_refused)
     struct loader_options o = {.enter = sandbox_enter_reader,
                                .expected = _i % 2 ? path : NULL,
                                .most_silence = strstr(faults[_i].words, "stood still") ||
-                                               strstr(faults[_i].words, "does not end") ||
-                                               strstr(faults[_i].words, "too long")
-                                           ? 3
-                                           : 30,
+                                                       strstr(faults[_i].words, "does not end") ||
+                                                       strstr(faults[_i].words, "too long")
+                                                   ? 3
+                                                   : 30,
                                .cpu_seconds = 1,
                                .most_memory = 256 << 20};
     struct model *m;
@@ -466,27 +473,81 @@ START_TEST(stop_is_obeyed)
 }
 END_TEST
 
-/* Without the process that starts readers there is an error, and no other harm. */
-START_TEST(host_is_gone)
+static void nap(void)
 {
-    struct model *m;
-    char comm[64] = "", name[64];
-    pid_t found = -1;
-    start(&(struct loader_options){0});
-    for (pid_t pid = getpid() + 1; pid < getpid() + 5000 && found < 0; pid++) {
-        snprintf(name, sizeof name, "/proc/%d/stat", pid);
+    nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+}
+
+static bool is_loader(int pid)
+{
+    char name[64], comm[32] = "";
+    snprintf(name, sizeof name, "/proc/%d/comm", pid);
+    FILE *f = fopen(name, "re");
+    bool is = f && fscanf(f, "%31s", comm) == 1 && strcmp(comm, "tritd-loader") == 0;
+    if (f)
+        fclose(f);
+    return is;
+}
+
+/* The child that starts readers, when it is there; -1: in ten seconds it is not. */
+static pid_t find_loader(pid_t parent)
+{
+    char name[64];
+    snprintf(name, sizeof name, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    for (int i = 0; i < 1000; i++) {
+        int child, found = -1;
         FILE *f = fopen(name, "re");
-        int parent = 0;
-        if (f && fscanf(f, "%*d %63s %*c %d", comm, &parent) == 2 && parent == getpid())
-            found = pid;
+        while (f && found < 0 && fscanf(f, "%d", &child) == 1)
+            if (is_loader(child))
+                found = child;
         if (f)
             fclose(f);
+        if (found > 0)
+            return found;
+        nap();
     }
-    if (found < 0)
-        return; /* Numbers have begun anew. */
-    ck_assert_int_eq(kill(found, SIGKILL), 0);
+    return -1;
+}
+
+/* Until it is a zombie or less. */
+static void kill_for_good(pid_t pid)
+{
+    char name[64], state = 0;
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+    snprintf(name, sizeof name, "/proc/%d/stat", (int)pid);
+    for (int i = 0; i < 1000; i++) {
+        FILE *f = fopen(name, "re");
+        int found = f ? fscanf(f, "%*d %*s %c", &state) : 0;
+        if (f)
+            fclose(f);
+        if (found != 1 || state == 'Z')
+            return;
+        nap();
+    }
+    ck_abort_msg("%d does not end", (int)pid);
+}
+
+/* The process that starts readers ends again and again: its twin takes its place, and has another.
+ * The second time also a reader that had begun ends with it. */
+START_TEST(host_is_gone)
+{
+    start(&(struct loader_options){.expected = _i ? path : NULL});
+    pid_t pid = find_loader(getpid());
+    ck_assert_int_gt(pid, 0);
+    for (int i = 0; i < 3; i++) {
+        pid_t twin = find_loader(pid);
+        ck_assert_int_gt(twin, 0);
+        kill_for_good(pid);
+        expect_loads();
+        pid = twin;
+    }
+    /* Nor does it ask anybody else when both have ended. */
+    struct model *m;
+    kill_for_good(find_loader(pid));
+    kill_for_good(pid);
     ck_assert_int_eq(load(path, &m), -TRIT_EIO);
     ck_assert_msg(strstr(err.text, "has ended") != NULL, "%s", err.text);
+    ck_assert_uint_eq(atomic_load(&closed_twice), 0);
 }
 END_TEST
 
@@ -546,7 +607,7 @@ int main(void)
     tcase_add_test(tc, same_errors);
     tcase_add_loop_test(tc, fault_is_refused, 0, (int)ARRAY_LEN(faults));
     tcase_add_test(tc, stop_is_obeyed);
-    tcase_add_test(tc, host_is_gone);
+    tcase_add_loop_test(tc, host_is_gone, 0, 2);
     tcase_add_test(tc, any_weights);
     suite_add_tcase(suite, tc);
     return unit_run(suite);
