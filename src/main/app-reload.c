@@ -127,6 +127,7 @@ static int adopt(struct app *app, struct conf *fresh, struct trit_error *err)
     log_set_json(strcmp(app->conf.log_format, "json") == 0);
     if (app->state == SERVING) {
         reload_threads(app);
+        app_remember(app);
         app_load_next(app);
     }
     return 0;
