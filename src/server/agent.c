@@ -17,8 +17,8 @@
 #include "engine/stats.h"
 #include "server/parts.h"
 
-/* Of the queue's tokens, since prompts differ; of those that run, since some of them will be over, and
- * replaced from the balancer's queue, before the engine has taken others in. */
+/* Of the queue's tokens, since prompts differ; of those that run, since some of them will be over,
+ * and replaced from the balancer's queue, before the engine has taken others in. */
 #define QUEUE_SHARE   0.875
 #define RUNNING_SHARE 0.75
 
@@ -57,9 +57,8 @@ size_t agent_line(const struct agent_load *l, char *dst)
 
 static void look(const struct server *s, struct agent_load *l)
 {
-    *l = (struct agent_load){.serving = s->serving,
-                             .draining = s->draining,
-                             .mean_prompt = s->agent.mean_prompt};
+    *l = (struct agent_load){
+        .serving = s->serving, .draining = s->draining, .mean_prompt = s->agent.mean_prompt};
     for (const struct served *m = s->serving ? s->models.first : NULL; m; m = m->next) {
         const struct engine_stats *st = engine_stats(m->opt.engine);
         const struct engine_options *o = engine_options(m->opt.engine);
