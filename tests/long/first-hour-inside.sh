@@ -20,12 +20,8 @@ answers() # until /readyz does
 
 echo "== without a package"
 cd /root/tritd
-systemd-sysusers --version >/dev/null
-make -C build install >/root/install.log 2>&1
-systemd-sysusers
+follow "$doc" Install 3 >/root/install.log
 id tritd
-systemctl daemon-reload
-systemctl enable --now tritd.socket tritd.service
 answers
 systemctl show -P FragmentPath tritd.service | grep -q '^/usr/local/'
 /usr/local/bin/trit chat "Tell me a story about a fox." </dev/null | grep -i fox
@@ -72,7 +68,6 @@ journalctl -u tritd -o cat --no-pager | grep -q 'api-keys loaded=2'
 
 echo "== Prometheus"
 folder=/usr/share/doc/tritd/deploy/prometheus
-[ -f $folder/prometheus.yml ] || gunzip -k $folder/*.gz
 (cd $folder && promtool check config prometheus.yml)
 prometheus --config.file=$folder/prometheus.yml --storage.tsdb.path=/root/tsdb \
     --web.listen-address=127.0.0.1:9090 >/root/prometheus.log 2>&1 &

@@ -17,6 +17,7 @@ for command in debootstrap systemd-nspawn; do
 done
 
 root=$(mktemp -d /var/tmp/tritd-first-hour.XXXXXX)
+chmod 755 "$root" # others live there too
 clean()
 {
     umount "$root/proc" "$root/dev/shm" 2>/dev/null || true
