@@ -20,6 +20,7 @@
 
 #define HANDED_WEIGHTS "tritd-weights" /* a sealed segment, model/segment.h */
 #define HANDED_KV      "tritd-kv"      /* a KV pool, engine/pool.h */
+#define HANDED_MODELS  "tritd-models"  /* what the API has changed, main/recall.h */
 #define HANDED_LISTEN  "tritd-listen-" /* and a digit: a listening socket that tritd has opened */
 
 /* Where the protocol puts the first. */

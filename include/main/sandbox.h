@@ -11,7 +11,8 @@
  * serving needs; others fail with EPERM, and the process lives.  No socket but AF_UNIX, no code
  * that was written to memory, no new namespace, and no new program unless Landlock says which.
  *
- * What a reload may read is therefore beside what the start has read.  Both are inherited by
+ * What a reload may read is therefore beside what the start has read; of a snapshot in the hub's cache
+ * also what is fetched for the same model later.  Both are inherited by
  * threads that begin later and by a successor.
  */
 #ifndef TRIT_SANDBOX_H
@@ -20,6 +21,7 @@
 #include <stdbool.h>
 
 struct conf;
+struct recall;
 
 /* What is in force. */
 struct sandbox {
@@ -30,10 +32,10 @@ struct sandbox {
 
 /*
  * Enter it: the calling thread and those it makes later.  To be called when sockets are open and
- * before any thread is started.  What this kernel does not offer is left out.  Takes well under a
+ * before any thread is started.  recalled: models beside those of the configuration, or NULL.  What this kernel does not offer is left out.  Takes well under a
  * millisecond.
  */
-void sandbox_enter(const struct conf *c, struct sandbox *got);
+void sandbox_enter(const struct conf *c, const struct recall *recalled, struct sandbox *got);
 
 /*
  * The one of a reader of models (model/loader.h), which has everything open that it needs: no place of

@@ -25,6 +25,7 @@ struct agent_load {
     uint64_t waiting_tokens, queue_tokens; /* prompt tokens likewise */
     uint32_t kv_used, kv_pages;            /* pages that running sequences hold, of all */
     uint32_t max_batch;                    /* sequences computed together */
+    double mean_prompt;                    /* tokens of the requests of late; 0: there were none */
 };
 
 enum { AGENT_LINE_BYTES = 64 };
@@ -33,8 +34,9 @@ enum { AGENT_LINE_BYTES = 64 };
  * The line, with its end, to dst[0, AGENT_LINE_BYTES); its length.  The weight is what the queue
  * and, with half its say, the KV cache have left, 1 to 100: 0 would mean drain.  maxconn is one
  * batch and one more that waits, so that what comes beyond waits at the balancer, where any daemon
- * that is free first can have it; less where the prompts that wait are so long that no batch of
- * them would be let in, by their mean.
+ * that is free first can have it; less where prompts are so long that the queue would refuse some of
+ * them.  A refusal is over at once, and the balancer has sent the next before there is room: one too
+ * many would have its whole queue refused.
  */
 size_t agent_line(const struct agent_load *load, char *dst);
 

@@ -4,6 +4,7 @@ libbase_a_SOURCES = \
 	include/base/buf.h src/base/buf.c \
 	include/base/cgroup.h src/base/cgroup.c \
 	include/base/file.h src/base/file.c \
+	include/base/hex.h src/base/hex.c \
 	include/base/jsontext.h src/base/jsontext.c \
 	include/base/log.h src/base/log.c src/base/log-parts.h src/base/log-format.c src/base/log-sink.c \
 	include/base/mailbox.h src/base/mailbox.c \

@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 
 struct scan {
@@ -47,17 +48,6 @@ static void skip_space(struct scan *c)
 {
     while (c->at < c->len && strchr(" \t\r\n", c->s[c->at]) && c->s[c->at])
         c->at++;
-}
-
-static int hex_digit(char ch)
-{
-    if (ch >= '0' && ch <= '9')
-        return ch - '0';
-    if (ch >= 'a' && ch <= 'f')
-        return ch - 'a' + 10;
-    if (ch >= 'A' && ch <= 'F')
-        return ch - 'A' + 10;
-    return -1;
 }
 
 /* Four hexadecimal digits. */

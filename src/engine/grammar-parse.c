@@ -18,6 +18,7 @@
 #include <xxhash.h>
 
 #include "base/base.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "engine/grammar-parts.h"
@@ -119,14 +120,10 @@ static int read_hex(struct parser *p, unsigned digits, uint32_t *cp)
     size_t place = p->at - 2;
     uint32_t value = 0;
     for (unsigned i = 0; i < digits; i++, p->at++) {
-        char c = look(p);
-        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-                         : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
-                                                : 16;
-        if (digit == 16)
+        int digit = hex_digit(look(p));
+        if (digit < 0)
             return bad(p, p->at, "a hexadecimal digit");
-        value = value << 4 | digit;
+        value = value << 4 | (uint32_t)digit;
     }
     if (value > GRAMMAR_LAST_CP || (value >= GRAMMAR_SURROGATE && value <= GRAMMAR_SURROGATE_END))
         return grammar_fail(p->t, TRIT_EINVAL, place,

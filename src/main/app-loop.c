@@ -85,13 +85,18 @@ static void upgrade(struct app *app)
                  app->state == SERVING ? "one is going on" : "not serving");
         return;
     }
-    struct upgrade_gift gift[SERVER_MODELS];
+    struct upgrade_gift gift[SERVER_MODELS + 1];
     size_t n = 0;
-    for (const struct app_model *m = app->models; m && n < SERVER_MODELS; m = m->next)
+    int changes = app_save_changes(app);
+    if (changes >= 0)
+        gift[n++] = (struct upgrade_gift){HANDED_MODELS, changes};
+    for (const struct app_model *m = app->models; m && n < ARRAY_LEN(gift); m = m->next)
         if (m->state == MODEL_READY && *m->weights && !m->model->segment.shared)
             gift[n++] = (struct upgrade_gift){m->weights, m->model->segment.fd};
     (void)upgrade_begin(&app->upgrade, &app->loop, app->program, app->argv, &app->sockets, gift, n,
                         &app->notify, step_down, app);
+    if (changes >= 0)
+        close(changes);
 }
 
 static void signalled(uv_signal_t *handle, int signo)

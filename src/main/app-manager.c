@@ -117,8 +117,10 @@ void app_drop_unwanted(struct app *app)
 {
     if (!app->stores || !app->conf.prefix_cache)
         handed_drop_kind(&app->handed, HANDED_KV, &app->notify);
-    if (!app->stores && app->replaces.fd < 0)
+    if (!app->stores && app->replaces.fd < 0) {
         handed_drop_kind(&app->handed, HANDED_WEIGHTS, &app->notify);
+        (void)handed_drop(&app->handed, HANDED_MODELS, &app->notify);
+    }
 }
 
 void app_drop_left_over(struct app *app)

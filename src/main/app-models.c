@@ -48,6 +48,7 @@ struct app_model *app_add_model(struct app *app, const struct conf *c, const cha
         return NULL;
     }
     m->app = app;
+    m->instead = -1;
     while (*last)
         last = &(*last)->next;
     *last = m;
@@ -123,6 +124,7 @@ static void take_out(struct app_model *m)
     m->state = MODEL_ENDS;
     app_unstore(m);
     server_remove(m->app->server, m->served);
+    app_remember(m->app);
 }
 
 /* ------------------------------------------------------------------ ready to serve */
@@ -134,16 +136,9 @@ static enum seq_pool pooling_of(const struct conf *c)
                                              : SEQ_POOL_NONE;
 }
 
-/* What the manager keeps under old's names is m's from now on, or nobody's, where the next process does
- * not have m. */
-static void take_names(struct app_model *m, struct app_model *old)
+/* What the manager keeps under old's names is m's from now on. */
+static void take_names(struct app_model *m, const struct app_model *old)
 {
-    if (!m->configured) {
-        app_unstore(old);
-        return;
-    }
-    if (!*old->weights)
-        return;
     memcpy(m->weights, old->weights, sizeof m->weights);
     memcpy(m->kv, old->kv, sizeof m->kv);
 }
@@ -197,6 +192,7 @@ static void serve_clients(struct app *app)
 {
     struct trit_error err;
     app->state = SERVING;
+    app_drop_clashing(app);
     for (struct app_model *m = app->models; m; m = m->next) {
         if (find_ready(app, app_model_name(m))) {
             trit_fail(&err, TRIT_EINVAL,
@@ -211,6 +207,7 @@ static void serve_clients(struct app *app)
         }
     }
     app_drop_left_over(app);
+    app_remember(app);
     server_serve(app->server);
     for (const struct app_model *m = app->models; m; m = m->next)
         log_ready(m);
@@ -249,11 +246,13 @@ static void finish_load(struct app_model *m)
                        app_model_name(m));
     if (rc == 0)
         rc = serve_model(m, &err);
-    if (rc == 0)
+    if (rc == 0) {
         log_ready(m);
-    else
+        app_remember(m->app);
+    } else {
         log_error("model-failed name=\"%s\" path=\"%s\" error=\"%s\"", app_model_name(m),
                   m->conf.model, err.text);
+    }
     if (m->done)
         m->done(m->done_arg, rc ? NULL : m->served, &err);
     m->done = NULL;
@@ -288,12 +287,14 @@ static void loaded(uv_work_t *work, int status)
     } else if (app->state == SERVING) {
         finish_load(m);
         app_load_next(app);
-    } else if (m->rc != 0) {
-        app->is_loading = false;
-        give_up(app, m->err.text);
-    } else {
+    } else if (m->rc == 0) {
         m->state = MODEL_LOADED;
         app_load_next(app);
+    } else if (app_fall_back(m)) {
+        app_load_next(app);
+    } else {
+        app->is_loading = false;
+        give_up(app, m->err.text);
     }
 }
 
@@ -342,7 +343,10 @@ void app_load_next(struct app *app)
     while (m && m->state != MODEL_WAITS)
         m = m->next;
     if (!m && app->state == LOADING) {
-        all_loaded(app);
+        if (app->models)
+            all_loaded(app);
+        else /* All were taken out but some that cannot be had any more. */
+            app_load(app);
         return;
     }
     if (!m) {
@@ -370,16 +374,14 @@ void app_wait(struct app *app)
     trit_assert(uv_timer_start(&app->accept, stop_waiting, WAIT_SECONDS * 1000, 0) == 0);
 }
 
-/* Under which names the manager keeps what is to last: the first model's are plain, the others'
- * have a number made of what they are called in the configuration. */
-static void name_kept(struct app_model *m)
+void app_name_kept(struct app_model *m, bool plain)
 {
     char tag[16] = "";
     const char *name = *m->conf.alias ? m->conf.alias : m->conf.model;
     uint32_t h = 2166136261u; /* FNV-1a */
     for (const char *p = name; *p; p++)
         h = (h ^ (unsigned char)*p) * 16777619u;
-    if (m != m->app->models)
+    if (!plain)
         snprintf(tag, sizeof tag, "-%08x", h);
     snprintf(m->weights, sizeof m->weights, HANDED_WEIGHTS "%s", tag);
     snprintf(m->kv, sizeof m->kv, HANDED_KV "%s", tag);
@@ -392,7 +394,7 @@ struct app_model *app_add_configured(struct app *app, const struct conf *c, stru
         return NULL;
     m->configured = true;
     m->first = c == &app->conf;
-    name_kept(m);
+    app_name_kept(m, c == conf_model(&app->conf, 0));
     return m;
 }
 
@@ -402,12 +404,11 @@ void app_load(struct app *app)
     app->is_loading = true;
     app->threads = plan_threads(&app->conf);
     segment_set_dir(app->conf.shm_dir); /* of all models, as long as we live */
-    for (size_t i = 0; i < conf_n_models(&app->conf); i++)
-        if (!app_add_configured(app, conf_model(&app->conf, i), &err)) {
-            app->is_loading = false;
-            give_up(app, err.text);
-            return;
-        }
+    if (app_add_start(app, &err) != 0) {
+        app->is_loading = false;
+        give_up(app, err.text);
+        return;
+    }
     app_load_next(app);
 }
 
@@ -429,6 +430,7 @@ static int admin_load(void *arg, const char *name, const char *path, server_load
         return -err->code;
     m->done = done;
     m->done_arg = done_arg;
+    app_name_kept(m, false);
     app_load_next(app);
     return 0;
 }

@@ -127,8 +127,10 @@ static int adopt(struct app *app, struct conf *fresh, struct trit_error *err)
     log_set_json(strcmp(app->conf.log_format, "json") == 0);
     if (app->state != STOPPING)
         reload_threads(app);
-    if (app->state == SERVING)
+    if (app->state == SERVING) {
+        app_remember(app);
         app_load_next(app);
+    }
     return 0;
 }
 

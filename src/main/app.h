@@ -8,6 +8,7 @@
  *     app-models.c   all of them: loaded one after the other, served, replaced, taken out
  *     app-reload.c   keys, certificate and limits, at the start and again after SIGHUP
  *     app-change.c   models and templates after SIGHUP
+ *     app-recall.c   what the API has changed about the models, for the next process
  *     app-manager.c  what the service manager hears, and what it keeps
  *
  * The state moves one way: LOADING, SERVING, STOPPING.  All of it belongs to the loop thread, but
@@ -23,11 +24,13 @@
 
 #include <uv.h>
 
+#include "base/buf.h"
 #include "main/conf.h"
 #include "main/handed.h"
 #include "main/listen.h"
 #include "main/notify.h"
 #include "main/plan.h"
+#include "main/recall.h"
 #include "main/upgrade.h"
 #include "server/server.h"
 
@@ -63,6 +66,7 @@ struct app_model {
     enum app_model_state state;
     bool configured; /* the command line or the file has it, and not the API */
     bool first;      /* that of the keys outside of sections, which only a restart changes */
+    int instead;     /* of which model of the configuration a recalled one takes the place; -1: none */
     bool unwanted;   /* goes when it is ready, or when nothing waits any more */
     char weights[32], kv[32]; /* under which names the manager keeps them; "": it does not */
     struct served *served;
@@ -112,6 +116,9 @@ struct app {
     atomic_bool stop_loading; /* polled by model_load */
     bool is_loading;          /* not all of the start's are loaded yet */
     bool works_ended;         /* the loop is over, and nothing goes to the pool any more */
+
+    struct recall recall;  /* what the last process has left; until the models are listed */
+    struct buf remembered; /* what the manager keeps for the next */
 };
 
 /* ---- app-loop.c */
@@ -139,6 +146,10 @@ struct app_model *app_add_model(struct app *app, const struct conf *c, const cha
 
 /* The same for one of the configuration. */
 struct app_model *app_add_configured(struct app *app, const struct conf *c, struct trit_error *err);
+
+/* Under which names the manager keeps what is to last of a model: plain ones for the first of the
+ * configuration, or who stands for it; for the others with a number made of what they are called. */
+void app_name_kept(struct app_model *m, bool plain);
 
 /* Load the next that waits; when none does, take out who is unwanted. */
 void app_load_next(struct app *app);
@@ -189,6 +200,27 @@ struct app_chats {
 int app_load_chats(const struct app *app, struct app_chats *all, struct trit_error *err);
 void app_use_chats(struct app *app, struct app_chats *all);
 void app_free_chats(struct app_chats *all);
+
+/* ---- app-recall.c */
+
+/* Before the sandbox: what the last process has left. */
+void app_recall(struct app *app);
+
+/* The models of the start: those of the configuration, changed as the last process had it. */
+int app_add_start(struct app *app, struct trit_error *err);
+
+/* One that was recalled cannot be loaded: the configuration's waits in its place, or none does.
+ * false: it is the configuration's own. */
+bool app_fall_back(struct app_model *m);
+
+/* Recalled ones that are called like one of the configuration, whose name was not known before. */
+void app_drop_clashing(struct app *app);
+
+/* The models that are served have changed: let the manager keep what differs. */
+void app_remember(struct app *app);
+
+/* The same for a successor: a memfd; -1: nothing differs. */
+int app_save_changes(const struct app *app);
 
 /* ---- app-manager.c; without a service manager they do nothing */
 

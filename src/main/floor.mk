@@ -11,6 +11,7 @@ libmain_a_SOURCES = \
 	include/main/listen.h src/main/listen.c \
 	include/main/notify.h src/main/notify.c \
 	include/main/plan.h src/main/plan.c \
+	include/main/recall.h src/main/recall.c \
 	include/main/sandbox.h src/main/sandbox.c src/main/sandbox-calls.c src/main/sandbox-parts.h \
 	include/main/upgrade.h src/main/upgrade.c \
 	include/main/version.h src/main/version.c
@@ -21,7 +22,8 @@ src/main/libmain_a-conf.$(OBJEXT): Makefile
 sbin_PROGRAMS += tritd
 tritd_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 tritd_SOURCES = src/main/main.c src/main/app.h src/main/app-load.c src/main/app-loop.c \
-	src/main/app-models.c src/main/app-change.c src/main/app-manager.c src/main/app-reload.c
+	src/main/app-models.c src/main/app-change.c src/main/app-manager.c src/main/app-recall.c \
+	src/main/app-reload.c
 tritd_LDADD = libmain.a libserver.a libengine.a libkernels.a $(KERNEL_VARIANTS) libmodel.a \
 	libformats.a libbase.a $(MHD_LIBS) $(GNUTLS_LIBS) $(UV_LIBS) $(CJSON_LIBS) $(PCRE2_LIBS) $(UNISTRING_LIBS) $(NETTLE_LIBS) \
 	$(XXHASH_LIBS) -lm -lpthread

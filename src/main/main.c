@@ -66,14 +66,15 @@ static int open_sockets(struct app *app, struct trit_error *err)
 }
 
 /* Before there is another thread, and after everything that needs more than serving does. */
-static void enter_sandbox(const struct conf *c)
+static void enter_sandbox(const struct app *app)
 {
+    const struct conf *c = &app->conf;
     struct sandbox in;
     if (!c->sandbox) {
         log_notice("sandbox landlock=no seccomp=no reason=\"sandbox = no\"");
         return;
     }
-    sandbox_enter(c, &in);
+    sandbox_enter(c, &app->recall, &in);
     log_notice("sandbox landlock=%d seccomp=%s%s%s%s", in.landlock, in.seccomp ? "yes" : "no",
                in.lacks ? " reason=\"" : "", in.lacks ? in.lacks : "", in.lacks ? "\"" : "");
 }
@@ -126,7 +127,7 @@ static int serve(struct app *app, struct trit_error *err)
     }
     if (rc != 0)
         goto no_socket;
-    enter_sandbox(c);
+    enter_sandbox(app);
     if (!log_start())
         log_warn("log thread=none effect=\"a log that is not read stops the server\"");
     rc = app_open_loop(app, err);
@@ -247,6 +248,7 @@ int main(int argc, char **argv)
         handed_open(&app.handed, app.replaces.fd >= 0);
         app.stores = app.conf.fd_store && app.notify.fd >= 0;
         app_drop_unwanted(&app);
+        app_recall(&app);
         find_program(&app);
         if (start_loader(&app.conf, &err) != 0 || serve(&app, &err) != 0) {
             log_error("%s", err.text);
@@ -256,6 +258,8 @@ int main(int argc, char **argv)
         loader_stop();
         log_notice("stopped exit=%d", app.exit_code);
         handed_close(&app.handed);
+        recall_free(&app.recall);
+        buf_free(&app.remembered);
         notify_close(&app.notify);
         log_stop(LOG_LAST_SECONDS);
         break;

@@ -25,6 +25,7 @@
 
 #include "base/base.h"
 #include "main/conf.h"
+#include "main/recall.h"
 #include "main/sandbox-parts.h"
 
 /* The sanitizers look at files and start programs of their own. */
@@ -109,7 +110,37 @@ static void allow_links(const struct rules *r, const char *folder)
         closedir(d);
 }
 
-static void allow_all(const struct rules *r, const struct conf *c)
+/* Of the snapshot of a model, HUB/models--X/snapshots/REVISION: those that are fetched later stand beside
+ * it, and what all of them link to in HUB/models--X/blobs. */
+static void allow_hub(const struct rules *r, const char *snapshot)
+{
+    char path[PATH_MAX], all[PATH_MAX], blobs[PATH_MAX];
+    if (strlen(snapshot) > sizeof path - sizeof "/../../blobs")
+        return;
+    snprintf(path, sizeof path, "%s/..", snapshot);
+    if (!realpath(path, all) || strcmp(basename(all), "snapshots") != 0)
+        return;
+    snprintf(path, sizeof path, "%s/../../blobs", snapshot);
+    if (!realpath(path, blobs))
+        return;
+    allow(r, all, READ);
+    allow(r, blobs, READ);
+}
+
+static void allow_model(const struct rules *r, const struct conf *m)
+{
+    char folder[PATH_MAX];
+    const char *template = m->chat_template;
+    allow_beside(r, m->model, READ);
+    allow_links(r, m->model);
+    allow_hub(r, m->model);
+    if (strlen(m->model) < sizeof folder) /* or it is a file in one */
+        allow_hub(r, dirname(strcpy(folder, m->model)));
+    if (*template == '@' || strchr(template, '/'))
+        allow_beside(r, template + (*template == '@'), READ);
+}
+
+static void allow_all(const struct rules *r, const struct conf *c, const struct recall *recalled)
 {
     /* The last ones are what a library or the start of a successor reads. */
     static const char *const read[] = {
@@ -134,14 +165,11 @@ static void allow_all(const struct rules *r, const struct conf *c)
     for (size_t i = 0; i < ARRAY_LEN(read); i++)
         allow(r, read[i], READ);
     allow(r, "/dev/null", READ | LANDLOCK_ACCESS_FS_WRITE_FILE);
-    for (size_t i = 0; i < conf_n_models(c); i++) {
-        const struct conf *m = conf_model(c, i);
-        const char *template = m->chat_template;
-        allow_beside(r, m->model, READ);
-        allow_links(r, m->model);
-        if (*template == '@' || strchr(template, '/'))
-            allow_beside(r, template + (*template == '@'), READ);
-    }
+    for (size_t i = 0; i < conf_n_models(c); i++)
+        allow_model(r, conf_model(c, i));
+    for (size_t i = 0; recalled && i < recalled->n; i++)
+        if (recalled->at[i].has_api)
+            allow_model(r, &recalled->at[i].api);
     allow_beside(r, c->config, READ);
     allow_beside(r, c->api_keys, READ);
     allow_beside(r, c->tls_cert, READ);
@@ -166,7 +194,7 @@ static void allow_all(const struct rules *r, const struct conf *c)
 }
 
 /* c NULL: nothing is allowed.  The version that is in force; 0 with errno: none. */
-static int landlock(const struct conf *c)
+static int landlock(const struct conf *c, const struct recall *recalled)
 {
     int version =
         (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -184,7 +212,7 @@ static int landlock(const struct conf *c)
     if (r.fd < 0)
         return 0;
     if (c)
-        allow_all(&r, c);
+        allow_all(&r, c, recalled);
     int rc = (int)syscall(SYS_landlock_restrict_self, r.fd, 0);
     int why = errno;
     close(r.fd);
@@ -192,7 +220,7 @@ static int landlock(const struct conf *c)
     return rc == 0 ? version : 0;
 }
 
-void sandbox_enter(const struct conf *c, struct sandbox *got)
+void sandbox_enter(const struct conf *c, const struct recall *recalled, struct sandbox *got)
 {
     *got = (struct sandbox){0};
     if (SANITIZED) {
@@ -203,7 +231,7 @@ void sandbox_enter(const struct conf *c, struct sandbox *got)
         got->lacks = strerror(errno);
         return;
     }
-    got->landlock = landlock(c);
+    got->landlock = landlock(c, recalled);
     if (!got->landlock)
         got->lacks = errno == ENOSYS || errno == EOPNOTSUPP ? "this kernel has no Landlock"
                                                             : strerror(errno);
@@ -216,6 +244,6 @@ void sandbox_enter_reader(void)
 {
     if (SANITIZED || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return;
-    (void)landlock(NULL);
+    (void)landlock(NULL, NULL);
     (void)sandbox_filter_reader();
 }

@@ -30,8 +30,8 @@ libmodel_a_SOURCES = \
 	src/model/loader-parts.h \
 	include/model/model.h src/model/load.c src/model/load-parts.h \
 	src/model/hparams.c src/model/rope.c src/model/sampling.c src/model/weights.c src/model/pack.c \
-	include/model/segment.h src/model/segment.c src/model/segment-file.h src/model/segment-list.c \
-	src/model/segment-pages.c src/model/segment-sum.c \
+	include/model/segment.h src/model/segment.c src/model/segment-file.h src/model/segment-digest.c \
+	src/model/segment-list.c src/model/segment-pages.c src/model/segment-sum.c \
 	include/model/tokenizer.h src/model/tokenizer.c src/model/tokenizer-parts.h \
 	src/model/bpe.c src/model/merger.c src/model/normal.c src/model/pretok.c src/model/special.c \
 	src/model/vocab.c

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/team.h"
@@ -230,8 +231,7 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     const struct gguf_tensor *t = gguf_tensor(g, "blk.0.attn_q.weight");
     snprintf(m->encoding, sizeof m->encoding, "%s",
              m->hp.method == METHOD_TERNARY ? t->quant->name : method_name(m->hp.method));
-    for (int i = 0; i < 8; i++)
-        snprintf(m->fingerprint + 2 * i, 3, "%02x", m->segment.source.digest[i]);
+    hex_put(m->fingerprint, m->segment.source.digest, sizeof m->fingerprint / 2);
     m->file_bytes = gguf_file_bytes(g);
     m->weight_bytes = plan.payload_bytes;
     weights_plan_free(&plan);

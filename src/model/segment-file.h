@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * segment-file.h - the file format of a segment, shared by segment.c, segment-list.c,
+ * segment-file.h - the file format of a segment, shared by segment.c, segment-digest.c, segment-list.c,
  * segment-pages.c and segment-sum*.c.
  */
 #ifndef TRIT_SEGMENT_FILE_H
@@ -45,6 +45,13 @@ void segment_path(const char *name, const char *suffix, char path[SEGMENT_PATH_B
 uint64_t segment_sum(const void *bytes, size_t len);
 uint64_t segment_sum_avx2(const void *bytes, size_t len); /* its body where that can run */
 uint64_t segment_header_sum(const struct segment_header *h);
+
+/* How many chunks a payload has. */
+uint64_t segment_chunks(uint64_t payload_bytes);
+
+/* Those of a payload's chunks to sums[segment_chunks()]; what: for the log, or NULL. */
+int segment_sum_payload(const struct segment *seg, uint64_t *sums, const char *what,
+                        struct trit_error *err);
 
 /* Read and check the header: ours, private to us, this version, whole, of the size it claims. */
 bool segment_check_header(int fd, struct segment_header *h);

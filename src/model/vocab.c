@@ -19,6 +19,7 @@
 #include <sys/random.h>
 
 #include "base/base.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "model/gguf-private.h"
@@ -129,17 +130,18 @@ static bool looks_like_control(struct gguf_str s)
     return true;
 }
 
-static int hex(char c)
+/* Upper case, as SentencePiece writes them: others are words. */
+static int upper_hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c < 'a' ? hex_digit(c) : -1;
 }
 
 int vocab_byte_of(const char *name, size_t len)
 {
-    if (len != 6 || memcmp(name, "<0x", 3) != 0 || name[5] != '>' || hex(name[3]) < 0 ||
-        hex(name[4]) < 0)
+    if (len != 6 || memcmp(name, "<0x", 3) != 0 || name[5] != '>' || upper_hex(name[3]) < 0 ||
+        upper_hex(name[4]) < 0)
         return -1;
-    return 16 * hex(name[3]) + hex(name[4]);
+    return 16 * upper_hex(name[3]) + upper_hex(name[4]);
 }
 
 static int read_id(const struct gguf *g, const char *key, uint32_t n, int32_t *id,

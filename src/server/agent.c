@@ -17,6 +17,14 @@
 #include "engine/stats.h"
 #include "server/parts.h"
 
+/* Of the queue's tokens, since prompts differ; of those that run, since some of them will be over,
+ * and replaced from the balancer's queue, before the engine has taken others in. */
+#define QUEUE_SHARE   0.875
+#define RUNNING_SHARE 0.75
+
+/* How much the newest prompt counts for the mean. */
+#define NEWEST_SHARE (1.0 / 16)
+
 static double share(double part, double whole)
 {
     return whole > 0 ? fmin(part / whole, 1) : 0;
@@ -35,10 +43,10 @@ size_t agent_line(const struct agent_load *l, char *dst)
         double kv = share(l->kv_used, l->kv_pages);
         double weight = fmax(round(100 * (1 - queue) * (1 - kv / 2)), 1);
         uint64_t most = (uint64_t)l->max_batch + MIN(l->queue_requests, l->max_batch);
-        if (l->waiting) {
-            uint64_t mean = MAX(l->waiting_tokens / l->waiting, (uint64_t)1);
-            uint64_t left = l->queue_tokens - MIN(l->waiting_tokens, l->queue_tokens);
-            most = MIN(most, l->running + l->waiting + left / mean);
+        double mean = fmax(l->mean_prompt, l->waiting ? (double)l->waiting_tokens / l->waiting : 0);
+        if (mean >= 1) {
+            double fit = (double)l->queue_tokens / mean * QUEUE_SHARE + l->running * RUNNING_SHARE;
+            most = (uint64_t)fmin((double)most, fmax(fit, 1));
         }
         n = snprintf(dst, AGENT_LINE_BYTES, "ready up %.0f%% maxconn:%llu\n", weight,
                      (unsigned long long)most);
@@ -49,7 +57,8 @@ size_t agent_line(const struct agent_load *l, char *dst)
 
 static void look(const struct server *s, struct agent_load *l)
 {
-    *l = (struct agent_load){.serving = s->serving, .draining = s->draining};
+    *l = (struct agent_load){
+        .serving = s->serving, .draining = s->draining, .mean_prompt = s->agent.mean_prompt};
     for (const struct served *m = s->serving ? s->models.first : NULL; m; m = m->next) {
         const struct engine_stats *st = engine_stats(m->opt.engine);
         const struct engine_options *o = engine_options(m->opt.engine);
@@ -62,6 +71,12 @@ static void look(const struct server *s, struct agent_load *l)
         l->kv_pages += atomic_load(&st->kv_pages);
         l->max_batch += o->max_batch;
     }
+}
+
+void agent_note(struct server *s, uint64_t prompt_tokens)
+{
+    double *mean = &s->agent.mean_prompt;
+    *mean += ((double)prompt_tokens - *mean) * (*mean > 0 ? NEWEST_SHARE : 1);
 }
 
 /* ------------------------------------------------------------------ connections */

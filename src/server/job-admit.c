@@ -239,6 +239,7 @@ int job_charge(struct job *j, const uint32_t *max_new, struct problem *p)
     }
     if (j->params.endpoint == FOR_EMBEDDINGS)
         prompt = job_embed_waiting(j, prompt);
+    agent_note(s, prompt);
     struct engine_claim own = admit_claim(&s->admit, j->m->queue, j->tenant, j->priority, &j->ticket);
     struct engine_estimate e =
         engine_estimate(j->m->opt.engine, &own, (uint32_t)MIN(j->prompt_tokens, UINT32_MAX), longest);

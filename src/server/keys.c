@@ -16,6 +16,7 @@
 #include <nettle/sha2.h>
 
 #include "base/base.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "server/credential.h"
 #include "server/names.h"
@@ -52,30 +53,16 @@ static void hash_of(const char *text, size_t len, uint8_t hash[KEYS_HASH_BYTES])
     sha256_digest(&ctx, KEYS_HASH_BYTES, hash);
 }
 
-static void put_hex(char *dst, const uint8_t *bytes, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        snprintf(dst + 2 * i, 3, "%02x", bytes[i]);
-}
-
 /* ------------------------------------------------------------------ one line */
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 static bool read_hash(const char *s, uint8_t hash[KEYS_HASH_BYTES])
 {
-    size_t skip = strlen(HASH_PREFIX);
-    if (strncmp(s, HASH_PREFIX, skip) != 0 || strlen(s) != skip + 2 * (size_t)KEYS_HASH_BYTES)
+    size_t skip = strlen(HASH_PREFIX), n = 2 * (size_t)KEYS_HASH_BYTES;
+    /* As sha256sum writes them, so that a hash is written in one way only. */
+    if (strncmp(s, HASH_PREFIX, skip) != 0 || strspn(s + skip, "0123456789abcdef") != n || s[skip + n])
         return false;
-    for (size_t i = 0; i < KEYS_HASH_BYTES; i++) {
-        int high = hex_digit(s[skip + 2 * i]), low = hex_digit(s[skip + 2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        hash[i] = (uint8_t)(high << 4 | low);
-    }
+    for (size_t i = 0; i < KEYS_HASH_BYTES; i++)
+        hash[i] = (uint8_t)(hex_digit(s[skip + 2 * i]) << 4 | hex_digit(s[skip + 2 * i + 1]));
     return true;
 }
 
@@ -331,9 +318,9 @@ int keys_make(const char *name, char key[KEYS_TEXT], char line[KEYS_LINE], struc
                          name, ADMIT_NAME - 1);
     names_random_bytes(random, sizeof random);
     memcpy(key, "trit-", 5);
-    put_hex(key + 5, random, sizeof random);
+    hex_put(key + 5, random, sizeof random);
     hash_of(key, strlen(key), hash);
     int len = snprintf(line, KEYS_LINE, "%s " HASH_PREFIX, name);
-    put_hex(line + len, hash, sizeof hash);
+    hex_put(line + len, hash, sizeof hash);
     return 0;
 }

@@ -57,6 +57,7 @@ struct agent {
     uv_poll_t poll;
     int kept[AGENT_KEPT]; /* -1: none */
     size_t next;
+    double mean_prompt; /* tokens, of the requests of late */
 };
 
 /* One TCP or UNIX connection, from accept to close. */
@@ -226,6 +227,7 @@ void origin_put_headers(const struct exchange *x, struct MHD_Response *r);
 /* agent.c */
 int agent_open(struct server *s, struct trit_error *err);
 void agent_close(struct server *s);
+void agent_note(struct server *s, uint64_t prompt_tokens); /* of one that wants to come in */
 
 /* requests.c */
 void requests_list(struct exchange *x);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "server/regex-parts.h"
@@ -57,14 +58,6 @@ static int make_set(struct regex *r, uint32_t from, bool negated, size_t at, uin
 }
 
 /* ------------------------------------------------------------------ characters */
-
-static int hex_digit(char ch)
-{
-    return ch >= '0' && ch <= '9'   ? ch - '0'
-           : ch >= 'a' && ch <= 'f' ? ch - 'a' + 10
-           : ch >= 'A' && ch <= 'F' ? ch - 'A' + 10
-                                    : -1;
-}
 
 /* n hexadecimal digits at r->at; false when they are not there. */
 static bool read_hex(struct regex *r, unsigned n, uint32_t *cp)

@@ -90,6 +90,25 @@ start --ctx 128
 has "the name in the cache" "$(curl -fs "$url/v1/models")" '"id": ?"[^"]*linked"'
 stop
 is "exit status" "$ended" 0
+# A snapshot that is fetched later, with files of its own, needs no restart.
+printf '[model hub]\nmodel = %s\n' "$model" >"$work/hub.conf"
+start --ctx 128 --config "$work/hub.conf"
+mkdir "$hub/snapshots/4567"
+for file in "$hub"/blobs/blob-*; do
+    name=${file##*/blob-}
+    cp "$file" "$hub/blobs/next-$name" # what is moved may be read as before
+    ln -s "../../blobs/next-$name" "$hub/snapshots/4567/$name"
+done
+sed -i 's|/0123|/4567|' "$work/hub.conf"
+kill -HUP "$pid"
+newer()
+{
+    logged=$(grep -E 'model-leaves name="hub"|not-reloaded error|model-failed' "$work/log")
+}
+within 20 newer || fail "SIGHUP: nothing happens"
+has "the next snapshot" "$logged" 'model-leaves name="hub" replaced=yes'
+stop
+is "exit status" "$ended" 0
 
 # ---- a suffix, for models that have tokens for it: the same prompt as written by hand
 make_folder qwen-f32

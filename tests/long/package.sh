@@ -23,7 +23,8 @@ dpkg-deb -x "$deb" "$work/root" || fail "dpkg-deb -x"
 for file in usr/sbin/tritd usr/bin/trit usr/bin/trit-model usr/bin/trit-bench etc/tritd/tritd.conf \
     lib/systemd/system/tritd.service lib/systemd/system/tritd.socket usr/lib/sysusers.d/tritd.conf \
     usr/share/man/man8/tritd.8.gz usr/share/man/man5/tritd.conf.5.gz usr/share/man/man1/trit.1.gz \
-    usr/share/bash-completion/completions/trit usr/share/tritd/models/storyteller.gguf; do
+    usr/share/bash-completion/completions/trit usr/share/tritd/models/storyteller.gguf \
+    usr/share/doc/tritd/deploy/prometheus/tritd.alerts.yml usr/share/doc/tritd/deploy/grafana/tritd.json; do
     [ -e "$work/root/$file" ] || fail "the package lacks /$file"
     checks=$((checks + 1))
 done

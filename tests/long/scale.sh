@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# HAProxy, configured as deploy/ has it, before three daemons on three ports of 127.0.0.1.
+# HAProxy, configured as deploy/ has it, before three daemons: each in a network namespace of its own,
+# with an address that only the balancer's end of its cable reaches, where we are root and there is
+# iproute2; else on three ports of 127.0.0.1.
 #
 # First 60 seconds of load, within which one daemon is killed, one drained, and both come back: every
 # request gets its answer, but for streams that had begun on the one that was killed. Then the same
@@ -17,6 +19,7 @@ import socket
 s = [socket.create_server(("127.0.0.1", 0)) for _ in range(7)]
 print(*[x.getsockname()[1] for x in s])')"
 declare -A port=([a]=$pa [b]=$pb [c]=$pc) agent=([a]=$aa [b]=$ab [c]=$ac) process=()
+declare -A host=([a]=127.0.0.1 [b]=127.0.0.1 [c]=127.0.0.1) space=()
 balancer=
 loads=()
 
@@ -27,24 +30,49 @@ end_all()
         kill "$p" 2>/dev/null
     done
     wait 2>/dev/null
+    for p in "${space[@]}"; do
+        ip netns delete "$p" # and the cable with it
+    done
 }
-trap 'end_all; finish' EXIT
+trap 'status=$?; end_all; (exit $status); finish' EXIT
+
+# A cable into a namespace, 198.18.0.0/15 being the net for such tests (RFC 2544).
+connect() # NAME NUMBER
+{
+    local inside=tritd-$1-$$ outside=t$1$$ net=198.18.$((200 + $2))
+    ip netns add "$inside" 2>/dev/null || return
+    space[$1]=$inside
+    {
+        ip link add "$outside" type veth peer name eth0 netns "$inside" &&
+            ip address add "$net.1/30" dev "$outside" && ip link set "$outside" up &&
+            ip -n "$inside" address add "$net.2/30" dev eth0 && ip -n "$inside" link set eth0 up &&
+            ip -n "$inside" link set lo up
+    } || broken "cannot set up the namespace $inside"
+    host[$1]=$net.2
+}
+where="three ports of 127.0.0.1"
+if [ "$(id -u)" -eq 0 ] && command -v ip >/dev/null && connect a 1; then
+    { connect b 2 && connect c 3; } || broken "only one namespace"
+    where="three network namespaces"
+fi
 
 daemon() # NAME: start it
 {
-    "$tritd" --model "$model" --shm-dir "$shm" --port "${port[$1]}" --agent-port "${agent[$1]}" \
-        --kv-bytes 16M --threads 1 --drain-seconds 20 2>>"$work/log" &
+    local in=()
+    [ -z "${space[$1]:-}" ] || in=(ip netns exec "${space[$1]}")
+    "${in[@]}" "$tritd" --model "$model" --shm-dir "$shm" --host "${host[$1]}" --port "${port[$1]}" \
+        --agent-port "${agent[$1]}" --allow-remote --kv-bytes 16M --threads 1 --drain-seconds 20 2>>"$work/log" &
     process[$1]=$!
 }
 ready() # NAME
 {
-    curl -fs -o /dev/null "http://127.0.0.1:${port[$1]}/readyz"
+    curl -fs -o /dev/null "http://${host[$1]}:${port[$1]}/readyz"
 }
 balance() # BACKEND: start HAProxy, with that one as the default
 {
     local name change=()
     for name in a b c; do
-        change+=(-e "s/server $name .*/server $name 127.0.0.1:${port[$name]} agent-port ${agent[$name]}/")
+        change+=(-e "s/server $name .*/server $name ${host[$name]}:${port[$name]} agent-port ${agent[$name]}/")
     done
     sed -e "s/bind 127.0.0.1:8000/bind 127.0.0.1:$proxy/; s/default_backend .*/default_backend $1/" \
         "${change[@]}" "$top/deploy/haproxy/haproxy.cfg" >"$work/haproxy.cfg"
@@ -65,7 +93,7 @@ done
 for name in a b c; do
     within 60 ready $name || broken "daemon $name is not ready"
 done
-echo "three daemons on 127.0.0.1, one thread each, behind $(haproxy -v | sed -n '1s/ *20.*//p')"
+echo "three daemons in $where, one thread each, behind $(haproxy -v | sed -n '1s/ *20.*//p')"
 
 # ---- a minute in which daemons go and come
 balance tritd_load
@@ -108,7 +136,7 @@ counters() # sums over the daemons: cached, computed
 {
     local name
     for name in a b c; do
-        curl -fs "http://127.0.0.1:${port[$name]}/metrics"
+        curl -fs "http://${host[$name]}:${port[$name]}/metrics"
     done | awk '/^tritd_cached_prompt_tokens_total/ { c += $2 } /^tritd_prompt_tokens_total/ { p += $2 } END { print c, p }'
 }
 echo "way           prompts from the cache   first text p50   p99 (median of 12 groups)   refused or failed"

@@ -296,7 +296,7 @@ static struct sandbox enter(void)
     snprintf(shm, sizeof shm, "%s/write", dir);
     if (conf_load(5, argv, &c, &action, &err) != 0)
         _exit(125);
-    sandbox_enter(&c, &in);
+    sandbox_enter(&c, NULL, &in);
     return in;
 }
 

@@ -73,7 +73,7 @@ endif
 # main
 if HAVE_CHECK
 if FULL
-MAIN_TESTS = check_conf check_listen check_notify check_plan check_sandbox
+MAIN_TESTS = check_conf check_listen check_notify check_plan check_recall check_sandbox
 check_PROGRAMS += $(MAIN_TESTS)
 TESTS += $(MAIN_TESTS)
 check_conf_SOURCES = tests/unit/check_conf.c
@@ -88,6 +88,9 @@ check_notify_LDADD = libmain.a $(TEST_LIBS)
 check_plan_SOURCES = tests/unit/check_plan.c
 check_plan_CFLAGS = $(TEST_CFLAGS)
 check_plan_LDADD = libmain.a $(TEST_LIBS)
+check_recall_SOURCES = tests/unit/check_recall.c
+check_recall_CFLAGS = $(TEST_CFLAGS)
+check_recall_LDADD = libmain.a $(TEST_LIBS)
 check_sandbox_SOURCES = tests/unit/check_sandbox.c
 check_sandbox_CFLAGS = $(TEST_CFLAGS)
 check_sandbox_LDADD = libmain.a $(TEST_LIBS)
