@@ -163,7 +163,7 @@ static int read_extras(const struct reader *r, struct hparams *hp)
             return gguf_fail(r->g, r->err, TRIT_EUNSUPP, "%s.%s is %g, expected none", r->arch,
                              caps[i], cap);
     }
-    int rc = read_float(r, "attention.scale", 1e-6, 1e6, !REQUIRED, &scale);
+    int rc = read_float(r, "attention.scale", 0, 1e6, !REQUIRED, &scale);
     if (rc || (rc = read_windows(r, hp)) ||
         (rc = read_uint(r, "pooling_type", !REQUIRED, 0, INT32_MAX, &hp->pooling)))
         return rc;
