@@ -168,6 +168,10 @@ int float_model_open(struct float_model *f, const struct gguf *g, struct trit_er
     if (rc == 0 && hp->method != METHOD_TERNARY)
         rc = trit_fail(err, TRIT_EUNSUPP, "%s: tritd.method is %s: it is quantised already",
                        gguf_path(g), method_name(hp->method));
+    if (rc == 0 && (hp->in_norms || f->m.arch->post_norms))
+        rc = trit_fail(err, TRIT_EUNSUPP, "%s: floats of %s are not run here, only by tritd",
+                       gguf_path(g),
+                       hp->in_norms ? "linears with norms of their own" : f->m.arch->name);
     const struct gguf_tensor *q = gguf_tensor(g, "blk.0.attn_q.weight");
     if (rc == 0 && hp->absmean && q && q->quant && !q->quant->ternary)
         rc = trit_fail(err, TRIT_EUNSUPP,
@@ -198,7 +202,7 @@ int float_model_open(struct float_model *f, const struct gguf *g, struct trit_er
         (rc = read_vector(f, "rope_freqs.weight", hp->rope_dims / 2, &f->rope_freqs, err)))
         return rc;
     f->m.rope_freqs = f->rope_freqs;
-    f->rope_size = model_rope(&f->m, f->freq);
+    f->rope_size = model_rope(&f->m, false, f->freq);
     rc = tok_open(g, hp->vocab, &f->tok, err);
     return rc ? rc : team_open(&f->team, team_usable_cpus(), false, err);
 }

@@ -16,18 +16,20 @@
 #include "tool.h"
 
 /* The larger ones are those of bitnet_b1_58-large, -3B, BitNet b1.58 2B-4T and Llama3-8B-1.58, and
- * of Ternary Bonsai, which are those of Qwen3-1.7B and -8B. */
+ * of Ternary Bonsai, which are those of Qwen3-1.7B and -8B; then those of BitNet-embedding. */
 // clang-format off
 static const struct synth_shape shapes[] = {
-    {"tiny",  "bitnet-b1.58",  4,  256,   768,  4,  2,    512, 2048, 500000, 1e-5f, true,  false},
-    {"small", "bitnet-b1.58",  8,  512,  1536,  8,  2,   2048, 2048, 500000, 1e-5f, true,  false},
-    {"700m",  "bitnet",       24, 1536,  4096, 16, 16,  32002, 2048,  10000, 1e-5f, true,  false},
-    {"2b",    "bitnet-b1.58", 30, 2560,  6912, 20,  5, 128256, 4096, 500000, 1e-5f, true,  false},
-    {"3b",    "bitnet",       26, 3200,  8640, 32, 32,  32002, 2048,  10000, 1e-5f, true,  false},
-    {"8b",    "llama",        32, 4096, 14336, 32,  8, 128256, 8192, 500000, 1e-5f, false, false},
-    {"bonsai-tiny", "qwen3",   4,  256,   768,  4,  2,    512, 2048,    1e6, 1e-6f, true,  true},
-    {"bonsai-1.7b", "qwen3",  28, 2048,  6144, 16,  8, 151936, 32768,   1e6, 1e-6f, true,  true},
-    {"bonsai-8b",   "qwen3",  36, 4096, 12288, 32,  8, 151936, 32768,   1e6, 1e-6f, false, true},
+    {"tiny",  "bitnet-b1.58",  4,  256,   768,  4,  2,    512, 2048, 500000, 1e-5f, true,  false, 0, false},
+    {"small", "bitnet-b1.58",  8,  512,  1536,  8,  2,   2048, 2048, 500000, 1e-5f, true,  false, 0, false},
+    {"700m",  "bitnet",       24, 1536,  4096, 16, 16,  32002, 2048,  10000, 1e-5f, true,  false, 0, false},
+    {"2b",    "bitnet-b1.58", 30, 2560,  6912, 20,  5, 128256, 4096, 500000, 1e-5f, true,  false, 0, false},
+    {"3b",    "bitnet",       26, 3200,  8640, 32, 32,  32002, 2048,  10000, 1e-5f, true,  false, 0, false},
+    {"8b",    "llama",        32, 4096, 14336, 32,  8, 128256, 8192, 500000, 1e-5f, false, false, 0, false},
+    {"bonsai-tiny", "qwen3",   4,  256,   768,  4,  2,    512, 2048,    1e6, 1e-6f, true,  true, 0, false},
+    {"bonsai-1.7b", "qwen3",  28, 2048,  6144, 16,  8, 151936, 32768,   1e6, 1e-6f, true,  true, 0, false},
+    {"bonsai-8b",   "qwen3",  36, 4096, 12288, 32,  8, 151936, 32768,   1e6, 1e-6f, false, true, 0, false},
+    {"embed-0.6b",  "qwen3",  28, 1024,  3072, 16,  8, 151936, 32768,   1e6, 1e-6f, true,  false, 128, true},
+    {"embed-270m",  "gemma3", 18,  640,  2048,  4,  1, 262144, 32768,   1e4, 1e-6f, true,  false, 256, true},
 };
 
 /* What --type and --head may say; the id that is written for it, and the number llama.cpp's
@@ -155,7 +157,8 @@ static int run(int argc, char **argv)
             if (!choose_shape(&s, optarg))
                 return tool_usage(&tool_synth,
                                   "--shape %s: expected tiny, small, 700m, 2b, 3b, 8b, "
-                                  "bonsai-tiny, bonsai-1.7b or bonsai-8b",
+                                  "bonsai-tiny, bonsai-1.7b, bonsai-8b, embed-0.6b or "
+                                  "embed-270m",
                                   optarg);
             break;
         case 't':
@@ -213,6 +216,9 @@ static int run(int argc, char **argv)
     if (folder && typed)
         return tool_usage(&tool_synth,
                           "--hf packs its linears in the one way there is; found --type");
+    if (folder && (s.shape.embeds || s.arch->post_norms))
+        return tool_usage(&tool_synth, "--hf: expected another shape than embed-0.6b and "
+                                       "embed-270m, and another graph than gemma3");
     if (folder && s.head != QUANT_F16 && s.head != QUANT_F32)
         return tool_usage(&tool_synth, "--hf: expected --head f16 or f32 with it");
     if (folder)
@@ -233,14 +239,15 @@ const struct tool_command tool_synth = {
     "                      Llama3-8B-1.58.  bonsai-tiny, bonsai-1.7b or bonsai-8b: a qwen3 graph\n"
     "                      in which 128 weights (256 in tq1_0 and tq2_0) share a scale, the last\n"
     "                      two with the shapes of Ternary Bonsai.  (With --type i2_s or f16 a\n"
-    "                      tensor has one scale, to compare speeds.)\n"
+    "                      tensor has one scale, to compare speeds.)  embed-0.6b or embed-270m:\n"
+    "                      those of BitNet-embedding, which only embed\n"
     "  -t, --type TYPE     of the linear layers: tq1_0, tq2_0, i2_s or f16 (default tq2_0, or "
     "i2_s\n"
     "                      where the shape's rows are not a multiple of 256); or those in which\n"
     "                      Bonsai models come: q2_0, q2_0_g128, pq2_0, ptq1_0, and q1_0, whose\n"
     "                      weights are all -1 or +1; or onebit, b1 and billm, which are other\n"
     "                      methods than ternary\n"
-    "      --arch ARCH     bitnet-b1.58, bitnet-25, bitnet, llama or qwen3 (default: the\n"
+    "      --arch ARCH     bitnet-b1.58, bitnet-25, bitnet, llama, qwen3 or gemma3 (default: the\n"
     "                      shape's)\n"
     "      --head TYPE     of the embedding and the head: f16, q8_0, f32 or same, which is the\n"
     "                      encoding of the linears, as Bonsai models have it (default f16)\n"

@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "gguf-write.h"
 #include "model/arch.h"
+#include "model/model.h"
 #include "model/quant.h"
 #include "tool.h"
 
@@ -197,10 +198,15 @@ static int tensor(struct synth *s, bool write, enum kind kind, const char *name,
     return write_floats(s, name, type, (uint64_t)rows * cols, 0.0f, 3.0f / sqrtf((float)cols));
 }
 
+static uint32_t head_dim(const struct synth_shape *p)
+{
+    return p->head_dim ? p->head_dim : p->dim / p->heads;
+}
+
 static int layer(struct synth *s, bool write, uint32_t n)
 {
     const struct synth_shape *p = &s->shape;
-    uint32_t kv = p->dim / p->heads * p->kv_heads;
+    uint32_t hd = head_dim(p), q = hd * p->heads, kv = hd * p->kv_heads;
     const struct {
         const char *name;
         enum kind kind;
@@ -208,18 +214,20 @@ static int layer(struct synth *s, bool write, uint32_t n)
         bool there;
     } parts[] = {
         {"attn_norm", NORM, 1, p->dim, s->method != METHOD_B1},
-        {"attn_q", LINEAR, p->dim, p->dim, true},
+        {"attn_q", LINEAR, q, p->dim, true},
         {"attn_k", LINEAR, kv, p->dim, true},
         {"attn_v", LINEAR, kv, p->dim, true},
-        {"attn_q_norm", NORM, 1, p->dim / p->heads, s->arch->qk_norms},
-        {"attn_k_norm", NORM, 1, p->dim / p->heads, s->arch->qk_norms},
-        {"attn_sub_norm", NORM, 1, p->dim, s->arch->sub_norms},
-        {"attn_output", LINEAR, p->dim, p->dim, true},
+        {"attn_q_norm", NORM, 1, hd, s->arch->qk_norms},
+        {"attn_k_norm", NORM, 1, hd, s->arch->qk_norms},
+        {"attn_sub_norm", NORM, 1, q, s->arch->sub_norms},
+        {"attn_output", LINEAR, p->dim, q, true},
+        {"post_attention_norm", NORM, 1, p->dim, s->arch->post_norms},
         {"ffn_norm", NORM, 1, p->dim, s->method != METHOD_B1},
         {"ffn_gate", LINEAR, p->ffn, p->dim, true},
         {"ffn_up", LINEAR, p->ffn, p->dim, true},
         {"ffn_sub_norm", NORM, 1, p->ffn, s->arch->sub_norms},
         {"ffn_down", LINEAR, p->dim, p->ffn, true},
+        {"post_ffw_norm", NORM, 1, p->dim, s->arch->post_norms},
     };
     int rc = 0;
     for (size_t i = 0; i < ARRAY_LEN(parts) && rc == 0; i++) {
@@ -232,6 +240,10 @@ static int layer(struct synth *s, bool write, uint32_t n)
                               s->err);
         } else if (parts[i].there)
             rc = tensor(s, write, parts[i].kind, name, parts[i].rows, parts[i].cols);
+        if (rc == 0 && p->embeds && parts[i].kind == LINEAR) {
+            snprintf(name, sizeof name, "blk.%u.%s_norm_in.weight", n, parts[i].name);
+            rc = tensor(s, write, NORM, name, 1, parts[i].cols);
+        }
     }
     return rc;
 }
@@ -261,10 +273,11 @@ static int metadata(struct synth *s)
         {"embedding_length", p->dim},
         {"block_count", p->layers},
         {"feed_forward_length", p->ffn},
-        {"rope.dimension_count", p->dim / p->heads},
+        {"rope.dimension_count", head_dim(p)},
         {"attention.head_count", p->heads},
         {"attention.head_count_kv", p->kv_heads},
-        {"attention.key_length", p->dim / p->heads},
+        {"attention.key_length", head_dim(p)},
+        {"pooling_type", MODEL_POOLING_LAST},
     };
     char text[96];
     gguf_write_string(s->w, "general.architecture", p->arch);
@@ -277,7 +290,7 @@ static int metadata(struct synth *s)
     if (s->file_type != SYNTH_UNNUMBERED)
         gguf_write_u32(s->w, "general.file_type", s->file_type);
     gguf_write_u32(s->w, "general.quantization_version", 2);
-    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(sizes) - !p->embeds; i++) {
         snprintf(text, sizeof text, "%s.%s", p->arch, sizes[i].key);
         gguf_write_u32(s->w, text, sizes[i].value);
     }

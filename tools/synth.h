@@ -33,6 +33,8 @@ struct synth_shape {
     float rope_base, norm_eps;
     bool tied;    /* the head is the embedding */
     bool grouped; /* every block of a row has a scale of its own */
+    uint32_t head_dim; /* 0: the width over the heads */
+    bool embeds;       /* linears norm what they read, and the last token is the answer */
 };
 
 struct synth {

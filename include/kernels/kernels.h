@@ -126,6 +126,7 @@ struct attend_tile {
     const float *q; /* [n_rows][q_stride]; the first n_q * head_dim of each */
     size_t q_stride;
     size_t n_rows, n_q, head_dim;
+    size_t window; /* positions that a row sees, its own the last of them; 0: all there are */
     float scale;
 };
 
@@ -215,7 +216,8 @@ struct kernels {
     /* y[i] = (x[i] * r) * w[i],  r = 1 / sqrt(sum(x[i]^2) / n + eps), sum in 16 lanes of fma. */
     void (*rmsnorm)(float *y, const float *x, const float *w, float eps, size_t n);
 
-    /* y[i] = act(gate[i]) * up[i];  silu(g) = g / (1 + exp(-g)),  relu2(g) = max(g, 0)^2. */
+    /* y[i] = act(gate[i]) * up[i];  silu(g) = g / (1 + exp(-g)),  relu2(g) = max(g, 0)^2,
+     * gelu(g) = g / (1 + exp(-(g * 2 sqrt(2 / pi)) * fma(g * g, 0.044715, 1))). */
     void (*glu)(float *y, const float *gate, const float *up, enum act_fn act, size_t n);
 
     /* x[i] += y[i] */
@@ -239,11 +241,15 @@ struct kernels {
     float (*to_q8)(int8_t *q, const float *x, size_t n);
 
     /*
-     * What one range says to the queries of a tile.  Row r sees the first min(n + r, ATTEND_RANGE)
-     * positions of the range, n >= 1; kv->pages are those of the range.  For a query q,
+     * What one range says to the queries of a tile.  n >= 1 is the number of positions from the
+     * first of the range to that of row 0, that one counted; it may be more than the range has. Row
+     * r sees positions [from, to) of the range, to = min(n + r, ATTEND_RANGE), from = 0, or with a
+     * window max(0, n + r - window), which is less than `to`; kv->pages are those of the range, and
+     * of positions below every row's `from` nothing is read but the number of the page.  For a
+     * query q, p from `from` on,
      *
      *     score[p] = dot16(q, K[p]) * scale;  max = the largest, zeros as +0;
-     *     e[p] = exp(score[p] - max);  sum = 16-lane sum of e;
+     *     e[p] = exp(score[p] - max);  sum = 16-lane sum of e, lanes counted from `from`;
      *     mix[d] = fma over p ascending of e[p] * V[p][d], from +0.
      *
      * KV_Q8: K and V are the integers as they stand, score[p] = dot16 * (scale * k_step[p]), and

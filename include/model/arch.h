@@ -20,6 +20,7 @@ enum rope_style {
 enum act_fn {
     ACT_SILU,  /* x / (1 + exp(-x)) */
     ACT_RELU2, /* max(x, 0)^2 */
+    ACT_GELU,  /* x / (1 + exp(-2 u)), u = sqrt(2 / pi) (x + 0.044715 x^3): the form with tanh */
 };
 
 enum head_source {
@@ -36,6 +37,11 @@ struct arch {
     bool qk_norms;  /* RMSNorm over each head of q and k before RoPE */
     bool absmean;   /* float linears are master weights, to be quantised, unless the file says
                      * otherwise; else they must be ternary */
+    bool post_norms;       /* RMSNorm of what attention and feed-forward give, before it is added */
+    bool scaled_embedding; /* embeddings are multiplied by the root of their width */
+    bool windows;          /* where the file has a window, most layers see no further back, and turn
+                            * their heads by a base of their own */
+    bool norms_less_one;   /* norms are stored less one, but those of linears */
 };
 
 /* NULL when the architecture is not one tritd serves. */

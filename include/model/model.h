@@ -65,11 +65,26 @@ struct hparams {
     double rope_scale;     /* positions are divided by this; 1: not */
     struct rope_yarn yarn; /* .on: but not for all frequencies */
     struct rope_bands bands; /* likewise */
+    float attn_scale;        /* of scores; 0: 1 / sqrt(head_dim) */
+    /* Local layers see this many positions, their own the last of them; 0: there are no such
+     * layers. They are all but every window_period-th; 0: all.  Their heads turn by a base of their
+     * own, which is not scaled. */
+    uint32_t window, window_period;
+    double rope_base_local;
+    float embedding_scale; /* embeddings are multiplied by it */
+    bool in_norms;         /* linears norm what they read */
     uint32_t pooling;      /* enum model_pooling, or a number that is none of them */
+    bool embeds_only;      /* the file is for embeddings: its head, if any, was not trained */
     bool absmean;          /* float linears are master weights, to be quantised */
     enum method_id method;
     bool output_norm; /* METHOD_ONEBIT: with the LayerNorm that it has as published */
 };
+
+/* Whether a layer sees its window only. */
+static inline bool hparams_is_local(const struct hparams *hp, uint32_t layer)
+{
+    return hp->window && (hp->window_period == 0 || (layer + 1) % hp->window_period != 0);
+}
 
 struct layer {
     struct linear q;                        /* [n_heads * head_dim, dim] */
@@ -81,6 +96,7 @@ struct layer {
     const float *attn_sub_norm;             /* [n_heads * head_dim], NULL without sub-norms */
     const float *ffn_sub_norm;              /* [ffn], NULL without sub-norms */
     const float *attn_q_norm, *attn_k_norm; /* [head_dim], NULL without q/k norms */
+    const float *attn_post_norm, *ffn_post_norm; /* [dim], of the outputs of o and down, or NULL */
 };
 
 /* How the file recommends to choose tokens; a request's own fields win (server/params.h has the
@@ -119,7 +135,8 @@ struct model {
 
 struct model_options {
     enum layout_id layout;  /* what the chosen kernels read */
-    enum table_type tables; /* --head-type; TABLE_TERNARY: where the file is, else TABLE_Q8 */
+    enum table_type tables; /* --head-type; TABLE_TERNARY: where the file is, else TABLE_Q8, or
+                             * TABLE_F16 for a model that only embeds */
     bool shared;            /* keep the packed weights in a named segment */
     bool adopt; /* a private segment that was left in kept_fd, if it fits; takes the descriptor */
     int kept_fd;
@@ -140,11 +157,11 @@ int model_load(const char *path, const struct model_options *opt, struct model *
 int model_publish(struct model *m, struct trit_error *err);
 void model_close(struct model **m);
 
-/* dst[dim] = the embedding of a token. */
+/* dst[dim] = the embedding of a token, as the first layer reads it. */
 void model_embed(const struct model *m, uint32_t token, float *dst);
 
-/* Of the rotary embedding: freq[rope_dims / 2] receives radians a position.  Returns what cosines
- * and sines are multiplied by. */
-double model_rope(const struct model *m, double *freq);
+/* Of the rotary embedding: freq[rope_dims / 2] receives radians a position, of local layers or of
+ * the others.  Returns what cosines and sines are multiplied by. */
+double model_rope(const struct model *m, bool local, double *freq);
 
 #endif

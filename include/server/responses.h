@@ -3,9 +3,10 @@
  * responses.h - answers in the shapes of OpenAI's Responses API: the Response object, and the
  * events of its stream.
  *
- * Pure functions from plain data to bytes, as those of server/format.h.  A response has an item for
- * each call of a function, and one more, a message with one part of text, if it says something or
- * calls nothing.  Nothing is stored, so a response cannot be asked for again.
+ * Pure functions from plain data to bytes, as those of server/format.h.  A response has a reasoning
+ * item in front, if the model thought aloud; an item for each call of a function; and one more, a
+ * message with one part of text, if it says something or calls nothing.  Nothing is stored, so a
+ * response cannot be asked for again.
  *
  * An event is a line "event: TYPE", a line "data: {...}" and an empty one; the object repeats the
  * type and counts the events of its stream from 0.  There is no [DONE].
@@ -44,7 +45,8 @@ struct responses_head {
     int64_t max_output_tokens; /* -1: not given */
     int64_t top_logprobs;      /* alternatives of each token */
     bool obfuscate;            /* deltas are filled up, see format_obfuscation */
-    size_t message_at;         /* items in front of the message */
+    bool thought;              /* a reasoning item comes first */
+    size_t message_at;         /* calls in front of the message */
 };
 
 enum responses_status {
@@ -58,6 +60,9 @@ enum responses_status {
 struct responses_body {
     enum responses_status status;
     bool begun;                    /* there is a message */
+    const char *thought;           /* of the reasoning item, where there is one */
+    size_t thought_len;
+    bool thought_cut;               /* nothing comes behind it */
     const struct format_call *call; /* items of their own */
     size_t n_calls;
     const char *text;
@@ -76,6 +81,13 @@ void responses_created_events(struct buf *out, const struct responses_head *h, u
 void responses_added_events(struct buf *out, const struct responses_head *h, uint64_t *n);
 void responses_delta_event(struct buf *out, const struct responses_head *h, const char *text,
                            size_t len, const struct format_logprobs *logprobs, uint64_t *n);
+
+/* The events of the reasoning item: its beginning, a piece of it, its end with all of it. */
+void responses_thought_event(struct buf *out, const struct responses_head *h, uint64_t *n);
+void responses_thought_delta_event(struct buf *out, const struct responses_head *h,
+                                   const char *text, size_t len, uint64_t *n);
+void responses_thought_end_events(struct buf *out, const struct responses_head *h,
+                                  const struct responses_body *b, uint64_t *n);
 
 /* What ends the text, the part, the item, and the response as its status says: one of these each
  * time, since each holds the whole text. */

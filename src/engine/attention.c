@@ -24,12 +24,25 @@ _Static_assert(ATTEND_RANGE % KV_PAGE_TOKENS == 0, "a range is a number of whole
 
 struct tile {
     uint32_t row, n_rows;
-    uint32_t n_ranges; /* of each of its rows */
+    uint32_t first;    /* range that its rows begin in */
+    uint32_t n_ranges; /* of each of its rows, from that one on */
     size_t items_end;  /* items of this tile and those before it */
     float *parts;      /* [kv head][n_ranges] parts, where ranges are dealt; else NULL */
 };
 
+/* The tiles of a step for layers of one kind; all kinds have the same room for parts, in turn. */
+struct plan {
+    size_t window;      /* of struct attend_tile */
+    struct tile *tiles; /* [max_rows] */
+    uint32_t *tile_of;  /* [max_rows] */
+    uint32_t n_tiles;
+    size_t n_items;
+};
+
+enum { ALL, WINDOW, PLANS };
+
 struct attention {
+    const struct hparams *hp;
     const struct kernels *k;
     struct team *team;
     const struct kv *kv;
@@ -40,18 +53,20 @@ struct attention {
 
     uint8_t *memory; /* everything below, in one mapping */
     size_t memory_bytes;
-    struct tile *tiles; /* [max_rows] */
-    uint32_t *tile_of;  /* [max_rows] */
-    float *parts;       /* [parts_cap] floats, where dealt ranges meet */
+    struct plan plan[PLANS];
+    unsigned n_plans; /* WINDOW only where the model has windows */
+    float *parts;     /* [parts_cap] floats, where dealt ranges meet */
     size_t parts_cap;
     float *scratch; /* [workers][scratch_stride]: two parts of a tile, and the kernel's own */
     size_t scratch_stride;
 
-    /* The step under way. */
-    const struct forward_row *rows;
-    uint32_t n_tiles;
-    size_t n_items;
+    const struct forward_row *rows; /* of the step under way */
 };
+
+static const struct plan *plan_of(const struct attention *a, uint32_t layer)
+{
+    return &a->plan[hparams_is_local(a->hp, layer) ? WINDOW : ALL];
+}
 
 /* ---------------------------------------------------------------- parts */
 
@@ -87,11 +102,18 @@ static struct attend_part dealt_part(const struct attention *a, const struct til
 
 /* ---------------------------------------------------------------- planning */
 
-/* Whether row r goes on where the one before it stands, in the same range. */
-static bool continues(const struct forward_row *rows, uint32_t r)
+/* The range in which a row begins that stands at `pos`. */
+static uint32_t first_range(const struct plan *p, uint32_t pos)
+{
+    return p->window && pos >= p->window ? (uint32_t)(pos + 1 - p->window) / ATTEND_RANGE : 0;
+}
+
+/* Whether row r goes on where the one before it stands, and both begin and end in one range. */
+static bool continues(const struct plan *p, const struct forward_row *rows, uint32_t r)
 {
     return rows[r].lease == rows[r - 1].lease && rows[r].pos == rows[r - 1].pos + 1 &&
-           rows[r].pos % ATTEND_RANGE != 0;
+           rows[r].pos % ATTEND_RANGE != 0 &&
+           first_range(p, rows[r].pos) == first_range(p, rows[r - 1].pos);
 }
 
 /* The cost of an item of this tile, in ranges of one row. */
@@ -100,43 +122,53 @@ static size_t cost(const struct tile *t)
     return (size_t)t->n_ranges * t->n_rows;
 }
 
-void attention_plan(struct attention *a, const struct forward_row *rows, uint32_t n)
+static void make_plan(struct attention *a, struct plan *p, const struct forward_row *rows,
+                      uint32_t n)
 {
     size_t wanted = (size_t)ITEMS_PER_WORKER * team_size(a->team), total = 0;
     uint32_t most = (uint32_t)MIN(MAX(n * (size_t)a->n_kv_heads / wanted, 1u), a->max_tile_rows);
-    a->rows = rows;
-    a->n_tiles = 0;
+    p->n_tiles = 0;
     for (uint32_t r = 0; r < n;) {
-        struct tile *t = &a->tiles[a->n_tiles];
-        *t = (struct tile){.row = r, .n_ranges = rows[r].pos / ATTEND_RANGE + 1};
+        struct tile *t = &p->tiles[p->n_tiles];
+        *t = (struct tile){.row = r, .first = first_range(p, rows[r].pos)};
+        t->n_ranges = rows[r].pos / ATTEND_RANGE + 1 - t->first;
         do
-            a->tile_of[r++] = a->n_tiles;
-        while (r < n && r - t->row < most && continues(rows, r));
+            p->tile_of[r++] = p->n_tiles;
+        while (r < n && r - t->row < most && continues(p, rows, r));
         t->n_rows = r - t->row;
         total += cost(t) * a->n_kv_heads;
-        a->n_tiles++;
+        p->n_tiles++;
     }
     size_t used = 0;
-    a->n_items = 0;
-    for (uint32_t i = 0; i < a->n_tiles; i++) {
-        struct tile *t = &a->tiles[i];
+    p->n_items = 0;
+    for (uint32_t i = 0; i < p->n_tiles; i++) {
+        struct tile *t = &p->tiles[i];
         size_t floats = (size_t)a->n_kv_heads * t->n_ranges * part_floats(a, t->n_rows);
         if (t->n_ranges > 1 && cost(t) * wanted > total && floats <= a->parts_cap - used) {
             t->parts = a->parts + used;
             used += floats;
         }
-        a->n_items += (size_t)a->n_kv_heads * (t->parts ? t->n_ranges : 1);
-        t->items_end = a->n_items;
+        p->n_items += (size_t)a->n_kv_heads * (t->parts ? t->n_ranges : 1);
+        t->items_end = p->n_items;
     }
+}
+
+void attention_plan(struct attention *a, const struct forward_row *rows, uint32_t n)
+{
+    a->rows = rows;
+    for (unsigned i = 0; i < a->n_plans; i++)
+        make_plan(a, &a->plan[i], rows, n);
 }
 
 /* ---------------------------------------------------------------- computing */
 
+/* The tile's range number `range`, counted from its first. */
 static void attend_range(const struct attention *a, const struct tile *t, uint32_t layer,
                          uint32_t head, uint32_t range, const float *q,
                          const struct attend_part *part, float *scratch)
 {
     const struct forward_row *row = &a->rows[t->row];
+    range += t->first;
     struct kv_span span = kv_span(a->kv, row->lease, layer, head);
     span.pages += range * RANGE_PAGES;
     size_t seen = row->pos + 1 - (size_t)range * ATTEND_RANGE;
@@ -147,8 +179,9 @@ static void attend_range(const struct attention *a, const struct tile *t, uint32
                                              .n_rows = t->n_rows,
                                              .n_q = a->n_q,
                                              .head_dim = a->head_dim,
+                                             .window = plan_of(a, layer)->window,
                                              .scale = a->scale},
-                 &span, MIN(seen, (size_t)ATTEND_RANGE), scratch);
+                 &span, seen, scratch);
 }
 
 static void write_row(const struct attention *a, uint32_t row, uint32_t head,
@@ -178,10 +211,10 @@ static void attend_whole(const struct attention *a, const struct tile *t, uint32
 }
 
 /* The tile that item i belongs to; the first one that ends behind it. */
-static const struct tile *tile_of_item(const struct attention *a, size_t i)
+static const struct tile *tile_of_item(const struct plan *p, size_t i)
 {
-    const struct tile *low = a->tiles;
-    for (uint32_t n = a->n_tiles; n > 1;) {
+    const struct tile *low = p->tiles;
+    for (uint32_t n = p->n_tiles; n > 1;) {
         uint32_t half = n / 2;
         if (low[half - 1].items_end <= i)
             low += half;
@@ -192,9 +225,10 @@ static const struct tile *tile_of_item(const struct attention *a, size_t i)
 
 void attention_run(struct attention *a, uint32_t layer, const float *q, float *out, unsigned worker)
 {
+    const struct plan *p = plan_of(a, layer);
     float *scratch = a->scratch + worker * a->scratch_stride;
-    for (size_t i; (i = team_take(a->team, 1)) < a->n_items;) {
-        const struct tile *t = tile_of_item(a, i);
+    for (size_t i; (i = team_take(a->team, 1)) < p->n_items;) {
+        const struct tile *t = tile_of_item(p, i);
         uint32_t left = (uint32_t)(t->items_end - i - 1);
         if (!t->parts) {
             attend_whole(a, t, layer, left, q, out, scratch);
@@ -207,9 +241,10 @@ void attention_run(struct attention *a, uint32_t layer, const float *q, float *o
     team_barrier(a->team);
 }
 
-void attention_join(struct attention *a, uint32_t row, float *out)
+void attention_join(struct attention *a, uint32_t layer, uint32_t row, float *out)
 {
-    const struct tile *t = &a->tiles[a->tile_of[row]];
+    const struct plan *p = plan_of(a, layer);
+    const struct tile *t = &p->tiles[p->tile_of[row]];
     for (uint32_t head = 0; t->parts && head < a->n_kv_heads; head++) {
         struct attend_part sum = part_row(a, dealt_part(a, t, head, 0), row - t->row);
         for (uint32_t range = 1; range < t->n_ranges; range++) {
@@ -226,8 +261,10 @@ void attention_join(struct attention *a, uint32_t row, float *out)
 static size_t lay_out(struct attention *a, uint8_t *base)
 {
     size_t at = 0;
-    a->tiles = mem_carve(base, &at, a->max_rows, sizeof *a->tiles);
-    a->tile_of = mem_carve(base, &at, a->max_rows, sizeof *a->tile_of);
+    for (unsigned i = 0; i < a->n_plans; i++) {
+        a->plan[i].tiles = mem_carve(base, &at, a->max_rows, sizeof *a->plan[i].tiles);
+        a->plan[i].tile_of = mem_carve(base, &at, a->max_rows, sizeof *a->plan[i].tile_of);
+    }
     a->parts = mem_carve(base, &at, a->parts_cap, sizeof(float));
     a->scratch = mem_carve(base, &at, team_room(a->team) * a->scratch_stride, sizeof(float));
     return at;
@@ -242,7 +279,8 @@ int attention_open(const struct model *m, const struct kernels *k, struct team *
     struct attention *a = mem_zalloc(1, sizeof *a);
     if (!a)
         return trit_fail(err, TRIT_ENOMEM, "no memory for attention");
-    *a = (struct attention){.k = k,
+    *a = (struct attention){.hp = hp,
+                            .k = k,
                             .team = team,
                             .kv = kv,
                             .n_kv_heads = hp->n_kv_heads,
@@ -251,7 +289,10 @@ int attention_open(const struct model *m, const struct kernels *k, struct team *
                             .row_floats = hp->n_heads * hp->head_dim,
                             .max_rows = max_rows,
                             .max_ranges = (n_ctx - 1) / ATTEND_RANGE + 1,
-                            .scale = 1.0f / sqrtf((float)hp->head_dim)};
+                            .n_plans = hp->window ? PLANS : 1,
+                            .scale = hp->attn_scale > 0 ? hp->attn_scale
+                                                        : 1.0f / sqrtf((float)hp->head_dim)};
+    a->plan[WINDOW].window = hp->window;
     a->max_tile_rows = MIN(MAX(ATTEND_QUERIES / a->n_q, 1u), max_rows);
     a->scratch_stride =
         2 * part_floats(a, a->max_tile_rows) +

@@ -8,6 +8,10 @@
  * would be too few items for the team, or one far longer than the others, the ranges of a tile are
  * dealt one by one, and its rows are joined from their parts afterwards.
  *
+ * Where a model has layers with a window there is a second plan for those, which leaves out the
+ * ranges that no row of a tile sees.  All rows of a tile begin in the same range and end in the
+ * same range, in both plans: no row has a part that is empty.
+ *
  * Private to the engine floor.
  */
 #ifndef TRIT_ATTENTION_H
@@ -36,6 +40,6 @@ void attention_run(struct attention *a, uint32_t layer, const float *q, float *o
                    unsigned worker);
 
 /* Any worker, once a row, after that barrier: write the row of `out` if its ranges were dealt. */
-void attention_join(struct attention *a, uint32_t row, float *out);
+void attention_join(struct attention *a, uint32_t layer, uint32_t row, float *out);
 
 #endif

@@ -11,7 +11,7 @@
  *   att    [rows, n_heads * head_dim]  attention output
  *   gate   [rows, ffn], up alike       the product replaces gate
  *   y      [rows, dim]                 output of attn_output and ffn_down, which the next phase
- *                                      adds to x
+ *                                      norms where the model wants that, and adds to x
  *
  * Not here: which rows, whose pages, what to do with logits (engine-step.c); how attention is dealt
  * (attention.c).
@@ -46,9 +46,10 @@ struct forward {
     uint8_t *memory; /* everything below, in one mapping */
     size_t memory_bytes;
     float *x, *q, *k_rows, *v, *att, *gate, *up, *y;
-    float *angles;       /* [max_rows][rope_dims]: cosines, then sines */
-    double *freq;        /* [rope_dims / 2] radians a position */
-    double rope_size;    /* what cosines and sines are multiplied by */
+    unsigned n_turns;    /* 2 where local layers turn heads in a way of their own, else 1 */
+    float *angles;       /* [max_rows][n_turns][rope_dims]: cosines, then sines */
+    double *freq;        /* [n_turns][rope_dims / 2] radians a position */
+    double rope_size[2]; /* what cosines and sines are multiplied by */
     unsigned planes;     /* of activations: engine/acts.h */
     unsigned n_acts;     /* INPUTS where linears that read the same rows make different inputs of them */
     struct acts acts[INPUTS]; /* room for the widest layer */
@@ -131,11 +132,14 @@ static void phase_embed(struct forward *f)
     size_t half = hp->rope_dims / 2;
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
         model_embed(f->m, (uint32_t)f->rows[r].token, row_of(f->x, r, hp->dim));
-        float *cs = row_of(f->angles, r, hp->rope_dims);
-        for (size_t i = 0; i < half; i++) {
-            double angle = (double)f->rows[r].pos * f->freq[i];
-            cs[i] = (float)(f->rope_size * cos(angle));
-            cs[half + i] = (float)(f->rope_size * sin(angle));
+        for (unsigned turn = 0; turn < f->n_turns; turn++) {
+            float *cs = row_of(f->angles, r * f->n_turns + turn, hp->rope_dims);
+            const double *freq = f->freq + turn * half;
+            for (size_t i = 0; i < half; i++) {
+                double angle = (double)f->rows[r].pos * freq[i];
+                cs[i] = (float)(f->rope_size[turn] * cos(angle));
+                cs[half + i] = (float)(f->rope_size[turn] * sin(angle));
+            }
         }
     }
     team_barrier(f->team);
@@ -166,7 +170,10 @@ static void quantise_row(struct forward *f, const struct readers *to, size_t r, 
             kernels_multiply(input, x, w->in_factor, n);
         else if (w->in_norm)
             kernels_layernorm(input, x, w->in_norm, w->in_bias, f->m->hp.norm_eps, n);
-        acts_put(f->k, w, &a, f->planes, r, w->in_factor || w->in_norm ? input : x, rest);
+        else if (w->in_rms)
+            f->k->rmsnorm(input, x, w->in_rms, f->m->hp.norm_eps, n);
+        bool own = w->in_factor || w->in_norm || w->in_rms;
+        acts_put(f->k, w, &a, f->planes, r, own ? input : x, rest);
     }
 }
 
@@ -177,12 +184,15 @@ static void settle_row(const struct linear *w, float *y)
         kernels_layernorm(y, y, NULL, NULL, ONEBIT_EPS, w->rows);
 }
 
-/* Take in the product of `before` if there is one. */
-static float *take_in(struct forward *f, size_t r, const struct linear *before)
+/* Take in the product of `before` if there is one, through its norm if there is one. */
+static float *take_in(struct forward *f, size_t r, const struct linear *before,
+                      const float *post_norm)
 {
     float *x = row_of(f->x, r, f->m->hp.dim), *y = row_of(f->y, r, f->m->hp.dim);
     if (before) {
         settle_row(before, y);
+        if (post_norm)
+            f->k->rmsnorm(y, y, post_norm, f->m->hp.norm_eps, f->m->hp.dim);
         f->k->add(x, y, f->m->hp.dim);
     }
     return x;
@@ -190,10 +200,10 @@ static float *take_in(struct forward *f, size_t r, const struct linear *before)
 
 /* That, then norm and quantise. */
 static void phase_norm(struct forward *f, const float *norm, const struct readers *to,
-                       const struct linear *before, float *temp)
+                       const struct linear *before, const float *post_norm, float *temp)
 {
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;)
-        quantise_row(f, to, r, take_in(f, r, before), norm, temp);
+        quantise_row(f, to, r, take_in(f, r, before, post_norm), norm, temp);
     team_barrier(f->team);
 }
 
@@ -210,11 +220,12 @@ static void phase_rope(struct forward *f, uint32_t layer)
     const struct hparams *hp = &f->m->hp;
     const struct layer *l = &f->m->layers[layer];
     size_t half = hp->rope_dims / 2, hd = hp->head_dim;
+    unsigned turn = hparams_is_local(hp, layer) ? 1 : 0;
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
         const struct forward_row *row = &f->rows[r];
         float *q = row_of(f->q, r, f->q_dim), *k = row_of(f->k_rows, r, f->kv_dim);
         float *v = row_of(f->v, r, f->kv_dim);
-        const float *cs = row_of(f->angles, r, hp->rope_dims);
+        const float *cs = row_of(f->angles, r * f->n_turns + turn, hp->rope_dims);
         settle_row(&l->q, q);
         settle_row(&l->k, k);
         settle_row(&l->v, v);
@@ -229,11 +240,12 @@ static void phase_rope(struct forward *f, uint32_t layer)
 }
 
 /* Quantise what attention found, through a sub-norm where the model has one. */
-static void phase_attended(struct forward *f, const struct layer *l, float *temp)
+static void phase_attended(struct forward *f, uint32_t layer, float *temp)
 {
+    const struct layer *l = &f->m->layers[layer];
     const struct readers to = {{&l->o}, 1};
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
-        attention_join(f->attention, (uint32_t)r, f->att);
+        attention_join(f->attention, layer, (uint32_t)r, f->att);
         quantise_row(f, &to, r, row_of(f->att, r, f->q_dim), l->attn_sub_norm, temp);
     }
     team_barrier(f->team);
@@ -255,11 +267,11 @@ static void phase_glu(struct forward *f, const struct layer *l, float *temp)
 
 static void run_layer(struct forward *f, uint32_t i, float *temp, unsigned worker)
 {
-    const struct layer *l = &f->m->layers[i];
+    const struct layer *l = &f->m->layers[i], *before = i > 0 ? l - 1 : NULL;
     size_t dim = f->m->hp.dim, ffn = f->m->hp.ffn;
 
     phase_norm(f, l->attn_norm, &(const struct readers){{&l->q, &l->k, &l->v}, 3},
-               i > 0 ? &f->m->layers[i - 1].down : NULL, temp);
+               before ? &before->down : NULL, before ? before->ffn_post_norm : NULL, temp);
     multiply(f,
              (const struct product[]){
                  {&l->q, f->q, f->q_dim}, {&l->k, f->k_rows, f->kv_dim}, {&l->v, f->v, f->kv_dim}},
@@ -269,10 +281,11 @@ static void run_layer(struct forward *f, uint32_t i, float *temp, unsigned worke
     attention_run(f->attention, i, f->q, f->att, worker);
     if (worker == 0)
         f->attended += trit_now() - start;
-    phase_attended(f, l, temp);
+    phase_attended(f, i, temp);
     multiply(f, &(const struct product){&l->o, f->y, dim}, 1, worker);
 
-    phase_norm(f, l->ffn_norm, &(const struct readers){{&l->gate, &l->up}, 2}, &l->o, temp);
+    phase_norm(f, l->ffn_norm, &(const struct readers){{&l->gate, &l->up}, 2}, &l->o,
+               l->attn_post_norm, temp);
     multiply(f, (const struct product[]){{&l->gate, f->gate, ffn}, {&l->up, f->up, ffn}}, 2,
              worker);
     phase_glu(f, l, temp);
@@ -283,12 +296,13 @@ static void run_layer(struct forward *f, uint32_t i, float *temp, unsigned worke
 static void phase_final(struct forward *f, float *temp)
 {
     const struct model *m = f->m;
+    const struct layer *last = &m->layers[m->hp.n_layers - 1];
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
         const struct forward_row *row = &f->rows[r];
         if (row->logits < 0 && !row->keep)
             continue;
         /* The last product. */
-        float *x = take_in(f, r, &m->layers[m->hp.n_layers - 1].down);
+        float *x = take_in(f, r, &last->down, last->ffn_post_norm);
         float *normed = row->keep ? x : temp;
         f->k->rmsnorm(normed, x, m->output_norm, m->hp.norm_eps, m->hp.dim);
         if (row->logits >= 0)
@@ -381,8 +395,8 @@ static size_t lay_out(struct forward *f, uint8_t *base)
     f->att = mem_carve(base, &at, rows * f->q_dim, sizeof(float));
     f->gate = mem_carve(base, &at, rows * hp->ffn, sizeof(float));
     f->up = mem_carve(base, &at, rows * hp->ffn, sizeof(float));
-    f->angles = mem_carve(base, &at, rows * hp->rope_dims, sizeof(float));
-    f->freq = mem_carve(base, &at, hp->rope_dims / 2, sizeof(double));
+    f->angles = mem_carve(base, &at, rows * f->n_turns * hp->rope_dims, sizeof(float));
+    f->freq = mem_carve(base, &at, f->n_turns * (hp->rope_dims / 2), sizeof(double));
     for (unsigned i = 0; i < f->n_acts; i++)
         acts_carve(&f->acts[i], base, &at, f->planes, rows, f->acts_cap, f->groups_cap);
     f->use = mem_carve(base, &at, slots, 1);
@@ -400,7 +414,7 @@ static void widen(struct forward *f, const struct linear *w)
 /* Whether linears make something of what they read before they multiply it. */
 static bool own_inputs(const struct model *m)
 {
-    return m->layers[0].q.in_factor || m->layers[0].q.in_norm;
+    return m->layers[0].q.in_factor || m->layers[0].q.in_norm || m->layers[0].q.in_rms;
 }
 
 int forward_open(const struct model *m, const struct kernels *k, struct team *team, struct kv *kv,
@@ -421,6 +435,7 @@ int forward_open(const struct model *m, const struct kernels *k, struct team *te
                           .n_ctx = n_ctx,
                           .planes = acts_planes(m, acts),
                           .n_acts = own_inputs(m) ? INPUTS : 1,
+                          .n_turns = hp->window ? 2 : 1,
                           .q_dim = hp->n_heads * hp->head_dim,
                           .kv_dim = hp->n_kv_heads * hp->head_dim};
     int rc = head_open(m, k, team, max_logits, &f->head, err);
@@ -446,7 +461,8 @@ int forward_open(const struct model *m, const struct kernels *k, struct team *te
         return trit_fail(err, TRIT_ENOMEM, "no memory for %zu bytes of scratch", bytes);
     }
     lay_out(f, f->memory);
-    f->rope_size = model_rope(m, f->freq);
+    for (unsigned i = 0; i < f->n_turns; i++)
+        f->rope_size[i] = model_rope(m, i > 0, f->freq + i * (hp->rope_dims / 2));
     *out = f;
     return 0;
 }

@@ -90,6 +90,15 @@ INLINE float32x4_t silu_ps(float32x4_t g)
     return vdivq_f32(g, vaddq_f32(vdupq_n_f32(1.0f), exp_ps(t)));
 }
 
+INLINE float32x4_t gelu_ps(float32x4_t g)
+{
+    float32x4_t one = vdupq_n_f32(1.0f), top = vdupq_n_f32(EXP_MAX);
+    float32x4_t u = vnegq_f32(vmulq_f32(g, vdupq_n_f32(GELU_SCALE)));
+    float32x4_t t = vmulq_f32(u, vfmaq_f32(one, vmulq_f32(g, g), vdupq_n_f32(GELU_CUBE)));
+    t = vbslq_f32(vcltq_f32(t, top), t, top);
+    return vdivq_f32(g, vaddq_f32(one, exp_ps(t)));
+}
+
 /* A comparison that a NaN fails, and so passes through. */
 INLINE float32x4_t relu2_ps(float32x4_t g)
 {
@@ -101,7 +110,7 @@ void neon_glu(float *y, const float *gate, const float *up, enum act_fn act, siz
 {
     for (size_t i = 0; i < n; i += 4) {
         float32x4_t g = neon_load(gate + i, n - i), u = neon_load(up + i, n - i);
-        g = act == ACT_SILU ? silu_ps(g) : relu2_ps(g);
+        g = act == ACT_SILU ? silu_ps(g) : act == ACT_RELU2 ? relu2_ps(g) : gelu_ps(g);
         neon_store(y + i, n - i, vmulq_f32(g, u));
     }
 }

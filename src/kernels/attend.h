@@ -122,22 +122,28 @@ INLINE const float *attend_steps(const struct kv_span *kv, size_t offset, size_t
     return (const float *)(const void *)kv_row(kv, offset, p, sizeof(float));
 }
 
-/* Positions of a range that query j sees. */
+/* Where the positions of a range that query j sees end, and where they begin. */
 INLINE size_t attend_seen(const struct attend_tile *t, size_t n, size_t j)
 {
     return MIN(n + j / t->n_q, (size_t)ATTEND_RANGE);
 }
 
+INLINE size_t attend_from(const struct attend_tile *t, size_t n, size_t j)
+{
+    size_t end = n + j / t->n_q;
+    return t->window && end > t->window ? end - t->window : 0;
+}
+
 INLINE void attend_scores(const struct attend_isa *isa, float *score, const float *q,
-                          const struct attend_tile *t, const struct kv_span *kv, size_t longest,
-                          float *rows, bool in_place)
+                          const struct attend_tile *t, const struct kv_span *kv, size_t shortest,
+                          size_t longest, float *rows, bool in_place)
 {
     size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim);
     size_t block = attend_block(kv, in_place);
     float factor[ATTEND_BLOCK];
     foreach (i, ATTEND_BLOCK)
         factor[i] = t->scale;
-    for (size_t p = 0, count; p < longest; p += count) {
+    for (size_t p = shortest, count; p < longest; p += count) {
         count = MIN(block, longest - p);
         attend_prefetch(kv, p, count, longest, t->head_dim);
         struct attend_rows k =
@@ -149,6 +155,12 @@ INLINE void attend_scores(const struct attend_isa *isa, float *score, const floa
         }
         isa->score(score + p, q, queries, width, k, count, factor);
     }
+}
+
+/* The rows from the i-th on. */
+INLINE struct attend_rows attend_rows_at(struct attend_rows v, size_t i, size_t width)
+{
+    return (struct attend_rows){v.at + i * width * v.type, v.type};
 }
 
 /* One block of values for all queries, of which the first may not see all of it. */
@@ -172,6 +184,21 @@ INLINE void attend_mix(const struct attend_isa *isa, float *mix, const float *e,
     }
 }
 
+/* The same for one block in which some queries begin. */
+INLINE void attend_mix_window(const struct attend_isa *isa, float *mix, const float *e,
+                              const struct attend_tile *t, size_t n, size_t p, struct attend_rows v,
+                              size_t count)
+{
+    size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim);
+    for (size_t j = 0; j < queries; j++) {
+        size_t from = attend_from(t, n, j), first = MAX(from, p);
+        size_t end = MIN(attend_seen(t, n, j), p + count);
+        if (first < end)
+            isa->mix(mix + j * width, e + j * ATTEND_STRIDE + (first - p), 1, width,
+                     attend_rows_at(v, first - p, width), end - first, first > from);
+    }
+}
+
 /* The `attend` of an instruction set. */
 INLINE void attend_walk(const struct attend_isa *isa, const struct attend_part *part,
                         const struct attend_tile *t, const struct kv_span *kv, size_t n,
@@ -181,28 +208,33 @@ INLINE void attend_walk(const struct attend_isa *isa, const struct attend_part *
     size_t longest = MIN(n + t->n_rows - 1, (size_t)ATTEND_RANGE);
     bool in_place = attend_in_place(isa, queries, head_dim);
     size_t block = attend_block(kv, in_place);
+    /* From the block in which the first row begins; where all have begun windows do not show. */
+    size_t shortest = attend_from(t, n, 0) / block * block, begun = attend_from(t, n, queries - 1);
     float *score = scratch, *q = score + queries * ATTEND_STRIDE, *rows = q + queries * width;
     for (size_t j = 0; j < queries; j++)
         isa->widen(q + j * width,
                    (const uint8_t *)(t->q + j / t->n_q * t->q_stride + j % t->n_q * head_dim),
                    head_dim, KV_F32);
 
-    attend_scores(isa, score, q, t, kv, longest, rows, in_place);
+    attend_scores(isa, score, q, t, kv, shortest, longest, rows, in_place);
     for (size_t j = 0; j < queries; j++) {
-        float *e = score + j * ATTEND_STRIDE;
-        size_t seen = attend_seen(t, n, j);
+        size_t from = attend_from(t, n, j), seen = attend_seen(t, n, j) - from;
+        float *e = score + j * ATTEND_STRIDE + from;
         float max = isa->max_of(e, seen);
         part->max[j] = max + 0.0f; /* +0 for -0 */
         part->sum[j] = isa->exp_shift(e, e, max, seen);
     }
-    for (size_t p = 0, count; p < longest; p += count) {
+    for (size_t p = shortest, count; p < longest; p += count) {
         count = MIN(block, longest - p);
         attend_prefetch(kv, longest + p, count, longest, head_dim);
         struct attend_rows v =
             attend_rows(isa, kv, kv->v_offset, p, count, head_dim, rows, in_place);
         for (size_t j = 0; kv->type == KV_Q8 && j < queries; j++)
             isa->weigh(score + j * ATTEND_STRIDE + p, attend_steps(kv, kv->v_steps, p), count);
-        attend_mix(isa, part->mix, score + p, t, n, p, v, count);
+        if (p > begun || begun == 0)
+            attend_mix(isa, part->mix, score + p, t, n, p, v, count);
+        else
+            attend_mix_window(isa, part->mix, score + p, t, n, p, v, count);
     }
 }
 

@@ -26,6 +26,9 @@
 #define EXP_C5     0x1.123a20p-7f
 #define EXP_C6     0x1.6a23d0p-10f
 
+#define GELU_SCALE 0x1.988454p+0f /* 2 sqrt(2 / pi) */
+#define GELU_CUBE  0x1.6e4e26p-5f /* 0.044715 */
+
 #define ACT_FLOOR  1e-5f /* the least maximum of a group of activations */
 #define ACT_TOP    127.0f
 #define ACT_BOTTOM -128.0f

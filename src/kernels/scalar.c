@@ -308,6 +308,14 @@ static float silu(float g)
     return g / (1.0f + exp_f32(t));
 }
 
+/* The form with tanh: (1 + tanh(u)) / 2 = 1 / (1 + exp(-2 u)).  Ends as those of silu do. */
+static float gelu(float g)
+{
+    float t = -(g * GELU_SCALE) * fmaf(g * g, GELU_CUBE, 1.0f);
+    t = t < EXP_MAX ? t : EXP_MAX;
+    return g / (1.0f + exp_f32(t));
+}
+
 /* The comparison is written so that a NaN passes. */
 static float relu2(float g)
 {
@@ -317,9 +325,12 @@ static float relu2(float g)
 
 static void glu(float *y, const float *gate, const float *up, enum act_fn act, size_t n)
 {
-    trit_assert(act == ACT_SILU || act == ACT_RELU2);
+    trit_assert(act == ACT_SILU || act == ACT_RELU2 || act == ACT_GELU);
     for (size_t i = 0; i < n; i++)
-        y[i] = (act == ACT_SILU ? silu(gate[i]) : relu2(gate[i])) * up[i];
+        y[i] = (act == ACT_SILU    ? silu(gate[i])
+                : act == ACT_RELU2 ? relu2(gate[i])
+                                   : gelu(gate[i])) *
+               up[i];
 }
 
 static void add(float *x, const float *y, size_t n)
@@ -398,13 +409,15 @@ static void attend(const struct attend_part *part, const struct attend_tile *t,
 {
     trit_assert(kv->page_tokens > 0 && (kv->page_tokens & (kv->page_tokens - 1)) == 0);
     trit_assert(kv->type == KV_Q8 || kv->type == KV_F16 || kv->type == KV_F32);
-    trit_assert(n >= 1 && n <= ATTEND_RANGE && kv->page_tokens <= ATTEND_RANGE);
+    trit_assert(n >= 1 && kv->page_tokens <= ATTEND_RANGE);
     size_t head_dim = t->head_dim;
     for (size_t j = 0; j < t->n_rows * t->n_q; j++) {
         const float *q = t->q + j / t->n_q * t->q_stride + j % t->n_q * head_dim;
         float *e = scratch, *mix = part->mix + j * attend_width(head_dim), max = -INFINITY;
-        size_t seen = MIN(n + j / t->n_q, (size_t)ATTEND_RANGE);
-        for (size_t p = 0; p < seen; p++) {
+        size_t end = n + j / t->n_q, seen = MIN(end, (size_t)ATTEND_RANGE);
+        size_t from = t->window && end > t->window ? end - t->window : 0;
+        trit_assert(from < seen);
+        for (size_t p = from; p < seen; p++) {
             float lane[LANES] = {0};
             for (size_t i = 0; i < head_dim; i++)
                 lane[i % LANES] =
@@ -413,9 +426,9 @@ static void attend(const struct attend_part *part, const struct attend_tile *t,
             max = e[p] > max ? e[p] : max;
         }
         part->max[j] = max + 0.0f;
-        part->sum[j] = exp_shift(e, e, max, seen);
+        part->sum[j] = exp_shift(e + from, e + from, max, seen - from);
         memset(mix, 0, head_dim * sizeof *mix);
-        for (size_t p = 0; p < seen; p++) {
+        for (size_t p = from; p < seen; p++) {
             float w = times_step(e[p], kv, kv->v_steps, p);
             for (size_t i = 0; i < head_dim; i++)
                 mix[i] = fmaf(w, kv_value(kv, kv->v_offset, p, head_dim, i), mix[i]);

@@ -87,6 +87,15 @@ INLINE __m256 silu_ps(__m256 g)
     return _mm256_div_ps(g, _mm256_add_ps(one, exp_ps(t)));
 }
 
+INLINE __m256 gelu_ps(__m256 g)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f), one = _mm256_set1_ps(1.0f);
+    __m256 u = _mm256_xor_ps(_mm256_mul_ps(g, _mm256_set1_ps(GELU_SCALE)), sign);
+    __m256 cube = _mm256_fmadd_ps(_mm256_mul_ps(g, g), _mm256_set1_ps(GELU_CUBE), one);
+    __m256 t = _mm256_min_ps(_mm256_mul_ps(u, cube), _mm256_set1_ps(EXP_MAX));
+    return _mm256_div_ps(g, _mm256_add_ps(one, exp_ps(t)));
+}
+
 /* max takes its second operand when one is a NaN, which is where the NaN would be. */
 INLINE __m256 relu2_ps(__m256 g)
 {
@@ -98,7 +107,7 @@ void avx2_glu(float *y, const float *gate, const float *up, enum act_fn act, siz
 {
     for (size_t i = 0; i < n; i += 8) {
         __m256 g = avx2_load(gate + i, n - i), u = avx2_load(up + i, n - i);
-        g = act == ACT_SILU ? silu_ps(g) : relu2_ps(g);
+        g = act == ACT_SILU ? silu_ps(g) : act == ACT_RELU2 ? relu2_ps(g) : gelu_ps(g);
         avx2_store(y + i, n - i, _mm256_mul_ps(g, u));
     }
 }

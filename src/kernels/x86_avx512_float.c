@@ -134,6 +134,15 @@ INLINE __m512 silu_ps(__m512 g)
     return _mm512_div_ps(g, _mm512_add_ps(one, exp_ps(t)));
 }
 
+INLINE __m512 gelu_ps(__m512 g)
+{
+    const __m512 sign = _mm512_set1_ps(-0.0f), one = _mm512_set1_ps(1.0f);
+    __m512 u = _mm512_xor_ps(_mm512_mul_ps(g, _mm512_set1_ps(GELU_SCALE)), sign);
+    __m512 cube = _mm512_fmadd_ps(_mm512_mul_ps(g, g), _mm512_set1_ps(GELU_CUBE), one);
+    __m512 t = _mm512_min_ps(_mm512_mul_ps(u, cube), _mm512_set1_ps(EXP_MAX));
+    return _mm512_div_ps(g, _mm512_add_ps(one, exp_ps(t)));
+}
+
 /* max takes its second operand when one is a NaN, which is where the NaN would be. */
 INLINE __m512 relu2_ps(__m512 g)
 {
@@ -147,7 +156,7 @@ void avx512_glu(float *y, const float *gate, const float *up, enum act_fn act, s
         __mmask16 lanes = avx512_lanes(n - i);
         __m512 g = _mm512_maskz_loadu_ps(lanes, gate + i);
         __m512 u = _mm512_maskz_loadu_ps(lanes, up + i);
-        g = act == ACT_SILU ? silu_ps(g) : relu2_ps(g);
+        g = act == ACT_SILU ? silu_ps(g) : act == ACT_RELU2 ? relu2_ps(g) : gelu_ps(g);
         _mm512_mask_storeu_ps(y + i, lanes, _mm512_mul_ps(g, u));
     }
 }

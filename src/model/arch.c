@@ -2,9 +2,9 @@
 /*
  * arch.c - the table of architectures.
  *
- * Sources: llama.cpp (llama-model.cpp: `bitnet`, `llama`, `qwen3`) and ik_llama.cpp (build_bitnet.cpp:
- * `bitnet-25`, `bitnet-b1.58`).  The two BitNet generations share every tensor name and differ in
- * the activation, which nothing but the name of the architecture tells.
+ * Sources: llama.cpp (llama-model.cpp: `bitnet`, `llama`, `qwen3`, `gemma3`) and ik_llama.cpp
+ * (build_bitnet.cpp: `bitnet-25`, `bitnet-b1.58`).  The two BitNet generations share every tensor
+ * name and differ in the activation, which nothing but the name of the architecture tells.
  */
 #include "config.h"
 #include "model/arch.h"
@@ -21,9 +21,14 @@ static const struct arch archs[] = {
     /* Converters to GGUF permute the rows of q and k for this one, hence adjacent pairs. */
     {"llama",        ROPE_NORM, ACT_SILU,  HEAD_OPTIONAL, .sub_norms = false},
     {"qwen3",        ROPE_NEOX, ACT_SILU,  HEAD_OPTIONAL, .qk_norms = true},
-    /* Of Hugging Face folders: rows are not permuted there, and a head of its own counts. */
+    {"gemma3",       ROPE_NEOX, ACT_GELU,  HEAD_OPTIONAL, .qk_norms = true, .post_norms = true,
+     .scaled_embedding = true, .windows = true},
+    /* Of Hugging Face folders: rows are not permuted there, a head of its own counts, and Gemma's
+     * norms are what they add to one. */
     {"llama-neox",   ROPE_NEOX, ACT_SILU,  HEAD_OPTIONAL, .sub_norms = false},
     {"bitnet-silu",  ROPE_NEOX, ACT_SILU,  HEAD_OPTIONAL, .sub_norms = true, .absmean = true},
+    {"gemma3-offset", ROPE_NEOX, ACT_GELU, HEAD_OPTIONAL, .qk_norms = true, .post_norms = true,
+     .scaled_embedding = true, .windows = true, .norms_less_one = true},
 };
 // clang-format on
 
@@ -39,5 +44,6 @@ const struct arch *arch_find(const char *name, size_t len)
  * holds it against the table. */
 const char *arch_names(void)
 {
-    return "bitnet, bitnet-25, bitnet-b1.58, llama, qwen3, llama-neox, bitnet-silu";
+    return "bitnet, bitnet-25, bitnet-b1.58, llama, qwen3, gemma3, llama-neox, bitnet-silu, "
+           "gemma3-offset";
 }

@@ -3,9 +3,10 @@
  * hf-config.c - config.json and generation_config.json to GGUF's keys.
  *
  * A member that is absent has the default that its class of transformers gives it
- * (configuration_llama.py, configuration_qwen3.py, configuration_bitnet.py; 1bitLLM's
- * configuration_bitnet.py).  Members of training, of caches and of number types are passed over;
- * those that change the graph are followed or refused.
+ * (configuration_llama.py, configuration_qwen3.py, configuration_gemma3.py,
+ * configuration_bitnet.py; 1bitLLM's configuration_bitnet.py).  Embedding models may name a class
+ * of their own: then "model_type" tells the graph.  Members of training, of caches and of number
+ * types are passed over; those that change the graph are followed or refused.
  */
 #include "config.h"
 #include "model/hf-parts.h"
@@ -31,7 +32,13 @@ static const struct family {
     {"BitLlamaForCausalLM", "silu", "llama-neox", 10000, 0, METHOD_ONEBIT},    /* in training */
     {"BitLlamaForCausalLMInf", "silu", "llama-neox", 10000, 0, METHOD_ONEBIT}, /* packed */
     {"Qwen3ForCausalLM", "silu", "qwen3", 10000, 128, METHOD_TERNARY},
+    {"Gemma3ForCausalLM", "gelu_pytorch_tanh", "gemma3-offset", 1e6, 256, METHOD_TERNARY},
 };
+
+/* model_type leads to these from any architecture. */
+static const struct {
+    const char *type, *architecture;
+} types[] = {{"qwen3", "Qwen3ForCausalLM"}, {"gemma3_text", "Gemma3ForCausalLM"}};
 
 struct config {
     struct hf *h;
@@ -48,22 +55,42 @@ static const char *key_of(const struct config *c, const char *name, char key[96]
 
 /* ------------------------------------------------------------------ which graph */
 
+/* Whether a family is the one for this class and this model_type, null where there is none. */
+static bool is_family(const struct family *f, struct jsontext name, struct jsontext type)
+{
+    if (jsontext_is(name, f->architecture))
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (jsontext_kind(type) == JSONTEXT_STRING && jsontext_is(type, types[i].type) &&
+            strcmp(f->architecture, types[i].architecture) == 0)
+            return true;
+    return false;
+}
+
 static int find_family(struct config *c)
 {
-    static const char NAME[] = "architectures", ACT[] = "hidden_act";
+    static const char NAME[] = "architectures", TYPE[] = "model_type";
+    const char *ACT = "hidden_act";
     bool found;
-    struct jsontext list = {"[]", 2}, none, name, act;
+    struct jsontext list = {"[]", 2}, none, name, act, type = {"null", 4};
     int rc = hf_value(c->h, c->t, c->doc, NAME, JSONTEXT_ARRAY, true, &found, &list);
     if (rc)
         return rc;
     struct jsontext_walk w = jsontext_begin(list);
     if (!jsontext_next(&w, &none, &name) || jsontext_kind(name) != JSONTEXT_STRING)
         return hf_refuse(c->h, c->t, TRIT_EFORMAT, NAME, list, "an array of names");
-    if ((rc = hf_value(c->h, c->t, c->doc, ACT, JSONTEXT_STRING, false, &found, &act)))
+    if ((rc = hf_value(c->h, c->t, c->doc, TYPE, JSONTEXT_STRING, false, &found, &type)) ||
+        (rc = hf_value(c->h, c->t, c->doc, ACT, JSONTEXT_STRING, false, &found, &act)))
         return rc;
+    if (!found) { /* Gemma's name for it */
+        ACT = "hidden_activation";
+        if ((rc = hf_value(c->h, c->t, c->doc, ACT, JSONTEXT_STRING, false, &found, &act)))
+            return rc;
+    }
     bool known = false;
     for (size_t i = 0; i < ARRAY_LEN(families); i++) {
-        if (!jsontext_is(name, families[i].architecture))
+        const struct family *f = &families[i];
+        if (!is_family(f, name, type))
             continue;
         known = true;
         if (!found || jsontext_is(act, families[i].act)) {
@@ -72,10 +99,12 @@ static int find_family(struct config *c)
         }
     }
     if (known)
-        return hf_refuse(c->h, c->t, TRIT_EUNSUPP, ACT, act, "\"silu\" or, of BitNet, \"relu2\"");
+        return hf_refuse(c->h, c->t, TRIT_EUNSUPP, ACT, act,
+                         "\"silu\", of BitNet also \"relu2\", of Gemma \"gelu_pytorch_tanh\"");
     return hf_refuse(c->h, c->t, TRIT_EUNSUPP, NAME, list,
                      "BitNetForCausalLM, BitnetForCausalLM, LlamaForCausalLM, "
-                     "BitLlamaForCausalLM, BitLlamaForCausalLMInf or Qwen3ForCausalLM");
+                     "BitLlamaForCausalLM, BitLlamaForCausalLMInf, Qwen3ForCausalLM or "
+                     "Gemma3ForCausalLM");
 }
 
 /* ------------------------------------------------------------------ sizes */
@@ -127,7 +156,7 @@ static int read_sizes(const struct config *c)
 static int refuse_others(const struct config *c)
 {
     static const char *const bools[] = {"attention_bias", "mlp_bias", "use_sliding_window",
-                                        "use_rms_norm"};
+                                        "use_rms_norm", "use_bidirectional_attention"};
     static const struct {
         const char *member;
         uint64_t least, most;
@@ -154,6 +183,16 @@ static int refuse_others(const struct config *c)
             return rc;
         if (found && (!jsontext_uint(v, &n) || n < numbers[i].least || n > numbers[i].most))
             return hf_refuse(c->h, c->t, TRIT_EUNSUPP, numbers[i].member, v, numbers[i].expected);
+    }
+    static const char *const caps[] = {"attn_logit_softcapping", "final_logit_softcapping"};
+    for (size_t i = 0; i < ARRAY_LEN(caps); i++) {
+        double cap;
+        int rc = hf_float(c->h, c->t, c->doc, caps[i], false, &found, &cap);
+        if (rc == 0 && found)
+            rc = gguf_fail_at(c->t->path, c->h->err, TRIT_EUNSUPP, "%s is %g, expected null",
+                              caps[i], cap);
+        if (rc)
+            return rc;
     }
     double rotated = 1;
     int rc = hf_float(c->h, c->t, c->doc, "partial_rotary_factor", false, &found, &rotated);
@@ -259,19 +298,30 @@ static int read_scaling(const struct config *c, struct jsontext rope)
     return i == 1 ? read_yarn(c, rope) : read_bands(c, rope);
 }
 
-/* Newer files have all of it in rope_parameters. */
+/* Newer files have all of it in rope_parameters, those of models with windows for each kind of
+ * layer. */
 static int read_rope(const struct config *c)
 {
     char key[96];
-    bool found, scaled;
-    struct jsontext rope;
+    bool found, scaled, apart = false;
+    struct jsontext rope, local;
     double theta = c->f->rope_theta;
     int rc =
         hf_value(c->h, c->t, c->doc, "rope_parameters", JSONTEXT_OBJECT, false, &scaled, &rope);
     if (rc == 0 && !scaled)
         rc = hf_value(c->h, c->t, c->doc, "rope_scaling", JSONTEXT_OBJECT, false, &scaled, &rope);
-    if (rc || (rc = hf_float(c->h, c->t, c->doc, "rope_theta", false, &found, &theta)))
+    double theta_local = 10000;
+    if (rc == 0 && scaled && c->h->facts.gemma)
+        rc =
+            hf_value(c->h, c->t, rope, "sliding_attention", JSONTEXT_OBJECT, false, &apart, &local);
+    if (rc == 0 && apart &&
+        (rc = hf_float(c->h, c->t, local, "rope_theta", false, &found, &theta_local)) == 0)
+        rc = hf_value(c->h, c->t, rope, "full_attention", JSONTEXT_OBJECT, true, &scaled, &rope);
+    if (rc || (rc = hf_float(c->h, c->t, c->doc, "rope_theta", false, &found, &theta)) ||
+        (rc = hf_float(c->h, c->t, c->doc, "rope_local_base_freq", false, &found, &theta_local)))
         return rc;
+    if (c->h->facts.gemma)
+        gguf_make_float(c->h->g, key_of(c, "rope.freq_base_swa", key), theta_local);
     if (scaled && ((rc = hf_float(c->h, c->t, rope, "rope_theta", false, &found, &theta)) ||
                    (rc = read_scaling(c, rope))))
         return rc;
@@ -429,12 +479,15 @@ int hf_config(struct hf *h)
         return rc;
     gguf_make_string(h->g, "general.architecture", c.f->arch, strlen(c.f->arch));
     h->facts.method = c.f->method;
+    h->facts.gemma = strcmp(c.f->arch, "gemma3-offset") == 0;
     if (c.f->method != METHOD_TERNARY) {
         const char *name = method_name(c.f->method);
         gguf_make_string(h->g, "tritd.method", name, strlen(name));
     }
     if ((rc = read_sizes(&c)) || (rc = refuse_others(&c)) || (rc = read_rope(&c)) ||
-        (rc = read_quantization(&c)) || (rc = read_tokens(h)) || (rc = read_sampling(h)) ||
+        (h->facts.gemma && (rc = hf_windows(h, c.f->arch, c.f->head_dim))) ||
+        (rc = hf_pooling(h, c.f->arch)) || (rc = read_quantization(&c)) || (rc = read_tokens(h)) ||
+        (rc = read_sampling(h)) ||
         (rc = hf_bool(h, c.t, c.doc, "tie_word_embeddings", &found, &tied)))
         return rc;
     h->facts.tied = found && tied;

@@ -3,14 +3,19 @@
  * hf-names.c - the names of tensors in Hugging Face folders, and GGUF's for them.
  *
  * The two BitNet generations differ in the names of their sub-norms.  post_attention_layernorm
- * stands before the feed-forward network in all of these models.  lm_head is last: hf.c leaves it
- * out where the head is tied.
+ * stands before the feed-forward network in all of these models but Gemma 3, where it norms what
+ * attention gives.  A linear may have a norm of its own.  Folders of models without a head leave
+ * out "model.", and lm_head, where there is one, is last: hf.c leaves it out where the head is
+ * tied.
  */
 #include "config.h"
 #include "model/hf-parts.h"
 
 #include <stdio.h>
 #include <string.h>
+
+/* In Gemma 3: post_attention_norm. */
+static const char POST_ATTENTION[] = "post_attention_layernorm";
 
 static const struct {
     const char *hf, *gguf;
@@ -27,7 +32,9 @@ static const struct {
         {"self_attn.attn_sub_norm", "attn_sub_norm", HF_OTHER}, /* microsoft */
         {"self_attn.inner_attn_ln", "attn_sub_norm", HF_OTHER}, /* 1bitLLM */
         {"self_attn.rotary_emb.inv_freq", NULL, HF_IGNORED},    /* of older writers */
-        {"post_attention_layernorm", "ffn_norm", HF_OTHER},
+        {POST_ATTENTION, "ffn_norm", HF_OTHER},
+        {"pre_feedforward_layernorm", "ffn_norm", HF_OTHER},
+        {"post_feedforward_layernorm", "post_ffw_norm", HF_OTHER},
         {"mlp.gate_proj", "ffn_gate", HF_LINEAR},
         {"mlp.up_proj", "ffn_up", HF_LINEAR},
         {"mlp.down_proj", "ffn_down", HF_LINEAR},
@@ -35,10 +42,10 @@ static const struct {
         {"mlp.ffn_layernorm", "ffn_sub_norm", HF_OTHER},
 },
   on_top[] = {
-      {"model.embed_tokens.weight", "token_embd.weight", HF_OTHER},
-      {"model.norm.weight", "output_norm.weight", HF_OTHER},
+      {"embed_tokens.weight", "token_embd.weight", HF_OTHER},
+      {"norm.weight", "output_norm.weight", HF_OTHER},
       {"lm_head.weight", "output.weight", HF_OTHER},
-      {"model.rotary_emb.inv_freq", NULL, HF_IGNORED},
+      {"rotary_emb.inv_freq", NULL, HF_IGNORED},
 };
 
 /* "N." with N as numbers are written; the bytes of both, or 0. */
@@ -49,8 +56,8 @@ static size_t layer_digits(const char *s)
 }
 
 /* What stands behind "model.layers.N.". */
-static enum hf_role name_in_layer(const char *layer, size_t digits, const char *rest, bool divides,
-                                  char *name)
+static enum hf_role name_in_layer(const char *layer, size_t digits, const char *rest,
+                                  const struct hf_facts *facts, char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(in_layer); i++) {
         size_t len = strlen(in_layer[i].hf);
@@ -61,22 +68,32 @@ static enum hf_role name_in_layer(const char *layer, size_t digits, const char *
             return HF_IGNORED;
         bool factor = strcmp(end, ".input_factor") == 0; /* OneBit's */
         bool scale = factor || strcmp(end, ".weight_scale") == 0;
+        const char *stem = in_layer[i].gguf;
+        if (facts->gemma && strcmp(in_layer[i].hf, POST_ATTENTION) == 0)
+            stem = "post_attention_norm";
+        if (in_layer[i].role == HF_LINEAR && strcmp(end, ".norm.weight") == 0) {
+            snprintf(name, GGUF_NAME_MAX + 1, "blk.%.*s%s_norm_in.weight", (int)digits, layer,
+                     stem);
+            return HF_OTHER;
+        }
         if (in_layer[i].role == HF_IGNORED || (!scale && strcmp(end, ".weight") != 0) ||
             (scale && in_layer[i].role != HF_LINEAR))
             continue;
-        snprintf(name, GGUF_NAME_MAX + 1, "blk.%.*s%s.%s", (int)digits, layer, in_layer[i].gguf,
-                 !scale    ? "weight"
-                 : factor  ? "input_factor"
-                 : divides ? "divisor"
-                           : "scale");
+        snprintf(name, GGUF_NAME_MAX + 1, "blk.%.*s%s.%s", (int)digits, layer, stem,
+                 !scale           ? "weight"
+                 : factor         ? "input_factor"
+                 : facts->divides ? "divisor"
+                                  : "scale");
         return scale ? HF_SCALE : in_layer[i].role;
     }
     return HF_UNKNOWN;
 }
 
-enum hf_role hf_name(const char *origin, bool divides, char name[GGUF_NAME_MAX + 1])
+enum hf_role hf_name(const char *origin, const struct hf_facts *facts, char name[GGUF_NAME_MAX + 1])
 {
-    static const char LAYERS[] = "model.layers.";
+    static const char MODEL[] = "model.", LAYERS[] = "layers.";
+    if (strncmp(origin, MODEL, sizeof MODEL - 1) == 0)
+        origin += sizeof MODEL - 1;
     for (size_t i = 0; i < ARRAY_LEN(on_top); i++)
         if (strcmp(origin, on_top[i].hf) == 0) {
             if (on_top[i].gguf)
@@ -87,5 +104,5 @@ enum hf_role hf_name(const char *origin, bool divides, char name[GGUF_NAME_MAX +
         return HF_UNKNOWN;
     const char *layer = origin + sizeof LAYERS - 1;
     size_t digits = layer_digits(layer);
-    return digits ? name_in_layer(layer, digits, layer + digits, divides, name) : HF_UNKNOWN;
+    return digits ? name_in_layer(layer, digits, layer + digits, facts, name) : HF_UNKNOWN;
 }

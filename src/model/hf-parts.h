@@ -28,6 +28,7 @@ enum { HF_EOS_MAX = 16 };
 struct hf_facts {
     enum method_id method;
     bool divides; /* weight_scale divides, as that of BitLinear does; AutoBitLinear's multiplies */
+    bool gemma;   /* names of tensors mean what they do in Gemma 3 */
     bool tied, untied; /* tie_word_embeddings, where it is stated */
     int32_t bos;       /* -1: not stated */
     int32_t eos[HF_EOS_MAX];
@@ -40,6 +41,7 @@ struct hf {
     struct trit_error *err;
     struct hf_text config, generation, tokenizer, tokenizer_config, template;
     struct hf_text added_tokens; /* only beside a tokenizer.model */
+    struct hf_text pooling;      /* of sentence-transformers */
     float *scores; /* of a tokenizer.model, whose text is that of a tokenizer.json now */
     size_t n_scores;
     struct hf_facts facts;
@@ -47,6 +49,11 @@ struct hf {
 
 /* Keys of config.json and generation_config.json; sets h->facts. */
 int hf_config(struct hf *h);
+
+/* Of hf_config, under `arch`: the windows of Gemma 3, whose class has this head_dim where the
+ * folder has none; and pooling, of any model (hf-layers.c). */
+int hf_windows(struct hf *h, const char *arch, uint64_t head_dim);
+int hf_pooling(struct hf *h, const char *arch);
 
 /* Keys of tokenizer.json, tokenizer_config.json and chat_template.jinja. */
 int hf_tokenizer(struct hf *h);
@@ -80,7 +87,8 @@ enum hf_role {
 };
 
 /* GGUF's name for a tensor; `name` is set but for HF_UNKNOWN and HF_IGNORED. */
-enum hf_role hf_name(const char *origin, bool divides, char name[GGUF_NAME_MAX + 1]);
+enum hf_role hf_name(const char *origin, const struct hf_facts *facts,
+                     char name[GGUF_NAME_MAX + 1]);
 
 /* ------------------------------------------------------------------ members of JSON objects */
 

@@ -188,7 +188,7 @@ static const struct quant_info *quant_of(const struct hf *h, const char *dtype, 
 static int add_tensor(struct hf *h, const struct safetensors_entry *e, const char *path, int fd)
 {
     char name[GGUF_NAME_MAX + 1];
-    enum hf_role role = hf_name(e->name, h->facts.divides, name);
+    enum hf_role role = hf_name(e->name, &h->facts, name);
     if (role == HF_IGNORED)
         return 0;
     if (role != HF_UNKNOWN && h->facts.tied && strcmp(name, "output.weight") == 0)
@@ -404,6 +404,7 @@ static int read_all(struct hf *h)
                          files_has_suffix(h->folder, ".gguf") ? "; it has a .gguf file: name that one" : "");
     if ((rc = read_json(h, "config.json", CONFIG_MAX, true, &h->config)) ||
         (rc = read_json(h, "generation_config.json", CONFIG_MAX, false, &h->generation)) ||
+        (rc = read_json(h, "1_Pooling/config.json", CONFIG_MAX, false, &h->pooling)) ||
         (rc = hf_config(h)) || (rc = read_tokenizer(h)) ||
         (rc = read_text(h, "chat_template.jinja", CONFIG_MAX, false, &h->template)) ||
         (rc = hf_tokenizer(h)) || (rc = add_tensors(h)))
@@ -435,6 +436,7 @@ int hf_open(const char *folder, struct gguf **g, struct trit_error *err)
     free_text(&h->tokenizer_config);
     free_text(&h->template);
     free_text(&h->added_tokens);
+    free_text(&h->pooling);
     mem_free(h->scores);
     mem_free(h);
     return rc;

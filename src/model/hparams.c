@@ -29,7 +29,8 @@ enum {
 
 struct reader {
     const struct gguf *g;
-    const char *arch;
+    const struct arch *whole;
+    const char *arch; /* its name */
     struct trit_error *err;
 };
 
@@ -134,6 +135,48 @@ static int read_rope_scaling(const struct reader *r, struct hparams *hp)
                      (int)MIN(type.len, 40), type.data);
 }
 
+/* Keys as llama.cpp has them; so are the period and the base of Gemma 3 where they are absent. */
+static int read_windows(const struct reader *r, struct hparams *hp)
+{
+    if (!r->whole->windows)
+        return 0;
+    hp->window_period = 6;
+    hp->rope_base_local = 10000;
+    int rc = read_uint(r, "attention.sliding_window", !REQUIRED, 0, MAX_CTX, &hp->window);
+    if (rc || !hp->window)
+        return rc;
+    rc = read_uint(r, "attention.sliding_window_pattern", !REQUIRED, 0, MAX_LAYERS,
+                   &hp->window_period);
+    return rc ? rc : read_float(r, "rope.freq_base_swa", 1, 1e12, !REQUIRED, &hp->rope_base_local);
+}
+
+/* What the graph of Gemma 3 has beside that of others, and what embedding models of any have. */
+static int read_extras(const struct reader *r, struct hparams *hp)
+{
+    static const char *const caps[] = {"attn_logit_softcapping", "final_logit_softcapping"};
+    double scale = 0, cap = 0;
+    for (size_t i = 0; i < ARRAY_LEN(caps); i++) {
+        int rc = read_float(r, caps[i], 0, 1e6, !REQUIRED, &cap);
+        if (rc)
+            return rc;
+        if (cap != 0)
+            return gguf_fail(r->g, r->err, TRIT_EUNSUPP, "%s.%s is %g, expected none", r->arch,
+                             caps[i], cap);
+    }
+    int rc = read_float(r, "attention.scale", 0, 1e6, !REQUIRED, &scale);
+    if (rc || (rc = read_windows(r, hp)) ||
+        (rc = read_uint(r, "pooling_type", !REQUIRED, 0, INT32_MAX, &hp->pooling)))
+        return rc;
+    hp->attn_scale = (float)scale;
+    hp->embedding_scale = r->whole->scaled_embedding ? sqrtf((float)hp->dim) : 1;
+    hp->in_norms = gguf_tensor(r->g, "blk.0.attn_q_norm_in.weight") != NULL;
+    /* Only BitNet's embedding models have such norms, and those pool by the last token. */
+    if (hp->in_norms && hp->pooling == MODEL_POOLING_NONE)
+        hp->pooling = MODEL_POOLING_LAST;
+    hp->embeds_only = hp->pooling != MODEL_POOLING_NONE && !gguf_tensor(r->g, "output.weight");
+    return 0;
+}
+
 static int read_arch(const struct gguf *g, struct model *m, struct trit_error *err)
 {
     struct gguf_str name;
@@ -208,7 +251,7 @@ int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
     if (rc)
         return rc;
     struct hparams *hp = &m->hp;
-    struct reader r = {g, m->arch->name, err};
+    struct reader r = {g, m->arch, m->arch->name, err};
     double eps = 0;
     *hp = (struct hparams){.rope_base = 10000};
     if ((rc = read_uint(&r, "block_count", REQUIRED, 1, MAX_LAYERS, &hp->n_layers)) ||
@@ -218,11 +261,10 @@ int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
         (rc = read_heads(&r, hp)) ||
         (rc = read_float(&r, "attention.layer_norm_rms_epsilon", 1e-12, 1, REQUIRED, &eps)) ||
         (rc = read_float(&r, "rope.freq_base", 1, 1e12, !REQUIRED, &hp->rope_base)) ||
-        (rc = read_uint(&r, "pooling_type", !REQUIRED, 0, INT32_MAX, &hp->pooling)) ||
-        (rc = read_rope_scaling(&r, hp)))
+        (rc = read_rope_scaling(&r, hp)) || (rc = read_extras(&r, hp)))
         return rc;
     hp->norm_eps = (float)eps;
-    hp->absmean = m->arch->absmean;
+    hp->absmean = m->arch->absmean || hp->in_norms; /* only BitNet's linears have such */
     if (gguf_has(g, "general.master_weights") &&
         (rc = gguf_bool(g, "general.master_weights", &hp->absmean, err)))
         return rc;

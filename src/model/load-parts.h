@@ -25,6 +25,7 @@ struct weights_item {
     struct linear *linear;                /* exactly one of these four */
     struct table *table;
     const float **vector;
+    bool plus_one; /* of a vector: the file has it less one */
     const uint8_t **salient;
     size_t at, bytes;              /* codes, table data or floats */
     size_t scales_at, scale_bytes; /* scales of linears and q8 tables */

@@ -265,6 +265,8 @@ void model_embed(const struct model *m, uint32_t token, float *dst)
         layout_row(&m->embedding_tiles, token, dst);
     else
         table_row(&m->embedding, token, dst);
+    for (uint32_t i = 0; m->hp.embedding_scale != 1 && i < m->hp.dim; i++)
+        dst[i] *= m->hp.embedding_scale;
 }
 
 void model_close(struct model **m)

@@ -288,6 +288,8 @@ static bool pack_rows(struct packer *p, struct bench *b, uint64_t run)
         if (!read_floats(p, b, row))
             return false;
         uint8_t *dst = p->payload + it->at;
+        for (size_t i = 0; it->plus_one && i < it->bytes / sizeof(float); i++)
+            b->floats[i] += 1;
         if (it->vector) {
             memcpy(dst, b->floats, it->bytes);
             continue;

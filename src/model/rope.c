@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * rope.c - the frequencies of the rotary embedding: plain, scaled as a whole, by divisors of the
- * file, by YaRN or as Llama 3.1 does.
+ * file, by YaRN or as Llama 3.1 does; those of local layers are always plain.
  *
  * In double precision, once for a model: everyone who turns a head uses the same numbers.
  */
@@ -28,11 +28,16 @@ static double share_of_band(const struct rope_bands *b, double freq)
     return fmin(fmax((b->high - turns) / (b->high - b->low), 0), 1);
 }
 
-double model_rope(const struct model *m, double *freq)
+double model_rope(const struct model *m, bool local, double *freq)
 {
     const struct hparams *hp = &m->hp;
     const struct rope_yarn *y = &hp->yarn;
     double low = 0, high = 0;
+    if (local) {
+        for (uint32_t i = 0; i < hp->rope_dims / 2; i++)
+            freq[i] = pow(hp->rope_base_local, -2.0 * i / hp->rope_dims);
+        return 1;
+    }
     if (y->on) {
         low = fmax(floor(pair_of(hp, y->beta_fast)), 0);
         high = fmin(ceil(pair_of(hp, y->beta_slow)), hp->rope_dims - 1);

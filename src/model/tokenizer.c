@@ -8,6 +8,7 @@
 #include "config.h"
 #include "model/tokenizer.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -16,6 +17,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "model/gguf-private.h"
+#include "model/model.h"
 #include "model/tokenizer-parts.h"
 
 struct tok {
@@ -54,6 +56,21 @@ static int read_flag(const struct gguf *g, const char *key, bool otherwise, bool
     return gguf_has(g, key) ? gguf_bool(g, key, flag, err) : 0;
 }
 
+/* A file whose embeddings are those of the last token wants EOS there, and says so, or leaves it to
+ * its graph's tokenizer, as BitNet's converter does for Gemma's. */
+static bool pools_last(const struct gguf *g)
+{
+    struct gguf_str arch;
+    char key[160];
+    uint64_t pooling = MODEL_POOLING_LAST;
+    if (gguf_string(g, "general.architecture", &arch, NULL) != 0 || arch.len > 100)
+        return false;
+    snprintf(key, sizeof key, "%.*s.pooling_type", (int)arch.len, arch.data);
+    if (!gguf_has(g, key))
+        return gguf_tensor(g, "blk.0.attn_q_norm_in.weight") != NULL;
+    return gguf_uint(g, key, &pooling, NULL) == 0 && pooling == MODEL_POOLING_LAST;
+}
+
 static int read_model(const struct gguf *g, enum vocab_model *model, struct trit_error *err)
 {
     static const char KEY[] = "tokenizer.ggml.model";
@@ -86,7 +103,7 @@ static int open_parts(const struct gguf *g, uint32_t vocab_rows, struct tok *t,
     bool bos = pretok_is_llama3(p) || t->vocab.model == VOCAB_LLAMA;
     if ((rc = normal_read(g, t->vocab.model, pretok_wants_nfc(p), &t->normal, err)) ||
         (rc = read_flag(g, "tokenizer.ggml.add_bos_token", bos, &t->add_bos, err)) ||
-        (rc = read_flag(g, "tokenizer.ggml.add_eos_token", false, &t->add_eos, err)))
+        (rc = read_flag(g, "tokenizer.ggml.add_eos_token", pools_last(g), &t->add_eos, err)))
         return rc;
     t->add_bos = t->add_bos && t->vocab.bos >= 0;
     t->add_eos = t->add_eos && t->vocab.eos >= 0;

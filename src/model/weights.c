@@ -32,7 +32,7 @@ enum {
 };
 
 enum width { DIM, FFN, Q_DIM, KV_DIM, HEAD_DIM };
-enum when { ALWAYS, WITH_NORMS, WITH_SUB_NORMS, WITH_QK_NORMS };
+enum when { ALWAYS, WITH_NORMS, WITH_SUB_NORMS, WITH_QK_NORMS, WITH_POST_NORMS };
 
 /* "blk.N.<name>.weight", rows x cols; rows is unused for vectors. */
 static const struct role {
@@ -57,11 +57,13 @@ static const struct role {
     VECTOR("attn_k_norm", attn_k_norm, HEAD_DIM, WITH_QK_NORMS),
     VECTOR("attn_sub_norm", attn_sub_norm, Q_DIM, WITH_SUB_NORMS),
     LINEAR("attn_output", o, DIM, Q_DIM),
+    VECTOR("post_attention_norm", attn_post_norm, DIM, WITH_POST_NORMS),
     VECTOR("ffn_norm", ffn_norm, DIM, WITH_NORMS),
     LINEAR("ffn_gate", gate, FFN, DIM),
     LINEAR("ffn_up", up, FFN, DIM),
     VECTOR("ffn_sub_norm", ffn_sub_norm, FFN, WITH_SUB_NORMS),
     LINEAR("ffn_down", down, DIM, FFN),
+    VECTOR("post_ffw_norm", ffn_post_norm, DIM, WITH_POST_NORMS),
 #undef LINEAR
 #undef VECTOR
 };
@@ -94,6 +96,8 @@ static bool applies(const struct model *m, enum when when)
         return m->arch->sub_norms;
     case WITH_QK_NORMS:
         return m->arch->qk_norms;
+    case WITH_POST_NORMS:
+        return m->arch->post_norms;
     }
     trit_unreachable("when");
 }
@@ -193,6 +197,15 @@ static int add_vector(struct planner *p, const char *name, uint32_t n, bool requ
     return add(p, (struct weights_item){.t = t, .vector = dst, .bytes = n * sizeof(float)});
 }
 
+/* A norm of the residual stream or of heads, which the file may have less one. */
+static int add_norm(struct planner *p, const char *name, uint32_t n, const float **dst)
+{
+    int rc = add_vector(p, name, n, true, dst);
+    if (rc == 0)
+        p->plan->items[p->plan->n - 1].plus_one = p->m->arch->norms_less_one;
+    return rc;
+}
+
 /* Whether of every `run` blocks of a row all have the same scale.  Blocks of zeros agree with any. */
 static bool share_scales(const struct quant_info *q, const uint8_t *row, size_t blocks, size_t run)
 {
@@ -282,6 +295,16 @@ static int add_tiles(struct planner *p, const struct gguf_tensor *t, struct line
                                         .scale_bytes = layout_scale_bytes(w)});
 }
 
+/* Of a table that is not ternary.  Of a head, 8 bits choose the same tokens and are read in half
+ * the time; where nothing but rows is read, and they are what the answer is made of, halves cost
+ * nothing. */
+static enum table_type plain_table(const struct model_options *opt, const struct model *m)
+{
+    if (opt->tables != TABLE_TERNARY)
+        return opt->tables;
+    return m->hp.embeds_only ? TABLE_F16 : TABLE_Q8;
+}
+
 static int add_table(struct planner *p, const char *name, bool required, struct table *table,
                      struct linear *tiles)
 {
@@ -297,7 +320,7 @@ static int add_table(struct planner *p, const char *name, bool required, struct 
     enum table_type type = p->opt->tables;
     if (type == TABLE_TERNARY && t->quant->ternary)
         return add_tiles(p, t, tiles);
-    table_shape(table, type == TABLE_TERNARY ? TABLE_Q8 : type, hp->vocab, hp->dim);
+    table_shape(table, plain_table(p->opt, p->m), hp->vocab, hp->dim);
     return add(p, (struct weights_item){.t = t,
                                         .table = table,
                                         .bytes = table_data_bytes(table),
@@ -403,12 +426,16 @@ static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32
                          "tensor %s multiplies weights that have several scales a row",
                          multiplier->origin);
     layout_shape(w, p->opt->layout, rows, cols, group);
-    return add(p, (struct weights_item){.t = t,
-                                        .multiplier = multiplier,
-                                        .divides = divides,
-                                        .linear = w,
-                                        .bytes = layout_code_bytes(w),
-                                        .scale_bytes = layout_scale_bytes(w)});
+    rc = add(p, (struct weights_item){.t = t,
+                                      .multiplier = multiplier,
+                                      .divides = divides,
+                                      .linear = w,
+                                      .bytes = layout_code_bytes(w),
+                                      .scale_bytes = layout_scale_bytes(w)});
+    if (rc || !p->m->hp.in_norms)
+        return rc;
+    snprintf(name, sizeof name, "%s_norm_in.weight", stem);
+    return add_vector(p, name, cols, true, &w->in_rms);
 }
 
 static int plan_layer(struct planner *p, uint32_t i)
@@ -426,7 +453,7 @@ static int plan_layer(struct planner *p, uint32_t i)
             rc = add_linear(p, name, rows, cols, (void *)(layer + r->linear));
         } else {
             snprintf(name, sizeof name, "blk.%u.%s.weight", i, r->name);
-            rc = add_vector(p, name, cols, true, (void *)(layer + r->vector));
+            rc = add_norm(p, name, cols, (void *)(layer + r->vector));
         }
     }
     return rc;
@@ -453,7 +480,7 @@ int weights_plan(const struct gguf *g, const struct model_options *opt, struct m
                  struct weights_plan *plan, struct trit_error *err)
 {
     *plan = (struct weights_plan){0};
-    plan->tables = opt->tables == TABLE_TERNARY ? TABLE_Q8 : opt->tables;
+    plan->tables = plain_table(opt, m);
     struct planner p = {g, opt, m, plan, err, 0};
     m->layers = mem_zalloc(m->hp.n_layers, sizeof *m->layers);
     if (!m->layers)
@@ -464,7 +491,7 @@ int weights_plan(const struct gguf *g, const struct model_options *opt, struct m
     else if (rc == 0 && gguf_tensor(g, "output.weight"))
         log_warn("tensor-ignored name=output.weight reason=\"%s ties its head\"", m->arch->name);
     if (rc == 0)
-        rc = add_vector(&p, "output_norm.weight", m->hp.dim, true, &m->output_norm);
+        rc = add_norm(&p, "output_norm.weight", m->hp.dim, &m->output_norm);
     if (rc == 0)
         rc = add_vector(&p, "rope_freqs.weight", m->hp.rope_dims / 2, false, &m->rope_freqs);
     for (uint32_t i = 0; rc == 0 && i < m->hp.n_layers; i++)

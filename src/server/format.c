@@ -509,6 +509,8 @@ void format_model(struct json_out *o, const struct format_model *m)
     json_int(o, (int64_t)m->model->file_bytes);
     json_key(o, "quant");
     json_str(o, m->model->encoding);
+    json_key(o, "embeds_only");
+    json_bool(o, hp->embeds_only);
     json_key(o, "kv_bytes_per_token");
     json_int(o, (int64_t)m->kv_bytes_per_token);
     /* Models without one say -1 in their files; here it is null. */

@@ -310,12 +310,14 @@ static void tell(struct choice *c, struct buf *out, const char *text, size_t len
 /* What is new of a thought; a character is not cut. */
 static void tell_thought(struct choice *c, struct buf *out)
 {
-    if (c->thoughts.len == c->thoughts_sent)
-        return;
-    format_delta_event(out, &c->job->head,
-                       &(struct format_choice){.index = c->index,
-                                               .thought = c->thoughts.data + c->thoughts_sent,
-                                               .thought_len = c->thoughts.len - c->thoughts_sent});
+    const char *text = c->thoughts.data ? c->thoughts.data + c->thoughts_sent : "";
+    size_t len = c->thoughts.len - c->thoughts_sent;
+    if (job_is_response(c->job))
+        job_response_thought(c->job, text, len, out);
+    else if (len)
+        format_delta_event(
+            out, &c->job->head,
+            &(struct format_choice){.index = c->index, .thought = text, .thought_len = len});
     c->thoughts_sent = c->thoughts.len;
 }
 
@@ -378,7 +380,11 @@ static void tell_tokens(struct choice *c, struct buf *out)
     out->failed = out->failed || c->scratch.failed;
     c->told += n;
     size_t to = c->shown[c->told - 1];
-    tell(c, out, c->out.data ? c->out.data + c->sent : "", to - c->sent, token, n);
+    /* A response has logprobs of its message alone. */
+    uint32_t skip = 0;
+    while (job_is_response(c->job) && skip < n && c->told - n + skip < c->thinking_tokens)
+        skip++;
+    tell(c, out, c->out.data ? c->out.data + c->sent : "", to - c->sent, token + skip, n - skip);
     c->sent = to;
 }
 

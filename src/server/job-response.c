@@ -37,6 +37,7 @@ static struct responses_head head_of(const struct job *j)
                                    .max_output_tokens = p->max_tokens,
                                    .top_logprobs = p->top_logprobs,
                                    .obfuscate = p->obfuscate,
+                                   .thought = j->choice && j->choice->thoughts.len > 0,
                                    .message_at = j->response.message_at};
 }
 
@@ -49,16 +50,21 @@ static struct responses_body body_of(const struct job *j, struct format_usage *u
     const struct choice *c = j->choice;
     struct responses_body b = {.text = c->out.data, .len = c->out.len};
     b.begun = j->response.message || c->out.len > 0 || c->calls.n == 0;
+    b.thought = c->thoughts.data;
+    b.thought_len = c->thoughts.len;
     job_usage(j, usage);
     b.usage = usage;
     b.status = j->failed                        ? RESPONSES_FAILED
                : strcmp(c->reason, length) == 0 ? RESPONSES_INCOMPLETE
                                                 : RESPONSES_COMPLETED;
+    b.thought_cut = b.status != RESPONSES_COMPLETED && c->out.len == 0 && c->calls.n == 0;
     b.completed = time(NULL);
     if (j->failed)
         b.problem = &j->problem;
     if (token) {
-        *logprobs = job_logprobs(c, token, c->taken);
+        /* The thought's tokens come first, and are none of the message's. */
+        uint32_t skip = (uint32_t)MIN(c->thinking_tokens, (uint64_t)c->taken);
+        *logprobs = job_logprobs(c, token + skip, c->taken - skip);
         b.logprobs = logprobs;
     }
     return b;
@@ -109,7 +115,7 @@ static void begin_message(struct job *j, struct buf *out)
 /* Where call i stands among the items. */
 static size_t place_of(const struct job *j, size_t i)
 {
-    return i + (j->response.message && j->response.message_at <= i);
+    return i + j->response.thought + (j->response.message && j->response.message_at <= i);
 }
 
 void job_response_call(struct job *j, size_t i, const char *text, size_t len, struct buf *out)
@@ -133,8 +139,30 @@ void job_response_open(struct job *j, struct buf *out)
 {
     struct responses_head h = head_of(j);
     responses_created_events(out, &h, &j->response.n_events);
-    if (!j->choice->calls.tools)
+    if (!j->choice->calls.tools && j->choice->thought.at == THOUGHT_NONE)
         begin_message(j, out);
+}
+
+void job_response_thought(struct job *j, const char *text, size_t len, struct buf *out)
+{
+    const struct choice *c = j->choice;
+    struct responses_head h = head_of(j);
+    if (len && !j->response.thought)
+        responses_thought_event(out, &h, &j->response.n_events);
+    if (len)
+        responses_thought_delta_event(out, &h, text, len, &j->response.n_events);
+    j->response.thought = j->response.thought || len;
+    bool over = c->thought.at != THOUGHT_BEGIN && c->thought.at != THOUGHT_INSIDE;
+    if (!j->response.thought || j->response.thought_over || !over)
+        return;
+    j->response.thought_over = true;
+    struct responses_body b = {
+        .thought = c->thoughts.data,
+        .thought_len = c->thoughts.len,
+        .thought_cut =
+            c->reason && strcmp(c->reason, "length") == 0 && c->out.len == 0 && c->calls.n == 0,
+    };
+    responses_thought_end_events(out, &h, &b, &j->response.n_events);
 }
 
 void job_response_delta(struct job *j, const char *text, size_t len,

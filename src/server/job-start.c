@@ -151,7 +151,7 @@ static bool may_think(const struct job *j)
 {
     const struct params *p = &j->params;
     bool free = p->shape.kind == SHAPE_FREE || (p->shape.kind == SHAPE_CALLS && !p->tools->must);
-    return p->endpoint == FOR_CHAT && !p->thoughts_as_text && free &&
+    return (p->endpoint & FOR_CONVERSATION) && !p->thoughts_as_text && free &&
            chat_thinks(j->chat->chat);
 }
 

@@ -109,6 +109,7 @@ struct job {
     struct {
         char item_id[40];
         bool message;      /* its item was begun */
+        bool thought, thought_over; /* the reasoning item was begun, and ended */
         size_t message_at; /* calls in front of it */
         unsigned ends;     /* events that end the text, part, item: told */
         uint64_t n_events; /* of the stream */
@@ -218,6 +219,7 @@ void job_write_response(struct job *j, struct buf *out);
 void job_response_open(struct job *j, struct buf *out);
 void job_response_delta(struct job *j, const char *text, size_t len,
                         const struct format_logprobs *logprobs, struct buf *out);
+void job_response_thought(struct job *j, const char *text, size_t len, struct buf *out);
 void job_response_call(struct job *j, size_t i, const char *text, size_t len, struct buf *out);
 void job_response_call_end(struct job *j, size_t i, struct buf *out);
 bool job_response_close(struct job *j, struct buf *out); /* one event; true: that was the last */

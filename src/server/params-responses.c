@@ -97,7 +97,7 @@ static int refuse_kind(const struct field_input *in, const char *path, const cha
     if (strlen(kind) > 40 || strspn(kind, NAMES_SANE) != strlen(kind))
         kind = "this type";
     return problem_set(in->problem, TRIT_EUNSUPP, param,
-                       "%s: only items of the types message, function_call and "
+                       "%s: only items of the types message, reasoning, function_call and "
                        "function_call_output are supported, not %s",
                        param, kind);
 }
@@ -234,6 +234,8 @@ static int read_items(const struct field_input *in, cJSON *groups, size_t *n)
     size_t i = 0, at = 0;
     for (const cJSON *item = in->value->child; item; item = item->next, i++) {
         int rc = 0;
+        if (is_kind(item, "reasoning")) /* of a turn that is over: no template repeats it */
+            continue;
         if (is_kind(item, "function_call")) {
             at = group ? at : i;
             group = group ? group : new_group(groups);
@@ -285,6 +287,8 @@ int params_read_input(const struct field_input *in)
     size_t placed = 0;
     int rc = groups ? read_items(in, groups, &placed) : fields_no_memory(in);
     cJSON_Delete(groups);
+    if (rc == 0 && placed == 0)
+        rc = fields_refuse(in->problem, in->name, v, "a message among its items");
     if (rc == 0 && p->values.failed)
         rc = fields_no_memory(in);
     return rc ? rc : params_place_messages(in, placed);

@@ -82,6 +82,47 @@ static void put_item(struct json_out *o, const struct responses_head *h,
     json_close(o, '}');
 }
 
+/* Of an id "msg_X" the thought in front is "rs_X". */
+static void put_thought_id(struct json_out *o, const char *key, const struct responses_head *h)
+{
+    char id[48] = "rs_";
+    const char *tail = strchr(h->item_id, '_');
+    strncat(id, tail ? tail + 1 : h->item_id, sizeof id - 4);
+    json_key(o, key);
+    json_str(o, id);
+}
+
+static void put_thought_part(struct json_out *o, const char *text, size_t len)
+{
+    json_open(o, '{');
+    json_key(o, "type");
+    json_str(o, "reasoning_text");
+    json_key(o, "text");
+    json_strn(o, text ? text : "", len);
+    json_close(o, '}');
+}
+
+/* b NULL: it has only just begun. */
+static void put_thought(struct json_out *o, const struct responses_head *h,
+                        const struct responses_body *b)
+{
+    json_open(o, '{');
+    put_thought_id(o, "id", h);
+    json_key(o, "type");
+    json_str(o, "reasoning");
+    json_key(o, "summary");
+    json_open(o, '[');
+    json_close(o, ']');
+    json_key(o, "content");
+    json_open(o, '[');
+    if (b)
+        put_thought_part(o, b->thought, b->thought_len);
+    json_close(o, ']');
+    json_key(o, "status");
+    json_str(o, !b ? "in_progress" : b->thought_cut ? "incomplete" : "completed");
+    json_close(o, '}');
+}
+
 /* Of an id "call_X" the item is "fc_X". */
 static void put_call_id(struct json_out *o, const char *key, const struct format_call *c)
 {
@@ -129,7 +170,7 @@ static void put_usage(struct json_out *o, const struct format_usage *u)
     json_key(o, "output_tokens_details");
     json_open(o, '{');
     json_key(o, "reasoning_tokens");
-    json_int(o, 0);
+    json_int(o, (int64_t)u->thinking);
     json_close(o, '}');
     json_key(o, "total_tokens");
     json_int(o, (int64_t)(u->prompt + u->completion));
@@ -222,6 +263,8 @@ void responses_object(struct json_out *o, const struct responses_head *h,
     json_str(o, h->model);
     json_key(o, "output");
     json_open(o, '[');
+    if (h->thought && b->status != RESPONSES_IN_PROGRESS)
+        put_thought(o, h, b);
     for (size_t i = 0; i <= b->n_calls; i++) {
         if (b->begun && i == MIN(h->message_at, b->n_calls))
             put_item(o, h, b);
@@ -264,7 +307,7 @@ static void put_place(struct json_out *o, const struct responses_head *h, bool p
         json_str(o, h->item_id);
     }
     json_key(o, "output_index");
-    json_int(o, (int64_t)h->message_at);
+    json_int(o, (int64_t)h->message_at + h->thought);
     if (part) {
         json_key(o, "content_index");
         json_int(o, 0);
@@ -351,6 +394,70 @@ void responses_end_event(struct buf *out, const struct responses_head *h,
         responses_object(&o, h, b);
         break;
     }
+    end_event(&o);
+}
+
+static void begin_thought_event(struct json_out *o, const char *type,
+                                const struct responses_head *h, bool part, uint64_t *n)
+{
+    begin_event(o, type, n);
+    if (part)
+        put_thought_id(o, "item_id", h);
+    json_key(o, "output_index");
+    json_int(o, 0);
+    if (part) {
+        json_key(o, "content_index");
+        json_int(o, 0);
+    }
+}
+
+void responses_thought_event(struct buf *out, const struct responses_head *h, uint64_t *n)
+{
+    struct json_out o = {.buf = out};
+    begin_thought_event(&o, "response.output_item.added", h, false, n);
+    json_key(&o, "item");
+    put_thought(&o, h, NULL);
+    end_event(&o);
+
+    o = (struct json_out){.buf = out};
+    begin_thought_event(&o, "response.content_part.added", h, true, n);
+    json_key(&o, "part");
+    put_thought_part(&o, "", 0);
+    end_event(&o);
+}
+
+void responses_thought_delta_event(struct buf *out, const struct responses_head *h,
+                                   const char *text, size_t len, uint64_t *n)
+{
+    struct json_out o = {.buf = out};
+    size_t start = out->len;
+    begin_thought_event(&o, "response.reasoning_text.delta", h, true, n);
+    json_key(&o, "delta");
+    json_strn(&o, text, len);
+    if (h->obfuscate)
+        format_obfuscation(&o, start);
+    end_event(&o);
+}
+
+void responses_thought_end_events(struct buf *out, const struct responses_head *h,
+                                  const struct responses_body *b, uint64_t *n)
+{
+    struct json_out o = {.buf = out};
+    begin_thought_event(&o, "response.reasoning_text.done", h, true, n);
+    json_key(&o, "text");
+    json_strn(&o, b->thought, b->thought_len);
+    end_event(&o);
+
+    o = (struct json_out){.buf = out};
+    begin_thought_event(&o, "response.content_part.done", h, true, n);
+    json_key(&o, "part");
+    put_thought_part(&o, b->thought, b->thought_len);
+    end_event(&o);
+
+    o = (struct json_out){.buf = out};
+    begin_thought_event(&o, "response.output_item.done", h, false, n);
+    json_key(&o, "item");
+    put_thought(&o, h, b);
     end_event(&o);
 }
 

@@ -91,18 +91,33 @@ static bool read_params(struct exchange *x, enum params_endpoint endpoint, struc
     return false;
 }
 
-static void handle_completions(struct exchange *x)
+/* A model that only embeds has nothing trained to choose tokens by: an answer would be noise. */
+static void generate(struct exchange *x, enum params_endpoint endpoint)
 {
     struct params p;
-    if (read_params(x, FOR_COMPLETIONS, &p))
+    struct problem problem;
+    if (!read_params(x, endpoint, &p))
+        return;
+    if (!x->model->opt.model->hp.embeds_only) {
         job_generate(x, &p);
+        return;
+    }
+    problem_set(&problem, TRIT_EINVAL, "model",
+                "model: %s was trained to embed texts, not to write them: POST /v1/embeddings is "
+                "what it answers",
+                x->model->name);
+    exchange_problem(x, &problem);
+    params_fini(&p);
+}
+
+static void handle_completions(struct exchange *x)
+{
+    generate(x, FOR_COMPLETIONS);
 }
 
 static void handle_chat(struct exchange *x)
 {
-    struct params p;
-    if (read_params(x, FOR_CHAT, &p))
-        job_generate(x, &p);
+    generate(x, FOR_CHAT);
 }
 
 static void handle_embeddings(struct exchange *x)
@@ -114,9 +129,7 @@ static void handle_embeddings(struct exchange *x)
 
 static void handle_responses(struct exchange *x)
 {
-    struct params p;
-    if (read_params(x, FOR_RESPONSES, &p))
-        job_generate(x, &p);
+    generate(x, FOR_RESPONSES);
 }
 
 static void handle_count_chat(struct exchange *x)

@@ -36,3 +36,20 @@ golden_SOURCES = tests/golden/golden.c
 golden_CFLAGS = $(TEST_CFLAGS)
 golden_LDADD = $(TEST_LIBS)
 endif
+
+# Embedding models: vectors, and the same bits in every configuration.
+EXTRA_DIST += tests/golden/embeddings.py tests/golden/embeddings.json tests/golden/models/embed-qwen3.gguf \
+	tests/golden/models/embed-gemma3.gguf tests/golden/models/embed-plain.gguf \
+	tests/golden/models/embed-gemma3.hf/config.json \
+	tests/golden/models/embed-gemma3.hf/model.safetensors \
+	tests/golden/models/embed-gemma3.hf/tokenizer.json \
+	tests/golden/models/embed-gemma3.hf/tokenizer_config.json \
+	tests/golden/models/embed-gemma3.hf/modules.json \
+	tests/golden/models/embed-gemma3.hf/1_Pooling/config.json
+if FULL
+check_PROGRAMS += embed
+TESTS += embed
+embed_SOURCES = tests/golden/embed.c
+embed_CFLAGS = $(TEST_CFLAGS)
+embed_LDADD = $(TEST_LIBS)
+endif

@@ -16,6 +16,7 @@ struct shape {
     enum kv_type type;
     size_t n_rows, n_q, head_dim;
     size_t n; /* positions of the first row */
+    size_t window; /* 0: none */
     uint32_t page_tokens;
     float size; /* of queries */
     bool nan;
@@ -85,10 +86,11 @@ static double value_at(const struct kv_span *kv, size_t offset, size_t steps, si
 
 /* Softmax in double.  V lies in [-1, 1], so the weights' errors add up to a small multiple of 1. */
 static void compare_head(const float *out, const float *q, size_t head_dim,
-                         const struct kv_span *kv, size_t n, float scale, double *score)
+                         const struct kv_span *kv, size_t first, size_t n, float scale,
+                         double *score)
 {
     double max = -INFINITY, sum = 0, largest = 0;
-    for (size_t p = 0; p < n; p++) {
+    for (size_t p = first; p < n; p++) {
         double dot = 0, size = 0;
         for (size_t d = 0; d < head_dim; d++) {
             double term = (double)q[d] * value_at(kv, kv->k_offset, kv->k_steps, p, head_dim, d);
@@ -99,11 +101,11 @@ static void compare_head(const float *out, const float *q, size_t head_dim,
         largest = fmax(largest, size * (double)scale);
         max = fmax(max, score[p]);
     }
-    for (size_t p = 0; p < n; p++)
+    for (size_t p = first; p < n; p++)
         sum += score[p] = exp(score[p] - max);
     for (size_t d = 0; d < head_dim; d++) {
         double want = 0;
-        for (size_t p = 0; p < n; p++)
+        for (size_t p = first; p < n; p++)
             want += score[p] / sum * value_at(kv, kv->v_offset, kv->v_steps, p, head_dim, d);
         kc_near("out", d, (double)out[d], want,
                 (largest * ((double)head_dim / 16 + 8) + (double)n + 8) * 0x1p-23);
@@ -129,17 +131,25 @@ static void same_part(const struct attend_part *got, const struct attend_part *w
                        want->mix + j * attend_width(head_dim), head_dim);
 }
 
-/* As the engine does it: range after range, the last one with the limits of the rows. */
+/* What a row with so many positions does not see of them. */
+static size_t unseen(size_t window, size_t n)
+{
+    return window && n > window ? n - window : 0;
+}
+
+/* As the engine does it: range after range from the first that is seen, the last one with the
+ * limits of the rows. */
 static void attend_all(const struct kernels *k, const struct attend_part *sum,
                        const struct attend_part *part, const struct attend_tile *t,
                        const struct kv_span *kv, size_t n, float *scratch)
 {
     size_t queries = t->n_rows * t->n_q;
-    for (size_t first = 0; first < n; first += ATTEND_RANGE) {
+    size_t begin = unseen(t->window, n) / ATTEND_RANGE * ATTEND_RANGE;
+    for (size_t first = begin; first < n; first += ATTEND_RANGE) {
         struct kv_span range = *kv;
         range.pages += first / kv->page_tokens;
-        k->attend(first ? part : sum, t, &range, MIN(n - first, (size_t)ATTEND_RANGE), scratch);
-        if (first)
+        k->attend(first > begin ? part : sum, t, &range, n - first, scratch);
+        if (first > begin)
             k->attend_merge(sum, part, queries, t->head_dim);
     }
 }
@@ -157,21 +167,25 @@ static void check_outputs(const struct shape *s, const struct attend_tile *t,
     for (size_t j = 0; j < s->n_rows * s->n_q; j++)
         compare_head(out + j * s->head_dim,
                      t->q + j / s->n_q * t->q_stride + j % s->n_q * s->head_dim, s->head_dim, kv,
-                     s->n + j / s->n_q, t->scale, score);
+                     unseen(s->window, s->n + j / s->n_q), s->n + j / s->n_q, t->scale, score);
 }
 
-/* The rows of a tile end in the same range. */
+/* The rows of a tile end in the same range, and begin in the same one. */
 static void attend_shape(const struct kernels *k, struct shape s)
 {
     s.n_rows = MIN(s.n_rows, round_up(s.n, ATTEND_RANGE) - s.n + 1);
-    kc_case("f%d, %zu rows of %zu heads of %zu, %zu positions, pages of %u, size %g%s",
-            8 * (int)s.type, s.n_rows, s.n_q, s.head_dim, s.n, s.page_tokens, (double)s.size,
-            s.nan ? ", NaN" : "");
+    size_t begin = unseen(s.window, s.n);
+    while (unseen(s.window, s.n + s.n_rows - 1) / ATTEND_RANGE != begin / ATTEND_RANGE)
+        s.n_rows--;
+    kc_case("f%d, %zu rows of %zu heads of %zu, %zu positions, window %zu, pages of %u, size %g%s",
+            8 * (int)s.type, s.n_rows, s.n_q, s.head_dim, s.n, s.window, s.page_tokens,
+            (double)s.size, s.nan ? ", NaN" : "");
     size_t queries = s.n_rows * s.n_q, floats = attend_scratch(queries, s.head_dim);
     struct kv_span kv = new_span(&s, s.n + s.n_rows - 1);
     struct attend_tile t = {.n_rows = s.n_rows,
                             .n_q = s.n_q,
                             .head_dim = s.head_dim,
+                            .window = s.window,
                             .q_stride = s.n_q * s.head_dim + kc_below(20),
                             .scale = 1.0f / sqrtf((float)s.head_dim)};
     /* The last row ends with its heads. */
@@ -192,7 +206,7 @@ static void attend_shape(const struct kernels *k, struct shape s)
         struct attend_part last = new_part(queries, s.head_dim);
         attend_all(kc_scalar, &right, &last, &t, &kv, s.n, scratch);
         kc_scalar->attend_finish(want, &right, queries, s.head_dim);
-        if (s.n > ATTEND_RANGE)
+        if ((s.n - 1) / ATTEND_RANGE > begin / ATTEND_RANGE)
             same_part(&part, &last, queries, s.head_dim);
         same_part(&sum, &right, queries, s.head_dim);
         kc_same_floats("out", out, want, queries * s.head_dim);
@@ -220,6 +234,28 @@ static struct shape shape(size_t rows, size_t n_q, size_t head_dim, size_t n, ui
                           .size = size};
 }
 
+/* Windows that begin and end anywhere, among them of one position and of more than there are. */
+static void attend_windows(const struct kernels *k)
+{
+    enum { R = ATTEND_RANGE };
+    static const size_t windows[] = {1, 2, 15, 16, 17, 24, R - 1, R, R + 1, 2 * R};
+    for (size_t i = 0; i < ARRAY_LEN(windows); i++)
+        for (unsigned n_q = 1; n_q <= 5; n_q++) {
+            struct shape s = shape(1 + kc_below(12), n_q, kc_below(2) ? 64 : 1 + kc_below(100),
+                                   1 + kc_below(3 * R), 16, 5);
+            s.window = windows[i];
+            attend_types(k, s);
+            s.n = s.window; /* some rows see their beginning, some do not */
+            attend_types(k, s);
+        }
+    for (unsigned i = 0; i < 60; i++) {
+        struct shape s = shape(1 + kc_below(32), 1 + kc_below(4), 16 * (1 + kc_below(16)),
+                               1 + kc_below(2 * R), 1u << kc_below(8), 3);
+        s.window = 1 + kc_below(2 * R);
+        attend_types(k, s);
+    }
+}
+
 void kc_attend(const struct kernels *k)
 {
     enum { R = ATTEND_RANGE };
@@ -242,6 +278,7 @@ void kc_attend(const struct kernels *k)
     struct shape s = shape(2, 2, 128, 2 * R + 40, 16, 1);
     s.nan = true;
     attend_types(k, s);
+    attend_windows(k);
 }
 
 /* Parts as no softmax makes them: merging has its own rules. */

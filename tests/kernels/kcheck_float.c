@@ -74,24 +74,35 @@ static void compare_glu(enum act_fn act, float y, float gate, float up)
     double g = (double)gate, want;
     if (act == ACT_SILU)
         want = g / (1 + exp(-g)) * (double)up;
+    else if (act == ACT_GELU)
+        want = 0.5 * g * (1 + tanh(sqrt(2 / M_PI) * (g + 0.044715 * g * g * g))) * (double)up;
     else
         want = fmax(g, 0) * fmax(g, 0) * (double)up;
     /* Far below zero scalar holds exp at exp(88): the result is tiny instead of tinier. */
     double slack = act == ACT_SILU && gate < -87 ? fabs(g * (double)up) * 1e-37 : 0;
-    kc_near("y", 0, (double)y, want, fabs(want) * 5 * 0x1p-24 + slack + 0x1p-148);
+    double roundings = 5;
+    if (act == ACT_GELU) {
+        /* The argument of exp has roundings of its own, which count as often as it is large; and
+         * 1 + tanh loses more in double than exp does in float where it nears zero. */
+        double u = fabs(sqrt(8 / M_PI) * (g + 0.044715 * g * g * g));
+        roundings += 4 * fmin(u, 88);
+        slack = fabs(g * (double)up) * 1e-16;
+    }
+    kc_near("y", 0, (double)y, want, fabs(want) * roundings * 0x1p-24 + slack + 0x1p-148);
 }
 
 void kc_glu(const struct kernels *k)
 {
-    for (unsigned i = 0; i < 8 * N_LENGTHS; i++) {
+    static const enum act_fn acts[] = {ACT_RELU2, ACT_SILU, ACT_GELU};
+    for (unsigned i = 0; i < 12 * N_LENGTHS; i++) {
         size_t n = length(i % N_LENGTHS);
-        bool wild = i >= 4 * N_LENGTHS, in_place = i & 1;
-        enum act_fn act = i / N_LENGTHS % 2 ? ACT_SILU : ACT_RELU2;
+        bool wild = i >= 6 * N_LENGTHS, in_place = i & 1;
+        enum act_fn act = acts[i / N_LENGTHS % 3];
         kc_case("%zu values, act %d%s%s", n, act, wild ? ", wild" : "",
                 in_place ? ", in place" : "");
         float *gate = new_floats(n, wild), *up = new_floats(n, wild);
         for (size_t j = 0; j < n && !wild; j++)
-            gate[j] *= 100;
+            gate[j] *= act == ACT_GELU ? 8 : 100;
         if (wild)
             gate[kc_below((uint32_t)n)] = kc_below(2) ? NAN : -NAN;
         float *source = copy_of(gate, n), *y = in_place ? gate : kc_new(n * sizeof *y, 4);

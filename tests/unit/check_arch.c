@@ -13,13 +13,20 @@
 #include "model/arch.h"
 
 static const struct arch expected[] = {
-    {"bitnet", ROPE_NEOX, ACT_SILU, HEAD_TIED, true, false, true},
-    {"bitnet-25", ROPE_NEOX, ACT_RELU2, HEAD_OPTIONAL, true, false, true},
-    {"bitnet-b1.58", ROPE_NEOX, ACT_RELU2, HEAD_OPTIONAL, true, false, true},
-    {"llama", ROPE_NORM, ACT_SILU, HEAD_OPTIONAL, false, false, false},
-    {"qwen3", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, true, false},
-    {"llama-neox", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, false, false},
-    {"bitnet-silu", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, true, false, true},
+    {"bitnet", ROPE_NEOX, ACT_SILU, HEAD_TIED, true, false, true, false, false, false, false},
+    {"bitnet-25", ROPE_NEOX, ACT_RELU2, HEAD_OPTIONAL, true, false, true, false, false, false,
+     false},
+    {"bitnet-b1.58", ROPE_NEOX, ACT_RELU2, HEAD_OPTIONAL, true, false, true, false, false, false,
+     false},
+    {"llama", ROPE_NORM, ACT_SILU, HEAD_OPTIONAL, false, false, false, false, false, false, false},
+    {"qwen3", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, true, false, false, false, false, false},
+    {"gemma3", ROPE_NEOX, ACT_GELU, HEAD_OPTIONAL, false, true, false, true, true, true, false},
+    {"llama-neox", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, false, false, false, false, false,
+     false},
+    {"bitnet-silu", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, true, false, true, false, false, false,
+     false},
+    {"gemma3-offset", ROPE_NEOX, ACT_GELU, HEAD_OPTIONAL, false, true, false, true, true, true,
+     true},
 };
 
 START_TEST(rows)
@@ -34,6 +41,10 @@ START_TEST(rows)
     ck_assert_int_eq(a->sub_norms, want->sub_norms);
     ck_assert_int_eq(a->qk_norms, want->qk_norms);
     ck_assert_int_eq(a->absmean, want->absmean);
+    ck_assert_int_eq(a->post_norms, want->post_norms);
+    ck_assert_int_eq(a->scaled_embedding, want->scaled_embedding);
+    ck_assert_int_eq(a->windows, want->windows);
+    ck_assert_int_eq(a->norms_less_one, want->norms_less_one);
 }
 END_TEST
 

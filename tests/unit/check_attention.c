@@ -90,6 +90,8 @@ static void close_all(void)
 static void want_head(const struct forward_row *row, uint32_t layer, uint32_t head, const float *x,
                       float *want)
 {
+    uint32_t window = hparams_is_local(&model.hp, layer) ? model.hp.window : 0;
+    uint32_t begin = window && row->pos >= window ? row->pos + 1 - window : 0;
     enum { N_Q = HEADS / KV_HEADS, WIDTH = (HEAD_DIM + 15) / 16 * 16 };
     static float mix[2][N_Q * WIDTH], max[2][N_Q], sum[2][N_Q], scratch[1 << 16];
     const struct kernels *k = kernels_pick(0);
@@ -98,14 +100,15 @@ static void want_head(const struct forward_row *row, uint32_t layer, uint32_t he
                             .n_rows = 1,
                             .n_q = N_Q,
                             .head_dim = HEAD_DIM,
+                            .window = window,
                             .scale = 1.0f / sqrtf((float)HEAD_DIM)};
     ck_assert_uint_le(attend_scratch(N_Q, HEAD_DIM), ARRAY_LEN(scratch));
-    for (uint32_t first = 0; first <= row->pos; first += ATTEND_RANGE) {
+    begin = begin / ATTEND_RANGE * ATTEND_RANGE;
+    for (uint32_t first = begin; first <= row->pos; first += ATTEND_RANGE) {
         struct kv_span span = kv_span(&kv, row->lease, layer, head);
         span.pages += first / KV_PAGE_TOKENS;
-        uint32_t n = MIN(row->pos + 1 - first, (uint32_t)ATTEND_RANGE);
-        k->attend(first ? &part : &all, &t, &span, n, scratch);
-        if (first)
+        k->attend(first > begin ? &part : &all, &t, &span, row->pos + 1 - first, scratch);
+        if (first > begin)
             k->attend_merge(&all, &part, N_Q, HEAD_DIM);
     }
     k->attend_finish(want, &all, N_Q, HEAD_DIM);
@@ -122,7 +125,7 @@ static void run_step(void *ctx, unsigned worker)
     struct run *r = ctx;
     attention_run(r->a, r->layer, q, out, worker);
     for (size_t i; (i = team_take(r->team, 1)) < r->n;)
-        attention_join(r->a, (uint32_t)i, out);
+        attention_join(r->a, r->layer, (uint32_t)i, out);
 }
 
 static void check_rows(const struct forward_row *rows, uint32_t n, unsigned threads)
@@ -201,6 +204,31 @@ START_TEST(a_mixed_batch)
 }
 END_TEST
 
+/* Layer 0 has a window and layer 1 has none: chunks over the borders of both, rows far apart. */
+START_TEST(windows)
+{
+    static const uint32_t sizes[] = {1, 24, ATTEND_RANGE - 3, ATTEND_RANGE, 2 * ATTEND_RANGE + 5};
+    struct forward_row rows[MAX_ROWS];
+    open_all(types[_i]);
+    model.hp.window_period = 2;
+    for (size_t k = 0; k < ARRAY_LEN(sizes); k++) {
+        model.hp.window = sizes[k];
+        for (uint32_t i = 0; i < MAX_ROWS; i++)
+            rows[i] = (struct forward_row){.pos = 2 * ATTEND_RANGE - 37 + i, .lease = &leases[2]};
+        check_threads(rows, MAX_ROWS);
+        for (uint32_t i = 0; i < MAX_ROWS; i++)
+            rows[i].pos = (2 * ATTEND_RANGE + sizes[k] - 40 + i) % N_CTX;
+        check_threads(rows, MAX_ROWS);
+        for (uint32_t i = 0; i < STREAMS; i++)
+            rows[i] = (struct forward_row){.pos = i == 1 ? N_CTX - 1 : sizes[k] - 1 + i,
+                                           .lease = &leases[i]};
+        check_threads(rows, STREAMS);
+    }
+    model.hp.window = 0;
+    close_all();
+}
+END_TEST
+
 START_TEST(a_page_of_bytes_is_small)
 {
     model.hp = (struct hparams){.n_layers = 3, .n_heads = 8, .n_kv_heads = 2, .head_dim = 128};
@@ -220,6 +248,7 @@ int main(void)
     tcase_add_loop_test(c, one_row, 0, ARRAY_LEN(types));
     tcase_add_loop_test(c, a_chunk_over_a_border, 0, ARRAY_LEN(types));
     tcase_add_loop_test(c, a_mixed_batch, 0, ARRAY_LEN(types));
+    tcase_add_loop_test(c, windows, 0, ARRAY_LEN(types));
     tcase_add_test(c, a_page_of_bytes_is_small);
     suite_add_tcase(s, c);
     return unit_run(s);

@@ -196,10 +196,25 @@ START_TEST(a_good_folder)
 END_TEST
 
 /* A change of config.json, and what is to come of it. */
+#define CLASS "\"BitNetForCausalLM\"],\"hidden_act\":\"relu2\""
+
 static const struct {
     const char *from, *to, *key;
     double value;
 } meant[] = {
+    {CLASS, "\"Gemma3ForCausalLM\"]", "gemma3-offset.attention.sliding_window", 4096},
+    {CLASS, "\"Gemma3ForCausalLM\"]", "gemma3-offset.attention.sliding_window_pattern", 6},
+    {CLASS,
+     "\"Mine\"],\"model_type\":\"gemma3_text\",\"sliding_window\":24,\"layer_types\":["
+     "\"sliding_attention\",\"full_attention\",\"sliding_attention\"]",
+     "gemma3-offset.attention.sliding_window_pattern", 2},
+    {CLASS,
+     "\"Gemma3TextModel\"],\"model_type\":\"gemma3_text\",\"rope_parameters\":{"
+     "\"full_attention\":{\"rope_theta\":77},\"sliding_attention\":{\"rope_theta\":33}}",
+     "gemma3-offset.rope.freq_base_swa", 33},
+    {CLASS, "\"Gemma3ForCausalLM\"],\"query_pre_attn_scalar\":64", "gemma3-offset.attention.scale",
+     0.125},
+    {CLASS, "\"Mine\"],\"model_type\":\"qwen3\"", "qwen3.attention.key_length", 128},
     {"autobitlinear", "bitlinear", "blk.0.ffn_gate.divisor", 0},
     {",\"linear_class\":\"autobitlinear\"", "", "blk.0.ffn_gate.divisor", 0},
     {"\"hidden_act\":\"relu2\"", "\"hidden_act\":\"silu\"", "bitnet-silu.block_count", 1},
@@ -235,6 +250,28 @@ START_TEST(meanings)
         ck_assert_ptr_nonnull(gguf_tensor(g, meant[_i].key));
     else
         ck_assert_double_eq(number(meant[_i].key), meant[_i].value);
+}
+END_TEST
+
+/* What the graph of Gemma 3 cannot be, and what of it is not there. */
+START_TEST(refused_of_gemma)
+{
+    static const struct {
+        const char *more, *why;
+    } bad[] = {
+        {"\"layer_types\":[\"full_attention\",\"sliding_attention\"]", "layer_types"},
+        {"\"layer_types\":[\"chunked_attention\"]", "chunked_attention"},
+        {"\"use_bidirectional_attention\":true", "use_bidirectional_attention"},
+        {"\"final_logit_softcapping\":30.0", "final_logit_softcapping"},
+        {"\"query_pre_attn_scalar\":0", "query_pre_attn_scalar"},
+        {"\"hidden_activation\":\"gelu\"", "gelu_pytorch_tanh"},
+        {"\"rope_parameters\":{\"sliding_attention\":{}}", "full_attention"},
+    };
+    char to[200];
+    snprintf(to, sizeof to, "\"Gemma3ForCausalLM\"],%s", bad[_i].more);
+    put_changed("config.json", CONFIG, CLASS, to);
+    ck_assert_int_lt(open_it(), 0);
+    ck_assert_msg(strstr(err.text, bad[_i].why) != NULL, "%s", err.text);
 }
 END_TEST
 
@@ -324,6 +361,7 @@ int main(void)
     tcase_set_timeout(c, 120);
     tcase_add_test(c, a_good_folder);
     tcase_add_loop_test(c, meanings, 0, ARRAY_LEN(meant));
+    tcase_add_loop_test(c, refused_of_gemma, 0, 7);
     tcase_add_test(c, tokens);
     tcase_add_test(c, cut_anywhere);
     tcase_add_test(c, changed_anywhere);

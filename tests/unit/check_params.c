@@ -206,7 +206,8 @@ START_TEST(test_input)
         {"[{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\"}]", "input[0].arguments"},
         {"[{\"type\":\"function_call_output\",\"call_id\":\"c\",\"output\":\"\"}]",
          "input[0].call_id"},
-        {"[{\"type\":\"reasoning\",\"summary\":[]}]", "input[0].type"},
+        {"[{\"type\":\"web_search_call\",\"id\":\"w\"}]", "input[0].type"},
+        {"[{\"type\":\"reasoning\",\"summary\":[]}]", "input"}, /* and nothing to answer */
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         char body[400];
@@ -214,6 +215,19 @@ START_TEST(test_input)
         refuse_body(FOR_RESPONSES, body, bad[i].param);
     }
     refuse_body(FOR_RESPONSES, "{\"instructions\":\"x\"}", "input");
+
+    /* A thought of an earlier answer is left out, wherever it stands. */
+    ck_assert_int_eq(
+        read_body(FOR_RESPONSES,
+                  "{\"input\":[{\"role\":\"user\",\"content\":\"a\"},"
+                  "{\"type\":\"reasoning\",\"id\":\"rs_1\",\"summary\":[],\"content\":["
+                  "{\"type\":\"reasoning_text\",\"text\":\"hm\"}]},"
+                  "{\"role\":\"assistant\",\"content\":\"b\"},"
+                  "{\"role\":\"user\",\"content\":\"c\"}]}"),
+        0);
+    ck_assert_uint_eq(p.n_messages, 3);
+    ck_assert_str_eq(p.message[1].content, "b");
+    params_fini(&p);
 
     struct buf b = {0};
     buf_adds(&b, "{\"input\":\"x\",\"metadata\":{\"k0\":\"v\"");

@@ -29,18 +29,18 @@ static void near(double got, double want)
 START_TEST(plain_scaled_and_by_divisors)
 {
     struct model m = plain_model();
-    near(model_rope(&m, freq), 1);
+    near(model_rope(&m, false, freq), 1);
     near(freq[0], 1);
     near(freq[32], 1e-3);
     near(freq[63], 1.2409377607517196e-06);
     m.hp.rope_scale = 8;
-    near(model_rope(&m, freq), 1);
+    near(model_rope(&m, false, freq), 1);
     near(freq[32], 1e-3 / 8);
     float divisors[64];
     for (int i = 0; i < 64; i++)
         divisors[i] = (float)(i + 1);
     m.rope_freqs = divisors;
-    near(model_rope(&m, freq), 1);
+    near(model_rope(&m, false, freq), 1);
     near(freq[32], 1e-3 / 8 / 33);
 }
 END_TEST
@@ -66,14 +66,19 @@ START_TEST(yarn)
     m.hp.rope_scale = 4;
     m.hp.yarn = (struct rope_yarn){
         .on = true, .n_ctx = 32768, .beta_fast = 32, .beta_slow = 1, .size = 1.138629436111989};
-    near(model_rope(&m, freq), 1.138629436111989);
+    near(model_rope(&m, false, freq), 1.138629436111989);
     for (size_t i = 0; i < ARRAY_LEN(want); i++)
         near(freq[want[i].pair], want[i].freq);
     /* A ramp of one pair. */
     m.hp.yarn.beta_fast = m.hp.yarn.beta_slow = 8;
-    model_rope(&m, freq);
+    model_rope(&m, false, freq);
     near(freq[0], 1);
     near(freq[63], 1.2409377607517196e-06 / 4);
+    /* Local layers turn by a base of their own, and are not scaled. */
+    m.hp.rope_base_local = 1e4;
+    near(model_rope(&m, true, freq), 1);
+    near(freq[0], 1);
+    near(freq[32], 0.01);
 }
 END_TEST
 
