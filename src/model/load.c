@@ -227,7 +227,7 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     if (opt->mlock)
         segment_lock_memory(&m->segment);
 
-    const struct gguf_tensor *t = gguf_tensor(g, "blk.0.attn_q.weight");
+    const struct gguf_tensor *t = gguf_tensor(g, "blk.0.ffn_down.weight");
     snprintf(m->encoding, sizeof m->encoding, "%s",
              m->hp.method == METHOD_TERNARY ? t->quant->name : method_name(m->hp.method));
     for (int i = 0; i < 8; i++)

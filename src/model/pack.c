@@ -289,7 +289,8 @@ static bool pack_rows(struct packer *p, struct bench *b, uint64_t run)
             return false;
         uint8_t *dst = p->payload + it->at;
         if (it->vector) {
-            memcpy(dst, b->floats, it->bytes);
+            memcpy(dst + row * it->t->ne[0] * sizeof(float), b->floats,
+                   it->t->ne[0] * sizeof(float));
             continue;
         }
         const struct table *t = it->table;

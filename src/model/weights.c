@@ -31,43 +31,64 @@ enum {
     VOCAB_GROUP = 128, /* the most inputs of an embedding that share a scale, if a block has no more */
 };
 
-enum width { DIM, FFN, Q_DIM, KV_DIM, HEAD_DIM };
-enum when { ALWAYS, WITH_NORMS, WITH_SUB_NORMS, WITH_QK_NORMS };
+enum width { DIM, FFN, Q_DIM, KV_DIM, HEAD_DIM, QUERY_DIM, VALUE_DIM, CONV_DIM, CONV, STATES, STATE_DIM };
+enum when { ALWAYS, WITH_NORMS, WITH_SUB_NORMS, WITH_QK_NORMS, WITH_FFN_NORM, HYBRID, DELTA };
 
-/* "blk.N.<name>.weight", rows x cols; rows is unused for vectors. */
+/* "blk.N.<name>.weight", rows x cols; rows is unused for vectors.  Those of attention are for layers that
+ * attend, those with DELTA for the others. */
 static const struct role {
     const char *name;
     enum width rows, cols;
     enum when when;
     size_t linear, vector; /* offset in struct layer of one of the two; the other is SIZE_MAX */
+    bool matrix;           /* the vector is one, of floats whatever the file has: [rows][cols] */
+    bool whole;            /* "blk.N.<name>" is all of it */
 } roles[] = {
 #define LINEAR(name, field, rows, cols)                                                            \
     {                                                                                              \
-        name, rows, cols, ALWAYS, offsetof(struct layer, field), SIZE_MAX                          \
+        name, rows, cols, ALWAYS, offsetof(struct layer, field), SIZE_MAX, false, false            \
     }
 #define VECTOR(name, field, cols, when)                                                            \
     {                                                                                              \
-        name, DIM, cols, when, SIZE_MAX, offsetof(struct layer, field)                             \
+        name, DIM, cols, when, SIZE_MAX, offsetof(struct layer, field), false, false               \
     }
+#define DELTAS(name, linear, vector, rows, cols, ...)                                              \
+    {                                                                                              \
+        name, rows, cols, DELTA, linear, vector, __VA_ARGS__                                       \
+    }
+#define OF(field) offsetof(struct layer, delta.field)
     VECTOR("attn_norm", attn_norm, DIM, WITH_NORMS),
-    LINEAR("attn_q", q, Q_DIM, DIM),
+    LINEAR("attn_q", q, QUERY_DIM, DIM),
     LINEAR("attn_k", k, KV_DIM, DIM),
     LINEAR("attn_v", v, KV_DIM, DIM),
     VECTOR("attn_q_norm", attn_q_norm, HEAD_DIM, WITH_QK_NORMS),
     VECTOR("attn_k_norm", attn_k_norm, HEAD_DIM, WITH_QK_NORMS),
     VECTOR("attn_sub_norm", attn_sub_norm, Q_DIM, WITH_SUB_NORMS),
     LINEAR("attn_output", o, DIM, Q_DIM),
-    VECTOR("ffn_norm", ffn_norm, DIM, WITH_NORMS),
+    VECTOR("ffn_norm", ffn_norm, DIM, WITH_FFN_NORM),
     LINEAR("ffn_gate", gate, FFN, DIM),
     LINEAR("ffn_up", up, FFN, DIM),
     VECTOR("ffn_sub_norm", ffn_sub_norm, FFN, WITH_SUB_NORMS),
     LINEAR("ffn_down", down, DIM, FFN),
+    VECTOR("post_attention_norm", ffn_norm, DIM, HYBRID),
+    DELTAS("attn_qkv", OF(qkv), SIZE_MAX, CONV_DIM, DIM, false, false),
+    DELTAS("attn_gate", OF(z), SIZE_MAX, VALUE_DIM, DIM, false, false),
+    DELTAS("ssm_out", OF(out), SIZE_MAX, DIM, VALUE_DIM, false, false),
+    DELTAS("ssm_conv1d", SIZE_MAX, OF(conv), CONV_DIM, CONV, true, false),
+    DELTAS("ssm_alpha", SIZE_MAX, OF(alpha), STATES, DIM, true, false),
+    DELTAS("ssm_beta", SIZE_MAX, OF(beta), STATES, DIM, true, false),
+    DELTAS("ssm_a", SIZE_MAX, OF(a), DIM, STATES, false, true),
+    DELTAS("ssm_dt.bias", SIZE_MAX, OF(dt), DIM, STATES, false, true),
+    DELTAS("ssm_norm", SIZE_MAX, OF(norm), DIM, STATE_DIM, false, false),
 #undef LINEAR
 #undef VECTOR
+#undef DELTAS
+#undef OF
 };
 
 static uint32_t width_of(const struct hparams *hp, enum width w)
 {
+    const struct hparams_delta *d = &hp->delta;
     switch (w) {
     case DIM:
         return hp->dim;
@@ -79,21 +100,46 @@ static uint32_t width_of(const struct hparams *hp, enum width w)
         return hp->n_kv_heads * hp->head_dim;
     case HEAD_DIM:
         return hp->head_dim;
+    case QUERY_DIM: /* with the gates among them */
+        return (d->interval ? 2 : 1) * hp->n_heads * hp->head_dim;
+    case VALUE_DIM:
+        return d->v_heads * d->head_dim;
+    case CONV_DIM:
+        return (2 * d->k_heads + d->v_heads) * d->head_dim;
+    case CONV:
+        return d->conv;
+    case STATES:
+        return d->v_heads;
+    case STATE_DIM:
+        return d->head_dim;
     }
     trit_unreachable("width");
 }
 
-static bool applies(const struct model *m, enum when when)
+static bool of_attention(const struct role *r)
 {
-    switch (when) {
+    return r->linear == offsetof(struct layer, q) || r->linear == offsetof(struct layer, k) ||
+           r->linear == offsetof(struct layer, v) || r->linear == offsetof(struct layer, o) ||
+           r->when == WITH_QK_NORMS;
+}
+
+static bool applies(const struct model *m, const struct layer *l, const struct role *r)
+{
+    switch (r->when) {
     case ALWAYS:
-        return true;
+        return l->attends || !of_attention(r);
     case WITH_NORMS:
         return m->hp.method != METHOD_B1;
     case WITH_SUB_NORMS:
         return m->arch->sub_norms;
     case WITH_QK_NORMS:
-        return m->arch->qk_norms;
+        return l->attends && m->arch->qk_norms;
+    case WITH_FFN_NORM:
+        return m->hp.method != METHOD_B1 && !m->arch->hybrid;
+    case HYBRID:
+        return m->arch->hybrid;
+    case DELTA:
+        return !l->attends;
     }
     trit_unreachable("when");
 }
@@ -191,6 +237,21 @@ static int add_vector(struct planner *p, const char *name, uint32_t n, bool requ
         return gguf_fail(p->g, p->err, TRIT_EUNSUPP, "tensor %s is %s, expected F32, F16 or BF16",
                          t->origin, t->quant->name);
     return add(p, (struct weights_item){.t = t, .vector = dst, .bytes = n * sizeof(float)});
+}
+
+/* A matrix of floats, decoded from whatever encoding. */
+static int add_matrix(struct planner *p, const char *name, uint32_t rows, uint32_t cols, const float **dst)
+{
+    const struct gguf_tensor *t;
+    int rc = find(p, name, rows, cols, true, &t);
+    if (rc)
+        return rc;
+    if (t->quant->ternary && !t->quant->block_bytes)
+        return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
+                         "tensor %s is %s, expected floats or an encoding by blocks", t->origin,
+                         t->quant->name);
+    size_t bytes = (size_t)rows * cols * sizeof(float);
+    return add(p, (struct weights_item){.t = t, .vector = dst, .bytes = bytes});
 }
 
 /* Whether of every `run` blocks of a row all have the same scale.  Blocks of zeros agree with any. */
@@ -411,22 +472,32 @@ static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32
                                         .scale_bytes = layout_scale_bytes(w)});
 }
 
+/* What kind of layer it is, and which one of its kind. */
+static void begin_layer(const struct hparams *hp, uint32_t i, struct layer *l)
+{
+    uint32_t interval = hp->delta.interval, before = interval ? i / interval : i; /* that attend */
+    l->attends = !interval || (i + 1) % interval == 0;
+    l->cache = l->attends ? before : i - before;
+}
+
 static int plan_layer(struct planner *p, uint32_t i)
 {
     const struct hparams *hp = &p->m->hp;
     char *layer = (char *)&p->m->layers[i], name[64];
     int rc = 0;
+    begin_layer(hp, i, &p->m->layers[i]);
     for (size_t k = 0; rc == 0 && k < ARRAY_LEN(roles); k++) {
         const struct role *r = &roles[k];
         uint32_t rows = width_of(hp, r->rows), cols = width_of(hp, r->cols);
-        if (!applies(p->m, r->when))
+        if (!applies(p->m, &p->m->layers[i], r))
             continue;
         if (r->linear != SIZE_MAX) {
             snprintf(name, sizeof name, "blk.%u.%s", i, r->name);
             rc = add_linear(p, name, rows, cols, (void *)(layer + r->linear));
         } else {
-            snprintf(name, sizeof name, "blk.%u.%s.weight", i, r->name);
-            rc = add_vector(p, name, cols, true, (void *)(layer + r->vector));
+            snprintf(name, sizeof name, "blk.%u.%s%s", i, r->name, r->whole ? "" : ".weight");
+            rc = r->matrix ? add_matrix(p, name, rows, cols, (void *)(layer + r->vector))
+                           : add_vector(p, name, cols, true, (void *)(layer + r->vector));
         }
     }
     return rc;

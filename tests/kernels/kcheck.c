@@ -202,6 +202,8 @@ static const struct {
     {"to_f16", kc_to_f16},
     {"exp_shift", kc_exp_shift},
     {"argmax", kc_argmax},
+    {"delta", kc_delta},
+    {"convolve", kc_convolve},
     {"to_q8", kc_to_q8},
     {"attend", kc_attend},
     {"attend_merge", kc_attend_merge},

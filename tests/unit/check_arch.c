@@ -13,13 +13,14 @@
 #include "model/arch.h"
 
 static const struct arch expected[] = {
-    {"bitnet", ROPE_NEOX, ACT_SILU, HEAD_TIED, true, false, true},
-    {"bitnet-25", ROPE_NEOX, ACT_RELU2, HEAD_OPTIONAL, true, false, true},
-    {"bitnet-b1.58", ROPE_NEOX, ACT_RELU2, HEAD_OPTIONAL, true, false, true},
-    {"llama", ROPE_NORM, ACT_SILU, HEAD_OPTIONAL, false, false, false},
-    {"qwen3", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, true, false},
-    {"llama-neox", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, false, false},
-    {"bitnet-silu", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, true, false, true},
+    {"bitnet", ROPE_NEOX, ACT_SILU, HEAD_TIED, true, false, .absmean = true},
+    {"bitnet-25", ROPE_NEOX, ACT_RELU2, HEAD_OPTIONAL, true, false, .absmean = true},
+    {"bitnet-b1.58", ROPE_NEOX, ACT_RELU2, HEAD_OPTIONAL, true, false, .absmean = true},
+    {"llama", ROPE_NORM, ACT_SILU, HEAD_OPTIONAL, false, false, .absmean = false},
+    {"qwen3", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, true, .absmean = false},
+    {"qwen35", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, true, .hybrid = true},
+    {"llama-neox", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, false, .absmean = false},
+    {"bitnet-silu", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, true, false, .absmean = true},
 };
 
 START_TEST(rows)
@@ -34,6 +35,7 @@ START_TEST(rows)
     ck_assert_int_eq(a->sub_norms, want->sub_norms);
     ck_assert_int_eq(a->qk_norms, want->qk_norms);
     ck_assert_int_eq(a->absmean, want->absmean);
+    ck_assert_int_eq(a->hybrid, want->hybrid);
 }
 END_TEST
 
