@@ -263,6 +263,9 @@ int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
     struct reader r = {g, m->arch->name, err};
     double eps = 0;
     *hp = (struct hparams){.rope_base = 10000};
+    if (gguf_has(g, HADAMARD))
+        return gguf_fail(g, err, TRIT_EUNSUPP,
+                         "key %s: weights in a rotated basis (Bonsai 2) are not supported", HADAMARD);
     if ((rc = read_uint(&r, "block_count", REQUIRED, 1, MAX_LAYERS, &hp->n_layers)) ||
         (rc = read_uint(&r, "embedding_length", REQUIRED, 1, MAX_DIM, &hp->dim)) ||
         (rc = read_uint(&r, "feed_forward_length", REQUIRED, 1, MAX_FFN, &hp->ffn)) ||
@@ -273,9 +276,6 @@ int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
         (rc = read_uint(&r, "pooling_type", !REQUIRED, 0, INT32_MAX, &hp->pooling)) ||
         (rc = read_rope_scaling(&r, hp)) || (m->arch->hybrid && (rc = read_delta(&r, hp))))
         return rc;
-    if (gguf_has(g, HADAMARD))
-        return gguf_fail(g, err, TRIT_EUNSUPP,
-                         "key %s: weights in a rotated basis (Bonsai 2) are not supported", HADAMARD);
     hp->norm_eps = (float)eps;
     hp->absmean = m->arch->absmean;
     if (gguf_has(g, "general.master_weights") &&

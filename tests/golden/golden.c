@@ -199,7 +199,7 @@ struct demand {
 static const struct demand exact = {"exact.json", KV_F32, ACTS_Q8, 0.001, 0.001, 2};
 static const struct demand exact_f16 = {"exact-f16.json", KV_F16, ACTS_Q8, 0.001, 0.001, 1};
 static const struct demand methods = {"methods.json", KV_F32, ACTS_AUTO, 0.001, 0.001, 4};
-static const struct demand hybrid = {"hybrid.json", KV_F32, ACTS_AUTO, 0.001, 0.001, 4};
+static const struct demand hybrid = {"hybrid.json", KV_F32, ACTS_AUTO, 0.001, 0.005, 4};
 static const struct demand oracle = {"expected.json", KV_F16, ACTS_AUTO, 0.4, 0.005, 4};
 
 static void check_model(const char *dir, const char *file, const struct demand *demand,
