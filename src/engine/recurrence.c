@@ -2,14 +2,15 @@
 /*
  * recurrence.c - runs of rows, and what is done with them: convolve, forget, learn, ask.
  *
- * Of a row's input x, with the products of its linears (transformers, modeling_qwen3_5.py; layout of
- * GGUF files as doc/hybrid.md has it):
+ * Of a row's input x, with the products of its linears (transformers, modeling_qwen3_5.py; layout
+ * of GGUF files as doc/hybrid.md has it):
  *
  *     queries | keys | values = silu(convolution(W_qkv x)),   q = query / |query| / sqrt(head_dim),
  *     decay = exp(a * log(1 + exp(alpha x + dt))),            k = key / |key|,
  *     rate = 1 / (1 + exp(-beta x)),                          v and S by kernels.h: delta.
  *
- * Not here: the arithmetic of sums (kernels.h), where states lie (states.c), the linears (forward.c).
+ * Not here: the arithmetic of sums (kernels.h), where states lie (states.c), the linears
+ * (forward.c).
  */
 #include "config.h"
 #include "engine/recurrence.h"
@@ -88,7 +89,9 @@ static void convolve_head(const struct recurrence *rc, const struct layer *l, co
         memset(past + t * channels, 0, d->head_dim * sizeof *past);
     kernels_convolve(x, stride, run->n_rows, past, channels, l->delta.conv + at * d->conv, d->conv,
                      d->head_dim);
-    const float *w = head < d->k_heads ? rc->q_weights : head < 2 * d->k_heads ? rc->k_weights : NULL;
+    const float *w = head < d->k_heads       ? rc->q_weights
+                     : head < 2 * d->k_heads ? rc->k_weights
+                                             : NULL;
     for (uint32_t r = 0; r < run->n_rows; r++, x += stride) {
         rc->k->glu(x, x, rc->ones, ACT_SILU, d->head_dim);
         if (w)
@@ -173,8 +176,9 @@ static size_t lay_out(struct recurrence *rc, uint8_t *base)
     return at;
 }
 
-int recurrence_open(const struct model *m, const struct kernels *k, struct team *team, struct kv *kv,
-                    uint32_t max_rows, struct recurrence **out, struct trit_error *err)
+int recurrence_open(const struct model *m, const struct kernels *k, struct team *team,
+                    struct kv *kv, uint32_t max_rows, struct recurrence **out,
+                    struct trit_error *err)
 {
     *out = NULL;
     trit_assert(kv->states);

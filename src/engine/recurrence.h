@@ -2,9 +2,10 @@
 /*
  * recurrence.h - a step's gated delta rules, dealt over the team.
  *
- * The rows of one sequence form a run.  Within it they are computed one after another, in the order of
- * their positions, each from the state that the one before has left; so a row's result depends neither on
- * how a text was cut into steps nor on who else is in one.  An item is a run and one head.
+ * The rows of one sequence form a run.  Within it they are computed one after another, in the order
+ * of their positions, each from the state that the one before has left; so a row's result depends
+ * neither on how a text was cut into steps nor on who else is in one.  An item is a run and one
+ * head.
  *
  * Private to the engine floor.
  */
@@ -25,8 +26,9 @@ size_t recurrence_channels(const struct hparams *hp);
 size_t recurrence_values(const struct hparams *hp);
 
 /* Scratch for steps of up to max_rows rows; the rest is borrowed. */
-int recurrence_open(const struct model *m, const struct kernels *k, struct team *team, struct kv *kv,
-                    uint32_t max_rows, struct recurrence **rc, struct trit_error *err);
+int recurrence_open(const struct model *m, const struct kernels *k, struct team *team,
+                    struct kv *kv, uint32_t max_rows, struct recurrence **rc,
+                    struct trit_error *err);
 void recurrence_close(struct recurrence **rc);
 size_t recurrence_bytes(const struct recurrence *rc);
 
@@ -34,8 +36,9 @@ size_t recurrence_bytes(const struct recurrence *rc);
 void recurrence_plan(struct recurrence *rc, const struct forward_row *rows, uint32_t n);
 
 /*
- * Team: mixed[n][mixed_stride] are the products of l->delta.qkv, x[n][x_stride] what they were products
- * of.  What the heads say takes the place of the values; the states move on.  Ends with a barrier.
+ * Team: mixed[n][mixed_stride] are the products of l->delta.qkv, x[n][x_stride] what they were
+ * products of.  What the heads say takes the place of the values; the states move on.  Ends with a
+ * barrier.
  */
 void recurrence_run(struct recurrence *rc, const struct layer *l, float *mixed, size_t mixed_stride,
                     const float *x, size_t x_stride, unsigned worker);

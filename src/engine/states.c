@@ -55,8 +55,8 @@ int states_open(const struct model *m, uint32_t n, struct states **out, struct t
     if (!s->memory || !s->free_list) {
         size_t each = s->slot_bytes;
         states_close(&s);
-        return trit_fail(err, TRIT_ENOMEM, "no memory for the states of %u sequences, %zu bytes each", n,
-                         each);
+        return trit_fail(err, TRIT_ENOMEM,
+                         "no memory for the states of %u sequences, %zu bytes each", n, each);
     }
     /* Low slots on top: few sequences need little memory. */
     while (s->n_free < n) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * convolve.c - what stands around a gated delta rule: the convolution before it, the products with the
- * few rows of floats that say how much is forgotten and learnt.
+ * convolve.c - what stands around a gated delta rule: the convolution before it, the products with
+ * the few rows of floats that say how much is forgotten and learnt.
  *
  * One body serves every machine, as in rest.c.
  */
@@ -12,7 +12,8 @@
 
 enum { LANES = 16 };
 
-/* At most LANES channels.  From the last row to the first, so that what a row reads is still there. */
+/* At most LANES channels.  From the last row to the first, so that what a row reads is still there.
+ */
 static void convolve(float *x, size_t stride, size_t n_rows, float *past, size_t past_stride,
                      const float *w, size_t width, size_t n)
 {

@@ -3,8 +3,8 @@
  * delta.h - the gated delta rule, one body for all variants: each compiles it with its own flags.
  *
  * The operations are multiplications, additions and subtractions of sixteen values side by side,
- * rounded one by one, so every machine gives the same bits.  Two columns of sixteen are worked on at
- * once, because a sum over keys waits for the one before it.
+ * rounded one by one, so every machine gives the same bits.  Two columns of sixteen are worked on
+ * at once, because a sum over keys waits for the one before it.
  */
 #ifndef TRIT_KERNELS_DELTA_H
 #define TRIT_KERNELS_DELTA_H

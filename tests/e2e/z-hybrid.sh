@@ -22,12 +22,13 @@ ask()
 }
 one=$(ask 1)
 again=$(ask 1)
-text() { node -e 'const b = JSON.parse(process.argv[1]); console.log(JSON.stringify(b.choices.map((c) => c.text)))' "$1"; }
+# text BODY [N]: the texts of the choices, or of the first N.
+text() { node -e 'const [b, n] = process.argv.slice(1); console.log(JSON.stringify(JSON.parse(b).choices.slice(0, n).map((c) => c.text)))' "$1" "${2:-9}"; }
 is "the same text again" "$(text "$again")" "$(text "$one")"
 has "nothing of it was cached" "$again" '"cached_tokens": ?0'
 two=$(ask 3)
 is "three answers" "$(node -e 'console.log(JSON.parse(process.argv[1]).choices.length)' "$two")" 3
-is "the first of three" "$(text "$two" | cut -d, -f1)" "$(text "$one" | cut -d']' -f1)"
+is "the first of three" "$(text "$two" 1)" "$(text "$one")"
 is "three answers again" "$(text "$(ask 3)")" "$(text "$two")"
 has "embeddings" "$(post /v1/embeddings '{"input":["the thing","other"]}')" '"index": ?1'
 stop

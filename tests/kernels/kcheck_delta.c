@@ -74,8 +74,15 @@ void kc_delta(const struct kernels *k)
             for (size_t i = 0; i < 2 * dim && !wild; i++)
                 x[r * stride + i] /= sqrtf((float)dim);
         float *other = copy_of(x, rows * stride), *other_state = copy_of(state, dim * dim);
-        struct delta_rows t = {.state = state, .q = x, .k = x + dim, .v = x + 2 * dim, .stride = stride,
-                               .decay = gates, .rate = gates + rows, .n_rows = rows, .dim = dim};
+        struct delta_rows t = {.state = state,
+                               .q = x,
+                               .k = x + dim,
+                               .v = x + 2 * dim,
+                               .stride = stride,
+                               .decay = gates,
+                               .rate = gates + rows,
+                               .n_rows = rows,
+                               .dim = dim};
         struct delta_rows u = t;
         u.state = other_state;
         u.q = other;
@@ -110,7 +117,8 @@ void kc_convolve(const struct kernels *k)
         size_t n = 1 + kc_below(50), stride = n + kc_below(3), before = width - 1;
         size_t cut = kc_below((uint32_t)rows + 1);
         kc_case("%zu rows of %zu, width %zu, cut at %zu", rows, n, width, cut);
-        float *x = kc_new(rows * stride * sizeof *x, 4), *past = kc_new(before * stride * sizeof *past, 4);
+        float *x = kc_new(rows * stride * sizeof *x, 4),
+              *past = kc_new(before * stride * sizeof *past, 4);
         float *w = kc_new(n * width * sizeof *w, 4);
         kc_fill_unit(x, rows * stride, 1);
         kc_fill_unit(past, before * stride, 1);
@@ -121,7 +129,8 @@ void kc_convolve(const struct kernels *k)
         if (cut)
             kernels_convolve(parts, stride, cut, parts_past, stride, w, width, n);
         if (cut < rows)
-            kernels_convolve(parts + cut * stride, stride, rows - cut, parts_past, stride, w, width, n);
+            kernels_convolve(parts + cut * stride, stride, rows - cut, parts_past, stride, w, width,
+                             n);
         kc_same_floats("parts", parts, x, rows * stride);
         kc_same_floats("their past", parts_past, past, before * stride);
         for (size_t r = 0; r < rows + before; r++)
@@ -136,8 +145,9 @@ void kc_convolve(const struct kernels *k)
                     kc_near("x", r * stride + j, (double)x[r * stride + j], want, 1e-5);
                 else if ((at -= rows) < before)
                     kc_near("past", at, (double)past[at * stride + j],
-                            (double)(rows + at < before ? source_past[(rows + at) * stride + j]
-                                                        : source[(rows + at - before) * stride + j]),
+                            (double)(rows + at < before
+                                         ? source_past[(rows + at) * stride + j]
+                                         : source[(rows + at - before) * stride + j]),
                             0);
             }
         kc_end();

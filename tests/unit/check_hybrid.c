@@ -29,7 +29,8 @@ static void copy_with(const char *key, size_t skip, const void *to, size_t len)
     static char bytes[1 << 20];
     char source[4096];
     const char *srcdir = getenv("srcdir");
-    snprintf(source, sizeof source, "%s/tests/golden/models/hybrid.q2_0.gguf", srcdir ? srcdir : ".");
+    snprintf(source, sizeof source, "%s/tests/golden/models/hybrid.q2_0.gguf",
+             srcdir ? srcdir : ".");
     FILE *f = fopen(source, "re");
     ck_assert_msg(f != NULL, "%s", source);
     size_t n = fread(bytes, 1, sizeof bytes, f);
@@ -64,13 +65,16 @@ START_TEST(broken_values)
         {"qwen35.full_attention_interval", 3, "tensor blk.2.attn_q.weight is missing"},
         {"qwen35.ssm.conv_kernel", 1, "qwen35.ssm.conv_kernel is 1, expected 2 to 8"},
         {"qwen35.ssm.conv_kernel", 9, "qwen35.ssm.conv_kernel is 9, expected 2 to 8"},
-        {"qwen35.ssm.conv_kernel", 3, "tensor blk.0.ssm_conv1d.weight is [4, 640], expected [3, 640]"},
+        {"qwen35.ssm.conv_kernel", 3,
+         "tensor blk.0.ssm_conv1d.weight is [4, 640], expected [3, 640]"},
         {"qwen35.ssm.state_size", 72, "qwen35.ssm.state_size is 72, expected a multiple of 16"},
         {"qwen35.ssm.state_size", 32, "qwen35.ssm.inner_size is 384, expected 192, 6 heads of 32"},
         {"qwen35.ssm.state_size", 1 << 30, "qwen35.ssm.state_size is 1073741824, expected 16 to"},
         {"qwen35.ssm.group_count", 0, "qwen35.ssm.group_count is 0, expected 1 to"},
-        {"qwen35.ssm.group_count", 4, "time_step_rank 6 is not a multiple of qwen35.ssm.group_count 4"},
-        {"qwen35.ssm.group_count", 3, "tensor blk.0.attn_qkv.weight is [128, 640], expected [128, 768]"},
+        {"qwen35.ssm.group_count", 4,
+         "time_step_rank 6 is not a multiple of qwen35.ssm.group_count 4"},
+        {"qwen35.ssm.group_count", 3,
+         "tensor blk.0.attn_qkv.weight is [128, 640], expected [128, 768]"},
         {"qwen35.ssm.inner_size", 512, "qwen35.ssm.inner_size is 512, expected 384, 6 heads of 64"},
     };
     copy_with(cases[_i].key, strlen(cases[_i].key) + 4, &cases[_i].value, sizeof cases[_i].value);
@@ -84,11 +88,14 @@ START_TEST(broken_names)
     static const struct {
         const char *from, *to, *error;
     } cases[] = {
-        {"qwen35.ssm.group_count", "qwen35.ssm.group_kount", "key qwen35.ssm.group_count is missing"},
+        {"qwen35.ssm.group_count", "qwen35.ssm.group_kount",
+         "key qwen35.ssm.group_count is missing"},
         {"blk.0.ssm_a", "blk.0.ssm_b", "tensor blk.0.ssm_a is missing"},
         {"blk.0.ssm_dt.bias", "blk.0.ssm_dt.bios", "tensor blk.0.ssm_dt.bias is missing"},
-        {"blk.4.ssm_alpha.weight", "blk.4.ssm_alfa_.weight", "tensor blk.4.ssm_alpha.weight is missing"},
-        {"blk.1.attn_gate.weight", "blk.1.attn_gaat.weight", "tensor blk.1.attn_gate.weight is missing"},
+        {"blk.4.ssm_alpha.weight", "blk.4.ssm_alfa_.weight",
+         "tensor blk.4.ssm_alpha.weight is missing"},
+        {"blk.1.attn_gate.weight", "blk.1.attn_gaat.weight",
+         "tensor blk.1.attn_gate.weight is missing"},
         {"blk.3.attn_q_norm.weight", "blk.3.attn_q_morn.weight",
          "tensor blk.3.attn_q_norm.weight is missing"},
         {"blk.2.post_attention_norm.weight", "blk.2.post_attention_morn.weight",
@@ -105,7 +112,8 @@ START_TEST(broken_names)
 END_TEST
 enum { BROKEN_NAMES = 9 };
 
-/* What stands where in the graph: every fourth layer attends, and cuts of the context are for it alone. */
+/* What stands where in the graph: every fourth layer attends, and cuts of the context are for it
+ * alone. */
 START_TEST(layers)
 {
     struct model_options o = {.layout = LAYOUT_T2, .tables = TABLE_TERNARY};
@@ -136,10 +144,12 @@ END_TEST
 enum { SLOTS = 3, PAGES = 16 };
 
 static const struct model small = {
-    .hp = {.n_layers = 4,
-           .n_kv_heads = 1,
-           .head_dim = 16,
-           .delta = {.interval = 4, .n_layers = 3, .k_heads = 1, .v_heads = 2, .head_dim = 16, .conv = 4}}};
+    .hp = {
+        .n_layers = 4,
+        .n_kv_heads = 1,
+        .head_dim = 16,
+        .delta = {
+            .interval = 4, .n_layers = 3, .k_heads = 1, .v_heads = 2, .head_dim = 16, .conv = 4}}};
 static struct kv kv;
 static uint32_t pages[SLOTS + 1][PAGES];
 static struct kv_lease leases[SLOTS + 1];
