@@ -168,6 +168,9 @@ int float_model_open(struct float_model *f, const struct gguf *g, struct trit_er
     if (rc == 0 && hp->method != METHOD_TERNARY)
         rc = trit_fail(err, TRIT_EUNSUPP, "%s: tritd.method is %s: it is quantised already",
                        gguf_path(g), method_name(hp->method));
+    if (rc == 0 && gguf_has(g, "prism.hadamard.version"))
+        rc = trit_fail(err, TRIT_EUNSUPP, "%s: weights in a rotated basis are not run in floats",
+                       gguf_path(g));
     if (rc == 0 && f->m.arch->hybrid)
         rc = trit_fail(err, TRIT_EUNSUPP, "%s: models of architecture %s are not run in floats",
                        gguf_path(g), f->m.arch->name);

@@ -326,6 +326,14 @@ void kernels_convolve(float *x, size_t stride, size_t n_rows, float *past, size_
 /* Sum of x[i] * y[i] in 16 lanes, without fma. */
 float kernels_dot(const float *x, const float *y, size_t n);
 
+/*
+ * y = H (signs * x) in blocks of a power of two, H Sylvester's Hadamard matrix over the root of the block
+ * (model/rotation.h): signs, then butterflies of distance 1, 2, 4 ... as sum and difference, then the
+ * factor, each operation rounded.  y may be x.  Back: x = signs * (H x).
+ */
+void kernels_rotate(float *y, const float *x, const float *signs, size_t block, size_t n);
+void kernels_rotate_back(float *x, const float *signs, size_t block, size_t n);
+
 /* y[i] = x[i] * by[i]; y may be x. */
 void kernels_multiply(float *y, const float *x, const float *by, size_t n);
 

@@ -77,6 +77,7 @@ struct linear {
     const uint8_t *salient;       /* LAYOUT_S2: [layout_acts], 255 for salient columns, else 0 */
     const float *in_factor;       /* [cols] or NULL: inputs are multiplied by it */
     const float *in_norm, *in_bias; /* [cols] or both NULL: LayerNorm of the inputs */
+    const float *signs;           /* [cols] or NULL: inputs are rotated, see model/rotation.h */
     bool out_norm;                /* LayerNorm of the outputs, without weights */
 };
 

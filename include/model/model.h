@@ -15,6 +15,7 @@
 
 #include "model/layout.h"
 #include "model/method.h"
+#include "model/rotation.h"
 #include "model/segment.h"
 #include "model/table.h"
 
@@ -144,6 +145,8 @@ struct model {
      * ternary as the file has it: then its tiles have codes, and the table has no data. */
     struct table embedding, head;
     struct linear embedding_tiles, head_tiles;
+    struct rotation rotation;
+    const float *embedding_signs, *head_signs; /* [dim], NULL: not rotated */
     const float *output_norm; /* [dim] */
     const float *rope_freqs;  /* [rope_dims / 2] divisors of the angles, or NULL */
     struct tok *tok;
@@ -178,7 +181,7 @@ int model_load(const char *path, const struct model_options *opt, struct model *
 int model_publish(struct model *m, struct trit_error *err);
 void model_close(struct model **m);
 
-/* dst[dim] = the embedding of a token. */
+/* dst[dim] = the row of the embedding for a token, which is still rotated if there are embedding_signs. */
 void model_embed(const struct model *m, uint32_t token, float *dst);
 
 /* Of the rotary embedding: freq[rope_dims / 2] receives radians a position.  Returns what cosines

@@ -138,6 +138,9 @@ static void phase_embed(struct forward *f)
     size_t half = hp->rope_dims / 2;
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
         model_embed(f->m, (uint32_t)f->rows[r].token, row_of(f->x, r, hp->dim));
+        if (f->m->embedding_signs)
+            kernels_rotate_back(row_of(f->x, r, hp->dim), f->m->embedding_signs,
+                                f->m->rotation.block, hp->dim);
         float *cs = row_of(f->angles, r, hp->rope_dims);
         for (size_t i = 0; i < half; i++) {
             double angle = (double)f->rows[r].pos * f->freq[i];
@@ -173,7 +176,10 @@ static void quantise_row(struct forward *f, const struct readers *to, size_t r, 
             kernels_multiply(input, x, w->in_factor, n);
         else if (w->in_norm)
             kernels_layernorm(input, x, w->in_norm, w->in_bias, f->m->hp.norm_eps, n);
-        acts_put(f->k, w, &a, f->planes, r, w->in_factor || w->in_norm ? input : x, rest);
+        else if (w->signs)
+            kernels_rotate(input, x, w->signs, f->m->rotation.block, n);
+        bool own = w->in_factor || w->in_norm || w->signs;
+        acts_put(f->k, w, &a, f->planes, r, own ? input : x, rest);
     }
 }
 
@@ -314,7 +320,7 @@ static void phase_recalled(struct forward *f, const struct layer *l, float *temp
     const struct readers to = {{&l->delta.out}, 1};
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
         float *mixed = row_of(f->mixed, r, f->mixed_stride);
-        const float *z = row_of(f->z, r, f->z_stride);
+        float *z = row_of(f->z, r, f->z_stride);
         quantise_row(f, &to, r, recurrence_gate(f->recurrence, l, mixed, z), NULL, temp);
     }
     team_barrier(f->team);
@@ -385,8 +391,14 @@ static void phase_final(struct forward *f, float *temp)
         float *x = take_in(f, r, &m->layers[m->hp.n_layers - 1].down);
         float *normed = row->keep ? x : temp;
         f->k->rmsnorm(normed, x, m->output_norm, m->hp.norm_eps, m->hp.dim);
-        if (row->logits >= 0)
-            head_set(f->head, (uint32_t)row->logits, normed);
+        if (row->logits < 0)
+            continue;
+        if (m->head_signs) {
+            float *input = row_of(temp, TEMP_INPUT, f->temp_stride);
+            kernels_rotate(input, normed, m->head_signs, m->rotation.block, m->hp.dim);
+            normed = input;
+        }
+        head_set(f->head, (uint32_t)row->logits, normed);
     }
     team_barrier(f->team);
 }

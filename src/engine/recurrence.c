@@ -39,7 +39,8 @@ struct recurrence {
     const struct kv *kv;
     struct hparams_delta d;
     uint32_t dim, max_rows;
-    float eps; /* of the model's norms */
+    float eps;    /* of the model's norms */
+    bool grouped; /* see model/rotation.h */
 
     uint8_t *memory; /* everything below, in one mapping */
     size_t memory_bytes;
@@ -151,7 +152,7 @@ void recurrence_run(struct recurrence *rc, const struct layer *l, float *mixed, 
 }
 
 const float *recurrence_gate(const struct recurrence *rc, const struct layer *l, float *mixed,
-                             const float *z)
+                             float *z)
 {
     const struct hparams_delta *d = &rc->d;
     float *out = mixed + (size_t)2 * d->k_heads * d->head_dim;
@@ -160,7 +161,13 @@ const float *recurrence_gate(const struct recurrence *rc, const struct layer *l,
         rc->k->rmsnorm(o, o, l->delta.norm, rc->eps, d->head_dim);
         rc->k->glu(o, z + (size_t)h * d->head_dim, o, ACT_SILU, d->head_dim);
     }
-    return out;
+    if (!rc->grouped || !l->delta.out.signs)
+        return out;
+    uint32_t each = d->v_heads / d->k_heads; /* value heads of a key head */
+    for (uint32_t h = 0; h < d->v_heads; h++)
+        memcpy(z + (size_t)(h % d->k_heads * each + h / d->k_heads) * d->head_dim,
+               out + (size_t)h * d->head_dim, d->head_dim * sizeof *z);
+    return z;
 }
 
 /* ---------------------------------------------------------------- room */
@@ -191,7 +198,8 @@ int recurrence_open(const struct model *m, const struct kernels *k, struct team 
                               .d = m->hp.delta,
                               .dim = m->hp.dim,
                               .max_rows = max_rows,
-                              .eps = m->hp.norm_eps};
+                              .eps = m->hp.norm_eps,
+                              .grouped = m->rotation.grouped};
     rc->memory_bytes = lay_out(rc, NULL);
     rc->memory = mem_map(rc->memory_bytes);
     if (!rc->memory) {

@@ -43,9 +43,9 @@ void recurrence_plan(struct recurrence *rc, const struct forward_row *rows, uint
 void recurrence_run(struct recurrence *rc, const struct layer *l, float *mixed, size_t mixed_stride,
                     const float *x, size_t x_stride, unsigned worker);
 
-/* Any worker, once a row, after that barrier: norm and gate what the heads say, in place, by its
- * products z of l->delta.z.  Returns where that is, the input of l->delta.out. */
+/* Any worker, once a row, after that barrier: norm and gate what the heads say, by its products z
+ * of l->delta.z.  Returns where that is, the input of l->delta.out: in the row of either. */
 const float *recurrence_gate(const struct recurrence *rc, const struct layer *l, float *mixed,
-                             const float *z);
+                             float *z);
 
 #endif

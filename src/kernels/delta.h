@@ -11,8 +11,9 @@
 
 #include "kernels/inline.h"
 
-/* Memory behind it is aligned as floats are. */
-typedef float delta_lanes __attribute__((vector_size(DELTA_LANES * sizeof(float)), aligned(4)));
+/* Memory behind it is that of floats, and aligned as they are. */
+typedef float delta_lanes
+    __attribute__((vector_size(DELTA_LANES * sizeof(float)), aligned(4), may_alias));
 
 /* Columns [c, c + n) of sixteen values, for all rows. */
 INLINE void delta_columns(const struct delta_rows *t, size_t c, const unsigned n)

@@ -186,9 +186,6 @@ static int read_heads(const struct reader *r, struct hparams *hp)
     return 0;
 }
 
-/* What marks a model whose linears read a rotated basis; without the rotation it says nonsense. */
-static const char HADAMARD[] = "prism.hadamard.version";
-
 /*
  * Keys as llama.cpp has them for `qwen35`.  Its `rope.dimension_sections` part text from pictures: all
  * positions of a text are equal in them, so they change nothing here.
@@ -263,9 +260,6 @@ int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
     struct reader r = {g, m->arch->name, err};
     double eps = 0;
     *hp = (struct hparams){.rope_base = 10000};
-    if (gguf_has(g, HADAMARD))
-        return gguf_fail(g, err, TRIT_EUNSUPP,
-                         "key %s: weights in a rotated basis (Bonsai 2) are not supported", HADAMARD);
     if ((rc = read_uint(&r, "block_count", REQUIRED, 1, MAX_LAYERS, &hp->n_layers)) ||
         (rc = read_uint(&r, "embedding_length", REQUIRED, 1, MAX_DIM, &hp->dim)) ||
         (rc = read_uint(&r, "feed_forward_length", REQUIRED, 1, MAX_FFN, &hp->ffn)) ||

@@ -274,6 +274,7 @@ void model_close(struct model **m)
     segment_close(&(*m)->segment);
     chat_close(&(*m)->chat);
     tok_close(&(*m)->tok);
+    rotation_free(&(*m)->rotation);
     mem_free((*m)->layers);
     mem_free(*m);
     *m = NULL;

@@ -464,12 +464,43 @@ static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32
                          "tensor %s multiplies weights that have several scales a row",
                          multiplier->origin);
     layout_shape(w, p->opt->layout, rows, cols, group);
+    rc = rotation_linear(p->g, &p->m->rotation, name, cols, &w->signs, p->err);
+    if (rc)
+        return rc;
     return add(p, (struct weights_item){.t = t,
                                         .multiplier = multiplier,
                                         .divides = divides,
                                         .linear = w,
                                         .bytes = layout_code_bytes(w),
                                         .scale_bytes = layout_scale_bytes(w)});
+}
+
+/* Linears that read the same rows read them in the same basis. */
+static int check_bases(struct planner *p, uint32_t i)
+{
+    const struct layer *l = &p->m->layers[i];
+    const struct delta *d = &l->delta;
+    const struct linear *same[][3] = {{&l->q, &l->k, &l->v}, {&l->gate, &l->up, &l->up}, {&d->qkv, &d->z, &d->z}};
+    for (size_t k = 0; k < ARRAY_LEN(same); k++)
+        if (same[k][0]->signs != same[k][1]->signs || same[k][0]->signs != same[k][2]->signs)
+            return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
+                             "blk.%u: of linears that read the same only some are in "
+                             "prism.hadamard.weight_names",
+                             i);
+    return 0;
+}
+
+/* What is rotated beside the linears of layers.  A head that is the embedding has none of it. */
+static int plan_tables(struct planner *p)
+{
+    struct model *m = p->m;
+    int rc = rotation_embedding(p->g, &m->rotation, m->hp.dim, &m->embedding_signs, p->err);
+    if (rc == 0)
+        rc = rotation_linear(p->g, &m->rotation, "output.weight", m->hp.dim, &m->head_signs, p->err);
+    if (rc == 0 && m->embedding_signs && !gguf_tensor(p->g, "output.weight"))
+        rc = gguf_fail(p->g, p->err, TRIT_EUNSUPP,
+                       "tensor output.weight is missing, and the embedding is rotated");
+    return rc;
 }
 
 /* What kind of layer it is, and which one of its kind. */
@@ -529,7 +560,9 @@ int weights_plan(const struct gguf *g, const struct model_options *opt, struct m
     m->layers = mem_zalloc(m->hp.n_layers, sizeof *m->layers);
     if (!m->layers)
         return trit_fail(err, TRIT_ENOMEM, "no memory for %u layers", m->hp.n_layers);
-    int rc = add_table(&p, "token_embd.weight", true, &m->embedding, &m->embedding_tiles);
+    int rc = rotation_read(g, &m->rotation, err);
+    if (rc == 0)
+        rc = add_table(&p, "token_embd.weight", true, &m->embedding, &m->embedding_tiles);
     if (rc == 0 && m->arch->head == HEAD_OPTIONAL)
         rc = add_table(&p, "output.weight", false, &m->head, &m->head_tiles);
     else if (rc == 0 && gguf_tensor(g, "output.weight"))
@@ -538,8 +571,14 @@ int weights_plan(const struct gguf *g, const struct model_options *opt, struct m
         rc = add_vector(&p, "output_norm.weight", m->hp.dim, true, &m->output_norm);
     if (rc == 0)
         rc = add_vector(&p, "rope_freqs.weight", m->hp.rope_dims / 2, false, &m->rope_freqs);
-    for (uint32_t i = 0; rc == 0 && i < m->hp.n_layers; i++)
+    if (rc == 0)
+        rc = plan_tables(&p);
+    for (uint32_t i = 0; rc == 0 && i < m->hp.n_layers; i++) {
         rc = plan_layer(&p, i);
+        rc = rc ? rc : check_bases(&p, i);
+    }
+    if (rc == 0)
+        rc = rotation_check(g, &m->rotation, err);
     p.n_used += m->arch->head == HEAD_TIED && gguf_tensor(g, "output.weight") != NULL;
     if (rc == 0 && p.n_used != gguf_n_tensors(g))
         rc = refuse_leftover(&p);

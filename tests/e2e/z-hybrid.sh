@@ -34,6 +34,14 @@ has "embeddings" "$(post /v1/embeddings '{"input":["the thing","other"]}')" '"in
 stop
 is "exit status" "$ended" 0
 
+# ---- weights in a rotated basis
+model=$golden/models/hybrid-rotated.q2_0.gguf
+start --ctx 256
+node "$here/z-methods.mjs" "$url" "$golden/hybrid.json" hybrid_rotated || fail "logprobs of the rotated model"
+checks=$((checks + 1))
+stop
+model=$golden/models/hybrid.q2_0.gguf
+
 # ---- written anew in another encoding: all of its linears, and the same answers
 "$trit_model" quantize --type pq2_0 "$model" "$work/other.gguf" >"$work/out" 2>&1 &&
     fail "groups of 64 inputs became groups of 128"

@@ -46,7 +46,7 @@ static const struct {
     {"bonsai.q2_0.gguf", "bonsai"}, {"bonsai.q2_0_g128.gguf", "bonsai"},
     {"onebit.gguf", "onebit"}, {"onebit.hf", "onebit"}, {"onebit-plain.gguf", "onebit_plain"},
     {"b1.gguf", "b1"}, {"billm.gguf", "billm"},
-    {"hybrid.q2_0.gguf", "hybrid"},
+    {"hybrid.q2_0.gguf", "hybrid"}, {"hybrid-rotated.q2_0.gguf", "hybrid_rotated"},
 };
 
 static unsigned passed, failed, skipped;

@@ -10,7 +10,9 @@ heads tiled, ones added, ssm_a = -exp(A_log).  doc/hybrid.md has both.
 
 Weights are ternary with one scale for each row and group of 128 inputs, activations are floats.
 
-Usage: hybrid.py OUTDIR > hybrid.json     writes hybrid.q2_0.gguf into OUTDIR (needs numpy)
+A second model is rotated, as Bonsai 2 is (keys `prism.hadamard.*`).
+
+Usage: hybrid.py OUTDIR > hybrid.json     writes both into OUTDIR (needs numpy)
 """
 import json, struct, sys
 import numpy as np
@@ -19,12 +21,23 @@ LAYERS, INTERVAL, DIM, FFN, VOCAB, EPS, THETA = 5, 4, 128, 256, 320, 1e-6, 10000
 HEADS, KV_HEADS, HD, ROPE = 4, 2, 64, 16                  # of the layers that attend
 K_HEADS, V_HEADS, SD, CONV = 2, 6, 64, 4                  # of the others
 K_DIM, V_DIM = K_HEADS * SD, V_HEADS * SD
-CONV_DIM, GROUP = 2 * K_DIM + V_DIM, 128
+CONV_DIM, GROUP, BLOCK = 2 * K_DIM + V_DIM, 128, 128      # BLOCK: of a rotation
 
 attends = lambda l: (l + 1) % INTERVAL == 0
 
 # ---- the graph -------------------------------------------------------------------------------------------------------
-def dense(w): return w[0] * np.repeat(w[1], GROUP, axis=1) if isinstance(w, tuple) else w
+def hadamard(n):                                          # Sylvester's, normalised
+    h = np.ones((1, 1))
+    while len(h) < n: h = np.block([[h, h], [h, -h]])
+    return h / np.sqrt(n)
+
+def dense(w):
+    """Of a rotated matrix (Bonsai 2) the file has W H diag(signs), H in blocks; both are their own inverse."""
+    if not isinstance(w, tuple): return w
+    d = w[0] * np.repeat(w[1], GROUP, axis=1)
+    if len(w) == 2: return d
+    return (d.reshape(len(d), -1, BLOCK) @ hadamard(BLOCK)).reshape(d.shape) * w[2]
+
 def linear(x, w): return x @ dense(w).T
 
 def norm(x, w): return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + EPS) * (1 + w)
@@ -90,15 +103,17 @@ def logprobs(row):
 # ---- a random model; every float is exact in binary16 and bfloat16 ---------------------------------------------------
 def coarse(x, by=64): return np.round(x * by) / by
 
-def make(seed):
+def make(seed, rotated=False):
     r = np.random.default_rng(seed)
-    def ternary(o, i):
+    signs = {i: r.choice(np.array([-1.0, 1.0]), size=i) for i in (DIM, FFN, V_DIM)} if rotated else {}
+    def plain(o, i):
         t = r.choice(np.array([-1.0, 0.0, 1.0]), size=(o, i), p=[.3, .4, .3])
         return t, (r.uniform(.5, 1.5, (o, i // GROUP)) / np.sqrt(i * .6)).astype(np.float16).astype(np.float64)
+    def ternary(o, i): return plain(o, i) + ((signs[i],) if rotated else ())
     weights = lambda n: coarse(0.1 * r.standard_normal(n))
     e, h = ternary(VOCAB, DIM), ternary(VOCAB, DIM)
-    m = dict(embed_tokens=(e[0], (e[1] * 3).astype(np.float16).astype(np.float64)),
-             lm_head=(h[0], (h[1] * 3).astype(np.float16).astype(np.float64)), norm=weights(DIM), layers=[])
+    larger = lambda w: (w[0], (w[1] * 3).astype(np.float16).astype(np.float64)) + w[2:]
+    m = dict(embed_tokens=larger(e), lm_head=larger(h), norm=weights(DIM), layers=[], signs=signs)
     for l in range(LAYERS):
         L = dict(input_layernorm=weights(DIM), post_attention_layernorm=weights(DIM),
                  gate_proj=ternary(FFN, DIM), up_proj=ternary(FFN, DIM), down_proj=ternary(DIM, FFN))
@@ -106,7 +121,7 @@ def make(seed):
             L.update(q_proj=ternary(2 * HEADS * HD, DIM), k_proj=ternary(KV_HEADS * HD, DIM), v_proj=ternary(KV_HEADS * HD, DIM),
                      o_proj=ternary(DIM, HEADS * HD), q_norm=weights(HD), k_norm=weights(HD))
         else:
-            small = lambda: ternary(V_HEADS, DIM) if l == 4 else coarse(r.standard_normal((V_HEADS, DIM)) / np.sqrt(DIM), 256)
+            small = lambda: plain(V_HEADS, DIM) if l == 4 else coarse(r.standard_normal((V_HEADS, DIM)) / np.sqrt(DIM), 256)
             L.update(in_proj_qkv=ternary(CONV_DIM, DIM), in_proj_z=ternary(V_DIM, DIM), out_proj=ternary(DIM, V_DIM),
                      in_proj_a=small(), in_proj_b=small(), conv1d=coarse(r.standard_normal((CONV_DIM, CONV)) / 2),
                      A_log=np.log(coarse(r.uniform(.05, 4, V_HEADS))), dt_bias=coarse(r.uniform(-4, 0, V_HEADS)), norm=1 + weights(SD))
@@ -117,10 +132,11 @@ def make(seed):
 ORDER = np.arange(V_HEADS).reshape(K_HEADS, -1).T.reshape(-1)   # grouped to tiled: head i of the file is ORDER[i]
 ROWS = (ORDER[:, None] * SD + np.arange(SD)).reshape(-1)
 
-def take(w, rows): return (w[0][rows], w[1][rows]) if isinstance(w, tuple) else w[rows]
+def take(w, rows): return (w[0][rows], w[1][rows]) + w[2:] if isinstance(w, tuple) else w[rows]
 
 def take_columns(w, cols):
     """A scale is one of 128 columns, of two heads, which the new order parts: as whole blocks of 64."""
+    if len(w) == 3: return w                              # the rotation is of the order that it was made in
     t, s = w[0][:, cols], np.repeat(w[1], GROUP, axis=1)[:, cols][:, ::SD]
     return t, s
 
@@ -169,12 +185,12 @@ def pair(k, v):
     if isinstance(v, int): return head + struct.pack('<II', 4, v)
     if isinstance(v, float): return head + struct.pack('<If', 6, v)
     if isinstance(v, str): return head + struct.pack('<I', 8) + text(v)
-    if isinstance(v[0], str): return head + struct.pack('<IIQ', 9, 8, len(v)) + b''.join(map(text, v))
+    if isinstance(v, list) and isinstance(v[0], str): return head + struct.pack('<IIQ', 9, 8, len(v)) + b''.join(map(text, v))
     return head + struct.pack('<IIQ', 9, 5, len(v)) + struct.pack('<%di' % len(v), *v)
 
 def write_gguf(path, m):
     toks, kinds = vocabulary()
-    keys = {'general.architecture': 'qwen35', 'general.name': 'hybrid'}
+    keys = {'general.architecture': 'qwen35', 'general.name': 'hybrid-rotated' if m['signs'] else 'hybrid'}
     keys.update({'qwen35.' + k: v for k, v in {
         'block_count': LAYERS, 'context_length': 1024, 'embedding_length': DIM, 'feed_forward_length': FFN, 'attention.head_count': HEADS,
         'attention.head_count_kv': KV_HEADS, 'attention.key_length': HD, 'attention.value_length': HD, 'attention.layer_norm_rms_epsilon': EPS,
@@ -183,11 +199,17 @@ def write_gguf(path, m):
     keys.update({'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.pre': 'qwen35', 'tokenizer.ggml.tokens': toks, 'tokenizer.ggml.token_type': kinds,
                  'tokenizer.ggml.merges': ['t h'], 'tokenizer.ggml.bos_token_id': FIRST, 'tokenizer.ggml.eos_token_id': FIRST + 1,
                  'tokenizer.ggml.add_bos_token': False, 'tokenizer.chat_template': CHAT})
+    if m['signs']:
+        names = [k for k, x in tensors_of(m).items() if isinstance(x, tuple) and len(x) == 3]
+        keys.update({'prism.hadamard.' + k: v for k, v in {
+            'version': 1, 'block_size': BLOCK, 'transform': 'normalized-sylvester-walsh-hadamard', 'axis': 'input-last-dimension', 'sign_mode': 'explicit',
+            'sign_widths': list(m['signs']), 'sign_values': [int(x) for v in m['signs'].values() for x in v],
+            'weight_names': [k for k in names if k != 'token_embd.weight'], 'inverse_weight_names': ['token_embd.weight'], 'gdn_v_grouped': True}.items()})
     info, blobs, at = b'', [], 0
     for k, x in tensors_of(m).items():
         half = k.startswith('blk.1.ssm_alpha') or k.startswith('blk.1.ssm_beta')
         shape = x[0].shape if isinstance(x, tuple) else x.shape
-        kind, raw = (42, q2_0(*x)) if isinstance(x, tuple) else (1, x.astype(np.float16).tobytes()) if half else (0, x.astype(np.float32).tobytes())
+        kind, raw = (42, q2_0(*x[:2])) if isinstance(x, tuple) else (1, x.astype(np.float16).tobytes()) if half else (0, x.astype(np.float32).tobytes())
         info += text(k) + struct.pack('<I', len(shape)) + b''.join(struct.pack('<Q', d) for d in reversed(shape)) + struct.pack('<IQ', kind, at)
         raw += bytes(-len(raw) % 32); blobs.append(raw); at += len(raw)
     head = b'GGUF' + struct.pack('<IQQ', 3, len(blobs), len(keys)) + b''.join(pair(*kv) for kv in keys.items()) + info
@@ -209,9 +231,11 @@ def cases(m, rng, lengths, greedy):
     return found
 
 def main():
-    m = make(21)
+    m, rotated = make(21), make(22, True)
     write_gguf(sys.argv[1] + '/hybrid.q2_0.gguf', m)
-    json.dump(dict(cases=dict(hybrid=cases(m, np.random.default_rng(1), (1, 2, 7, 40, 90), 16))), sys.stdout)
+    write_gguf(sys.argv[1] + '/hybrid-rotated.q2_0.gguf', rotated)
+    json.dump(dict(cases=dict(hybrid=cases(m, np.random.default_rng(1), (1, 2, 7, 40, 90), 16),
+                              hybrid_rotated=cases(rotated, np.random.default_rng(2), (1, 7, 40), 12))), sys.stdout)
 
 if len(sys.argv) != 2: sys.exit(__doc__)
 main()

@@ -204,6 +204,7 @@ static const struct {
     {"argmax", kc_argmax},
     {"delta", kc_delta},
     {"convolve", kc_convolve},
+    {"rotate", kc_rotate},
     {"to_q8", kc_to_q8},
     {"attend", kc_attend},
     {"attend_merge", kc_attend_merge},

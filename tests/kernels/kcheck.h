@@ -48,6 +48,7 @@ void kc_exp_shift(const struct kernels *k);
 void kc_argmax(const struct kernels *k);
 void kc_delta(const struct kernels *k);
 void kc_convolve(const struct kernels *k);
+void kc_rotate(const struct kernels *k);
 void kc_to_q8(const struct kernels *k);
 void kc_attend(const struct kernels *k);
 void kc_attend_merge(const struct kernels *k);

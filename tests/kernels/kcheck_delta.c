@@ -155,3 +155,32 @@ void kc_convolve(const struct kernels *k)
     kc_case("nothing");
     kc_end();
 }
+
+/* One body for all: H has the sign of how many bits row and column share, and is its own inverse.
+ */
+void kc_rotate(const struct kernels *k)
+{
+    for (unsigned c = 0; k == kc_scalar && c < 40; c++) {
+        size_t block = (size_t)2 << c % 10, n = block * (1 + kc_below(3));
+        kc_case("%zu values in blocks of %zu", n, block);
+        float *x = kc_new(n * sizeof *x, 4), *y = kc_new(n * sizeof *y, 4);
+        float *signs = kc_new(n * sizeof *signs, 4);
+        kc_fill_unit(x, n, 1);
+        for (size_t i = 0; i < n; i++)
+            signs[i] = kc_below(2) ? 1.0f : -1.0f;
+        kernels_rotate(y, x, signs, block, n);
+        for (size_t i = 0; i < n; i++) {
+            double want = 0;
+            for (size_t j = i - i % block; j < i - i % block + block; j++)
+                want += (__builtin_parityll((i & j) & (block - 1)) ? -1 : 1) * (double)signs[j] *
+                        (double)x[j];
+            kc_near("y", i, (double)y[i], want / sqrt((double)block), 1e-5);
+        }
+        kernels_rotate_back(y, signs, block, n);
+        for (size_t i = 0; i < n; i++)
+            kc_near("back", i, (double)y[i], (double)x[i], 1e-5);
+        kc_end();
+    }
+    kc_case("nothing");
+    kc_end();
+}

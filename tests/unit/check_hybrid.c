@@ -23,14 +23,16 @@
 
 static char path[] = "/tmp/check_hybrid.XXXXXX";
 
+enum { TYPE = 4, ARRAY = 16 }; /* bytes between a key and its value, its first value */
+
 /* The made model with `len` bytes at `skip` behind the first `key` in it replaced. */
-static void copy_with(const char *key, size_t skip, const void *to, size_t len)
+static void copy_with(const char *file, const char *key, size_t skip, const void *to, size_t len)
 {
     static char bytes[1 << 20];
     char source[4096];
     const char *srcdir = getenv("srcdir");
-    snprintf(source, sizeof source, "%s/tests/golden/models/hybrid.q2_0.gguf",
-             srcdir ? srcdir : ".");
+    snprintf(source, sizeof source, "%s/tests/golden/models/%s.q2_0.gguf", srcdir ? srcdir : ".",
+             file);
     FILE *f = fopen(source, "re");
     ck_assert_msg(f != NULL, "%s", source);
     size_t n = fread(bytes, 1, sizeof bytes, f);
@@ -77,7 +79,8 @@ START_TEST(broken_values)
          "tensor blk.0.attn_qkv.weight is [128, 640], expected [128, 768]"},
         {"qwen35.ssm.inner_size", 512, "qwen35.ssm.inner_size is 512, expected 384, 6 heads of 64"},
     };
-    copy_with(cases[_i].key, strlen(cases[_i].key) + 4, &cases[_i].value, sizeof cases[_i].value);
+    copy_with("hybrid", cases[_i].key, strlen(cases[_i].key) + TYPE, &cases[_i].value,
+              sizeof cases[_i].value);
     refused(cases[_i].error);
 }
 END_TEST
@@ -103,14 +106,52 @@ START_TEST(broken_names)
         /* What would change answers, and is not done. */
         {"qwen35.rope.dimension_count", "qwen35.nextn_predict_layers",
          "qwen35.nextn_predict_layers is 16, supported is 0"},
-        {"qwen35.ssm.group_count", "prism.hadamard.version", "key prism.hadamard.version"},
     };
     ck_assert_uint_eq(strlen(cases[_i].from), strlen(cases[_i].to));
-    copy_with(cases[_i].from, 0, cases[_i].to, strlen(cases[_i].to));
+    copy_with("hybrid", cases[_i].from, 0, cases[_i].to, strlen(cases[_i].to));
     refused(cases[_i].error);
 }
 END_TEST
-enum { BROKEN_NAMES = 9 };
+enum { BROKEN_NAMES = 8 };
+
+/* What a rotated model says of its rotation. */
+START_TEST(broken_rotations)
+{
+    static const struct {
+        const char *from, *to; /* in the place of `from`; NULL: the value behind it */
+        size_t skip;
+        int32_t value;
+        const char *error;
+    } cases[] = {
+        {"hadamard.version", NULL, TYPE, 2, "prism.hadamard.version is 2, supported is 1"},
+        {"hadamard.block_size", NULL, TYPE, 96, "block_size is 96, expected a power of two"},
+        {"hadamard.block_size", NULL, TYPE, 1, "block_size is 1, expected a power of two"},
+        {"hadamard.block_size", NULL, TYPE, 256, "sign_widths has 128, expected a multiple of 256"},
+        {"hadamard.sign_widths", NULL, ARRAY, 1280,
+         "sign_widths has 1280, expected a multiple of 128"},
+        {"hadamard.sign_widths", NULL, ARRAY, -128, "sign_widths has -128, expected"},
+        {"hadamard.sign_widths", NULL, ARRAY, 256, "prism.hadamard.sign_"},
+        {"hadamard.sign_values", NULL, ARRAY, 2, "sign_values has 2, expected 1 and -1"},
+        {"hadamard.sign_values", "hadamard.sign_valuez", 0, 0,
+         "prism.hadamard.sign_values are missing"},
+        {"hadamard.transform", "hadamard.transfork", 0, 0, "prism.hadamard.transform is missing"},
+        {"explicit", "identity", 0, 0, "sign_mode is \"identity\", supported is explicit"},
+        {"input-last-dimension", "input-last-dimensiom", 0, 0, "axis is \"input-last-dimensiom\""},
+        /* The names come before the tensors. */
+        {"blk.0.ffn_gate.weight", "blk.0.ffn_gaat.weight", 0, 0,
+         "blk.0: of linears that read the same"},
+        {"blk.0.ffn_down.weight", "blk.0.ffn_dawn.weight", 0, 0, "names, of which"},
+        {"output.weight", "outpat.weight", 0, 0, "names, of which"},
+    };
+    if (cases[_i].to)
+        copy_with("hybrid-rotated", cases[_i].from, 0, cases[_i].to, strlen(cases[_i].to));
+    else
+        copy_with("hybrid-rotated", cases[_i].from, strlen(cases[_i].from) + cases[_i].skip,
+                  &cases[_i].value, sizeof cases[_i].value);
+    refused(cases[_i].error);
+}
+END_TEST
+enum { BROKEN_ROTATIONS = 15 };
 
 /* What stands where in the graph: every fourth layer attends, and cuts of the context are for it
  * alone. */
@@ -119,7 +160,7 @@ START_TEST(layers)
     struct model_options o = {.layout = LAYOUT_T2, .tables = TABLE_TERNARY};
     struct trit_error err = {0};
     struct model *m;
-    copy_with("GGUF", 0, "GGUF", 4);
+    copy_with("hybrid", "GGUF", 0, "GGUF", 4);
     ck_assert_msg(model_load(path, &o, &m, &err) == 0, "%s", err.text);
     ck_assert_uint_eq(m->hp.delta.n_layers, 4);
     ck_assert_uint_eq(hparams_kv_layers(&m->hp), 1);
@@ -250,6 +291,7 @@ int main(void)
     TCase *files = tcase_create("files");
     tcase_add_loop_test(files, broken_values, 0, BROKEN_VALUES);
     tcase_add_loop_test(files, broken_names, 0, BROKEN_NAMES);
+    tcase_add_loop_test(files, broken_rotations, 0, BROKEN_ROTATIONS);
     tcase_add_test(files, layers);
     tcase_set_timeout(files, 60);
     suite_add_tcase(s, files);
