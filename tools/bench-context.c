@@ -60,7 +60,7 @@ static void fill(struct stage *s, const struct kernels *k, const struct kv_lease
         x[i] = (float)random_word(s) * 0x1p-30f - 1;
     size_t at = 0;
     for (uint32_t pos = 0; x && pos < s->o->context; pos++)
-        for (uint32_t layer = 0; layer < hp->n_layers; layer++)
+        for (uint32_t layer = 0; layer < hparams_kv_layers(hp); layer++)
             for (uint32_t h = 0; h < hp->n_kv_heads; h++, at++)
                 kv_store(&s->kv, k, lease, layer, h, pos, x + at % ROWS * hp->head_dim,
                          x + (at + 1) % ROWS * hp->head_dim);
@@ -77,6 +77,8 @@ static int open_stage(struct stage *s, const struct kernels *k, unsigned streams
     int rc = team_open(&s->team, s->o->threads, false, &err);
     if (rc == 0)
         rc = kv_open(s->model, s->o->kv_type, bytes, false, &s->kv, &err);
+    if (rc == 0 && s->model->hp.delta.n_layers)
+        rc = kv_open_states(&s->kv, s->model, streams, &err);
     if (rc == 0)
         rc = forward_open(s->model, k, s->team, &s->kv, s->o->acts, MAX(chunk, streams), streams,
                           n_ctx, &s->forward, &err);

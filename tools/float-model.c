@@ -172,6 +172,12 @@ int float_model_open(struct float_model *f, const struct gguf *g, struct trit_er
         rc = trit_fail(err, TRIT_EUNSUPP, "%s: floats of %s are not run here, only by tritd",
                        gguf_path(g),
                        hp->in_norms ? "linears with norms of their own" : f->m.arch->name);
+    if (rc == 0 && gguf_has(g, "prism.hadamard.version"))
+        rc = trit_fail(err, TRIT_EUNSUPP, "%s: weights in a rotated basis are not run in floats",
+                       gguf_path(g));
+    if (rc == 0 && f->m.arch->hybrid)
+        rc = trit_fail(err, TRIT_EUNSUPP, "%s: models of architecture %s are not run in floats",
+                       gguf_path(g), f->m.arch->name);
     const struct gguf_tensor *q = gguf_tensor(g, "blk.0.attn_q.weight");
     if (rc == 0 && hp->absmean && q && q->quant && !q->quant->ternary)
         rc = trit_fail(err, TRIT_EUNSUPP,

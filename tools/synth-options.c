@@ -171,7 +171,10 @@ static int run(int argc, char **argv)
             break;
         case 'a':
             arch = optarg;
-            if (!arch_find(optarg, strlen(optarg)))
+            s.arch = arch_find(optarg, strlen(optarg));
+            if (s.arch && s.arch->hybrid)
+                return tool_usage(&tool_synth, "--arch %s: hybrid models are not made", optarg);
+            if (!s.arch)
                 return tool_usage(&tool_synth, "--arch %s: expected one of: %s", optarg,
                                   arch_names());
             break;

@@ -20,7 +20,9 @@ uint64_t tool_values(const struct gguf_tensor *t)
 bool tool_is_linear(const struct gguf_tensor *t)
 {
     static const char *const names[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
-                                        "ffn_gate", "ffn_up", "ffn_down"};
+                                        "ffn_gate", "ffn_up", "ffn_down",
+                                        /* of gated delta rules */
+                                        "attn_qkv", "attn_gate", "ssm_out"};
     unsigned layer;
     int end = 0;
     if (t->n_dims != 2 || sscanf(t->name, "blk.%u.%n", &layer, &end) != 1 || end == 0)

@@ -2,7 +2,7 @@
 /*
  * kv.h - the KV cache: one pool of pages of KV_PAGE_TOKENS positions, shared by all sequences.
  *
- * A page holds keys and values of all layers and KV heads for its positions, as binary16, float or
+ * A page holds keys and values of all layers that attend and KV heads for its positions, as binary16, float or
  * int8:
  *     [layer][kv head] { K[page_tokens][head_dim], V[page_tokens][head_dim] },      f16, f32
  *     [layer][kv head] { K[page_tokens][head_dim], float k_step[page_tokens],       q8
@@ -32,6 +32,7 @@
 #include "kernels/kernels.h"
 
 struct model;
+struct states;
 struct trit_error;
 
 enum { KV_PAGE_TOKENS = PREFIX_TOKENS };
@@ -54,6 +55,7 @@ struct kv {
     uint32_t n_kept;
     uint32_t n_reserved;   /* promised to admitted sequences, not yet taken */
     struct prefix *prefix; /* NULL: nothing is kept */
+    struct states *states; /* a slot for each open lease; NULL: the model has none */
 
     uint64_t n_hits, n_evicted; /* pages found in the index; pages given up for others */
     uint64_t n_damaged;         /* pages of a predecessor that were not what he had computed */
@@ -64,6 +66,7 @@ struct kv_lease {
     uint32_t *page;
     uint32_t n, cap;
     bool open;           /* begun, and not given back */
+    uint32_t state;      /* its slot of kv->states, while it is open */
     uint32_t n_entered;  /* pages that the index was told of, from the first on */
     struct prefix_at at; /* behind the last of them */
 };
@@ -74,6 +77,10 @@ uint32_t kv_pages_for(uint64_t tokens);
 /* keep: with a prefix index. */
 int kv_open(const struct model *m, enum kv_type type, size_t bytes, bool keep, struct kv *kv,
             struct trit_error *err);
+
+/* For a hybrid model, whose pool has no prefix index: at most n leases are open at a time, each with a
+ * state of its own (engine/states.h). */
+int kv_open_states(struct kv *kv, const struct model *m, uint32_t n, struct trit_error *err);
 
 /*
  * With a prefix index, in memory that a successor can have: kv->memory.fd, for as long as anybody
@@ -94,7 +101,8 @@ void kv_close(struct kv *kv);
  * same text: then its pages are held too, but of a last one that is not full a copy is taken (copy
  * on write, done at once since a write follows at once).
  *
- * false, and nothing is held: fewer pages than needed are free or kept and unpromised.
+ * false, and nothing is held: fewer pages than needed are free or kept and unpromised, or no state is
+ * left.  With states a twin must have computed n positions, no less and no more.
  */
 bool kv_begin(struct kv *kv, struct kv_lease *lease, uint64_t salt, const int32_t *tokens,
               uint32_t n, const struct kv_lease *twin, uint32_t *done);

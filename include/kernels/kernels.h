@@ -144,6 +144,20 @@ static inline size_t attend_scratch(size_t n_queries, size_t head_dim)
            ATTEND_BLOCK * attend_width(head_dim);
 }
 
+/*
+ * Consecutive tokens of one sequence for one head of a gated delta rule (model/model.h: struct
+ * hparams_delta).  The state S[key][value] is dim * dim floats, kept as [dim / 16][dim][16]: columns of
+ * sixteen values.
+ */
+struct delta_rows {
+    float *state;
+    const float *q, *k; /* [n_rows][stride], dim of each */
+    float *v;           /* likewise; the outputs take their place */
+    size_t stride;
+    const float *decay, *rate; /* [n_rows] */
+    size_t n_rows, dim;        /* dim a multiple of 16 */
+};
+
 struct kernels {
     const char *name;      /* "scalar", "avx2", "avx512", "avx512vbmi", "amx", "neon" */
     enum layout_id layout; /* the layout its `ternary` reads fastest; it reads only this one */
@@ -275,6 +289,15 @@ struct kernels {
      */
     float (*exp_shift)(float *y, const float *x, float shift, size_t n);
 
+    /*
+     * For each row in order, with S as the rows before it have left it, i over keys ascending, j over
+     * values, each operation rounded:
+     *
+     *     told[j] = sum of (S[i][j] * decay) * k[i], from +0;  d[j] = (v[j] - told[j]) * rate;
+     *     S[i][j] = S[i][j] * decay + k[i] * d[j];             v[j] = sum of S[i][j] * q[i], from +0.
+     */
+    void (*delta)(const struct delta_rows *t);
+
     /* The largest of x[n], n >= 1, and its first index; a NaN anywhere gives index SIZE_MAX. */
     size_t (*argmax)(const float *x, size_t n, float *max);
 };
@@ -294,6 +317,28 @@ void kernels_rest(const struct linear *w, const struct acts *a, size_t token, co
  * fma.  y may be x.
  */
 void kernels_layernorm(float *y, const float *x, const float *w, const float *b, float eps, size_t n);
+
+/*
+ * A causal convolution over n channels of their own, for consecutive rows of one sequence, in place:
+ *
+ *     x[r][c] = w[c][0] * x[r - width + 1][c] + ... + w[c][width - 1] * x[r][c],
+ *
+ * summed from the left, each operation rounded.  past[width - 1][past_stride] has what was in the rows
+ * before x[0], oldest first, and then what was in the last ones.  2 <= width <= DELTA_CONV_MAX.
+ */
+void kernels_convolve(float *x, size_t stride, size_t n_rows, float *past, size_t past_stride,
+                      const float *w, size_t width, size_t n);
+
+/* Sum of x[i] * y[i] in 16 lanes, without fma. */
+float kernels_dot(const float *x, const float *y, size_t n);
+
+/*
+ * y = H (signs * x) in blocks of a power of two, H Sylvester's Hadamard matrix over the root of the block
+ * (model/rotation.h): signs, then butterflies of distance 1, 2, 4 ... as sum and difference, then the
+ * factor, each operation rounded.  y may be x.  Back: x = signs * (H x).
+ */
+void kernels_rotate(float *y, const float *x, const float *signs, size_t block, size_t n);
+void kernels_rotate_back(float *x, const float *signs, size_t block, size_t n);
 
 /* y[i] = x[i] * by[i]; y may be x. */
 void kernels_multiply(float *y, const float *x, const float *by, size_t n);

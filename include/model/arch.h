@@ -23,6 +23,10 @@ enum act_fn {
     ACT_GELU,  /* x / (1 + exp(-2 u)), u = sqrt(2 / pi) (x + 0.044715 x^3): the form with tanh */
 };
 
+/* Of gated delta rules (model/model.h): positions that a convolution sees, at most; what the width of a
+ * head is a multiple of. */
+enum { DELTA_CONV_MAX = 8, DELTA_LANES = 16 };
+
 enum head_source {
     HEAD_TIED,     /* always the embedding table */
     HEAD_OPTIONAL, /* output.weight where the file has one, else the embedding table */
@@ -35,6 +39,7 @@ struct arch {
     enum head_source head;
     bool sub_norms; /* RMSNorm before attn_output and before ffn_down */
     bool qk_norms;  /* RMSNorm over each head of q and k before RoPE */
+    bool hybrid;    /* most layers keep a state instead of keys and values, see struct delta */
     bool absmean;   /* float linears are master weights, to be quantised, unless the file says
                      * otherwise; else they must be ternary */
     bool post_norms;       /* RMSNorm of what attention and feed-forward give, before it is added */

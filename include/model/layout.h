@@ -78,6 +78,7 @@ struct linear {
     const float *in_factor;       /* [cols] or NULL: inputs are multiplied by it */
     const float *in_norm, *in_bias; /* [cols] or both NULL: LayerNorm of the inputs */
     const float *in_rms; /* [cols] or NULL: RMSNorm of the inputs, also of ternary linears */
+    const float *signs;           /* [cols] or NULL: inputs are rotated, see model/rotation.h */
     bool out_norm;                /* LayerNorm of the outputs, without weights */
 };
 

@@ -15,6 +15,7 @@
 
 #include "model/layout.h"
 #include "model/method.h"
+#include "model/rotation.h"
 #include "model/segment.h"
 #include "model/table.h"
 
@@ -50,6 +51,19 @@ enum model_pooling {
     MODEL_POOLING_RANK, /* a classifier's */
 };
 
+/*
+ * A hybrid model (arch.h): every `interval`-th layer attends, and the others have a gated delta rule
+ * (Yang et al., arXiv 2412.06464), whose memory is a state of fixed size.  doc/hybrid.md has the graph.
+ */
+struct hparams_delta {
+    uint32_t interval; /* 0: the model is none, all layers attend */
+    uint32_t n_layers; /* with a state */
+    uint32_t k_heads;  /* of queries and keys; divides v_heads */
+    uint32_t v_heads;  /* of values; head h reads query and key h % k_heads */
+    uint32_t head_dim; /* of all of them, a multiple of DELTA_LANES */
+    uint32_t conv;     /* positions that the convolution sees, its own the last */
+};
+
 struct hparams {
     uint32_t n_layers;
     uint32_t dim;        /* width of the residual stream */
@@ -78,6 +92,26 @@ struct hparams {
     bool absmean;          /* float linears are master weights, to be quantised */
     enum method_id method;
     bool output_norm; /* METHOD_ONEBIT: with the LayerNorm that it has as published */
+    struct hparams_delta delta;
+};
+
+/* Layers with keys and values. */
+static inline uint32_t hparams_kv_layers(const struct hparams *hp)
+{
+    return hp->n_layers - hp->delta.n_layers;
+}
+
+/* What takes the place of attention in the other layers of a hybrid model.  Widths: k = k_heads *
+ * head_dim, v = v_heads * head_dim, conv = 2 k + v. */
+struct delta {
+    struct linear qkv; /* [conv, dim]: queries, keys, values */
+    struct linear z;   /* [v, dim] */
+    struct linear out; /* [dim, v] */
+    const float *conv; /* [conv][hparams_delta.conv], of a channel the oldest position first */
+    const float *alpha, *beta; /* [v_heads, dim], floats whatever the file has */
+    const float *a;            /* [v_heads], negative: what the decay's exponent is multiplied by */
+    const float *dt;           /* [v_heads] */
+    const float *norm;         /* [head_dim] */
 };
 
 /* Whether a layer sees its window only. */
@@ -87,7 +121,11 @@ static inline bool hparams_is_local(const struct hparams *hp, uint32_t layer)
 }
 
 struct layer {
-    struct linear q;                        /* [n_heads * head_dim, dim] */
+    bool attends;   /* else `delta` stands for q, k, v, o and what belongs to them */
+    uint32_t cache; /* which one it is of those with keys and values, or of those with a state */
+    /* [n_heads * head_dim, dim]; hybrid: [2 * that, dim], of each head the query, then the gate of
+     * its output. */
+    struct linear q;
     struct linear k, v;                     /* [n_kv_heads * head_dim, dim] */
     struct linear o;                        /* [dim, n_heads * head_dim] */
     struct linear gate, up;                 /* [ffn, dim] */
@@ -97,6 +135,7 @@ struct layer {
     const float *ffn_sub_norm;              /* [ffn], NULL without sub-norms */
     const float *attn_q_norm, *attn_k_norm; /* [head_dim], NULL without q/k norms */
     const float *attn_post_norm, *ffn_post_norm; /* [dim], of the outputs of o and down, or NULL */
+    struct delta delta;
 };
 
 /* How the file recommends to choose tokens; a request's own fields win (server/params.h has the
@@ -122,6 +161,8 @@ struct model {
      * ternary as the file has it: then its tiles have codes, and the table has no data. */
     struct table embedding, head;
     struct linear embedding_tiles, head_tiles;
+    struct rotation rotation;
+    const float *embedding_signs, *head_signs; /* [dim], NULL: not rotated */
     const float *output_norm; /* [dim] */
     const float *rope_freqs;  /* [rope_dims / 2] divisors of the angles, or NULL */
     struct tok *tok;
@@ -157,7 +198,8 @@ int model_load(const char *path, const struct model_options *opt, struct model *
 int model_publish(struct model *m, struct trit_error *err);
 void model_close(struct model **m);
 
-/* dst[dim] = the embedding of a token, as the first layer reads it. */
+/* dst[dim] = the embedding of a token, as the first layer reads it; still rotated if there are
+ * embedding_signs. */
 void model_embed(const struct model *m, uint32_t token, float *dst);
 
 /* Of the rotary embedding: freq[rope_dims / 2] receives radians a position, of local layers or of

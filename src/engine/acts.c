@@ -31,7 +31,7 @@ unsigned acts_planes(const struct model *m, enum acts_type type)
     if (type != ACTS_AUTO)
         return type == ACTS_Q16 ? 2 : 1;
     bool floats = m->hp.method == METHOD_ONEBIT || m->hp.method == METHOD_BILLM;
-    return floats || m->layers[0].q.n_groups > 1 ? 2 : 1;
+    return floats || m->layers[0].down.n_groups > 1 ? 2 : 1;
 }
 
 void acts_carve(struct acts *a, uint8_t *base, size_t *at, unsigned planes, size_t n_rows,

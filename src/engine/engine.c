@@ -15,8 +15,10 @@
 #include <math.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/base.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/slice.h"
 #include "base/team.h"
@@ -26,6 +28,7 @@
 #include "engine/engine-parts.h"
 #include "engine/grammar.h"
 #include "engine/sched.h"
+#include "engine/states.h"
 
 enum { MASKS_BYTES = 64 << 20 }; /* of the cache; what is not used costs nothing */
 
@@ -272,9 +275,26 @@ static void give_turn(struct engine *e)
         turn_give(&e->crew->turn, &e->place, 0, false);
 }
 
+/* A state cannot be cut back to where another text parts from this one, or a guess was wrong. */
+static int open_hybrid(struct engine *e, struct trit_error *err)
+{
+    struct engine_options *o = &e->opt;
+    if (o->lasting && o->kv_fd >= 0)
+        close(o->kv_fd);
+    int rc = kv_open(o->model, o->kv_type, o->kv_bytes, false, &e->kv, err);
+    if (rc == 0)
+        rc = kv_open_states(&e->kv, o->model, o->max_batch, err);
+    if (rc == 0)
+        log_notice("hybrid-model states=%u state_kb=%zu prefix_cache=off drafts=off", o->max_batch,
+                   states_slot_bytes(o->model) >> 10);
+    return rc;
+}
+
 static int open_kv(struct engine *e, struct trit_error *err)
 {
     const struct engine_options *o = &e->opt;
+    if (o->model->hp.delta.n_layers)
+        return open_hybrid(e, err);
     if (!o->lasting || !o->prefix_cache)
         return kv_open(o->model, o->kv_type, o->kv_bytes, o->prefix_cache, &e->kv, err);
     return kv_open_lasting(o->model, o->kv_type, o->kv_bytes, o->kv_fd, &e->kv, err);
@@ -292,7 +312,7 @@ static int open_on_thread(struct engine *e, struct trit_error *err)
                                .max_running = o->max_batch,
                                .max_rows = e->batch.max_rows,
                                .max_slots = e->batch.max_slots,
-                               .draft_tokens = o->draft_tokens,
+                               .draft_tokens = e->kv.states ? 0 : o->draft_tokens,
                                .token_target = o->token_target};
     rc = sched_open(&so, &e->sched, err);
     if (rc)
@@ -300,7 +320,7 @@ static int open_on_thread(struct engine *e, struct trit_error *err)
     e->stats.kv_pages = e->kv.n_pages;
     e->stats.kv_page_bytes = e->kv.page_bytes;
     e->stats.kv_pool_bytes = e->kv.pool_bytes;
-    e->stats.scratch_bytes = batch_bytes(&e->batch);
+    e->stats.scratch_bytes = batch_bytes(&e->batch) + (e->kv.states ? states_bytes(e->kv.states) : 0);
     engine_count_pages(e);
     /* Attached weights were proved by a token of whoever packed them, and have their checksums still;
      * reading them once more would take as long as the first answer.  Its logits are looked at, too. */

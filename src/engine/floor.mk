@@ -19,8 +19,10 @@ libengine_a_SOURCES = \
 	include/engine/pool.h src/engine/pool.c \
 	include/engine/prefix.h src/engine/prefix.c \
 	src/engine/queue.h src/engine/queue.c \
+	src/engine/recurrence.h src/engine/recurrence.c \
 	include/engine/sampler.h src/engine/sampler.c \
 	include/engine/sched.h src/engine/sched.c \
 	include/engine/seq.h src/engine/seq.c \
+	include/engine/states.h src/engine/states.c \
 	include/engine/stats.h src/engine/stats.c
 endif

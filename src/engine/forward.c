@@ -12,6 +12,8 @@
  *   gate   [rows, ffn], up alike       the product replaces gate
  *   y      [rows, dim]                 output of attn_output and ffn_down, which the next phase
  *                                      norms where the model wants that, and adds to x
+ *   mixed  [rows, mixed_stride]        of hybrid models: queries with their gates, or queries, keys
+ *                                      and values of a gated delta rule; z its gates
  *
  * Not here: which rows, whose pages, what to do with logits (engine-step.c); how attention is dealt
  * (attention.c).
@@ -20,6 +22,7 @@
 #include "engine/forward.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/base.h"
 #include "base/mem.h"
@@ -27,6 +30,7 @@
 #include "kernels/kernels.h"
 #include "model/model.h"
 #include "engine/attention.h"
+#include "engine/recurrence.h"
 
 enum {
     GRAIN = 16, /* tiles dealt to a worker at a time, at most */
@@ -40,12 +44,15 @@ struct forward {
     struct kv *kv;
     struct head *head;
     struct attention *attention;
+    struct recurrence *recurrence; /* NULL: the model is no hybrid */
     uint32_t max_rows, max_logits, n_ctx;
     uint32_t q_dim, kv_dim; /* n_heads * head_dim, n_kv_heads * head_dim */
 
     uint8_t *memory; /* everything below, in one mapping */
     size_t memory_bytes;
     float *x, *q, *k_rows, *v, *att, *gate, *up, *y;
+    float *mixed, *z;
+    size_t mixed_stride, z_stride; /* 0: the model is no hybrid */
     unsigned n_turns;    /* 2 where local layers turn heads in a way of their own, else 1 */
     float *angles;       /* [max_rows][n_turns][rope_dims]: cosines, then sines */
     double *freq;        /* [n_turns][rope_dims / 2] radians a position */
@@ -132,6 +139,9 @@ static void phase_embed(struct forward *f)
     size_t half = hp->rope_dims / 2;
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
         model_embed(f->m, (uint32_t)f->rows[r].token, row_of(f->x, r, hp->dim));
+        if (f->m->embedding_signs)
+            kernels_rotate_back(row_of(f->x, r, hp->dim), f->m->embedding_signs,
+                                f->m->rotation.block, hp->dim);
         for (unsigned turn = 0; turn < f->n_turns; turn++) {
             float *cs = row_of(f->angles, r * f->n_turns + turn, hp->rope_dims);
             const double *freq = f->freq + turn * half;
@@ -172,7 +182,9 @@ static void quantise_row(struct forward *f, const struct readers *to, size_t r, 
             kernels_layernorm(input, x, w->in_norm, w->in_bias, f->m->hp.norm_eps, n);
         else if (w->in_rms)
             f->k->rmsnorm(input, x, w->in_rms, f->m->hp.norm_eps, n);
-        bool own = w->in_factor || w->in_norm || w->in_rms;
+        else if (w->signs)
+            kernels_rotate(input, x, w->signs, f->m->rotation.block, n);
+        bool own = w->in_factor || w->in_norm || w->in_rms || w->signs;
         acts_put(f->k, w, &a, f->planes, r, own ? input : x, rest);
     }
 }
@@ -214,6 +226,36 @@ static void norm_heads(struct forward *f, float *x, const float *w, uint32_t hea
         f->k->rmsnorm(x + h * hd, x + h * hd, w, f->m->hp.norm_eps, hd);
 }
 
+/* Queries from among the gates of their heads' outputs, which stay where they are. */
+static void part_queries(struct forward *f, size_t r, float *q)
+{
+    const struct hparams *hp = &f->m->hp;
+    const float *mixed = row_of(f->mixed, r, f->mixed_stride);
+    for (uint32_t h = 0; h < hp->n_heads; h++)
+        memcpy(q + (size_t)h * hp->head_dim, mixed + (size_t)2 * h * hp->head_dim,
+               hp->head_dim * sizeof *q);
+}
+
+/* x[n] *= 1 / (1 + exp(-gate)), by an exponential that cannot overflow; temp[n]. */
+static void open_gates(struct forward *f, float *x, const float *gate, size_t n, float *temp)
+{
+    for (size_t i = 0; i < n; i++)
+        temp[i] = -fabsf(gate[i]);
+    (void)f->k->exp_shift(temp, temp, 0, n);
+    for (size_t i = 0; i < n; i++)
+        x[i] *= (gate[i] < 0 ? temp[i] : 1.0f) / (1.0f + temp[i]);
+}
+
+static void gate_heads(struct forward *f, size_t r, float *temp)
+{
+    const struct hparams *hp = &f->m->hp;
+    float *out = row_of(f->att, r, f->q_dim);
+    const float *mixed = row_of(f->mixed, r, f->mixed_stride);
+    for (uint32_t h = 0; h < hp->n_heads; h++)
+        open_gates(f, out + (size_t)h * hp->head_dim, mixed + (size_t)(2 * h + 1) * hp->head_dim,
+                   hp->head_dim, temp);
+}
+
 /* Norm and rotate q and k, and put k and v where attention will read them. */
 static void phase_rope(struct forward *f, uint32_t layer)
 {
@@ -226,6 +268,8 @@ static void phase_rope(struct forward *f, uint32_t layer)
         float *q = row_of(f->q, r, f->q_dim), *k = row_of(f->k_rows, r, f->kv_dim);
         float *v = row_of(f->v, r, f->kv_dim);
         const float *cs = row_of(f->angles, r * f->n_turns + turn, hp->rope_dims);
+        if (f->recurrence)
+            part_queries(f, r, q);
         settle_row(&l->q, q);
         settle_row(&l->k, k);
         settle_row(&l->v, v);
@@ -234,7 +278,7 @@ static void phase_rope(struct forward *f, uint32_t layer)
         f->k->rope(q, cs, f->m->arch->rope, hp->n_heads, hd, half);
         f->k->rope(k, cs, f->m->arch->rope, hp->n_kv_heads, hd, half);
         for (uint32_t h = 0; h < hp->n_kv_heads; h++)
-            kv_store(f->kv, f->k, row->lease, layer, h, row->pos, k + h * hd, v + h * hd);
+            kv_store(f->kv, f->k, row->lease, l->cache, h, row->pos, k + h * hd, v + h * hd);
     }
     team_barrier(f->team);
 }
@@ -245,7 +289,9 @@ static void phase_attended(struct forward *f, uint32_t layer, float *temp)
     const struct layer *l = &f->m->layers[layer];
     const struct readers to = {{&l->o}, 1};
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
-        attention_join(f->attention, layer, (uint32_t)r, f->att);
+        attention_join(f->attention, l->cache, (uint32_t)r, f->att);
+        if (f->recurrence)
+            gate_heads(f, r, temp);
         quantise_row(f, &to, r, row_of(f->att, r, f->q_dim), l->attn_sub_norm, temp);
     }
     team_barrier(f->team);
@@ -265,27 +311,81 @@ static void phase_glu(struct forward *f, const struct layer *l, float *temp)
     team_barrier(f->team);
 }
 
-static void run_layer(struct forward *f, uint32_t i, float *temp, unsigned worker)
+/* Norm and quantise as phase_norm does; what was normed stays in y, for those who read it as floats. */
+static void phase_norm_kept(struct forward *f, const float *norm, const struct readers *to,
+                            const struct linear *before, float *temp)
 {
-    const struct layer *l = &f->m->layers[i], *before = i > 0 ? l - 1 : NULL;
-    size_t dim = f->m->hp.dim, ffn = f->m->hp.ffn;
+    const struct hparams *hp = &f->m->hp;
+    for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
+        const float *x = take_in(f, r, before, NULL);
+        float *y = row_of(f->y, r, hp->dim);
+        f->k->rmsnorm(y, x, norm, hp->norm_eps, hp->dim);
+        quantise_row(f, to, r, y, NULL, temp);
+    }
+    team_barrier(f->team);
+}
 
+/* Norm, gate and quantise what the heads of a gated delta rule say. */
+static void phase_recalled(struct forward *f, const struct layer *l, float *temp)
+{
+    const struct readers to = {{&l->delta.out}, 1};
+    for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
+        float *mixed = row_of(f->mixed, r, f->mixed_stride);
+        float *z = row_of(f->z, r, f->z_stride);
+        quantise_row(f, &to, r, recurrence_gate(f->recurrence, l, mixed, z), NULL, temp);
+    }
+    team_barrier(f->team);
+}
+
+static void run_attention(struct forward *f, uint32_t i, const struct layer *before, float *temp,
+                          unsigned worker)
+{
+    const struct layer *l = &f->m->layers[i];
+    bool gated = f->recurrence != NULL;
     phase_norm(f, l->attn_norm, &(const struct readers){{&l->q, &l->k, &l->v}, 3},
                before ? &before->down : NULL, before ? before->ffn_post_norm : NULL, temp);
     multiply(f,
              (const struct product[]){
-                 {&l->q, f->q, f->q_dim}, {&l->k, f->k_rows, f->kv_dim}, {&l->v, f->v, f->kv_dim}},
+                 {&l->q, gated ? f->mixed : f->q, gated ? f->mixed_stride : f->q_dim},
+                 {&l->k, f->k_rows, f->kv_dim},
+                 {&l->v, f->v, f->kv_dim}},
              3, worker);
     phase_rope(f, i);
     double start = worker == 0 ? trit_now() : 0;
-    attention_run(f->attention, i, f->q, f->att, worker);
+    attention_run(f->attention, l->cache, f->q, f->att, worker);
     if (worker == 0)
         f->attended += trit_now() - start;
     phase_attended(f, i, temp);
-    multiply(f, &(const struct product){&l->o, f->y, dim}, 1, worker);
+    multiply(f, &(const struct product){&l->o, f->y, f->m->hp.dim}, 1, worker);
+}
 
-    phase_norm(f, l->ffn_norm, &(const struct readers){{&l->gate, &l->up}, 2}, &l->o,
-               l->attn_post_norm, temp);
+static void run_delta(struct forward *f, const struct layer *l, const struct layer *before,
+                      float *temp, unsigned worker)
+{
+    const struct delta *d = &l->delta;
+    phase_norm_kept(f, l->attn_norm, &(const struct readers){{&d->qkv, &d->z}, 2},
+                    before ? &before->down : NULL, temp);
+    multiply(f,
+             (const struct product[]){{&d->qkv, f->mixed, f->mixed_stride}, {&d->z, f->z, f->z_stride}},
+             2, worker);
+    recurrence_run(f->recurrence, l, f->mixed, f->mixed_stride, f->y, f->m->hp.dim, worker);
+    phase_recalled(f, l, temp);
+    multiply(f, &(const struct product){&d->out, f->y, f->m->hp.dim}, 1, worker);
+}
+
+static void run_layer(struct forward *f, uint32_t i, float *temp, unsigned worker)
+{
+    const struct layer *l = &f->m->layers[i];
+    const struct layer *before = i > 0 ? l - 1 : NULL;
+    size_t dim = f->m->hp.dim, ffn = f->m->hp.ffn;
+
+    if (l->attends)
+        run_attention(f, i, before, temp, worker);
+    else
+        run_delta(f, l, before, temp, worker);
+
+    phase_norm(f, l->ffn_norm, &(const struct readers){{&l->gate, &l->up}, 2},
+               l->attends ? &l->o : &l->delta.out, l->attn_post_norm, temp);
     multiply(f, (const struct product[]){{&l->gate, f->gate, ffn}, {&l->up, f->up, ffn}}, 2,
              worker);
     phase_glu(f, l, temp);
@@ -305,8 +405,14 @@ static void phase_final(struct forward *f, float *temp)
         float *x = take_in(f, r, &last->down, last->ffn_post_norm);
         float *normed = row->keep ? x : temp;
         f->k->rmsnorm(normed, x, m->output_norm, m->hp.norm_eps, m->hp.dim);
-        if (row->logits >= 0)
-            head_set(f->head, (uint32_t)row->logits, normed);
+        if (row->logits < 0)
+            continue;
+        if (m->head_signs) {
+            float *input = row_of(temp, TEMP_INPUT, f->temp_stride);
+            kernels_rotate(input, normed, m->head_signs, m->rotation.block, m->hp.dim);
+            normed = input;
+        }
+        head_set(f->head, (uint32_t)row->logits, normed);
     }
     team_barrier(f->team);
 }
@@ -368,6 +474,8 @@ void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
     f->after = after;
     f->after_ctx = ctx;
     attention_plan(f->attention, rows, n);
+    if (f->recurrence)
+        recurrence_plan(f->recurrence, rows, n);
     team_run(f->team, run_step, f);
 }
 
@@ -395,6 +503,8 @@ static size_t lay_out(struct forward *f, uint8_t *base)
     f->att = mem_carve(base, &at, rows * f->q_dim, sizeof(float));
     f->gate = mem_carve(base, &at, rows * hp->ffn, sizeof(float));
     f->up = mem_carve(base, &at, rows * hp->ffn, sizeof(float));
+    f->mixed = mem_carve(base, &at, rows * f->mixed_stride, sizeof(float));
+    f->z = mem_carve(base, &at, rows * f->z_stride, sizeof(float));
     f->angles = mem_carve(base, &at, rows * f->n_turns * hp->rope_dims, sizeof(float));
     f->freq = mem_carve(base, &at, f->n_turns * (hp->rope_dims / 2), sizeof(double));
     for (unsigned i = 0; i < f->n_acts; i++)
@@ -441,17 +551,24 @@ int forward_open(const struct model *m, const struct kernels *k, struct team *te
     int rc = head_open(m, k, team, max_logits, &f->head, err);
     if (rc == 0)
         rc = attention_open(m, k, team, kv, max_rows, n_ctx, &f->attention, err);
+    if (rc == 0 && hp->delta.n_layers)
+        rc = recurrence_open(m, k, team, kv, max_rows, &f->recurrence, err);
     if (rc) {
         forward_close(&f);
         return rc;
     }
+    if (f->recurrence) {
+        f->mixed_stride = MAX(recurrence_channels(hp), 2 * (size_t)f->q_dim);
+        f->z_stride = recurrence_values(hp);
+    }
     for (uint32_t i = 0; i < hp->n_layers; i++) {
-        widen(f, &m->layers[i].q);
-        widen(f, &m->layers[i].o);
+        bool attends = m->layers[i].attends;
+        widen(f, attends ? &m->layers[i].q : &m->layers[i].delta.qkv);
+        widen(f, attends ? &m->layers[i].o : &m->layers[i].delta.out);
         widen(f, &m->layers[i].gate);
         widen(f, &m->layers[i].down);
     }
-    f->temp_stride = round_up(MAX(MAX(hp->dim, f->q_dim), hp->ffn), 16);
+    f->temp_stride = round_up(MAX(MAX(hp->dim, f->q_dim), MAX(hp->ffn, (uint32_t)f->z_stride)), 16);
     f->sums_stride = round_up(acts_sums(f->planes, GRAIN, max_rows), 16);
     f->memory_bytes = lay_out(f, NULL);
     f->memory = mem_map(f->memory_bytes);
@@ -471,6 +588,7 @@ void forward_close(struct forward **f)
 {
     if (!*f)
         return;
+    recurrence_close(&(*f)->recurrence);
     attention_close(&(*f)->attention);
     head_close(&(*f)->head);
     mem_unmap((*f)->memory, (*f)->memory_bytes);
@@ -480,5 +598,6 @@ void forward_close(struct forward **f)
 
 size_t forward_bytes(const struct forward *f)
 {
-    return f->memory_bytes + head_bytes(f->head) + attention_bytes(f->attention);
+    return f->memory_bytes + head_bytes(f->head) + attention_bytes(f->attention) +
+           (f->recurrence ? recurrence_bytes(f->recurrence) : 0);
 }

@@ -15,6 +15,7 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "model/model.h"
+#include "engine/states.h"
 
 #define NONE PREFIX_NONE
 
@@ -33,7 +34,7 @@ static size_t span_bytes(const struct hparams *hp, enum kv_type type)
 
 size_t kv_page_bytes(const struct model *m, enum kv_type type)
 {
-    return span_bytes(&m->hp, type) * m->hp.n_layers * m->hp.n_kv_heads;
+    return span_bytes(&m->hp, type) * hparams_kv_layers(&m->hp) * m->hp.n_kv_heads;
 }
 
 uint32_t kv_pages_for(uint64_t tokens)
@@ -156,8 +157,15 @@ int kv_open_lasting(const struct model *m, enum kv_type type, size_t bytes, int 
     return open_any(m, type, bytes, true, fd, kv, err);
 }
 
+int kv_open_states(struct kv *kv, const struct model *m, uint32_t n, struct trit_error *err)
+{
+    trit_assert(!kv->prefix && !kv->states);
+    return states_open(m, n, &kv->states, err);
+}
+
 void kv_close(struct kv *kv)
 {
+    states_close(&kv->states);
     prefix_close(&kv->prefix);
     pool_close(&kv->memory);
     mem_free(kv->free_list);
@@ -234,6 +242,8 @@ bool kv_begin(struct kv *kv, struct kv_lease *lease, uint64_t salt, const int32_
 {
     uint32_t full = n / KV_PAGE_TOKENS, page;
     trit_assert(!lease->open && lease->n == 0 && (!twin || kv_pages_for(n) <= twin->n));
+    if (kv->states && !states_take(kv->states, &lease->state))
+        return false;
     if (kv->prefix)
         lease->at = prefix_root(kv->prefix, salt);
     while (kv->prefix && lease->n < full) {
@@ -249,6 +259,8 @@ bool kv_begin(struct kv *kv, struct kv_lease *lease, uint64_t salt, const int32_
         return false;
     *done = lease->n * KV_PAGE_TOKENS;
     kv->n_hits += hits;
+    if (twin && kv->states)
+        states_copy(kv->states, lease->state, twin->state);
     if (twin && n % KV_PAGE_TOKENS) {
         kv_grow(kv, lease, n);
         memcpy(kv->pool + lease->page[full] * kv->page_bytes,
@@ -283,6 +295,8 @@ void kv_release(struct kv *kv, struct kv_lease *lease)
     if (!lease->open)
         return;
     lease->open = false;
+    if (kv->states)
+        states_give(kv->states, lease->state);
     kv->n_reserved -= lease->cap - lease->n;
     while (lease->n) {
         uint32_t page = lease->page[--lease->n];

@@ -198,7 +198,8 @@ static const struct seq *find_twin(const struct sched *sc, const struct seq *s)
 /* The prompt of a group is computed once: the others wait until the first has it. */
 static bool is_held(const struct seq *s, const void *arg)
 {
-    const struct seq *twin = s->lease.open ? NULL : find_twin(arg, s);
+    const struct sched *sc = arg;
+    const struct seq *twin = s->lease.open || sc->kv->states ? NULL : find_twin(sc, s);
     return twin && twin->n_done < s->wish.n_prompt;
 }
 
@@ -208,7 +209,7 @@ static bool begin(struct sched *sc, struct seq *s)
 {
     if (s->lease.open)
         return true;
-    const struct seq *twin = find_twin(sc, s);
+    const struct seq *twin = sc->kv->states ? NULL : find_twin(sc, s);
     uint32_t n = seq_len(s) - 1, done;
     if (s->wish.want_prompt_logprobs || s->wish.pool == SEQ_POOL_MEAN)
         n = 0; /* Every position has to be computed. */

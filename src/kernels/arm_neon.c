@@ -353,6 +353,7 @@ const struct kernels kernels_neon = {
     .rmsnorm = neon_rmsnorm,
     .glu = neon_glu,
     .add = neon_add,
+    .delta = neon_delta,
     .rope = neon_rope,
     .to_f16 = neon_to_f16,
     .to_q8 = to_q8,

@@ -20,6 +20,7 @@ void neon_head_f16(float *out, size_t out_stride, const struct table *t, size_t 
 void neon_rmsnorm(float *y, const float *x, const float *w, float eps, size_t n);
 void neon_glu(float *y, const float *gate, const float *up, enum act_fn act, size_t n);
 void neon_add(float *x, const float *y, size_t n);
+void neon_delta(const struct delta_rows *t);
 void neon_rope(float *x, const float *cs, enum rope_style style, size_t n_heads, size_t head_dim,
                size_t half);
 void neon_to_f16(uint16_t *dst, const float *src, size_t n);

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "kernels/arm_neon.h"
 
+#include "kernels/delta.h"
 #include "kernels/numbers.h"
 
 static float sum1(struct neon_lanes16 s)
@@ -113,6 +114,11 @@ void neon_glu(float *y, const float *gate, const float *up, enum act_fn act, siz
         g = act == ACT_SILU ? silu_ps(g) : act == ACT_RELU2 ? relu2_ps(g) : gelu_ps(g);
         neon_store(y + i, n - i, vmulq_f32(g, u));
     }
+}
+
+void neon_delta(const struct delta_rows *t)
+{
+    delta_all(t);
 }
 
 void neon_add(float *x, const float *y, size_t n)

@@ -11,7 +11,8 @@ libkernels_a_SOURCES = \
 	include/kernels/kernels.h src/kernels/variants.h src/kernels/numbers.h src/kernels/inline.h \
 	src/kernels/attend.h \
 	src/kernels/dispatch.c src/kernels/scalar.c src/kernels/scalar_signs.c \
-	src/kernels/rest.c src/kernels/layernorm.c
+	src/kernels/rest.c src/kernels/layernorm.c src/kernels/delta.h src/kernels/convolve.c \
+	src/kernels/rotate.c
 KERNEL_VARIANTS =
 if ARCH_X86
 noinst_LIBRARIES += libkernels_avx2.a libkernels_avx512.a libkernels_vbmi.a libkernels_amx.a

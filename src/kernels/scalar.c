@@ -456,6 +456,25 @@ static void attend_finish(float *out, const struct attend_part *part, size_t n, 
             out[j * head_dim + i] = part->mix[j * attend_width(head_dim) + i] / part->sum[j];
 }
 
+static void delta(const struct delta_rows *t)
+{
+    for (size_t r = 0; r < t->n_rows; r++) {
+        const float *q = t->q + r * t->stride, *k = t->k + r * t->stride;
+        for (size_t j = 0; j < t->dim; j++) {
+            float *s = t->state + j / LANES * LANES * t->dim + j % LANES; /* S[i][j] is s[LANES * i] */
+            float *v = t->v + r * t->stride + j, told = 0, out = 0;
+            for (size_t i = 0; i < t->dim; i++)
+                told += (s[LANES * i] * t->decay[r]) * k[i];
+            float d = (*v - told) * t->rate[r];
+            for (size_t i = 0; i < t->dim; i++) {
+                s[LANES * i] = s[LANES * i] * t->decay[r] + d * k[i];
+                out += s[LANES * i] * q[i];
+            }
+            *v = out;
+        }
+    }
+}
+
 static size_t argmax(const float *x, size_t n, float *max)
 {
     trit_assert(n >= 1);
@@ -494,5 +513,6 @@ const struct kernels kernels_scalar = {
     .attend_merge = attend_merge,
     .attend_finish = attend_finish,
     .exp_shift = exp_shift,
+    .delta = delta,
     .argmax = argmax,
 };

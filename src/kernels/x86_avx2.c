@@ -381,6 +381,7 @@ const struct kernels kernels_avx2 = {
     .rmsnorm = avx2_rmsnorm,
     .glu = avx2_glu,
     .add = avx2_add,
+    .delta = avx2_delta,
     .rope = avx2_rope,
     .to_f16 = avx2_to_f16,
     .to_q8 = to_q8,

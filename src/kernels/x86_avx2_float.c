@@ -8,6 +8,7 @@
 #include "config.h"
 #include "kernels/x86_avx2.h"
 
+#include "kernels/delta.h"
 #include "kernels/numbers.h"
 
 static float sum1(struct avx2_lanes16 v)
@@ -110,6 +111,11 @@ void avx2_glu(float *y, const float *gate, const float *up, enum act_fn act, siz
         g = act == ACT_SILU ? silu_ps(g) : act == ACT_RELU2 ? relu2_ps(g) : gelu_ps(g);
         avx2_store(y + i, n - i, _mm256_mul_ps(g, u));
     }
+}
+
+void avx2_delta(const struct delta_rows *t)
+{
+    delta_all(t);
 }
 
 void avx2_add(float *x, const float *y, size_t n)

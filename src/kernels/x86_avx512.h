@@ -66,6 +66,7 @@ void avx512_head_f16(float *out, size_t out_stride, const struct table *t, size_
 void avx512_rmsnorm(float *y, const float *x, const float *w, float eps, size_t n);
 void avx512_glu(float *y, const float *gate, const float *up, enum act_fn act, size_t n);
 void avx512_add(float *x, const float *y, size_t n);
+void avx512_delta(const struct delta_rows *t);
 void avx512_rope(float *x, const float *cs, enum rope_style style, size_t n_heads, size_t head_dim,
                  size_t half);
 void avx512_to_f16(uint16_t *dst, const float *src, size_t n);
@@ -97,6 +98,7 @@ void avx512_attend_finish(float *out, const struct attend_part *part, size_t n, 
     .rmsnorm = avx512_rmsnorm,             \
     .glu = avx512_glu,                     \
     .add = avx512_add,                     \
+    .delta = avx512_delta,                 \
     .rope = avx512_rope,                   \
     .to_f16 = avx512_to_f16,               \
     .to_q8 = avx512_to_q8,                 \

@@ -8,6 +8,7 @@
 #include "config.h"
 #include "kernels/x86_avx512.h"
 
+#include "kernels/delta.h"
 #include "kernels/numbers.h"
 
 #define ROUND_NEAREST (_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
@@ -159,6 +160,11 @@ void avx512_glu(float *y, const float *gate, const float *up, enum act_fn act, s
         g = act == ACT_SILU ? silu_ps(g) : act == ACT_RELU2 ? relu2_ps(g) : gelu_ps(g);
         _mm512_mask_storeu_ps(y + i, lanes, _mm512_mul_ps(g, u));
     }
+}
+
+void avx512_delta(const struct delta_rows *t)
+{
+    delta_all(t);
 }
 
 void avx512_add(float *x, const float *y, size_t n)

@@ -53,7 +53,7 @@ sysusersdir = $(prefix)/lib/sysusers.d
 dist_sysusers_DATA = systemd/tritd.conf
 dist_doc_DATA = README.md LICENSE CONTRIBUTING.md SECURITY.md
 pagesdir = $(docdir)/doc
-dist_pages_DATA = doc/api.md doc/reliability.md doc/exactness.md doc/first-hour.md doc/operations.md \
+dist_pages_DATA = doc/api.md doc/reliability.md doc/exactness.md doc/hybrid.md doc/first-hour.md doc/operations.md \
 	doc/performance.md doc/scale.md doc/page.png
 modelsdir = $(pkgdatadir)/models
 if HAVE_BUILTIN_MODEL

@@ -229,6 +229,55 @@ static int read_heads(const struct reader *r, struct hparams *hp)
     return 0;
 }
 
+/*
+ * Keys as llama.cpp has them for `qwen35`.  Its `rope.dimension_sections` part text from pictures: all
+ * positions of a text are equal in them, so they change nothing here.
+ */
+static int read_delta(const struct reader *r, struct hparams *hp)
+{
+    struct hparams_delta *d = &hp->delta;
+    char key[160];
+    uint32_t inner = 0, extra = 0;
+    d->interval = 4;
+    int rc = read_uint(r, "full_attention_interval", !REQUIRED, 2, MAX_LAYERS, &d->interval);
+    if (rc || (rc = read_uint(r, "ssm.conv_kernel", REQUIRED, 2, DELTA_CONV_MAX, &d->conv)) ||
+        (rc = read_uint(r, "ssm.state_size", REQUIRED, 16, MAX_HEAD_DIM, &d->head_dim)) ||
+        (rc = read_uint(r, "ssm.group_count", REQUIRED, 1, MAX_HEADS, &d->k_heads)) ||
+        (rc = read_uint(r, "ssm.time_step_rank", REQUIRED, 1, MAX_HEADS, &d->v_heads)) ||
+        (rc = read_uint(r, "ssm.inner_size", REQUIRED, 1, MAX_FFN, &inner)) ||
+        (rc = read_uint(r, "nextn_predict_layers", !REQUIRED, 0, MAX_LAYERS, &extra)))
+        return rc;
+    key_of(r, "attention.recurrent_layers", key);
+    if (gguf_has(r->g, key))
+        return gguf_fail(r->g, r->err, TRIT_EUNSUPP,
+                         "key %s: layers one by one are not supported, only "
+                         "%s.full_attention_interval",
+                         key, r->arch);
+    if (extra)
+        return gguf_fail(r->g, r->err, TRIT_EUNSUPP,
+                         "%s.nextn_predict_layers is %u, supported is 0: layers that guess ahead are "
+                         "to be left out of the file",
+                         r->arch, extra);
+    if (d->v_heads % d->k_heads)
+        return gguf_fail(r->g, r->err, TRIT_EFORMAT,
+                         "%s.ssm.time_step_rank %u is not a multiple of %s.ssm.group_count %u", r->arch,
+                         d->v_heads, r->arch, d->k_heads);
+    if (d->head_dim % DELTA_LANES)
+        return gguf_fail(r->g, r->err, TRIT_EUNSUPP,
+                         "%s.ssm.state_size is %u, expected a multiple of %d", r->arch, d->head_dim,
+                         DELTA_LANES);
+    if (inner != d->v_heads * d->head_dim)
+        return gguf_fail(r->g, r->err, TRIT_EFORMAT,
+                         "%s.ssm.inner_size is %u, expected %u, %u heads of %u", r->arch, inner,
+                         d->v_heads * d->head_dim, d->v_heads, d->head_dim);
+    if (hp->n_layers < d->interval)
+        return gguf_fail(r->g, r->err, TRIT_EUNSUPP,
+                         "%s.block_count is %u, expected at least %s.full_attention_interval, %u", r->arch,
+                         hp->n_layers, r->arch, d->interval);
+    d->n_layers = hp->n_layers - hp->n_layers / d->interval;
+    return 0;
+}
+
 /* model/method.h */
 static int read_method(const struct gguf *g, struct hparams *hp, struct trit_error *err)
 {
@@ -261,7 +310,8 @@ int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
         (rc = read_heads(&r, hp)) ||
         (rc = read_float(&r, "attention.layer_norm_rms_epsilon", 1e-12, 1, REQUIRED, &eps)) ||
         (rc = read_float(&r, "rope.freq_base", 1, 1e12, !REQUIRED, &hp->rope_base)) ||
-        (rc = read_rope_scaling(&r, hp)) || (rc = read_extras(&r, hp)))
+        (rc = read_rope_scaling(&r, hp)) || (rc = read_extras(&r, hp)) ||
+        (m->arch->hybrid && (rc = read_delta(&r, hp))))
         return rc;
     hp->norm_eps = (float)eps;
     hp->absmean = m->arch->absmean || hp->in_norms; /* only BitNet's linears have such */
@@ -271,6 +321,9 @@ int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
 
     if ((rc = read_method(g, hp, err)))
         return rc;
+    if (m->arch->hybrid && hp->method != METHOD_TERNARY)
+        return gguf_fail(g, err, TRIT_EUNSUPP, "tritd.method %s is not supported with architecture %s",
+                         method_name(hp->method), m->arch->name);
 
     /* The embedding says how large the vocabulary is; a key that says otherwise is a broken file.
      */

@@ -228,7 +228,7 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     if (opt->mlock)
         segment_lock_memory(&m->segment);
 
-    const struct gguf_tensor *t = gguf_tensor(g, "blk.0.attn_q.weight");
+    const struct gguf_tensor *t = gguf_tensor(g, "blk.0.ffn_down.weight");
     snprintf(m->encoding, sizeof m->encoding, "%s",
              m->hp.method == METHOD_TERNARY ? t->quant->name : method_name(m->hp.method));
     hex_put(m->fingerprint, m->segment.source.digest, sizeof m->fingerprint / 2);
@@ -276,6 +276,7 @@ void model_close(struct model **m)
     segment_close(&(*m)->segment);
     chat_close(&(*m)->chat);
     tok_close(&(*m)->tok);
+    rotation_free(&(*m)->rotation);
     mem_free((*m)->layers);
     mem_free(*m);
     *m = NULL;

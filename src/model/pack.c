@@ -291,7 +291,8 @@ static bool pack_rows(struct packer *p, struct bench *b, uint64_t run)
         for (size_t i = 0; it->plus_one && i < it->bytes / sizeof(float); i++)
             b->floats[i] += 1;
         if (it->vector) {
-            memcpy(dst, b->floats, it->bytes);
+            memcpy(dst + row * it->t->ne[0] * sizeof(float), b->floats,
+                   it->t->ne[0] * sizeof(float));
             continue;
         }
         const struct table *t = it->table;

@@ -60,6 +60,12 @@ static const struct stage {
      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| "
      "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
      false},
+    {"qwen-3.5",
+     "'(?:[sStTmMdD]|[rRvV][eE]|[lL][lL])|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^" SPACE
+     "\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|[" SPACE "]*[\\r\\n]+|" SPACES,
+     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| "
+     "?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+     false},
     {"gpt-2", "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" SPACE "\\p{L}\\p{N}]+|" SPACES,
      "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", false},
     {"threes", "[0-9]{3}|(?:[^0-9]++|(?![0-9]{3})[0-9])++", "[0-9][0-9][0-9]", true},
@@ -86,6 +92,7 @@ static const struct pretok_row {
     {"falcon_e", "llama-3", true, false},
     {"falcon-h1", "llama-3", true, false},
     {"qwen2", "qwen-2", false, true},
+    {"qwen35", "qwen-3.5", false, true},
     {"gpt-2", "gpt-2", false, false},
     {"default", "gpt-2", false, false},
     {"olmo", "gpt-2", false, true}, /* GPT-NeoX's, TriLM has it */

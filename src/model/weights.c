@@ -31,26 +31,43 @@ enum {
     VOCAB_GROUP = 128, /* the most inputs of an embedding that share a scale, if a block has no more */
 };
 
-enum width { DIM, FFN, Q_DIM, KV_DIM, HEAD_DIM };
-enum when { ALWAYS, WITH_NORMS, WITH_SUB_NORMS, WITH_QK_NORMS, WITH_POST_NORMS };
+enum width { DIM, FFN, Q_DIM, KV_DIM, HEAD_DIM, QUERY_DIM, VALUE_DIM, CONV_DIM, CONV, STATES, STATE_DIM };
+enum when {
+    ALWAYS,
+    WITH_SUB_NORMS,
+    WITH_QK_NORMS,
+    WITH_POST_NORMS,
+    WITH_NORMS,
+    WITH_FFN_NORM,
+    HYBRID,
+    DELTA
+};
 
-/* "blk.N.<name>.weight", rows x cols; rows is unused for vectors. */
+/* "blk.N.<name>.weight", rows x cols; rows is unused for vectors.  Those of attention are for layers that
+ * attend, those with DELTA for the others. */
 static const struct role {
     const char *name;
     enum width rows, cols;
     enum when when;
     size_t linear, vector; /* offset in struct layer of one of the two; the other is SIZE_MAX */
+    bool matrix;           /* the vector is one, of floats whatever the file has: [rows][cols] */
+    bool whole;            /* "blk.N.<name>" is all of it */
 } roles[] = {
 #define LINEAR(name, field, rows, cols)                                                            \
     {                                                                                              \
-        name, rows, cols, ALWAYS, offsetof(struct layer, field), SIZE_MAX                          \
+        name, rows, cols, ALWAYS, offsetof(struct layer, field), SIZE_MAX, false, false            \
     }
 #define VECTOR(name, field, cols, when)                                                            \
     {                                                                                              \
-        name, DIM, cols, when, SIZE_MAX, offsetof(struct layer, field)                             \
+        name, DIM, cols, when, SIZE_MAX, offsetof(struct layer, field), false, false               \
     }
+#define DELTAS(name, linear, vector, rows, cols, ...)                                              \
+    {                                                                                              \
+        name, rows, cols, DELTA, linear, vector, __VA_ARGS__                                       \
+    }
+#define OF(field) offsetof(struct layer, delta.field)
     VECTOR("attn_norm", attn_norm, DIM, WITH_NORMS),
-    LINEAR("attn_q", q, Q_DIM, DIM),
+    LINEAR("attn_q", q, QUERY_DIM, DIM),
     LINEAR("attn_k", k, KV_DIM, DIM),
     LINEAR("attn_v", v, KV_DIM, DIM),
     VECTOR("attn_q_norm", attn_q_norm, HEAD_DIM, WITH_QK_NORMS),
@@ -58,18 +75,31 @@ static const struct role {
     VECTOR("attn_sub_norm", attn_sub_norm, Q_DIM, WITH_SUB_NORMS),
     LINEAR("attn_output", o, DIM, Q_DIM),
     VECTOR("post_attention_norm", attn_post_norm, DIM, WITH_POST_NORMS),
-    VECTOR("ffn_norm", ffn_norm, DIM, WITH_NORMS),
+    VECTOR("ffn_norm", ffn_norm, DIM, WITH_FFN_NORM),
     LINEAR("ffn_gate", gate, FFN, DIM),
     LINEAR("ffn_up", up, FFN, DIM),
     VECTOR("ffn_sub_norm", ffn_sub_norm, FFN, WITH_SUB_NORMS),
     LINEAR("ffn_down", down, DIM, FFN),
     VECTOR("post_ffw_norm", ffn_post_norm, DIM, WITH_POST_NORMS),
+    VECTOR("post_attention_norm", ffn_norm, DIM, HYBRID),
+    DELTAS("attn_qkv", OF(qkv), SIZE_MAX, CONV_DIM, DIM, false, false),
+    DELTAS("attn_gate", OF(z), SIZE_MAX, VALUE_DIM, DIM, false, false),
+    DELTAS("ssm_out", OF(out), SIZE_MAX, DIM, VALUE_DIM, false, false),
+    DELTAS("ssm_conv1d", SIZE_MAX, OF(conv), CONV_DIM, CONV, true, false),
+    DELTAS("ssm_alpha", SIZE_MAX, OF(alpha), STATES, DIM, true, false),
+    DELTAS("ssm_beta", SIZE_MAX, OF(beta), STATES, DIM, true, false),
+    DELTAS("ssm_a", SIZE_MAX, OF(a), DIM, STATES, false, true),
+    DELTAS("ssm_dt.bias", SIZE_MAX, OF(dt), DIM, STATES, false, true),
+    DELTAS("ssm_norm", SIZE_MAX, OF(norm), DIM, STATE_DIM, false, false),
 #undef LINEAR
 #undef VECTOR
+#undef DELTAS
+#undef OF
 };
 
 static uint32_t width_of(const struct hparams *hp, enum width w)
 {
+    const struct hparams_delta *d = &hp->delta;
     switch (w) {
     case DIM:
         return hp->dim;
@@ -81,23 +111,48 @@ static uint32_t width_of(const struct hparams *hp, enum width w)
         return hp->n_kv_heads * hp->head_dim;
     case HEAD_DIM:
         return hp->head_dim;
+    case QUERY_DIM: /* with the gates among them */
+        return (d->interval ? 2 : 1) * hp->n_heads * hp->head_dim;
+    case VALUE_DIM:
+        return d->v_heads * d->head_dim;
+    case CONV_DIM:
+        return (2 * d->k_heads + d->v_heads) * d->head_dim;
+    case CONV:
+        return d->conv;
+    case STATES:
+        return d->v_heads;
+    case STATE_DIM:
+        return d->head_dim;
     }
     trit_unreachable("width");
 }
 
-static bool applies(const struct model *m, enum when when)
+static bool of_attention(const struct role *r)
 {
-    switch (when) {
+    return r->linear == offsetof(struct layer, q) || r->linear == offsetof(struct layer, k) ||
+           r->linear == offsetof(struct layer, v) || r->linear == offsetof(struct layer, o) ||
+           r->when == WITH_QK_NORMS;
+}
+
+static bool applies(const struct model *m, const struct layer *l, const struct role *r)
+{
+    switch (r->when) {
     case ALWAYS:
-        return true;
+        return l->attends || !of_attention(r);
     case WITH_NORMS:
         return m->hp.method != METHOD_B1;
     case WITH_SUB_NORMS:
         return m->arch->sub_norms;
     case WITH_QK_NORMS:
-        return m->arch->qk_norms;
+        return l->attends && m->arch->qk_norms;
     case WITH_POST_NORMS:
         return m->arch->post_norms;
+    case WITH_FFN_NORM:
+        return m->hp.method != METHOD_B1 && !m->arch->hybrid;
+    case HYBRID:
+        return m->arch->hybrid;
+    case DELTA:
+        return !l->attends;
     }
     trit_unreachable("when");
 }
@@ -204,6 +259,21 @@ static int add_norm(struct planner *p, const char *name, uint32_t n, const float
     if (rc == 0)
         p->plan->items[p->plan->n - 1].plus_one = p->m->arch->norms_less_one;
     return rc;
+}
+
+/* A matrix of floats, decoded from whatever encoding. */
+static int add_matrix(struct planner *p, const char *name, uint32_t rows, uint32_t cols, const float **dst)
+{
+    const struct gguf_tensor *t;
+    int rc = find(p, name, rows, cols, true, &t);
+    if (rc)
+        return rc;
+    if (t->quant->ternary && !t->quant->block_bytes)
+        return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
+                         "tensor %s is %s, expected floats or an encoding by blocks", t->origin,
+                         t->quant->name);
+    size_t bytes = (size_t)rows * cols * sizeof(float);
+    return add(p, (struct weights_item){.t = t, .vector = dst, .bytes = bytes});
 }
 
 /* Whether of every `run` blocks of a row all have the same scale.  Blocks of zeros agree with any. */
@@ -426,6 +496,9 @@ static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32
                          "tensor %s multiplies weights that have several scales a row",
                          multiplier->origin);
     layout_shape(w, p->opt->layout, rows, cols, group);
+    rc = rotation_linear(p->g, &p->m->rotation, name, cols, &w->signs, p->err);
+    if (rc)
+        return rc;
     rc = add(p, (struct weights_item){.t = t,
                                       .multiplier = multiplier,
                                       .divides = divides,
@@ -438,22 +511,61 @@ static int add_linear(struct planner *p, const char *stem, uint32_t rows, uint32
     return add_vector(p, name, cols, true, &w->in_rms);
 }
 
+/* Linears that read the same rows read them in the same basis. */
+static int check_bases(struct planner *p, uint32_t i)
+{
+    const struct layer *l = &p->m->layers[i];
+    const struct delta *d = &l->delta;
+    const struct linear *same[][3] = {{&l->q, &l->k, &l->v}, {&l->gate, &l->up, &l->up}, {&d->qkv, &d->z, &d->z}};
+    for (size_t k = 0; k < ARRAY_LEN(same); k++)
+        if (same[k][0]->signs != same[k][1]->signs || same[k][0]->signs != same[k][2]->signs)
+            return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
+                             "blk.%u: of linears that read the same only some are in "
+                             "prism.hadamard.weight_names",
+                             i);
+    return 0;
+}
+
+/* What is rotated beside the linears of layers.  A head that is the embedding has none of it. */
+static int plan_tables(struct planner *p)
+{
+    struct model *m = p->m;
+    int rc = rotation_embedding(p->g, &m->rotation, m->hp.dim, &m->embedding_signs, p->err);
+    if (rc == 0)
+        rc = rotation_linear(p->g, &m->rotation, "output.weight", m->hp.dim, &m->head_signs, p->err);
+    if (rc == 0 && m->embedding_signs && !gguf_tensor(p->g, "output.weight"))
+        rc = gguf_fail(p->g, p->err, TRIT_EUNSUPP,
+                       "tensor output.weight is missing, and the embedding is rotated");
+    return rc;
+}
+
+/* What kind of layer it is, and which one of its kind. */
+static void begin_layer(const struct hparams *hp, uint32_t i, struct layer *l)
+{
+    uint32_t interval = hp->delta.interval, before = interval ? i / interval : i; /* that attend */
+    l->attends = !interval || (i + 1) % interval == 0;
+    l->cache = l->attends ? before : i - before;
+}
+
 static int plan_layer(struct planner *p, uint32_t i)
 {
     const struct hparams *hp = &p->m->hp;
     char *layer = (char *)&p->m->layers[i], name[64];
     int rc = 0;
+    begin_layer(hp, i, &p->m->layers[i]);
     for (size_t k = 0; rc == 0 && k < ARRAY_LEN(roles); k++) {
         const struct role *r = &roles[k];
         uint32_t rows = width_of(hp, r->rows), cols = width_of(hp, r->cols);
-        if (!applies(p->m, r->when))
+        if (!applies(p->m, &p->m->layers[i], r))
             continue;
         if (r->linear != SIZE_MAX) {
             snprintf(name, sizeof name, "blk.%u.%s", i, r->name);
             rc = add_linear(p, name, rows, cols, (void *)(layer + r->linear));
         } else {
-            snprintf(name, sizeof name, "blk.%u.%s.weight", i, r->name);
-            rc = add_norm(p, name, cols, (void *)(layer + r->vector));
+            snprintf(name, sizeof name, "blk.%u.%s%s", i, r->name, r->whole ? "" : ".weight");
+            rc = r->matrix  ? add_matrix(p, name, rows, cols, (void *)(layer + r->vector))
+                 : r->whole ? add_vector(p, name, cols, true, (void *)(layer + r->vector))
+                            : add_norm(p, name, cols, (void *)(layer + r->vector));
         }
     }
     return rc;
@@ -485,7 +597,9 @@ int weights_plan(const struct gguf *g, const struct model_options *opt, struct m
     m->layers = mem_zalloc(m->hp.n_layers, sizeof *m->layers);
     if (!m->layers)
         return trit_fail(err, TRIT_ENOMEM, "no memory for %u layers", m->hp.n_layers);
-    int rc = add_table(&p, "token_embd.weight", true, &m->embedding, &m->embedding_tiles);
+    int rc = rotation_read(g, &m->rotation, err);
+    if (rc == 0)
+        rc = add_table(&p, "token_embd.weight", true, &m->embedding, &m->embedding_tiles);
     if (rc == 0 && m->arch->head == HEAD_OPTIONAL)
         rc = add_table(&p, "output.weight", false, &m->head, &m->head_tiles);
     else if (rc == 0 && gguf_tensor(g, "output.weight"))
@@ -494,8 +608,14 @@ int weights_plan(const struct gguf *g, const struct model_options *opt, struct m
         rc = add_norm(&p, "output_norm.weight", m->hp.dim, &m->output_norm);
     if (rc == 0)
         rc = add_vector(&p, "rope_freqs.weight", m->hp.rope_dims / 2, false, &m->rope_freqs);
-    for (uint32_t i = 0; rc == 0 && i < m->hp.n_layers; i++)
+    if (rc == 0)
+        rc = plan_tables(&p);
+    for (uint32_t i = 0; rc == 0 && i < m->hp.n_layers; i++) {
         rc = plan_layer(&p, i);
+        rc = rc ? rc : check_bases(&p, i);
+    }
+    if (rc == 0)
+        rc = rotation_check(g, &m->rotation, err);
     p.n_used += m->arch->head == HEAD_TIED && gguf_tensor(g, "output.weight") != NULL;
     if (rc == 0 && p.n_used != gguf_n_tensors(g))
         rc = refuse_leftover(&p);

@@ -38,7 +38,7 @@ E2E_TESTS = \
 	tests/e2e/r-fields.sh \
 	tests/e2e/s-openapi.sh \
 	tests/e2e/q-shapes.sh \
-	tests/e2e/y-pull.sh tests/e2e/z-methods.sh \
+	tests/e2e/y-pull.sh tests/e2e/z-methods.sh tests/e2e/z-hybrid.sh \
 	tests/e2e/x-tools.sh \
 	tests/e2e/x-structured.sh \
 	tests/e2e/t-models.sh
@@ -57,7 +57,7 @@ check-restarts: all manager
 check-e2e: all notify-sink manager
 	$(MAKE) check TESTS='$(E2E_TESTS)'
 endif
-EXTRA_DIST += tests/e2e/y-pull.sh tests/e2e/y-pull.mjs tests/e2e/z-methods.sh tests/e2e/z-methods.mjs \
+EXTRA_DIST += tests/e2e/y-pull.sh tests/e2e/y-pull.mjs tests/e2e/z-methods.sh tests/e2e/z-methods.mjs tests/e2e/z-hybrid.sh \
 	tests/e2e/lib.sh tests/e2e/lib.mjs \
 	tests/e2e/a-start.sh \
 	tests/e2e/b-endpoints.sh tests/e2e/b-endpoints.mjs \

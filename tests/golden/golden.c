@@ -11,7 +11,8 @@
  * thousandth; on those of expected.json, which are arbitrary, the noise of 8-bit activations may
  * part them.  The Bonsai models expect float activations and get 16 bits of them, which have no such
  * noise; exact.json has their answers with eight bits, which a user may choose.  OneBit, BitNet b1 and
- * BiLLM have methods.json, from a reference of their own, and their models stand beside this file.
+ * BiLLM have methods.json, from a reference of their own, hybrid models hybrid.json likewise, and these
+ * models stand beside this file.
  *
  * Usage: golden [DIRECTORY]   of models; default: the project's shared oracle where there is one,
  * else what stands beside this file.
@@ -45,6 +46,7 @@ static const struct {
     {"bonsai.q2_0.gguf", "bonsai"}, {"bonsai.q2_0_g128.gguf", "bonsai"},
     {"onebit.gguf", "onebit"}, {"onebit.hf", "onebit"}, {"onebit-plain.gguf", "onebit_plain"},
     {"b1.gguf", "b1"}, {"billm.gguf", "billm"},
+    {"hybrid.q2_0.gguf", "hybrid"}, {"hybrid-rotated.q2_0.gguf", "hybrid_rotated"},
 };
 
 static unsigned passed, failed, skipped;
@@ -197,6 +199,7 @@ struct demand {
 static const struct demand exact = {"exact.json", KV_F32, ACTS_Q8, 0.001, 0.001, 2};
 static const struct demand exact_f16 = {"exact-f16.json", KV_F16, ACTS_Q8, 0.001, 0.001, 1};
 static const struct demand methods = {"methods.json", KV_F32, ACTS_AUTO, 0.001, 0.001, 4};
+static const struct demand hybrid = {"hybrid.json", KV_F32, ACTS_AUTO, 0.001, 0.005, 4};
 static const struct demand oracle = {"expected.json", KV_F16, ACTS_AUTO, 0.4, 0.005, 4};
 
 static void check_model(const char *dir, const char *file, const struct demand *demand,
@@ -226,7 +229,7 @@ static void check_model(const char *dir, const char *file, const struct demand *
             continue;
         }
         /* A head that is ternary in the file stays so, others are kept as exactly. */
-        const bool bonsai = strncmp(file, "bonsai", 6) == 0;
+        const bool bonsai = strncmp(file, "bonsai", 6) == 0 || strncmp(file, "hybrid", 6) == 0;
         struct model *m = load(path, k->layout, bonsai ? TABLE_TERNARY : TABLE_F16);
         if (!m)
             return;
@@ -359,6 +362,7 @@ int main(int argc, char **argv)
     if (argc == 1)
         snprintf(dir, sizeof dir, "%s/tests/golden/models", srcdir);
     check_set(srcdir, dir, &methods);
+    check_set(srcdir, dir, &hybrid);
     printf("golden: %u passed, %u failed, %u skipped\n", passed, failed, skipped);
     return failed || !passed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

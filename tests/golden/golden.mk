@@ -3,7 +3,7 @@
 # Tokenizer vectors, the recipes that made them, and our side of the comparison at full size.
 EXTRA_DIST += tests/golden/rows.gguf tests/golden/make-rows.py tests/golden/models/b158.tq1_0.gguf tests/golden/models/bonsai.q2_0_g128.gguf \
 	tests/golden/models/onebit.gguf tests/golden/models/onebit-plain.gguf tests/golden/models/b1.gguf \
-	tests/golden/models/billm.gguf tests/golden/models/onebit.hf/config.json \
+	tests/golden/models/billm.gguf tests/golden/models/hybrid.q2_0.gguf tests/golden/models/hybrid-rotated.q2_0.gguf tests/golden/models/onebit.hf/config.json \
 	tests/golden/models/onebit.hf/model.safetensors tests/golden/models/onebit.hf/tokenizer.json \
 	tests/golden/models/onebit.hf/tokenizer_config.json \
 	tests/golden/tokenizer/vectors.json tests/golden/tokenizer/chats.json \
@@ -28,7 +28,8 @@ endif
 
 # Whole answers: right, and the same bits in every configuration.
 EXTRA_DIST += tests/golden/expected.json tests/golden/exact.json tests/golden/exact-f16.json \
-	tests/golden/make-exact.py tests/golden/methods.py tests/golden/methods.json
+	tests/golden/make-exact.py tests/golden/methods.py tests/golden/methods.json \
+	tests/golden/hybrid.py tests/golden/hybrid.json
 if FULL
 check_PROGRAMS += golden
 TESTS += golden

@@ -3,7 +3,7 @@
 check_PROGRAMS += kcheck
 TESTS += kcheck
 kcheck_SOURCES = \
-	tests/kernels/kcheck.h tests/kernels/kcheck.c tests/kernels/kcheck_attend.c \
+	tests/kernels/kcheck.h tests/kernels/kcheck.c tests/kernels/kcheck_attend.c tests/kernels/kcheck_delta.c \
 	tests/kernels/kcheck_float.c tests/kernels/kcheck_head.c tests/kernels/kcheck_signs.c \
 	tests/kernels/kcheck_ternary.c
 kcheck_CFLAGS = $(KERNEL_CFLAGS)

@@ -13,20 +13,18 @@
 #include "model/arch.h"
 
 static const struct arch expected[] = {
-    {"bitnet", ROPE_NEOX, ACT_SILU, HEAD_TIED, true, false, true, false, false, false, false},
-    {"bitnet-25", ROPE_NEOX, ACT_RELU2, HEAD_OPTIONAL, true, false, true, false, false, false,
-     false},
-    {"bitnet-b1.58", ROPE_NEOX, ACT_RELU2, HEAD_OPTIONAL, true, false, true, false, false, false,
-     false},
-    {"llama", ROPE_NORM, ACT_SILU, HEAD_OPTIONAL, false, false, false, false, false, false, false},
-    {"qwen3", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, true, false, false, false, false, false},
-    {"gemma3", ROPE_NEOX, ACT_GELU, HEAD_OPTIONAL, false, true, false, true, true, true, false},
-    {"llama-neox", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, false, false, false, false, false,
-     false},
-    {"bitnet-silu", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, true, false, true, false, false, false,
-     false},
-    {"gemma3-offset", ROPE_NEOX, ACT_GELU, HEAD_OPTIONAL, false, true, false, true, true, true,
-     true},
+    {"bitnet", ROPE_NEOX, ACT_SILU, HEAD_TIED, true, false, .absmean = true},
+    {"bitnet-25", ROPE_NEOX, ACT_RELU2, HEAD_OPTIONAL, true, false, .absmean = true},
+    {"bitnet-b1.58", ROPE_NEOX, ACT_RELU2, HEAD_OPTIONAL, true, false, .absmean = true},
+    {"llama", ROPE_NORM, ACT_SILU, HEAD_OPTIONAL, false, false, .absmean = false},
+    {"qwen3", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, true, .absmean = false},
+    {"qwen35", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, true, .hybrid = true},
+    {"gemma3", ROPE_NEOX, ACT_GELU, HEAD_OPTIONAL, false, true, .post_norms = true,
+     .scaled_embedding = true, .windows = true},
+    {"llama-neox", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, false, .absmean = false},
+    {"bitnet-silu", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, true, false, .absmean = true},
+    {"gemma3-offset", ROPE_NEOX, ACT_GELU, HEAD_OPTIONAL, false, true, .post_norms = true,
+     .scaled_embedding = true, .windows = true, .norms_less_one = true},
 };
 
 START_TEST(rows)
@@ -45,6 +43,7 @@ START_TEST(rows)
     ck_assert_int_eq(a->scaled_embedding, want->scaled_embedding);
     ck_assert_int_eq(a->windows, want->windows);
     ck_assert_int_eq(a->norms_less_one, want->norms_less_one);
+    ck_assert_int_eq(a->hybrid, want->hybrid);
 }
 END_TEST
 

@@ -70,6 +70,39 @@ START_TEST(pre_tokenizers)
 }
 END_TEST
 
+/* Marks belong to words, and digits stand alone. */
+START_TEST(marks_in_words)
+{
+    static const char text[] = "e\xcc\x81t\xc3\xa9 12!\xcc\x81"
+                               "a";
+    static const struct {
+        const char *pre;
+        size_t n, cut[8];
+    } cases[] = {{"qwen35", 5, {6, 1, 1, 1, 4}}, {"qwen2", 7, {1, 5, 1, 1, 1, 3, 1}}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct tok_file *f = tok_file_init();
+        struct pretok *p = NULL;
+        struct trit_error err = {0};
+        f->pre = cases[i].pre;
+        struct gguf *g = tok_file_gguf(f);
+        ck_assert_msg(pretok_open(g, &bare, &p, &err) == 0, "%s", err.text);
+        struct pretok_cutter *c = pretok_cutter_open(p);
+        pretok_cutter_set(c, text, sizeof text - 1);
+        size_t start, end;
+        for (size_t k = 0; k < cases[i].n; k++) {
+            ck_assert_int_eq(pretok_next(c, &start, &end), 1);
+            ck_assert_msg(end - start == cases[i].cut[k], "%s: piece %zu has %zu bytes",
+                          cases[i].pre, k, end - start);
+        }
+        ck_assert_int_eq(pretok_next(c, &start, &end), 0);
+        pretok_cutter_close(c);
+        pretok_close(&p);
+        gguf_close(&g);
+        free(f);
+    }
+}
+END_TEST
+
 /* A file that names no pre-tokenizer is judged by what its pieces join. */
 START_TEST(unnamed)
 {
@@ -357,6 +390,7 @@ int main(void)
     TCase *all = tcase_create("all");
     tcase_set_timeout(all, 60);
     tcase_add_test(all, pre_tokenizers);
+    tcase_add_test(all, marks_in_words);
     tcase_add_test(all, unnamed);
     tcase_add_test(all, parts_stand_alone);
     tcase_add_test(all, whole_pieces);

@@ -83,7 +83,7 @@ START_TEST(unknown_models)
     f = sound();
     f->pre = "deepseek-llm";
     ck_refused(f, TRIT_EUNSUPP, "tokenizer.ggml.pre", "deepseek-llm",
-               "llama-bpe, llama3, llama-v3, falcon3, falcon_e, falcon-h1, qwen2, gpt-2, default, "
+               "llama-bpe, llama3, llama-v3, falcon3, falcon_e, falcon-h1, qwen2, qwen35, gpt-2, default, "
                "olmo, starcoder, smollm");
     f = sound();
     f->pre = "";

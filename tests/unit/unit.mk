@@ -5,7 +5,7 @@ if HAVE_CHECK
 if FULL
 EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h tests/unit/sched-drive.h
 ENGINE_TESTS = check_acts check_attention check_base check_embed check_engine check_forecast \
-	check_head check_log check_nan check_pace check_pool check_prefix check_rapl \
+	check_head check_hybrid check_log check_nan check_pace check_pool check_prefix check_rapl \
 	check_same check_sampler check_sched check_sched_random check_segment check_turn
 check_PROGRAMS += $(ENGINE_TESTS)
 TESTS += $(ENGINE_TESTS)
@@ -54,6 +54,9 @@ check_pool_LDADD = $(TEST_LIBS)
 check_prefix_SOURCES = tests/unit/check_prefix.c
 check_prefix_CFLAGS = $(TEST_CFLAGS)
 check_prefix_LDADD = $(TEST_LIBS)
+check_hybrid_SOURCES = tests/unit/check_hybrid.c
+check_hybrid_CFLAGS = $(TEST_CFLAGS)
+check_hybrid_LDADD = $(TEST_LIBS)
 check_same_SOURCES = tests/unit/check_same.c
 check_same_CFLAGS = $(TEST_CFLAGS)
 check_same_LDADD = $(TEST_LIBS)
