@@ -27,11 +27,11 @@
 #include "main/conf.h"
 #include "main/sandbox-parts.h"
 
-/* The sanitizers look at files and start programs of their own. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED 1
+/* The sanitizers look at files and start programs of their own, gcov writes files at the end. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || defined TRIT_COVERAGE
+#define INSTRUMENTED 1
 #else
-#define SANITIZED 0
+#define INSTRUMENTED 0
 #endif
 
 /* Of version 2, 3 and 5. */
@@ -195,8 +195,8 @@ static int landlock(const struct conf *c)
 void sandbox_enter(const struct conf *c, struct sandbox *got)
 {
     *got = (struct sandbox){0};
-    if (SANITIZED) {
-        got->lacks = "built with a sanitizer";
+    if (INSTRUMENTED) {
+        got->lacks = "built with a sanitizer or for gcov";
         return;
     }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
@@ -214,7 +214,7 @@ void sandbox_enter(const struct conf *c, struct sandbox *got)
 
 void sandbox_enter_reader(void)
 {
-    if (SANITIZED || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    if (INSTRUMENTED || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return;
     (void)landlock(NULL);
     (void)sandbox_filter_reader();

@@ -107,9 +107,9 @@ endif
 if HAVE_CHECK
 if FULL
 check_PROGRAMS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
-	check_safetensors check_hf check_method
+	check_safetensors check_hf check_hf_bad check_method
 TESTS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
-	check_safetensors check_hf check_method
+	check_safetensors check_hf check_hf_bad check_method
 check_method_SOURCES = tests/unit/check_method.c
 check_method_CFLAGS = $(TEST_CFLAGS)
 check_method_LDADD = $(TEST_LIBS)
@@ -147,9 +147,12 @@ check_sampling_SOURCES = tests/unit/check_sampling.c tests/unit/gguf-files.h too
 check_sampling_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_sampling_CFLAGS = $(TEST_CFLAGS)
 check_sampling_LDADD = $(TEST_LIBS)
-check_hf_SOURCES = tests/unit/check_hf.c
+check_hf_SOURCES = tests/unit/check_hf.c tests/unit/hf-folder.h
 check_hf_CFLAGS = $(TEST_CFLAGS)
 check_hf_LDADD = $(TEST_LIBS)
+check_hf_bad_SOURCES = tests/unit/check_hf_bad.c tests/unit/hf-folder.h
+check_hf_bad_CFLAGS = $(TEST_CFLAGS)
+check_hf_bad_LDADD = $(TEST_LIBS)
 check_safetensors_SOURCES = tests/unit/check_safetensors.c
 check_safetensors_CFLAGS = $(TEST_CFLAGS)
 check_safetensors_LDADD = $(TEST_LIBS)
