@@ -107,9 +107,9 @@ endif
 if HAVE_CHECK
 if FULL
 check_PROGRAMS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
-	check_safetensors check_hf check_hf_bad check_method
+	check_safetensors check_hf check_hf_bad check_hparams check_method
 TESTS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
-	check_safetensors check_hf check_hf_bad check_method
+	check_safetensors check_hf check_hf_bad check_hparams check_method
 check_method_SOURCES = tests/unit/check_method.c
 check_method_CFLAGS = $(TEST_CFLAGS)
 check_method_LDADD = $(TEST_LIBS)
@@ -153,6 +153,9 @@ check_hf_LDADD = $(TEST_LIBS)
 check_hf_bad_SOURCES = tests/unit/check_hf_bad.c tests/unit/hf-folder.h
 check_hf_bad_CFLAGS = $(TEST_CFLAGS)
 check_hf_bad_LDADD = $(TEST_LIBS)
+check_hparams_SOURCES = tests/unit/check_hparams.c
+check_hparams_CFLAGS = $(TEST_CFLAGS)
+check_hparams_LDADD = $(TEST_LIBS)
 check_safetensors_SOURCES = tests/unit/check_safetensors.c
 check_safetensors_CFLAGS = $(TEST_CFLAGS)
 check_safetensors_LDADD = $(TEST_LIBS)
@@ -170,7 +173,7 @@ EXTRA_DIST += tests/unit/trit-model.sh tests/unit/hardening.sh
 if HAVE_CHECK
 if FULL
 TEXT_TESTS = check_utf8 check_vocab check_bpe check_tokenizer check_pipelines check_chat \
-	check_grammar check_jinja
+	check_grammar check_jinja check_jinja_python check_jinja_errors
 TEXT_FILES = tests/unit/tok-file.h tools/gguf-write.h tools/gguf-write.c
 check_PROGRAMS += $(TEXT_TESTS)
 TESTS += $(TEXT_TESTS)
@@ -197,10 +200,16 @@ check_pipelines_SOURCES = tests/unit/check_pipelines.c $(TEXT_FILES)
 check_pipelines_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_pipelines_CFLAGS = $(TEST_CFLAGS)
 check_pipelines_LDADD = $(TEST_LIBS)
-check_jinja_SOURCES = tests/unit/check_jinja.c $(TEXT_FILES)
+check_jinja_SOURCES = tests/unit/check_jinja.c tests/unit/jinja-run.h $(TEXT_FILES)
 check_jinja_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_jinja_CFLAGS = $(TEST_CFLAGS)
 check_jinja_LDADD = $(TEST_LIBS)
+check_jinja_python_SOURCES = tests/unit/check_jinja_python.c tests/unit/jinja-run.h
+check_jinja_python_CFLAGS = $(TEST_CFLAGS)
+check_jinja_python_LDADD = $(TEST_LIBS)
+check_jinja_errors_SOURCES = tests/unit/check_jinja_errors.c tests/unit/jinja-run.h
+check_jinja_errors_CFLAGS = $(TEST_CFLAGS)
+check_jinja_errors_LDADD = $(TEST_LIBS)
 check_chat_SOURCES = tests/unit/check_chat.c $(TEXT_FILES)
 check_chat_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_chat_CFLAGS = $(TEST_CFLAGS)
