@@ -5,7 +5,7 @@ if HAVE_CHECK
 if FULL
 EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h tests/unit/sched-drive.h
 ENGINE_TESTS = check_acts check_attention check_base check_embed check_engine check_forecast \
-	check_head check_log check_pace check_pool check_prefix check_rapl \
+	check_head check_jsontext check_log check_pace check_pool check_prefix check_rapl \
 	check_same check_sampler check_sched check_sched_random check_segment check_turn
 check_PROGRAMS += $(ENGINE_TESTS)
 TESTS += $(ENGINE_TESTS)
@@ -33,6 +33,9 @@ check_base_LDADD = $(TEST_LIBS)
 check_turn_SOURCES = tests/unit/check_turn.c
 check_turn_CFLAGS = $(TEST_CFLAGS)
 check_turn_LDADD = $(TEST_LIBS)
+check_jsontext_SOURCES = tests/unit/check_jsontext.c
+check_jsontext_CFLAGS = $(TEST_CFLAGS)
+check_jsontext_LDADD = $(TEST_LIBS)
 check_log_SOURCES = tests/unit/check_log.c
 check_log_CFLAGS = $(TEST_CFLAGS)
 check_log_LDADD = $(TEST_LIBS)
