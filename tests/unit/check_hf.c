@@ -101,6 +101,25 @@ static const struct {
      "\"high_freq_factor\":4,\"original_max_position_embeddings\":64},\"rope_theta\"",
      "bitnet-b1.58.rope.scaling.high_freq_factor", 4},
     {"[257,258]", "258", "tokenizer.ggml.eos_token_id", 257}, /* named in tokenizer_config.json */
+    {"[257,258]", "null", "tokenizer.ggml.eos_token_id", 257},
+    {"\"rope_theta\"", "\"rope_scaling\":{\"rope_type\":\"default\"},\"rope_theta\"",
+     "bitnet-b1.58.rope.freq_base", 500000},
+    {"\"rope_theta\"",
+     "\"original_max_position_embeddings\":64,\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4,"
+     "\"beta_slow\":2,\"truncate\":true,\"mscale\":null},\"rope_theta\"",
+     "bitnet-b1.58.rope.scaling.original_context_length", 64},
+    {"\"rope_theta\"",
+     "\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4,\"beta_slow\":2},\"rope_theta\"",
+     "bitnet-b1.58.rope.scaling.yarn_beta_slow", 2},
+    /* What changes nothing is passed over. */
+    {"\"rope_theta\"",
+     "\"attention_bias\":false,\"mlp_bias\":null,\"input_bits\":8,\"weight_bits\":2,"
+     "\"partial_rotary_factor\":1.0,\"rope_theta\"",
+     "bitnet-b1.58.block_count", 1},
+    {"\"autobitlinear\"",
+     "\"autobitlinear\",\"quantization_mode\":\"offline\",\"use_rms_norm\":false,"
+     "\"modules_to_not_convert\":[\"lm_head\",\"embed_tokens\",\"model.norm\"]",
+     "bitnet-b1.58.block_count", 1},
 };
 
 START_TEST(meanings)
@@ -111,6 +130,53 @@ START_TEST(meanings)
         ck_assert_ptr_nonnull(gguf_tensor(g, meant[_i].key));
     else
         ck_assert_double_eq(number(meant[_i].key), meant[_i].value);
+}
+END_TEST
+
+/* The folder's own name; in the cache of the hub, where it is a digest, the model's. */
+START_TEST(names_of_models)
+{
+    static const char *const files[] = {"config.json", "tokenizer.json", "model.safetensors"};
+    char folder[128], link[200], target[200];
+    ck_assert_int_eq(open_it(), 0);
+    ck_assert(is_text("general.name", strrchr(dir, '/') + 1));
+    snprintf(folder, sizeof folder, "%s/models--owner--tiny-1.58", dir);
+    ck_assert_int_eq(mkdir(folder, 0700), 0);
+    strcat(folder, "/snapshots");
+    ck_assert_int_eq(mkdir(folder, 0700), 0);
+    strcat(folder, "/0a1b2c");
+    ck_assert_int_eq(mkdir(folder, 0700), 0);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        snprintf(link, sizeof link, "%s/%s", folder, files[i]);
+        snprintf(target, sizeof target, "%s/%s", dir, files[i]);
+        ck_assert_int_eq(symlink(target, link), 0);
+    }
+    gguf_close(&g);
+    ck_assert_msg(hf_open_any(folder, &g, &err) == 0, "%s", err.text);
+    ck_assert(is_text("general.name", "tiny-1.58"));
+}
+END_TEST
+
+/* A file of its own counts before the member of tokenizer_config.json. */
+START_TEST(templates)
+{
+    put("chat_template.jinja", "{{ 'of its own' }}");
+    ck_assert_int_eq(open_it(), 0);
+    ck_assert(is_text("tokenizer.chat_template", "{{ 'of its own' }}"));
+    ck_assert(!gguf_has(g, "tokenizer.chat_template.tool_use"));
+    ck_assert_int_eq(unlink(strcat(strcpy((char[128]){""}, dir), "/chat_template.jinja")), 0);
+    put("tokenizer_config.json", "{\"chat_template\":\"{{ 'text' }}\",\"add_bos_token\":false}");
+    ck_assert_msg(open_it() == 0, "%s", err.text);
+    ck_assert(is_text("tokenizer.chat_template", "{{ 'text' }}"));
+    /* Without a post-processor tokenizer_config.json tells. */
+    bool yes = true;
+    put_changed("tokenizer.json", tokenizer, "\"post_processor\":{", "\"other\":{");
+    ck_assert_msg(open_it() == 0, "%s", err.text);
+    ck_assert(gguf_bool(g, "tokenizer.ggml.add_bos_token", &yes, NULL) == 0 && !yes);
+    put("tokenizer_config.json", "{}");
+    ck_assert_msg(open_it() == 0, "%s", err.text);
+    ck_assert(!gguf_has(g, "tokenizer.ggml.add_bos_token"));
+    ck_assert(!gguf_has(g, "tokenizer.chat_template"));
 }
 END_TEST
 
@@ -200,6 +266,8 @@ int main(void)
     tcase_set_timeout(c, 120);
     tcase_add_test(c, a_good_folder);
     tcase_add_loop_test(c, meanings, 0, ARRAY_LEN(meant));
+    tcase_add_test(c, names_of_models);
+    tcase_add_test(c, templates);
     tcase_add_test(c, tokens);
     tcase_add_test(c, cut_anywhere);
     tcase_add_test(c, changed_anywhere);

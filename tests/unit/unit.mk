@@ -110,9 +110,9 @@ endif
 if HAVE_CHECK
 if FULL
 check_PROGRAMS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
-	check_safetensors check_hf check_hf_bad check_hparams check_method
+	check_safetensors check_hf check_hf_bad check_hparams check_view check_method
 TESTS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
-	check_safetensors check_hf check_hf_bad check_hparams check_method
+	check_safetensors check_hf check_hf_bad check_hparams check_view check_method
 check_method_SOURCES = tests/unit/check_method.c
 check_method_CFLAGS = $(TEST_CFLAGS)
 check_method_LDADD = $(TEST_LIBS)
@@ -159,6 +159,9 @@ check_hf_bad_LDADD = $(TEST_LIBS)
 check_hparams_SOURCES = tests/unit/check_hparams.c
 check_hparams_CFLAGS = $(TEST_CFLAGS)
 check_hparams_LDADD = $(TEST_LIBS)
+check_view_SOURCES = tests/unit/check_view.c
+check_view_CFLAGS = $(TEST_CFLAGS)
+check_view_LDADD = $(TEST_LIBS)
 check_safetensors_SOURCES = tests/unit/check_safetensors.c
 check_safetensors_CFLAGS = $(TEST_CFLAGS)
 check_safetensors_LDADD = $(TEST_LIBS)
@@ -223,7 +226,7 @@ endif
 # server
 if HAVE_CHECK
 if FULL
-SERVER_TESTS = check_json check_params check_params_fields check_text check_format \
+SERVER_TESTS = check_json check_params check_params_fields check_params_words check_text check_format \
 	check_responses check_framing check_admit check_keys check_origin check_regex check_schema check_trace check_agent \
 	check_calls check_models check_thought check_tools
 EXTRA_DIST += tests/unit/shape-run.h tests/unit/params-read.h
@@ -256,6 +259,9 @@ check_params_LDADD = $(TEST_LIBS)
 check_params_fields_SOURCES = tests/unit/check_params_fields.c
 check_params_fields_CFLAGS = $(TEST_CFLAGS)
 check_params_fields_LDADD = $(TEST_LIBS)
+check_params_words_SOURCES = tests/unit/check_params_words.c
+check_params_words_CFLAGS = $(TEST_CFLAGS)
+check_params_words_LDADD = $(TEST_LIBS)
 check_calls_SOURCES = tests/unit/check_calls.c
 check_calls_CFLAGS = $(TEST_CFLAGS)
 check_calls_LDADD = $(TEST_LIBS)
