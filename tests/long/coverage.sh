@@ -35,7 +35,7 @@ if [ "$only" != report ]; then
     [ -f Makefile ] || CC=${CC:-gcc} "$top/configure" --quiet --enable-coverage --disable-hardening ||
         exit 99
     [ "$only" = add ] || find . -name '*.gcda' -delete
-    make -s -k -j"$(nproc)" all check TESTS= >make.log 2>&1 || {
+    make -s -j"$(nproc)" all >make.log 2>&1 && make -s -j"$(nproc)" check TESTS= >>make.log 2>&1 || {
         tail -n 20 make.log
         exit 99
     }
@@ -47,7 +47,8 @@ if [ "$only" != report ]; then
         [ "${E2E:-1}" = 0 ] || sed -n '/^E2E_TESTS/,/^TESTS/p' "$top/tests/e2e/e2e.mk" |
             grep -o 'tests/e2e/[a-z0-9-]*\.sh'
     }
-    export CK_TIMEOUT_MULTIPLIER=10 # nothing is optimised
+    # Nothing is optimised; and whoever is killed has written nothing.
+    export CK_TIMEOUT_MULTIPLIER=10 E2E_ORDERLY=1
     make -s -k check TESTS="${TESTS:-$(names | tr '\n' ' ')}" >check.log 2>&1
     grep -E '^# (PASS|SKIP|FAIL|ERROR)' check.log | tr -s ' ' | paste -sd' '
     sed -n 's/^\(FAIL\|ERROR\|SKIP\): /  \1 /p' check.log

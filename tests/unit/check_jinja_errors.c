@@ -61,12 +61,22 @@ static const struct bad unsound[] = {
     {"{{ 1|nothing }}", "there is no filter \"nothing\""},
     {"{{ 1 is nothing }}", "there is no test \"nothing\""},
     {"\xff", "found bytes that are not UTF-8"},
+    {"{{ '\\u12' }}", "found an escape sequence that names no character"},
+    {"{{ '\\ud800' }}", "found an escape sequence that names no character"},
+    {"{{ '\\U00110000' }}", "found an escape sequence that names no character"},
+    {"{{ 99999999999999999999 }}",
+     "line 1, column 4: found \"99999999999999999999...\", expected a number"},
+    {"{{ 1e999 }}", "line 1, column 4: found \"1e999...\", expected a number"},
+    {"{{ 1x }}", "line 1, column 4: found \"1...\", expected a number"},
+    {"{{ a[1:2:3:4] }}", "line 1, column 11: found \":\""},
+    {"{{ a[1 2] }}", "line 1, column 8: found"},
 };
 
 /* Found at rendering: no text comes out. */
 static const struct bad failing[] = {
     {"\n{{ x.y }}", "line 2: what has no value is asked for its \"y\""},
     {"{{ x[0] }}", "line 1: what has no value is asked for one of its members"},
+    {"{{ x[1:] }}", "line 1: what has no value is cut into slices"},
     {"{{ 'abc'['a':] }}", "line 1: a slice needs integers, and a step that is not 0"},
     {"{{ 'abc'[::0] }}", "line 1: a slice needs integers, and a step that is not 0"},
     {"{% for i in 5 %}{% endfor %}", "line 1: an integer has no elements to go through"},

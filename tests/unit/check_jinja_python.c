@@ -293,6 +293,13 @@ static const struct pair functions[] = {
 };
 
 static const struct pair statements[] = {
+    {"{% for (a, b) in [(1, 2)] %}{{ a }}{{ b }}{% endfor %}{% for i in 1, 2, 3 %}{{ i }}{% endfor "
+     "%}{% set x | upper %}ab{% endset %}{{ x }}{{ [5, 6].1 }}",
+     "12123AB6"},
+    {"{{ ['\\x01\\x7f', '\\U0001F600', '\\101'] }} {{ 'a\\\nb' }} {{ '\\a\\b\\f\\v'|length }}",
+     "['\\x01\\x7f', '😀', 'A'] ab 4"},
+    {"{{ +d.b }}{{ -d.b }} {{ not d.b }} {{ (d).b }} {{ d.b is eq 2 }}", "2-2 False 2 True"},
+    {"{{ 1.5e3 }} {{ 1e+2 }} {{ 12e-1 }} {{ 1_0.5 }}", "1500.0 100.0 1.2 10.5"},
     {"{% set a = 1 %}{% if a == 1 %}x{% elif a == 2 %}y{% else %}z{% endif %}", "x"},
     {"{% if 0 %}x{% elif 0 %}y{% else %}z{% endif %}{% if x %}{% endif %}", "z"},
     {"{% for i in [1, 2, 3, 4] if i is even %}{{ i }}{{ loop.index }}{{ loop.last }}{% else "
