@@ -552,6 +552,26 @@ START_TEST(sections_are_read_strictly)
 }
 END_TEST
 
+START_TEST(names)
+{
+    static const char *const good[] = {"a", "a b", "qwen3:8b",
+                                       "gr\xc3\xb6\xc3\x9f"
+                                       "er"};
+    static const char *const bad[] = {"",   " a",  "a ",   "a,b",   "a[",
+                                      "a]", "a#b", "a\nb", "a\x7f", "\xc3"};
+    char longest[102];
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        ck_assert_msg(conf_is_name(good[i]), "%s", good[i]);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        ck_assert_msg(!conf_is_name(bad[i]), "%s", bad[i]);
+    memset(longest, 'x', sizeof longest - 1);
+    longest[101] = '\0';
+    ck_assert(!conf_is_name(longest));
+    longest[100] = '\0';
+    ck_assert(conf_is_name(longest));
+}
+END_TEST
+
 START_TEST(a_model_given_again_is_one_more)
 {
     ck_assert_msg(LOAD("--kv-type=q8", "--model=a", "--alias", "x", "--port=1", "--model", "b",
@@ -591,6 +611,7 @@ int main(void)
     tcase_add_test(t, the_built_in_model_is_the_default);
     tcase_add_test(t, sections_are_models);
     tcase_add_test(t, sections_are_read_strictly);
+    tcase_add_test(t, names);
     tcase_add_test(t, a_model_given_again_is_one_more);
     tcase_add_test(t, command_line_wins_over_file_over_default);
     tcase_add_test(t, file_syntax);

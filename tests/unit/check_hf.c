@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "model/chat.h"
 #include "model/gguf.h"
+#include "model/hf-parts.h"
 #include "model/quant.h"
 #include "model/tokenizer.h"
 #include "unit/hf-folder.h"
@@ -180,6 +181,48 @@ START_TEST(templates)
 }
 END_TEST
 
+START_TEST(names_of_tensors)
+{
+    static const struct {
+        const char *origin;
+        enum hf_role role;
+        const char *name;
+    } cases[] = {
+        {"model.embed_tokens.weight", HF_OTHER, "token_embd.weight"},
+        {"model.norm.weight", HF_OTHER, "output_norm.weight"},
+        {"lm_head.weight", HF_OTHER, "output.weight"},
+        {"model.rotary_emb.inv_freq", HF_IGNORED, ""},
+        {"model.layers.0.input_layernorm.weight", HF_OTHER, "blk.0.attn_norm.weight"},
+        {"model.layers.9999.self_attn.q_proj.weight", HF_LINEAR, "blk.9999.attn_q.weight"},
+        {"model.layers.7.self_attn.o_proj.weight_scale", HF_SCALE, "blk.7.attn_output.divisor"},
+        {"model.layers.7.mlp.up_proj.input_factor", HF_SCALE, "blk.7.ffn_up.input_factor"},
+        {"model.layers.1.self_attn.inner_attn_ln.weight", HF_OTHER, "blk.1.attn_sub_norm.weight"},
+        {"model.layers.1.self_attn.attn_sub_norm.weight", HF_OTHER, "blk.1.attn_sub_norm.weight"},
+        {"model.layers.1.mlp.ffn_layernorm.weight", HF_OTHER, "blk.1.ffn_sub_norm.weight"},
+        {"model.layers.1.self_attn.rotary_emb.inv_freq", HF_IGNORED, ""},
+        {"model.layers.1.self_attn.rotary_emb.inv_freq.weight", HF_UNKNOWN, ""},
+        {"model.layers.1.self_attn.q_norm.weight_scale", HF_UNKNOWN, ""},
+        {"model.layers.1.self_attn.q_proj.bias", HF_UNKNOWN, ""},
+        {"model.layers.1.self_attn.z_proj.weight", HF_UNKNOWN, ""},
+        {"model.layers.10000.mlp.up_proj.weight", HF_UNKNOWN, ""},
+        {"model.layers.01.mlp.up_proj.weight", HF_UNKNOWN, ""},
+        {"model.layers.x.mlp.up_proj.weight", HF_UNKNOWN, ""},
+        {"model.layers.1", HF_UNKNOWN, ""},
+        {"model.layer", HF_UNKNOWN, ""},
+        {"", HF_UNKNOWN, ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char name[GGUF_NAME_MAX + 1] = "";
+        ck_assert_msg(hf_name(cases[i].origin, true, name) == cases[i].role, "%s", cases[i].origin);
+        if (cases[i].role != HF_IGNORED && cases[i].role != HF_UNKNOWN)
+            ck_assert_str_eq(name, cases[i].name);
+    }
+    char name[GGUF_NAME_MAX + 1];
+    ck_assert_int_eq(hf_name("model.layers.7.mlp.up_proj.weight_scale", false, name), HF_SCALE);
+    ck_assert_str_eq(name, "blk.7.ffn_up.scale");
+}
+END_TEST
+
 /* All of it, up to conversations. */
 static void use(void)
 {
@@ -267,6 +310,7 @@ int main(void)
     tcase_add_test(c, a_good_folder);
     tcase_add_loop_test(c, meanings, 0, ARRAY_LEN(meant));
     tcase_add_test(c, names_of_models);
+    tcase_add_test(c, names_of_tensors);
     tcase_add_test(c, templates);
     tcase_add_test(c, tokens);
     tcase_add_test(c, cut_anywhere);

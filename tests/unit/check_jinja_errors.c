@@ -67,8 +67,10 @@ static const struct bad unsound[] = {
     {"{{ 99999999999999999999 }}",
      "line 1, column 4: found \"99999999999999999999...\", expected a number"},
     {"{{ 1e999 }}", "line 1, column 4: found \"1e999...\", expected a number"},
+    {"{{ 1111111111111111111111111111111111111111111111111111111111111111111111111111 }}",
+     "line 1, column 4: found \"11111111111111111111...\", expected a number"},
     {"{{ 1x }}", "line 1, column 4: found \"1...\", expected a number"},
-    {"{{ a[1:2:3:4] }}", "line 1, column 11: found \":\""},
+    {"{{ a[1:2:3:4] }}", "line 1, column 12: found a constant, expected \"]\""},
     {"{{ a[1 2] }}", "line 1, column 8: found"},
 };
 

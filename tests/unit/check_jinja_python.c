@@ -155,6 +155,22 @@ static const struct pair tests[] = {
 };
 
 static const struct pair methods[] = {
+    {"{{ 'āįĳķŋŷѡѱҋҿӑԯḁẕạỿĺňźžéöøþαρσϋяѐџաֆ'|upper }}",
+     "ĀĮĲĶŊŶѠѰҊҾӐԮḀẔẠỾĹŇŹŽÉÖØÞΑΡΣΫЯЀЏԱՖ"},
+    {"{{ 'ĀĮĲĶŊŶѠҀҊҾӐԮḀẔẠỾĹŇŹŽÉÖØÞΑΡΣΫЯЀЏԱՖ'|lower }}",
+     "āįĳķŋŷѡҁҋҿӑԯḁẕạỿĺňźžéöøþαρσϋяѐџաֆ"},
+    {"{{ 'aªµºÀ×'.isalpha() }} {{ 'ªµº'.isalpha() }} {{ 'ÀÿŸ'.isalpha() }} {{ '÷'.isalpha() }} {{ "
+     "'中文'.isalpha() }} {{ '、'.isalpha() }} {{ '‐'.isalpha() }} {{ '！'.isalpha() }} {{ "
+     "'（'.isalpha() }} {{ '😀'.isalpha() }} {{ '\\u2028'.isalpha() }} {{ 'Zz'.isalpha() }} {{ "
+     "'[`{@'.isalpha() }} {{ '〈'.isalpha() }} {{ '⯿'.isalpha() }}",
+     "False True True False True False False False False False False True False False False"},
+    {"{{ '×÷Ā'|upper }} {{ '€ß中'|lower }} {{ 'ıķĸ'|lower }} {{ 'ŉŸ'|lower }}", "×÷Ā €ß中 ıķĸ ŉÿ"},
+    {"{{ 'xäöx'.strip('äx') }} {{ 'ö€😀'.rstrip('😀€') }} {{ 'ab'.strip(none) }} {{ ''.strip('a') }} "
+     "{{ ' a'|trim(none) }}",
+     "ö ö ab  a"},
+    {"{{ 'abc'[true] }} {{ [1, 2, 3][-3] }} {{ (1, 2, 3)[::2] }} {{ 'größ'[-1] }} {{ 'größ'[-9] is "
+     "defined }} {{ [1, 2][::-9223372036854775807] }} {{ 'abc'[false:true] }}",
+     "b 1 (1, 3) ß False [2] a"},
     {"{{ ' a '.strip() }}|{{ ' a '.lstrip() }}|{{ ' a '.rstrip() }}|{{ 'xyaxy'.strip('yx') }}|{{ "
      "'äaä'.rstrip('ä') }}|{{ 'äaä'.lstrip('ä') }}|{{ 'aaa'.strip('a') }}",
      "a|a | a|a|äa|aä|"},
