@@ -332,7 +332,7 @@ static const struct {
      "'-'"},
     {FOR_CHAT,
      "{" MESSAGES ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}},{\"type\":"
-                  "\"function\",\"function\":{\"name\":\"f\"}}]}",
+     "\"function\",\"function\":{\"name\":\"f\"}}]}",
      "tools[1].function.name", "tools[1].function.name: another function is called \"f\" already"},
     {FOR_CHAT,
      "{" MESSAGES
@@ -349,7 +349,7 @@ static const struct {
      "tools[0].function.parameters: found 7, expected a JSON schema: an object"},
     {FOR_CHAT,
      "{" MESSAGES ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{"
-                  "\"type\":\"array\"}}}]}",
+     "\"type\":\"array\"}}}]}",
      "tools[0].function.parameters.type",
      "tools[0].function.parameters.type: found a string of 5 bytes, expected \"object\""},
     {FOR_CHAT, "{" MESSAGES ",\"tool_choice\":7}", "tool_choice",
@@ -366,26 +366,26 @@ static const struct {
      "tool_choice: there are no tools to choose from"},
     {FOR_CHAT,
      "{" MESSAGES ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_"
-                  "choice\":{\"type\":\"function\"}}",
+     "choice\":{\"type\":\"function\"}}",
      "tool_choice.function.name", "tool_choice.function.name is required"},
     {FOR_CHAT,
      "{" MESSAGES ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_"
-                  "choice\":{\"type\":\"function\",\"function\":{\"name\":\"g\"}}}",
+     "choice\":{\"type\":\"function\",\"function\":{\"name\":\"g\"}}}",
      "tool_choice.function.name",
      "tool_choice.function.name: found \"g\", expected the name of one of the tools"},
     {FOR_CHAT,
      "{" MESSAGES ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_"
-                  "choice\":{\"type\":\"allowed_tools\"}}",
+     "choice\":{\"type\":\"allowed_tools\"}}",
      "tool_choice.allowed_tools.mode", "tool_choice.allowed_tools.mode is required"},
     {FOR_CHAT,
      "{" MESSAGES ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_"
-                  "choice\":{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":\"some\"}}}",
+     "choice\":{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":\"some\"}}}",
      "tool_choice.allowed_tools.mode",
      "tool_choice.allowed_tools.mode: found a string of 4 bytes, expected \"auto\" or "
      "\"required\""},
     {FOR_CHAT,
      "{" MESSAGES ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_"
-                  "choice\":{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":\"auto\"}}}",
+     "choice\":{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":\"auto\"}}}",
      "tool_choice.allowed_tools.tools", "tool_choice.allowed_tools.tools is required"},
     {FOR_CHAT,
      "{" MESSAGES
@@ -605,6 +605,22 @@ START_TEST(test_pairs)
 }
 END_TEST
 
+/* Of a model that can fill in. */
+START_TEST(test_suffix)
+{
+    model.infills = true;
+    ck_assert_int_eq(read_body(FOR_COMPLETIONS, "{\"prompt\":\"x\",\"suffix\":\"y\"}"), 0);
+    ck_assert_str_eq(p.suffix, "y");
+    params_fini(&p);
+    ck_assert_int_lt(
+        read_body(FOR_COMPLETIONS, "{\"prompt\":\"x\",\"suffix\":\"y\",\"echo\":true}"), 0);
+    ck_assert_str_eq(problem.text,
+                     "suffix does not go together with echo: the answer is no end of a text");
+    params_fini(&p);
+    model.infills = false;
+}
+END_TEST
+
 int main(void)
 {
     model.calls = chat_calls_form("hermes");
@@ -614,6 +630,7 @@ int main(void)
     tcase_add_loop_test(tc, test_words, 0, (int)ARRAY_LEN(wrong));
     tcase_add_loop_test(tc, test_counts, 0, 6);
     tcase_add_test(tc, test_pairs);
+    tcase_add_test(tc, test_suffix);
     suite_add_tcase(suite, tc);
     return unit_run(suite);
 }
