@@ -54,8 +54,7 @@ if [ "$only" != report ]; then
     sed -n 's/^\(FAIL\|ERROR\|SKIP\): /  \1 /p' check.log
 fi
 
-# Counters of threads may be lost to each other, and one of them go below 0: that is no parse error.
-gcovr --root "$top" --object-directory . -j "$(nproc)" --gcov-ignore-parse-errors \
+gcovr --root "$top" --object-directory . -j "$(nproc)" \
     --exclude-branches-by-pattern '.*trit_assert\(.*' \
     --exclude-lines-by-pattern '.*trit_unreachable\(.*' \
     --filter "$top/src/" --json all.json src >gcovr.log 2>&1 || {
