@@ -50,7 +50,7 @@ enum trit_errno {
 #undef X
 };
 
-/* A failure in words, for a human to read.  Always NUL-terminated; code is positive. */
+/* A failure in words, for a human to read.  Always NUL-terminated UTF-8; code is positive. */
 struct trit_error {
     int code;
     char text[500];

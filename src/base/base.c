@@ -7,8 +7,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
+
+#include "base/utf8.h"
 
 static const struct {
     const char *name, *type, *api, *text;
@@ -53,6 +56,19 @@ int trit_err_http(int code)
     return errors[error_index(code)].http;
 }
 
+/* A value that was cut short, a name from a file system: what is no UTF-8 becomes '?'. */
+static void keep_utf8(char *s)
+{
+    for (size_t len = strlen(s); len > 0;) {
+        int n = utf8_scan(s, len);
+        size_t bytes = n > 0 ? (size_t)n : n < 0 ? (size_t)-n : len;
+        if (n <= 0)
+            memset(s, '?', bytes);
+        s += bytes;
+        len -= bytes;
+    }
+}
+
 int trit_fail(struct trit_error *err, int code, const char *fmt, ...)
 {
     trit_assert(code > 0 && (size_t)code < ARRAY_LEN(errors));
@@ -62,6 +78,7 @@ int trit_fail(struct trit_error *err, int code, const char *fmt, ...)
         err->code = code;
         vsnprintf(err->text, sizeof err->text, fmt, ap);
         va_end(ap);
+        keep_utf8(err->text);
     }
     return -code;
 }

@@ -1,7 +1,7 @@
 # libkernels.a holds the dispatch and the scalar specification; each instruction set is a library of
 # its own with its own flags, so that no other code is ever compiled with them.
 # No fast-math, and no contraction: a fused multiply-add stands where kernels.h says so.
-KERNEL_CFLAGS = $(AM_CFLAGS) -ffp-contract=off
+KERNEL_CFLAGS = $(AM_CFLAGS) $(UNCOUNTED_CFLAGS) -ffp-contract=off
 AVX2_CFLAGS = -mavx2 -mfma -mf16c
 AVX512_CFLAGS = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
 

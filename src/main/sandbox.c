@@ -28,11 +28,11 @@
 #include "main/recall.h"
 #include "main/sandbox-parts.h"
 
-/* The sanitizers look at files and start programs of their own. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED 1
+/* The sanitizers look at files and start programs of their own, gcov writes files at the end. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || defined TRIT_COVERAGE
+#define INSTRUMENTED 1
 #else
-#define SANITIZED 0
+#define INSTRUMENTED 0
 #endif
 
 /* Of version 2, 3 and 5. */
@@ -223,8 +223,8 @@ static int landlock(const struct conf *c, const struct recall *recalled)
 void sandbox_enter(const struct conf *c, const struct recall *recalled, struct sandbox *got)
 {
     *got = (struct sandbox){0};
-    if (SANITIZED) {
-        got->lacks = "built with a sanitizer";
+    if (INSTRUMENTED) {
+        got->lacks = "built with a sanitizer or for gcov";
         return;
     }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
@@ -242,7 +242,7 @@ void sandbox_enter(const struct conf *c, const struct recall *recalled, struct s
 
 void sandbox_enter_reader(void)
 {
-    if (SANITIZED || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    if (INSTRUMENTED || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return;
     (void)landlock(NULL, NULL);
     (void)sandbox_filter_reader();

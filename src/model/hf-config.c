@@ -377,9 +377,12 @@ static int read_quantization(const struct config *c)
     int rc = hf_value(c->h, c->t, c->doc, NAME, JSONTEXT_OBJECT, false, &found, &q);
     if (rc || !found)
         return rc;
+    if (c->f->method != METHOD_TERNARY)
+        return hf_refuse(c->h, c->t, TRIT_EUNSUPP, NAME, q,
+                         "none, as the architecture has its own method");
     if ((rc = hf_value(c->h, c->t, q, "quant_method", JSONTEXT_STRING, true, &has_method, &method)))
         return rc;
-    if (!jsontext_is(method, "bitnet") || c->f->method != METHOD_TERNARY)
+    if (!jsontext_is(method, "bitnet"))
         return hf_refuse(c->h, c->t, TRIT_EUNSUPP, "quant_method", method, "bitnet");
     if ((rc = read_word(c, q, "linear_class", "bitlinear", "autobitlinear", &automatic)) ||
         (rc = read_word(c, q, "quantization_mode", "offline", "online", &online)) ||

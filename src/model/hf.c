@@ -315,24 +315,28 @@ static int read_places(struct hf *h, const struct hf_text *index, struct buf *te
                                 ".safetensors file beside it",
                                 p->name, p->file);
     }
-    if (*n)
-        qsort(*places, *n, sizeof **places, by_place);
-    return *n ? 0 : gguf_fail_at(index->path, h->err, TRIT_EFORMAT, "weight_map is empty");
+    if (*n == 0)
+        return gguf_fail_at(index->path, h->err, TRIT_EFORMAT, "weight_map is empty");
+    qsort(*places, *n, sizeof **places, by_place);
+    size_t shards = 1;
+    for (size_t i = 1; i < *n; i++)
+        shards += strcmp((*places)[i - 1].file, (*places)[i].file) != 0;
+    return shards <= SHARDS_MAX ? 0
+                                : gguf_fail_at(index->path, h->err, TRIT_EFORMAT,
+                                               "%zu files, expected at most %d", shards,
+                                               SHARDS_MAX);
 }
 
 static int add_shards(struct hf *h, const struct hf_text *index)
 {
     struct buf texts = {0};
     struct place *places = NULL;
-    size_t n = 0, shards = 0;
+    size_t n = 0;
     int rc = read_places(h, index, &texts, &places, &n);
     for (size_t i = 0, end; i < n && rc == 0; i = end) {
         for (end = i; end < n && strcmp(places[end].file, places[i].file) == 0;)
             end++;
-        if (++shards > SHARDS_MAX)
-            rc = gguf_fail_at(index->path, h->err, TRIT_EFORMAT, "more than %d files", SHARDS_MAX);
-        else
-            rc = add_safetensors(h, places[i].file, &places[i], end - i);
+        rc = add_safetensors(h, places[i].file, &places[i], end - i);
     }
     mem_free(places);
     buf_free(&texts);

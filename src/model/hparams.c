@@ -332,8 +332,9 @@ int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
         return gguf_fail(g, err, TRIT_EFORMAT, "tensor token_embd.weight is %s",
                          embd ? "not a matrix" : "missing");
     if (embd->ne[1] > INT32_MAX / 4)
-        return gguf_fail(g, err, TRIT_EFORMAT, "token_embd.weight has %" PRIu64 " rows",
-                         embd->ne[1]);
+        return gguf_fail(g, err, TRIT_EFORMAT,
+                         "token_embd.weight has %" PRIu64 " rows, expected at most %d",
+                         embd->ne[1], INT32_MAX / 4);
     hp->vocab = (uint32_t)embd->ne[1];
     uint32_t said = hp->vocab;
     rc = read_uint(&r, "vocab_size", !REQUIRED, 1, INT32_MAX, &said);

@@ -175,24 +175,54 @@ FILTER(filter_float)
     return otherwise ? *otherwise : jinja_float(0);
 }
 
+/* An integer to 10^-digits of them, digits < 0, half to even. */
+static struct jinja_value round_whole(struct jinja_run *r, int64_t v, int64_t digits)
+{
+    int64_t unit = 1, rest, result;
+    for (; digits < 0; digits++)
+        if (__builtin_mul_overflow(unit, 10, &unit))
+            return jinja_int(0); /* all integers are less than half of it */
+    rest = v % unit;
+    rest += rest < 0 ? unit : 0;
+    int64_t less = unit - rest; /* to the next one above */
+    bool up = rest > less || (rest == less && ((v - rest) / unit) % 2 != 0);
+    if (rest == 0 || __builtin_sub_overflow(v, rest, &result) ||
+        (up && __builtin_add_overflow(result, unit, &result)))
+        return rest ? jinja_fail(r, "the result is no integer of 64 bits") : jinja_int(v);
+    return jinja_int(result);
+}
+
+static bool is_text(const struct jinja_string *s, const char *text)
+{
+    return s->len == strlen(text) && memcmp(s->data, text, s->len) == 0;
+}
+
 FILTER(filter_round)
 {
     const struct jinja_value *how = jinja_arg(a, 1, "method");
     int64_t digits = jinja_arg_int(r, a, 0, "precision", 0);
-    char method = how && how->type == JINJA_STRING && how->string->len ? how->string->data[0] : 'c';
+    const struct jinja_string *name = how && how->type == JINJA_STRING ? how->string : NULL;
+    bool up = name && is_text(name, "ceil"), down = name && is_text(name, "floor");
     if (!jinja_is_number(self) || digits < -300 || digits > 300)
         return jinja_fail(r, "round takes a number, and digits from -300 to 300");
+    if (how && !name)
+        return jinja_fail(r, "round: found %s, expected common, ceil or floor",
+                          jinja_type_name(*how));
+    if (name && !up && !down && !is_text(name, "common"))
+        return jinja_fail(r, "round: found \"%.*s\", expected common, ceil or floor",
+                          (int)MIN(name->len, 40u), name->data);
+    if (!up && !down && self.type != JINJA_FLOAT)
+        return digits >= 0 ? jinja_int(jinja_whole(self))
+                           : round_whole(r, jinja_whole(self), digits);
     double v = jinja_real(self), scale = pow(10, (double)digits);
-    if (method == 'c' && digits >= 0 && digits <= 17) {
-        /* Python rounds the decimal digits of the number, half to even. */
-        char text[400];
-        snprintf(text, sizeof text, "%.*f", (int)digits, v);
-        return jinja_float(strtod(text, NULL));
-    }
-    v = method == 'f' ? floor(v * scale) : method == 'c' ? rint(v * scale) : ceil(v * scale);
-    if (how && (method == 'c' && how->string->len > 1 && how->string->data[1] == 'e'))
-        v = ceil(jinja_real(self) * scale);
-    return jinja_float(v / scale);
+    if (up || down)
+        return jinja_float((up ? ceil(v * scale) : floor(v * scale)) / scale);
+    if (digits < 0 || digits > 17)
+        return jinja_float(rint(v * scale) / scale);
+    /* Python rounds the decimal digits of the number, half to even. */
+    char text[400];
+    snprintf(text, sizeof text, "%.*f", (int)digits, v);
+    return jinja_float(strtod(text, NULL));
 }
 
 /* ------------------------------------------------------------------ any value */
@@ -307,6 +337,8 @@ FILTER(call_strftime_now)
 FILTER(call_range)
 {
     int64_t part[3] = {0, 0, 1};
+    if (a->n > a->n_positional)
+        return jinja_fail(r, "range: found a value with a name, expected none");
     for (size_t i = 0; i < a->n_positional; i++) {
         if (a->v[i].type != JINJA_INT && a->v[i].type != JINJA_BOOL)
             return jinja_fail(r, "range: found %s, expected an integer", jinja_type_name(a->v[i]));

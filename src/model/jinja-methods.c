@@ -55,8 +55,8 @@ static void split_words(struct jinja_run *r, const struct jinja_string *s, int64
                 break;
             else
                 end += n;
-        if (times-- == 0) /* the rest, without the blanks behind it */
-            end = s->len - jinja_space_after(s->data + at, s->len - at);
+        if (times-- == 0)
+            end = s->len; /* the rest, with the blanks behind it */
         jinja_push(&r->pool, l, jinja_part(&r->pool, s, at, end - at));
         at = end + jinja_space_before(s->data + end, s->len - end);
     }

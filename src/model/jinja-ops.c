@@ -231,7 +231,7 @@ static struct jinja_value real_numbers(struct jinja_run *r, unsigned op, double 
     case '*':
         return jinja_float(a * b);
     case OP2('*', '*'):
-        return jinja_float(pow(a, b));
+        return a == 0 && b < 0 ? jinja_fail(r, "division by zero") : jinja_float(pow(a, b));
     default:
         break;
     }

@@ -9,6 +9,7 @@
 #include "model/jinja-parts.h"
 
 #include <stdio.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -174,6 +175,11 @@ struct jinja_value jinja_percent(struct jinja_run *r, const struct jinja_string 
             struct jinja_value one = v[used++];
             if ((c == 'd' || c == 'i') && one.type == JINJA_BOOL)
                 one = jinja_int(one.yes);
+            if ((c == 'd' || c == 'i') && one.type == JINJA_FLOAT) {
+                if (!(fabs(one.real) < 9.2e18))
+                    return jinja_fail(r, "%%%c formats a number that is no integer of 64 bits", c);
+                one = jinja_int((int64_t)one.real);
+            }
             jinja_print(r, &o, one, c == 'r');
         } else {
             return jinja_fail(r, used < n ? "only %%s, %%r, %%d and %%%% are supported in a format"

@@ -153,7 +153,8 @@ static int add_call(const struct field_input *in, size_t i, const cJSON *item, c
         if (!v)
             return problem_set(in->problem, TRIT_EINVAL, param, "%s is required", param);
         if (!cJSON_IsString(v) || (k < 2 && !v->valuestring[0]))
-            return fields_refuse(in->problem, param, v, "a string");
+            return fields_refuse(in->problem, param, v,
+                                 k < 2 ? "a string that is not empty" : "a string");
     }
     cJSON *call = cJSON_CreateObject(), *f = cJSON_CreateObject();
     bool whole = call && f && cJSON_AddItemToArray(calls, call) &&

@@ -156,8 +156,11 @@ int params_read_structured_outputs(const struct field_input *in)
             rc = take_choice(in, "structured_outputs.choice", v);
         else if (strcmp(v->string, "grammar") == 0)
             rc = take_grammar(in, "structured_outputs.grammar", v);
-        else if (strcmp(v->string, "json_object") == 0 && cJSON_IsTrue(v))
-            rc = take(in, SHAPE_OBJECT, "structured_outputs.json_object", v);
+        else if (strcmp(v->string, "json_object") == 0)
+            rc = cJSON_IsTrue(v)
+                     ? take(in, SHAPE_OBJECT, "structured_outputs.json_object", v)
+                     : fields_refuse(in->problem, "structured_outputs.json_object", v,
+                                     "true or false");
         else
             rc = problem_set(in->problem, TRIT_EUNSUPP, in->name,
                              "%s.%.40s is not supported; json, regex, choice, grammar and "

@@ -21,7 +21,6 @@
 #include "base/mem.h"
 #include "model/chat.h"
 #include "server/json.h"
-#include "server/names.h"
 #include "server/params.h"
 #include "server/problem.h"
 #include "server/tools.h"
@@ -167,14 +166,6 @@ int params_read_tools(const struct field_input *in)
 
 /* ------------------------------------------------------------------ tool_choice */
 
-static int unknown_tool(struct problem *problem, const char *param, const char *name)
-{
-    if (strlen(name) > TOOLS_NAME || strspn(name, NAMES_SANE) != strlen(name))
-        name = "?";
-    return problem_set(problem, TRIT_EINVAL, param,
-                       "%s: found \"%s\", expected the name of one of the tools", param, name);
-}
-
 /* Allow the function that v names, an object like those of `tools`. */
 static int allow(const struct field_input *in, const char *path, const cJSON *v)
 {
@@ -195,7 +186,9 @@ static int allow(const struct field_input *in, const char *path, const cJSON *v)
             p->tools->tool[i].allowed = true;
             return 0;
         }
-    return unknown_tool(in->problem, param, name->valuestring);
+    return problem_set(in->problem, TRIT_EINVAL, param,
+                       "%s: found \"%s\", expected the name of one of the tools", param,
+                       name->valuestring);
 }
 
 /* {"mode", "tools"}, in a chat wrapped once more. */

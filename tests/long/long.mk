@@ -19,7 +19,7 @@ check-coverage:
 check-static:
 	srcdir=$(srcdir) $(srcdir)/tests/long/static.sh
 EXTRA_DIST += tests/long/bars.sh tests/long/load.sh tests/long/load.mjs tests/long/static.sh tests/long/analysis.h \
-	tests/long/valgrind.sh tests/long/coverage.sh tests/long/first-hour.sh \
+	tests/long/valgrind.sh tests/long/coverage.sh tests/long/coverage.h tests/long/first-hour.sh \
 	tests/long/first-hour-words.sh tests/long/first-hour-inside.sh tests/long/bombs.sh tests/long/bombs.mjs \
 	tests/long/tenants.sh tests/long/tenants.mjs tests/long/leave.sh tests/long/leave.mjs tests/long/signals.sh \
 	tests/long/signals.mjs tests/long/templates.sh tests/long/sanitized.sh tests/long/storm.mjs tests/long/hardened.sh \

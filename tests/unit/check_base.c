@@ -16,6 +16,7 @@
 #include "base/mailbox.h"
 #include "base/mem.h"
 #include "base/team.h"
+#include "base/utf8.h"
 #include "unit/unit.h"
 
 START_TEST(error_table)
@@ -40,6 +41,24 @@ START_TEST(error_text_is_cut_not_overrun)
     long_text[sizeof long_text - 1] = '\0';
     trit_fail(&err, TRIT_EINVAL, "%s", long_text);
     ck_assert_uint_eq(strlen(err.text), sizeof err.text - 1);
+}
+END_TEST
+
+START_TEST(error_text_is_utf8)
+{
+    struct trit_error err;
+    char long_text[2000] = "";
+    trit_fail(&err, TRIT_EINVAL, "%.4s, \xff: %s", "a\xe2\x82\xac", "\xff\xc3(\xe2\x82");
+    ck_assert_str_eq(err.text, "a\xe2\x82\xac, ?: ?" "?(??");
+    trit_fail(&err, TRIT_EINVAL, "%.3s|", "a\xe2\x82\xac");
+    ck_assert_str_eq(err.text, "a??|");
+    for (size_t i = 0; i + 3 < sizeof long_text; i += 3)
+        strcat(long_text, "\xe2\x82\xac");
+    for (size_t from = 0; from < 3; from++) {
+        trit_fail(&err, TRIT_EINVAL, "%.*s%s", (int)from, "xx", long_text);
+        ck_assert(utf8_valid(err.text, strlen(err.text)));
+        ck_assert_uint_eq(strlen(err.text), sizeof err.text - 1);
+    }
 }
 END_TEST
 
@@ -352,6 +371,7 @@ int main(void)
     tcase_set_timeout(c, 60);
     tcase_add_test(c, error_table);
     tcase_add_test(c, error_text_is_cut_not_overrun);
+    tcase_add_test(c, error_text_is_utf8);
     tcase_add_test(c, memory_refuses_overflow);
     tcase_add_test(c, memory_fails_on_demand);
     tcase_add_test(c, mapping_has_a_guard);

@@ -224,12 +224,51 @@ END_TEST
 
 START_TEST(rules_between_keys)
 {
-    ck_assert_int_eq(LOAD("--model="), -TRIT_EINVAL);
-    ck_assert_ptr_nonnull(strstr(err.text, "model: found nothing"));
-    ck_assert_int_eq(LOAD("--model=m", "--step-tokens=8"), -TRIT_EINVAL);
-    ck_assert_ptr_nonnull(strstr(err.text, "step-tokens: found 8"));
-    ck_assert_int_eq(LOAD("--model=m", "--host=unix:/a/b", "--port-file=p"), -TRIT_EINVAL);
-    ck_assert_ptr_nonnull(strstr(err.text, "port-file"));
+    static const struct {
+        const char *words[6];
+        const char *text;
+    } cases[] = {
+        {{"tritd", "--model="},
+         "model: found nothing, expected the path of a GGUF file: --model PATH, or \"model = "
+         "PATH\" "
+         "in the configuration file"},
+        {{"tritd", "--model=m", "--model="},
+         "model: found nothing, expected the path of a GGUF file: --model PATH, or \"model = "
+         "PATH\" "
+         "in the configuration file"},
+        {{"tritd", "--step-tokens=8"},
+         "step-tokens: found 8, expected at least max-batch, which is 32: every running sequence "
+         "gets a token in each step"},
+        {{"tritd", "--host=unix:/a/b", "--port-file=p"},
+         "port-file: found \"p\", but host is a unix socket, which has no port"},
+        {{"tritd", "--socket-mode=rw"},
+         "socket-mode: found \"rw\", expected octal digits like 0660"},
+        {{"tritd", "--socket-mode=0888"},
+         "socket-mode: found \"0888\", expected octal digits like 0660"},
+        {{"tritd", "--socket-owner=:"},
+         "socket-owner: found \":\", expected USER, USER:GROUP or :GROUP"},
+        {{"tritd", "--socket=rel"},
+         "socket: found \"rel\", expected a path from / on of at most 107 bytes that is not the "
+         "host's"},
+        {{"tritd", "--socket=/a", "--host=unix:/a"},
+         "socket: found \"/a\", expected a path from / on of at most 107 bytes that is not the "
+         "host's"},
+        {{"tritd", "--tls-cert=c"},
+         "tls-key: found nothing, expected a file, because tls-cert has one"},
+        {{"tritd", "--tls-key=k"},
+         "tls-cert: found nothing, expected a file, because tls-key has one"},
+        {{"tritd", "--cors-origins=https://a.example b"},
+         "cors-origins: found \"b\", expected origins like https://a.example:8443, or *"},
+        {{"tritd", "--model=a", "--alias=x", "--model=b", "--alias=x"},
+         "alias: two models are called \"x\""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        ck_assert_msg(load(cases[i].words) == -TRIT_EINVAL, "case %zu: %s", i, err.text);
+        ck_assert_str_eq(err.text, cases[i].text);
+    }
+    ck_assert_int_eq(LOAD("--model=a", "--model=b", "--alias=x", "--model=c", "--alias=x"),
+                     -TRIT_EINVAL);
+    ck_assert_str_eq(err.text, "alias: two models are called \"x\"");
 }
 END_TEST
 
@@ -438,10 +477,15 @@ START_TEST(a_strange_file_is_refused)
     FILE *f = fopen(path, "w");
     fwrite("port = 1\0\nhost = x\n", 1, 19, f);
     fclose(f);
+    char expected[200];
     ck_assert_int_eq(LOAD("--model=m", "--config", path), -TRIT_EFORMAT);
+    snprintf(expected, sizeof expected, "%s: holds a NUL byte, expected text", path);
+    ck_assert_str_eq(err.text, expected);
     ck_assert_int_eq(truncate(path, 10 << 20), 0);
     ck_assert_int_eq(LOAD("--model=m", "--config", path), -TRIT_ETOOBIG);
+    ck_assert_ptr_nonnull(strstr(err.text, "bytes, expected a configuration file"));
     ck_assert_int_eq(LOAD("--model=m", "--config=."), -TRIT_EIO);
+    ck_assert_str_eq(err.text, ".: cannot be read: Is a directory");
     drop_file();
 }
 END_TEST
@@ -508,6 +552,26 @@ START_TEST(sections_are_read_strictly)
 }
 END_TEST
 
+START_TEST(names)
+{
+    static const char *const good[] = {"a", "a b", "qwen3:8b",
+                                       "gr\xc3\xb6\xc3\x9f"
+                                       "er"};
+    static const char *const bad[] = {"",   " a",  "a ",   "a,b",   "a[",
+                                      "a]", "a#b", "a\nb", "a\x7f", "\xc3"};
+    char longest[102];
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        ck_assert_msg(conf_is_name(good[i]), "%s", good[i]);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        ck_assert_msg(!conf_is_name(bad[i]), "%s", bad[i]);
+    memset(longest, 'x', sizeof longest - 1);
+    longest[101] = '\0';
+    ck_assert(!conf_is_name(longest));
+    longest[100] = '\0';
+    ck_assert(conf_is_name(longest));
+}
+END_TEST
+
 START_TEST(a_model_given_again_is_one_more)
 {
     ck_assert_msg(LOAD("--kv-type=q8", "--model=a", "--alias", "x", "--port=1", "--model", "b",
@@ -547,6 +611,7 @@ int main(void)
     tcase_add_test(t, the_built_in_model_is_the_default);
     tcase_add_test(t, sections_are_models);
     tcase_add_test(t, sections_are_read_strictly);
+    tcase_add_test(t, names);
     tcase_add_test(t, a_model_given_again_is_one_more);
     tcase_add_test(t, command_line_wins_over_file_over_default);
     tcase_add_test(t, file_syntax);

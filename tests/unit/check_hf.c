@@ -5,128 +5,18 @@
  */
 #include "config.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/base.h"
 #include "base/buf.h"
-#include "base/log.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "model/chat.h"
 #include "model/gguf.h"
-#include "model/hf.h"
+#include "model/hf-parts.h"
 #include "model/quant.h"
 #include "model/tokenizer.h"
+#include "unit/hf-folder.h"
 #include "unit/unit.h"
-
-static char dir[64];
-static struct trit_error err;
-static struct gguf *g;
-
-static const char CONFIG[] =
-    "{\"architectures\":[\"BitNetForCausalLM\"],\"hidden_act\":\"relu2\",\"hidden_size\":8,"
-    "\"intermediate_size\":12,\"num_hidden_layers\":1,\"num_attention_heads\":2,"
-    "\"num_key_value_heads\":1,\"max_position_embeddings\":512,\"rms_norm_eps\":1e-05,"
-    "\"rope_theta\":500000.0,\"tie_word_embeddings\":true,\"bos_token_id\":256,"
-    "\"eos_token_id\":[257,258],\"vocab_size\":260,\"torch_dtype\":\"bfloat16\","
-    "\"quantization_config\":{\"quant_method\":\"bitnet\",\"linear_class\":\"autobitlinear\"}}";
-static const char GENERATION[] = "{\"temperature\":0.6,\"top_p\":0.9,\"top_k\":-1}";
-static const char TOKENIZER_CONFIG[] =
-    "{\"bos_token\":{\"content\":\"<|b|>\"},\"eos_token\":\"<|e|>\","
-    "\"chat_template\":[{\"name\":\"default\",\"template\":\"<|im_start|><|im_end|>\"},"
-    "{\"name\":\"tool_use\",\"template\":\"tools\"}]}";
-static const char TENSORS[] =
-    "{\"model.embed_tokens.weight\":{\"dtype\":\"BF16\",\"shape\":[260,8],"
-    "\"data_offsets\":[0,4160]},\"model.layers.0.mlp.gate_proj.weight\":{\"dtype\":\"U8\","
-    "\"shape\":[3,8],\"data_offsets\":[4160,4184]},\"model.layers.0.mlp.gate_proj.weight_scale\":"
-    "{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[4184,4186]},\"lm_head.weight\":"
-    "{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[4186,4188]}}";
-
-static char tokenizer[16384];
-
-/* The bytes, "th", the special tokens and a word. */
-static void make_tokenizer(void)
-{
-    struct buf b = {0};
-    unsigned more = 256;
-    buf_adds(&b, "{\"added_tokens\":[");
-    for (unsigned i = 0; i < 3; i++)
-        buf_addf(&b, "{\"id\":%u,\"content\":\"<|%c|>\",\"special\":true},", 256 + i, "bef"[i]);
-    buf_adds(&b,
-             "{\"id\":259,\"content\":\"<think>\",\"special\":false}],\"normalizer\":null,"
-             "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
-             "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":"
-             "{\"id\":\"<|b|>\"}},{\"Sequence\":{\"id\":\"A\"}}]},\"model\":{\"type\":\"BPE\","
-             "\"vocab\":{");
-    for (unsigned i = 0; i < 256; i++) {
-        bool prints = (i > 32 && i < 127) || (i > 160 && i < 173) || i > 173;
-        buf_addf(&b, "%s\"\\u%04x\":%u", i ? "," : "", prints ? i : more++, i);
-    }
-    buf_adds(&b, "},\"merges\":[]}}");
-    ck_assert_uint_lt(b.len, sizeof tokenizer);
-    memcpy(tokenizer, b.data, b.len + 1);
-    buf_free(&b);
-}
-
-static void put_bytes(const char *name, const void *bytes, size_t len)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(write(fd, bytes, len), (ssize_t)len);
-    close(fd);
-}
-
-static void put(const char *name, const char *text)
-{
-    put_bytes(name, text, strlen(text));
-}
-
-static void setup(void)
-{
-    log_open(LOG_ERROR, 0);
-    snprintf(dir, sizeof dir, "/tmp/tritd-check-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    make_tokenizer();
-    struct buf b = {0};
-    uint64_t len = strlen(TENSORS);
-    static const char zeros[4188];
-    buf_add(&b, &len, sizeof len);
-    buf_adds(&b, TENSORS);
-    buf_add(&b, zeros, sizeof zeros);
-    put_bytes("model.safetensors", b.data, b.len);
-    buf_free(&b);
-    put("config.json", CONFIG);
-    put("generation_config.json", GENERATION);
-    put("tokenizer.json", tokenizer);
-    put("tokenizer_config.json", TOKENIZER_CONFIG);
-}
-
-static void teardown(void)
-{
-    char cmd[128];
-    gguf_close(&g);
-    snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
-    ck_assert_int_eq(system(cmd), 0);
-}
-
-static int open_it(void)
-{
-    gguf_close(&g);
-    memset(&err, 0, sizeof err);
-    int rc = hf_open_any(dir, &g, &err);
-    ck_assert_int_eq(err.code, -rc);
-    if (rc) {
-        ck_assert_ptr_null(g);
-        ck_assert_msg(strstr(err.text, dir) != NULL, "%s", err.text);
-        ck_assert_msg(utf8_valid(err.text, strlen(err.text)), "%s", err.text);
-    }
-    return rc;
-}
 
 static double number(const char *key)
 {
@@ -144,19 +34,6 @@ static bool is_text(const char *key, const char *want)
     struct gguf_str s;
     return gguf_string(g, key, &s, NULL) == 0 && s.len == strlen(want) &&
            memcmp(s.data, want, s.len) == 0;
-}
-
-/* text with `from` replaced once. */
-static void put_changed(const char *name, const char *text, const char *from, const char *to)
-{
-    const char *at = strstr(text, from);
-    struct buf b = {0};
-    ck_assert_msg(at != NULL, "%s is not in %s", from, name);
-    buf_add(&b, text, (size_t)(at - text));
-    buf_adds(&b, to);
-    buf_adds(&b, at + strlen(from));
-    put_bytes(name, b.data, b.len);
-    buf_free(&b);
 }
 
 START_TEST(a_good_folder)
@@ -240,6 +117,25 @@ static const struct {
      "\"high_freq_factor\":4,\"original_max_position_embeddings\":64},\"rope_theta\"",
      "bitnet-b1.58.rope.scaling.high_freq_factor", 4},
     {"[257,258]", "258", "tokenizer.ggml.eos_token_id", 257}, /* named in tokenizer_config.json */
+    {"[257,258]", "null", "tokenizer.ggml.eos_token_id", 257},
+    {"\"rope_theta\"", "\"rope_scaling\":{\"rope_type\":\"default\"},\"rope_theta\"",
+     "bitnet-b1.58.rope.freq_base", 500000},
+    {"\"rope_theta\"",
+     "\"original_max_position_embeddings\":64,\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4,"
+     "\"beta_slow\":2,\"truncate\":true,\"mscale\":null},\"rope_theta\"",
+     "bitnet-b1.58.rope.scaling.original_context_length", 64},
+    {"\"rope_theta\"",
+     "\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4,\"beta_slow\":2},\"rope_theta\"",
+     "bitnet-b1.58.rope.scaling.yarn_beta_slow", 2},
+    /* What changes nothing is passed over. */
+    {"\"rope_theta\"",
+     "\"attention_bias\":false,\"mlp_bias\":null,\"input_bits\":8,\"weight_bits\":2,"
+     "\"partial_rotary_factor\":1.0,\"rope_theta\"",
+     "bitnet-b1.58.block_count", 1},
+    {"\"autobitlinear\"",
+     "\"autobitlinear\",\"quantization_mode\":\"offline\",\"use_rms_norm\":false,"
+     "\"modules_to_not_convert\":[\"lm_head\",\"embed_tokens\",\"model.norm\"]",
+     "bitnet-b1.58.block_count", 1},
 };
 
 START_TEST(meanings)
@@ -272,6 +168,95 @@ START_TEST(refused_of_gemma)
     put_changed("config.json", CONFIG, CLASS, to);
     ck_assert_int_lt(open_it(), 0);
     ck_assert_msg(strstr(err.text, bad[_i].why) != NULL, "%s", err.text);
+}
+END_TEST
+
+/* The folder's own name; in the cache of the hub, where it is a digest, the model's. */
+START_TEST(names_of_models)
+{
+    static const char *const files[] = {"config.json", "tokenizer.json", "model.safetensors"};
+    char folder[128], link[200], target[200];
+    ck_assert_int_eq(open_it(), 0);
+    ck_assert(is_text("general.name", strrchr(dir, '/') + 1));
+    snprintf(folder, sizeof folder, "%s/models--owner--tiny-1.58", dir);
+    ck_assert_int_eq(mkdir(folder, 0700), 0);
+    strcat(folder, "/snapshots");
+    ck_assert_int_eq(mkdir(folder, 0700), 0);
+    strcat(folder, "/0a1b2c");
+    ck_assert_int_eq(mkdir(folder, 0700), 0);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        snprintf(link, sizeof link, "%s/%s", folder, files[i]);
+        snprintf(target, sizeof target, "%s/%s", dir, files[i]);
+        ck_assert_int_eq(symlink(target, link), 0);
+    }
+    gguf_close(&g);
+    ck_assert_msg(hf_open_any(folder, &g, &err) == 0, "%s", err.text);
+    ck_assert(is_text("general.name", "tiny-1.58"));
+}
+END_TEST
+
+/* A file of its own counts before the member of tokenizer_config.json. */
+START_TEST(templates)
+{
+    put("chat_template.jinja", "{{ 'of its own' }}");
+    ck_assert_int_eq(open_it(), 0);
+    ck_assert(is_text("tokenizer.chat_template", "{{ 'of its own' }}"));
+    ck_assert(!gguf_has(g, "tokenizer.chat_template.tool_use"));
+    ck_assert_int_eq(unlink(strcat(strcpy((char[128]){""}, dir), "/chat_template.jinja")), 0);
+    put("tokenizer_config.json", "{\"chat_template\":\"{{ 'text' }}\",\"add_bos_token\":false}");
+    ck_assert_msg(open_it() == 0, "%s", err.text);
+    ck_assert(is_text("tokenizer.chat_template", "{{ 'text' }}"));
+    /* Without a post-processor tokenizer_config.json tells. */
+    bool yes = true;
+    put_changed("tokenizer.json", tokenizer, "\"post_processor\":{", "\"other\":{");
+    ck_assert_msg(open_it() == 0, "%s", err.text);
+    ck_assert(gguf_bool(g, "tokenizer.ggml.add_bos_token", &yes, NULL) == 0 && !yes);
+    put("tokenizer_config.json", "{}");
+    ck_assert_msg(open_it() == 0, "%s", err.text);
+    ck_assert(!gguf_has(g, "tokenizer.ggml.add_bos_token"));
+    ck_assert(!gguf_has(g, "tokenizer.chat_template"));
+}
+END_TEST
+
+START_TEST(names_of_tensors)
+{
+    static const struct {
+        const char *origin;
+        enum hf_role role;
+        const char *name;
+    } cases[] = {
+        {"model.embed_tokens.weight", HF_OTHER, "token_embd.weight"},
+        {"model.norm.weight", HF_OTHER, "output_norm.weight"},
+        {"lm_head.weight", HF_OTHER, "output.weight"},
+        {"model.rotary_emb.inv_freq", HF_IGNORED, ""},
+        {"model.layers.0.input_layernorm.weight", HF_OTHER, "blk.0.attn_norm.weight"},
+        {"model.layers.9999.self_attn.q_proj.weight", HF_LINEAR, "blk.9999.attn_q.weight"},
+        {"model.layers.7.self_attn.o_proj.weight_scale", HF_SCALE, "blk.7.attn_output.divisor"},
+        {"model.layers.7.mlp.up_proj.input_factor", HF_SCALE, "blk.7.ffn_up.input_factor"},
+        {"model.layers.1.self_attn.inner_attn_ln.weight", HF_OTHER, "blk.1.attn_sub_norm.weight"},
+        {"model.layers.1.self_attn.attn_sub_norm.weight", HF_OTHER, "blk.1.attn_sub_norm.weight"},
+        {"model.layers.1.mlp.ffn_layernorm.weight", HF_OTHER, "blk.1.ffn_sub_norm.weight"},
+        {"model.layers.1.self_attn.rotary_emb.inv_freq", HF_IGNORED, ""},
+        {"model.layers.1.self_attn.rotary_emb.inv_freq.weight", HF_UNKNOWN, ""},
+        {"model.layers.1.self_attn.q_norm.weight_scale", HF_UNKNOWN, ""},
+        {"model.layers.1.self_attn.q_proj.bias", HF_UNKNOWN, ""},
+        {"model.layers.1.self_attn.z_proj.weight", HF_UNKNOWN, ""},
+        {"model.layers.10000.mlp.up_proj.weight", HF_UNKNOWN, ""},
+        {"model.layers.01.mlp.up_proj.weight", HF_UNKNOWN, ""},
+        {"model.layers.x.mlp.up_proj.weight", HF_UNKNOWN, ""},
+        {"model.layers.1", HF_UNKNOWN, ""},
+        {"model.layer", HF_UNKNOWN, ""},
+        {"", HF_UNKNOWN, ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char name[GGUF_NAME_MAX + 1] = "";
+        ck_assert_msg(hf_name(cases[i].origin, true, name) == cases[i].role, "%s", cases[i].origin);
+        if (cases[i].role != HF_IGNORED && cases[i].role != HF_UNKNOWN)
+            ck_assert_str_eq(name, cases[i].name);
+    }
+    char name[GGUF_NAME_MAX + 1];
+    ck_assert_int_eq(hf_name("model.layers.7.mlp.up_proj.weight_scale", false, name), HF_SCALE);
+    ck_assert_str_eq(name, "blk.7.ffn_up.scale");
 }
 END_TEST
 
@@ -362,6 +347,9 @@ int main(void)
     tcase_add_test(c, a_good_folder);
     tcase_add_loop_test(c, meanings, 0, ARRAY_LEN(meant));
     tcase_add_loop_test(c, refused_of_gemma, 0, 7);
+    tcase_add_test(c, names_of_models);
+    tcase_add_test(c, names_of_tensors);
+    tcase_add_test(c, templates);
     tcase_add_test(c, tokens);
     tcase_add_test(c, cut_anywhere);
     tcase_add_test(c, changed_anywhere);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "model/hf.h"
 #include "tok-file.h"
 #include "unit.h"
@@ -506,6 +507,99 @@ START_TEST(sentencepiece_refusals)
 }
 END_TEST
 
+/* A piece, a message with these bytes behind it, and the rest of a sound file. */
+START_TEST(sentencepiece_damage)
+{
+    static const struct {
+        uint32_t field; /* 0: the bytes stand as they are */
+        const char *bytes;
+        size_t len;
+        const char *why;
+    } cases[] = {
+        {2, "\x08", 1, "trainer_spec is broken"},
+        {2, "\xc0\x01\x01", 3, "trainer_spec.treat_whitespace_as_suffix is true, expected false"},
+        {3, "\x12\x05x", 3, "normalizer_spec is broken"},
+        {3, "\x28\x00\x20\x00", 4,
+         "normalizer_spec changes more than spaces, expected the identity"},
+        {1, "\x0a\x01", 2, "piece 1 is broken, expected a text in UTF-8 and a finite score"},
+        {1, "\x0a\x00\x15\0\0\0\0", 7, "piece 1 is broken"},
+        {1,
+         "\x0a\x01"
+         "a\x15\0\0\xc0\x7f",
+         8, "piece 1 is broken"},
+        {1,
+         "\x0a\x02"
+         "a\0",
+         4, "piece 1 is broken"},
+        {1,
+         "\x0a\x01"
+         "a\x18\x07",
+         5, "piece 1 is of type 7, expected 1 to 4 or 6"},
+        {1,
+         "\x0a\x01"
+         "a\x18\x00",
+         5, "piece 1 is of type 0, expected 1 to 4 or 6"},
+        {0, "\x08\x01", 2, "tokenizer.model: not a SentencePiece model"},
+        {0, "\x23", 1, "not a SentencePiece model, or cut short"}, /* a group */
+        {0,
+         "\x21"
+         "1234567",
+         8, "not a SentencePiece model, or cut short"}, /* too few of 8 bytes */
+        {0,
+         "\x25"
+         "123",
+         4, "not a SentencePiece model, or cut short"},
+        {0, "\x22\xff", 2, "not a SentencePiece model, or cut short"},
+        {0, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11,
+         "not a SentencePiece model, or cut short"},
+    };
+    struct trit_error err = {0};
+    struct buf b = {0};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        buf_reset(&b);
+        put_piece(&b, "a", -1, 1);
+        put_specs(&b, &sound);
+        if (cases[i].field)
+            put_message(&b, cases[i].field, cases[i].bytes, cases[i].len);
+        else
+            buf_add(&b, cases[i].bytes, cases[i].len);
+        ck_assert_ptr_null(open_model(b.data, b.len, &err));
+        ck_assert_msg(strstr(err.text, "tokenizer.model: ") && strstr(err.text, cases[i].why),
+                      "case %zu: %s", i, err.text);
+    }
+    ck_assert_ptr_null(open_model("", 0, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "not a SentencePiece model, or cut short"));
+    buf_free(&b);
+}
+END_TEST
+
+/* Whatever fails for want of memory, nothing else is said. */
+START_TEST(sentencepiece_without_memory)
+{
+    struct buf b = {0};
+    unsigned n = 1;
+    put_piece(&b, "<unk>", 0, 2);
+    put_piece(&b, "<s>", 0, 3);
+    put_piece(&b, "</s>", 0, 4);
+    put_specs(&b, &sound);
+    put("tokenizer.model", b.data, b.len);
+    for (;; n++) {
+        struct trit_error err = {0};
+        struct gguf *g = NULL;
+        mem_fail_at(n);
+        int rc = hf_open(dir, &g, &err);
+        bool struck = !mem_fail_pending();
+        mem_fail_at(0);
+        gguf_close(&g);
+        if (!struck)
+            break;
+        ck_assert_msg(rc == -TRIT_ENOMEM || rc == 0, "%s", err.text);
+    }
+    ck_assert_uint_gt(n, 20);
+    buf_free(&b);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("pipelines");
@@ -518,6 +612,8 @@ int main(void)
     tcase_add_test(all, refusals);
     tcase_add_test(all, sentencepiece_models);
     tcase_add_test(all, sentencepiece_refusals);
+    tcase_add_test(all, sentencepiece_damage);
+    tcase_add_test(all, sentencepiece_without_memory);
     suite_add_tcase(suite, all);
     return unit_run(suite);
 }

@@ -139,6 +139,11 @@ static const struct {
     {"\\uD83D", "surrogate"},
     {"\\u12", "four hexadecimal"},
     {"\\0", "U+0000"},
+    {"\\uD83D\\u0041", "expected a low surrogate after the high one"},
+    {"(?P=a)", "not supported"},
+    {"(?<a", "a group's name without its '>'"},
+    {"\\x4", "expected two hexadecimal digits after \\x"},
+    {"\\u{110000}", "expected \\u{...} with a code point in it"},
 };
 
 START_TEST(test_refused)

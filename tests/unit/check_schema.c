@@ -270,7 +270,55 @@ static const struct {
     {"{\"allOf\":[{\"type\":\"string\"},{\"type\":\"null\"}]}", "", "no value can match"},
     {"{\"items\":{\"$id\":\"x\",\"type\":\"null\"}}", ".items.$id", ""},
     {"false", "", "no value can match"},
+    {"{\"required\":\"a\"}", ".required", "expected an array of strings"},
+    {"{\"required\":[1]}", ".required", "expected an array of strings"},
+    {"{\"allOf\":[]}", ".allOf", "expected an array of schemas, not empty"},
+    {"{\"anyOf\":{}}", ".anyOf", "expected an array of schemas, not empty"},
+    {"{\"anyOf\":[1]}", ".anyOf", "expected an array of schemas: objects, true or false"},
+    {"{\"properties\":[]}", ".properties", "expected an object of schemas"},
+    {"{\"$ref\":\"#/anyOf/1\",\"anyOf\":[{}]}", ".$ref", "\"#/anyOf/1\" is not there"},
+    {"{\"$ref\":\"#/anyOf/x\",\"anyOf\":[{}]}", ".$ref", "\"#/anyOf/x\" is not there"},
+    {"{\"$ref\":\"#/title/x\",\"title\":\"t\"}", ".$ref", "\"#/title/x\" is not there"},
+    {"{\"properties\":{\"a\":{},\"b\":{}},\"maxProperties\":1}", ".maxProperties",
+     "only supported from the number of properties on"},
+    {"{\"type\":\"integer\",\"minimum\":1,\"maximum\":6,\"multipleOf\":7}", ".multipleOf",
+     "no multiple lies between the bounds"},
+    {"{\"multipleOf\":1e-300}", ".multipleOf", "cannot be kept exactly"},
+    {"{\"type\":\"integer\",\"allOf\":[{\"multipleOf\":2},{\"multipleOf\":3}]}", ".allOf[1].multipleOf",
+     "holds twice for one value"},
 };
+
+/* Whatever fails for want of memory, nothing else is said. */
+START_TEST(test_no_memory)
+{
+    static const char *const schemas[] = {
+        "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\",\"items\":{\"enum\":[1,\"x\"]},"
+        "\"maxItems\":3},\"b\":{\"type\":\"string\",\"pattern\":\"^[a-c]{2,5}(x|y)+$\"}},"
+        "\"required\":[\"a\"],\"additionalProperties\":false}",
+        "{\"anyOf\":[{\"type\":\"integer\",\"minimum\":-5,\"maximum\":120},{\"format\":\"date\"},"
+        "{\"$ref\":\"#/$defs/t\"}],\"$defs\":{\"t\":{\"type\":\"string\",\"maxLength\":7}}}",
+    };
+    cJSON *tree = parse(schemas[_i]);
+    unsigned n = 1;
+    for (;; n++) {
+        struct buf out = {0};
+        struct problem p = {0};
+        mem_fail_at(n);
+        int rc = schema_to_grammar(tree, "s", "root", NULL, &out, &p);
+        bool struck = !mem_fail_pending();
+        mem_fail_at(0);
+        bool whole = rc == 0 && !out.failed;
+        buf_free(&out);
+        if (!struck) {
+            ck_assert_msg(whole, "%s", p.text);
+            break;
+        }
+        ck_assert_msg(rc == 0 || rc == -TRIT_ENOMEM, "%d %s", rc, p.text);
+    }
+    ck_assert_uint_gt(n, 5);
+    cJSON_Delete(tree);
+}
+END_TEST
 
 START_TEST(test_refused)
 {
@@ -503,6 +551,7 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, test_texts, 0, (int)ARRAY_LEN(cases));
     tcase_add_loop_test(tc, test_refused, 0, (int)ARRAY_LEN(refused));
+    tcase_add_loop_test(tc, test_no_memory, 0, 2);
     tcase_add_loop_test(tc, test_endless, 0, (int)ARRAY_LEN(endless));
     tcase_add_loop_test(tc, test_many, 0, 2);
     tcase_add_test(tc, test_together);

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gguf-write.h"
+#include "model/gguf-private.h"
 #include "model/gguf.h"
 #include "model/model.h"
 #include "model/quant.h"
@@ -387,6 +388,31 @@ START_TEST(memory_runs_out)
 }
 END_TEST
 
+/* The names by which the parts of a model are known before any of them is read. */
+START_TEST(names_of_parts)
+{
+    static const char first[] = "/m/x-00001-of-00003.gguf";
+    static const struct {
+        const char *path;
+        bool part;
+    } cases[] = {
+        {"/m/x-00001-of-00003.gguf", true},   {"/m/x-00003-of-00003.gguf", true},
+        {"/m/x-00002-of-00004.gguf", false},  {"/m/y-00002-of-00003.gguf", false},
+        {"/m/x-0000a-of-00003.gguf", false},  {"/m/x_00002-of-00003.gguf", false},
+        {"/m/x-00002-of-00003.gguf2", false}, {"", false},
+    };
+    char path[] = "/m/x-00001-of-00003.gguf", other[] = "/m/x-00002-of-00003.gguf", none[] = "x";
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        ck_assert_msg(gguf_is_part(first, cases[i].path) == cases[i].part, "%s", cases[i].path);
+    ck_assert(!gguf_is_part("/m/x.gguf", "/m/x.gguf"));
+    ck_assert(gguf_name_part(path, 2));
+    ck_assert_str_eq(path, "/m/x-00002-of-00003.gguf");
+    ck_assert(!gguf_name_part(other, 3) && !gguf_name_part(none, 1));
+    strcpy(path, first);
+    ck_assert(gguf_name_part(path, 512) && !gguf_name_part(strcpy(path, first), 513));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("split");
@@ -395,6 +421,7 @@ int main(void)
     tcase_set_timeout(c, 60);
     tcase_add_test(c, parts_are_one_model);
     tcase_add_test(c, weights_and_key);
+    tcase_add_test(c, names_of_parts);
     tcase_add_loop_test(c, other_methods, 0, 3);
     tcase_add_test(c, first_part_without_tensors);
     tcase_add_loop_test(c, bad_parts_are_refused, 0, ARRAY_LEN(bad));

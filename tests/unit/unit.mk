@@ -5,7 +5,7 @@ if HAVE_CHECK
 if FULL
 EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h tests/unit/sched-drive.h
 ENGINE_TESTS = check_acts check_attention check_base check_embed check_engine check_forecast \
-	check_head check_hybrid check_log check_nan check_pace check_pool check_prefix check_rapl \
+	check_head check_hybrid check_jsontext check_log check_nan check_pace check_pool check_prefix check_rapl \
 	check_same check_sampler check_sched check_sched_random check_segment check_turn
 check_PROGRAMS += $(ENGINE_TESTS)
 TESTS += $(ENGINE_TESTS)
@@ -36,6 +36,9 @@ check_base_LDADD = $(TEST_LIBS)
 check_turn_SOURCES = tests/unit/check_turn.c
 check_turn_CFLAGS = $(TEST_CFLAGS)
 check_turn_LDADD = $(TEST_LIBS)
+check_jsontext_SOURCES = tests/unit/check_jsontext.c
+check_jsontext_CFLAGS = $(TEST_CFLAGS)
+check_jsontext_LDADD = $(TEST_LIBS)
 check_log_SOURCES = tests/unit/check_log.c
 check_log_CFLAGS = $(TEST_CFLAGS)
 check_log_LDADD = $(TEST_LIBS)
@@ -116,9 +119,9 @@ endif
 if HAVE_CHECK
 if FULL
 check_PROGRAMS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
-	check_safetensors check_hf check_method
+	check_safetensors check_hf check_hf_bad check_hparams check_view check_method
 TESTS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
-	check_safetensors check_hf check_method
+	check_safetensors check_hf check_hf_bad check_hparams check_view check_method
 check_method_SOURCES = tests/unit/check_method.c
 check_method_CFLAGS = $(TEST_CFLAGS)
 check_method_LDADD = $(TEST_LIBS)
@@ -156,9 +159,18 @@ check_sampling_SOURCES = tests/unit/check_sampling.c tests/unit/gguf-files.h too
 check_sampling_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_sampling_CFLAGS = $(TEST_CFLAGS)
 check_sampling_LDADD = $(TEST_LIBS)
-check_hf_SOURCES = tests/unit/check_hf.c
+check_hf_SOURCES = tests/unit/check_hf.c tests/unit/hf-folder.h
 check_hf_CFLAGS = $(TEST_CFLAGS)
 check_hf_LDADD = $(TEST_LIBS)
+check_hf_bad_SOURCES = tests/unit/check_hf_bad.c tests/unit/hf-folder.h
+check_hf_bad_CFLAGS = $(TEST_CFLAGS)
+check_hf_bad_LDADD = $(TEST_LIBS)
+check_hparams_SOURCES = tests/unit/check_hparams.c
+check_hparams_CFLAGS = $(TEST_CFLAGS)
+check_hparams_LDADD = $(TEST_LIBS)
+check_view_SOURCES = tests/unit/check_view.c
+check_view_CFLAGS = $(TEST_CFLAGS)
+check_view_LDADD = $(TEST_LIBS)
 check_safetensors_SOURCES = tests/unit/check_safetensors.c
 check_safetensors_CFLAGS = $(TEST_CFLAGS)
 check_safetensors_LDADD = $(TEST_LIBS)
@@ -176,7 +188,7 @@ EXTRA_DIST += tests/unit/trit-model.sh tests/unit/hardening.sh
 if HAVE_CHECK
 if FULL
 TEXT_TESTS = check_utf8 check_vocab check_bpe check_tokenizer check_pipelines check_chat \
-	check_grammar check_jinja
+	check_grammar check_jinja check_jinja_python check_jinja_errors
 TEXT_FILES = tests/unit/tok-file.h tools/gguf-write.h tools/gguf-write.c
 check_PROGRAMS += $(TEXT_TESTS)
 TESTS += $(TEXT_TESTS)
@@ -203,10 +215,16 @@ check_pipelines_SOURCES = tests/unit/check_pipelines.c $(TEXT_FILES)
 check_pipelines_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_pipelines_CFLAGS = $(TEST_CFLAGS)
 check_pipelines_LDADD = $(TEST_LIBS)
-check_jinja_SOURCES = tests/unit/check_jinja.c $(TEXT_FILES)
+check_jinja_SOURCES = tests/unit/check_jinja.c tests/unit/jinja-run.h $(TEXT_FILES)
 check_jinja_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_jinja_CFLAGS = $(TEST_CFLAGS)
 check_jinja_LDADD = $(TEST_LIBS)
+check_jinja_python_SOURCES = tests/unit/check_jinja_python.c tests/unit/jinja-run.h
+check_jinja_python_CFLAGS = $(TEST_CFLAGS)
+check_jinja_python_LDADD = $(TEST_LIBS)
+check_jinja_errors_SOURCES = tests/unit/check_jinja_errors.c tests/unit/jinja-run.h
+check_jinja_errors_CFLAGS = $(TEST_CFLAGS)
+check_jinja_errors_LDADD = $(TEST_LIBS)
 check_chat_SOURCES = tests/unit/check_chat.c $(TEXT_FILES)
 check_chat_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_chat_CFLAGS = $(TEST_CFLAGS)
@@ -217,7 +235,7 @@ endif
 # server
 if HAVE_CHECK
 if FULL
-SERVER_TESTS = check_json check_params check_params_fields check_text check_format \
+SERVER_TESTS = check_json check_params check_params_fields check_params_words check_text check_format \
 	check_responses check_framing check_admit check_keys check_origin check_regex check_schema check_trace check_agent \
 	check_calls check_models check_thought check_tools
 EXTRA_DIST += tests/unit/shape-run.h tests/unit/params-read.h
@@ -250,6 +268,9 @@ check_params_LDADD = $(TEST_LIBS)
 check_params_fields_SOURCES = tests/unit/check_params_fields.c
 check_params_fields_CFLAGS = $(TEST_CFLAGS)
 check_params_fields_LDADD = $(TEST_LIBS)
+check_params_words_SOURCES = tests/unit/check_params_words.c
+check_params_words_CFLAGS = $(TEST_CFLAGS)
+check_params_words_LDADD = $(TEST_LIBS)
 check_calls_SOURCES = tests/unit/check_calls.c
 check_calls_CFLAGS = $(TEST_CFLAGS)
 check_calls_LDADD = $(TEST_LIBS)
