@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * segment-file.h - the file format of a segment, shared by segment.c, segment-digest.c, segment-list.c
- * and segment-pages.c.
+ * segment-file.h - the file format of a segment, shared by segment.c, segment-digest.c,
+ * segment-list.c and segment-pages.c.
  */
 #ifndef TRIT_SEGMENT_FILE_H
 #define TRIT_SEGMENT_FILE_H
@@ -44,7 +44,8 @@ uint64_t segment_header_sum(const struct segment_header *h);
 uint64_t segment_chunks(uint64_t payload_bytes);
 
 /* The checksums of its chunks to sums[segment_chunks()]; what: for the log, or NULL. */
-int segment_sum(const struct segment *seg, uint64_t *sums, const char *what, struct trit_error *err);
+int segment_sum(const struct segment *seg, uint64_t *sums, const char *what,
+                struct trit_error *err);
 
 /* Read and check the header: ours, private to us, this version, whole, of the size it claims. */
 bool segment_check_header(int fd, struct segment_header *h);
