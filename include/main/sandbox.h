@@ -11,8 +11,8 @@
  * serving needs; others fail with EPERM, and the process lives.  No socket but AF_UNIX, no code
  * that was written to memory, no new namespace, and no new program unless Landlock says which.
  *
- * What a reload may read is therefore beside what the start has read; of a snapshot in the hub's cache
- * also what is fetched for the same model later.  Both are inherited by
+ * What a reload may read is therefore beside what the start has read; of a snapshot in the hub's
+ * cache also what is fetched for the same model later.  Both are inherited by
  * threads that begin later and by a successor.
  */
 #ifndef TRIT_SANDBOX_H
@@ -32,8 +32,8 @@ struct sandbox {
 
 /*
  * Enter it: the calling thread and those it makes later.  To be called when sockets are open and
- * before any thread is started.  recalled: models beside those of the configuration, or NULL.  What this kernel does not offer is left out.  Takes well under a
- * millisecond.
+ * before any thread is started.  recalled: models beside those of the configuration, or NULL.
+ * What this kernel does not offer is left out.  Takes well under a millisecond.
  */
 void sandbox_enter(const struct conf *c, const struct recall *recalled, struct sandbox *got);
 

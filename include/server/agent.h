@@ -34,9 +34,9 @@ enum { AGENT_LINE_BYTES = 64 };
  * The line, with its end, to dst[0, AGENT_LINE_BYTES); its length.  The weight is what the queue
  * and, with half its say, the KV cache have left, 1 to 100: 0 would mean drain.  maxconn is one
  * batch and one more that waits, so that what comes beyond waits at the balancer, where any daemon
- * that is free first can have it; less where prompts are so long that the queue would refuse some of
- * them.  A refusal is over at once, and the balancer has sent the next before there is room: one too
- * many would have its whole queue refused.
+ * that is free first can have it; less where prompts are so long that the queue would refuse some
+ * of them.  A refusal is over at once, and the balancer has sent the next before there is room: one
+ * too many would have its whole queue refused.
  */
 size_t agent_line(const struct agent_load *load, char *dst);
 

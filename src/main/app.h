@@ -66,7 +66,7 @@ struct app_model {
     enum app_model_state state;
     bool configured; /* the command line or the file has it, and not the API */
     bool first;      /* that of the keys outside of sections, which only a restart changes */
-    int instead;     /* of which model of the configuration a recalled one takes the place; -1: none */
+    int instead;     /* the model of the configuration whose place a recalled one has; -1: none */
     bool unwanted;   /* goes when it is ready, or when nothing waits any more */
     char weights[32], kv[32]; /* under which names the manager keeps them; "": it does not */
     struct served *served;
@@ -148,7 +148,7 @@ struct app_model *app_add_model(struct app *app, const struct conf *c, const cha
 struct app_model *app_add_configured(struct app *app, const struct conf *c, struct trit_error *err);
 
 /* Under which names the manager keeps what is to last of a model: plain ones for the first of the
- * configuration, or who stands for it; for the others with a number made of what they are called. */
+ * configuration, or who stands for it; the others' have a number made of what they are called. */
 void app_name_kept(struct app_model *m, bool plain);
 
 /* Load the next that waits; when none does, take out who is unwanted. */

@@ -25,7 +25,8 @@ static bool is_numbered(const char *name, const char *ours)
 static bool is_ours(const char *name)
 {
     return is_numbered(name, HANDED_WEIGHTS) || is_numbered(name, HANDED_KV) ||
-           strcmp(name, HANDED_MODELS) == 0 || strncmp(name, HANDED_LISTEN, strlen(HANDED_LISTEN)) == 0;
+           strcmp(name, HANDED_MODELS) == 0 ||
+           strncmp(name, HANDED_LISTEN, strlen(HANDED_LISTEN)) == 0;
 }
 
 /* Cut the next name off; too long ones are cut short, which none of ours is. */

@@ -110,8 +110,8 @@ static void allow_links(const struct rules *r, const char *folder)
         closedir(d);
 }
 
-/* Of the snapshot of a model, HUB/models--X/snapshots/REVISION: those that are fetched later stand beside
- * it, and what all of them link to in HUB/models--X/blobs. */
+/* Of the snapshot of a model, HUB/models--X/snapshots/REVISION: those that are fetched later stand
+ * beside it, and what all of them link to in HUB/models--X/blobs. */
 static void allow_hub(const struct rules *r, const char *snapshot)
 {
     char path[PATH_MAX], all[PATH_MAX], blobs[PATH_MAX];

@@ -6,8 +6,8 @@
  * File: header, checksum of each chunk of the payload, payload at a page boundary.  Checksums are
  * XXH3 (they guard against damage); the key is SHA-256 (it decides what is the same model).
  *
- * Not here: what the payload holds (weights.c), sums and digests (segment-digest.c), listing and removing
- * (segment-list.c).
+ * Not here: what the payload holds (weights.c), sums and digests (segment-digest.c), listing and
+ * removing (segment-list.c).
  */
 #include "config.h"
 #include "model/segment.h"

@@ -59,7 +59,8 @@ static bool read_hash(const char *s, uint8_t hash[KEYS_HASH_BYTES])
 {
     size_t skip = strlen(HASH_PREFIX), n = 2 * (size_t)KEYS_HASH_BYTES;
     /* As sha256sum writes them, so that a hash is written in one way only. */
-    if (strncmp(s, HASH_PREFIX, skip) != 0 || strspn(s + skip, "0123456789abcdef") != n || s[skip + n])
+    if (strncmp(s, HASH_PREFIX, skip) != 0 || strspn(s + skip, "0123456789abcdef") != n ||
+        s[skip + n])
         return false;
     for (size_t i = 0; i < KEYS_HASH_BYTES; i++)
         hash[i] = (uint8_t)(hex_digit(s[skip + 2 * i]) << 4 | hex_digit(s[skip + 2 * i + 1]));

@@ -10,7 +10,8 @@ npm_packages node-kubernetes kubernetes-models@5.1.0 @kubernetes-models/promethe
 bring y-kubernetes.mjs
 compile() # FILE.ts: unknown fields are errors
 {
-    mkdir -p "$packages/types" && cp "$1" "$packages/types/check.ts" || broken "cannot copy $1"
+    mkdir -p "$packages/types"
+    cp "$1" "$packages/types/check.ts" || broken "cannot copy $1"
     node "$packages/node_modules/typescript/bin/tsc" --noEmit --strict --skipLibCheck --target es2022 \
         --module nodenext "$packages/types/check.ts" >"$work/tsc"
 }
