@@ -322,9 +322,7 @@ static int open_on_thread(struct engine *e, struct trit_error *err)
     e->stats.kv_pool_bytes = e->kv.pool_bytes;
     e->stats.scratch_bytes = batch_bytes(&e->batch) + (e->kv.states ? states_bytes(e->kv.states) : 0);
     engine_count_pages(e);
-    /* Attached weights were proved by a token of whoever packed them, and have their checksums still;
-     * reading them once more would take as long as the first answer.  Its logits are looked at, too. */
-    if (o->model->segment.attached)
+    if (o->proved)
         return 0;
     take_turn(e);
     rc = warm_up(e, err);

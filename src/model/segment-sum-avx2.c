@@ -6,7 +6,7 @@
 #include "model/segment-file.h"
 
 #define XXH_INLINE_ALL
-#define XXH_VECTOR 2 /* XXH_AVX2 */
+#define XXH_VECTOR        2 /* XXH_AVX2 */
 #define XXH_PREFETCH_DIST SEGMENT_AHEAD
 #include <xxhash.h>
 

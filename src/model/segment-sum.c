@@ -2,10 +2,10 @@
 /*
  * segment-sum.c - the checksum of a segment's bytes, at the speed of memory.
  *
- * It is XXH3 as ever, compiled here so that it asks for memory earlier and, where it can, computes in
- * wider registers.  The library's fetches 384 bytes ahead, for data in a cache, which weights are not:
- * 4 KiB ahead they take two thirds of the time, and AVX2 takes a sixth off that.  Farther ahead, or
- * wider still, gains nothing.
+ * It is XXH3 as ever, compiled here so that it asks for memory earlier and, where it can, computes
+ * in wider registers.  The library's fetches 384 bytes ahead, for data in a cache, which weights
+ * are not: 4 KiB ahead they take two thirds of the time, and AVX2 takes a sixth off that.  Farther
+ * ahead, or wider still, gains nothing.
  */
 #include "config.h"
 #include "model/segment-file.h"

@@ -11,8 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <xxhash.h>
+
 #include "base/base.h"
 #include "base/mem.h"
+#include "model/segment-file.h"
 #include "model/segment.h"
 #include "unit/unit.h"
 
@@ -310,6 +313,22 @@ START_TEST(names_are_not_paths)
 }
 END_TEST
 
+/* Whatever it is compiled for, a sum is the one that the library makes: segments outlive programs. */
+START_TEST(sums_are_the_library_s)
+{
+    static const size_t lens[] = {0, 1, 16, 128, 240, 241, 1024, 4095, 100003, SEGMENT_CHUNK};
+    uint8_t *bytes = mem_zalloc(SEGMENT_CHUNK + 1, 1);
+    ck_assert_ptr_nonnull(bytes);
+    for (size_t i = 0; i <= SEGMENT_CHUNK; i++)
+        bytes[i] = (uint8_t)(i * 0x9e3779b97f4a7c15u >> 56);
+    for (size_t k = 0; k < ARRAY_LEN(lens); k++) {
+        uint64_t want = XXH3_64bits(bytes + 1, lens[k]); /* at no multiple of anything */
+        ck_assert_uint_eq(segment_sum(bytes + 1, lens[k]), want);
+    }
+    mem_free(bytes);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("segment");
@@ -328,6 +347,7 @@ int main(void)
     tcase_add_test(c, begins_zeroed);
     tcase_add_test(c, no_room_is_an_error);
     tcase_add_test(c, names_are_not_paths);
+    tcase_add_test(c, sums_are_the_library_s);
     suite_add_tcase(s, c);
     return unit_run(s);
 }
