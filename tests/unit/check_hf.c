@@ -250,12 +250,15 @@ START_TEST(names_of_tensors)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         char name[GGUF_NAME_MAX + 1] = "";
-        ck_assert_msg(hf_name(cases[i].origin, true, name) == cases[i].role, "%s", cases[i].origin);
+        ck_assert_msg(hf_name(cases[i].origin, &(struct hf_facts){.divides = true}, name) ==
+                          cases[i].role,
+                      "%s", cases[i].origin);
         if (cases[i].role != HF_IGNORED && cases[i].role != HF_UNKNOWN)
             ck_assert_str_eq(name, cases[i].name);
     }
     char name[GGUF_NAME_MAX + 1];
-    ck_assert_int_eq(hf_name("model.layers.7.mlp.up_proj.weight_scale", false, name), HF_SCALE);
+    ck_assert_int_eq(
+        hf_name("model.layers.7.mlp.up_proj.weight_scale", &(struct hf_facts){0}, name), HF_SCALE);
     ck_assert_str_eq(name, "blk.7.ffn_up.scale");
 }
 END_TEST
