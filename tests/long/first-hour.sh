@@ -56,9 +56,12 @@ wait $server || true
 grep -q 'stopped exit=0' /tmp/quickstart.log
 
 echo "== a package"
-apt-get update -q >/dev/null
-follow doc/first-hour.md Install 1 | tail -n 5
-apt-get install -y -q prometheus >/tmp/prometheus.log
+trap 'tail -n 30 /tmp/package.log' ERR
+apt-get update >/tmp/package.log
+follow doc/first-hour.md Install 1 >>/tmp/package.log 2>&1
+# What it does when systemd runs is seen in the booted tree.
+apt-get purge tritd >>/tmp/package.log
+apt-get install prometheus >>/tmp/package.log 2>&1
 IN
 umount "$root/proc" "$root/dev/shm"
 
