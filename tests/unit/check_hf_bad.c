@@ -37,9 +37,11 @@ static const struct bad in_config[] = {
     {ARCH("null"), BAD, "architectures is missing"},
     {ARCH("[\"GPT2LMHeadModel\"]"), OTHER,
      "architectures is [\"GPT2LMHeadModel\"], expected BitNetForCausalLM, BitnetForCausalLM, "
-     "LlamaForCausalLM, BitLlamaForCausalLM, BitLlamaForCausalLMInf or Qwen3ForCausalLM"},
+     "LlamaForCausalLM, BitLlamaForCausalLM, BitLlamaForCausalLMInf, Qwen3ForCausalLM or "
+     "Gemma3ForCausalLM"},
     {"\"relu2\"", "\"gelu\"", OTHER,
-     "hidden_act is \"gelu\", expected \"silu\" or, of BitNet, \"relu2\""},
+     "hidden_act is \"gelu\", expected \"silu\", of BitNet also \"relu2\", of Gemma "
+     "\"gelu_pytorch_tanh\""},
     {"\"relu2\"", "3", BAD, "hidden_act is 3, expected a string"},
     {"\"hidden_size\":8", "\"hidden_size\":8,\"hidden\\u005fsize\":8", BAD,
      "hidden_size stands twice"},
