@@ -42,7 +42,6 @@ struct engine_options {
     uint32_t step_tokens;    /* rows of a step */
     double token_target;     /* seconds between tokens to hold while prompts are read */
     uint32_t draft_tokens;   /* guessed ahead for each sequence, at most SEQ_DRAFT_MAX; 0: none */
-    bool proved;             /* these weights are known to be of use: no token to see that they are */
     bool prefix_cache;       /* keep pages for texts that begin alike */
     bool lasting;            /* keep those for the next process too, see kv_open_lasting */
     int kv_fd;               /* with lasting: what the last one has left, taken; or POOL_NEW */

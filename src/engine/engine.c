@@ -322,8 +322,6 @@ static int open_on_thread(struct engine *e, struct trit_error *err)
     e->stats.kv_pool_bytes = e->kv.pool_bytes;
     e->stats.scratch_bytes = batch_bytes(&e->batch) + (e->kv.states ? states_bytes(e->kv.states) : 0);
     engine_count_pages(e);
-    if (o->proved)
-        return 0;
     take_turn(e);
     rc = warm_up(e, err);
     give_turn(e);

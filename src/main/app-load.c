@@ -39,10 +39,6 @@ static int open_engine(struct app_model *m, int kv, struct trit_error *err)
         .token_target = c->token_target,
         .draft_tokens = c->draft_tokens,
         .prefix_cache = c->prefix_cache,
-        /* Attached weights have given a token to whoever packed them, and have their checksums
-         * still.  To read them once more would take as long as the first answer; but who is to take
-         * over from a daemon that works is asked to work before. */
-        .proved = m->model->segment.attached && app->replaces.fd < 0,
         .lasting = app->stores && *m->kv,
         .kv_fd = kv >= 0 ? kv : POOL_NEW,
         .queue_requests = c->queue_requests,

@@ -112,15 +112,16 @@ static void become_daemon(void)
     die(program[0]);
 }
 
-/* One process in the list for another, 0 is none. */
-static void replace(pid_t old, pid_t new)
+/* One process in the list for another, 0 is none.  false: it is not there. */
+static bool replace(pid_t old, pid_t new)
 {
     for (int i = 0; i < ALIVE_MAX; i++) {
         if (alive[i] == old) {
             alive[i] = new;
-            return;
+            return true;
         }
     }
+    return false;
 }
 
 static void start(void)
@@ -141,9 +142,10 @@ static void reap(void)
             say("frozen %ld", (long)pid);
             continue;
         }
+        if (!replace(pid, 0))
+            continue; /* what a daemon left behind that was killed: its loaders, which end with it */
         say("ended %ld %s %d", (long)pid, WIFSIGNALED(status) ? "signal" : "exit",
             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-        replace(pid, 0);
         if (pid != main_pid)
             continue;
         main_pid = 0;

@@ -194,9 +194,9 @@ START_TEST(words_and_models)
     ck_assert_int_eq(acts_type_parse("q8", &type), 0);
     ck_assert_uint_eq(acts_planes(&m, type), 1);
     ck_assert_int_eq(acts_type_parse("auto", &type), 0);
-    layer.q.n_groups = 1;
+    layer.down.n_groups = 1;
     ck_assert_uint_eq(acts_planes(&m, type), 1);
-    layer.q.n_groups = 16;
+    layer.down.n_groups = 16;
     ck_assert_uint_eq(acts_planes(&m, type), 2);
     ck_assert_int_eq(acts_type_parse("q4", &type), -TRIT_EINVAL);
     ck_assert_int_eq(acts_type_parse("", &type), -TRIT_EINVAL);

@@ -189,16 +189,11 @@ static const struct bad failing[] = {
     {"{{ {'a': 1, 2: 3}|tojson(sort_keys=true) }}",
      "line 1: a string and an integer have no order"},
     {"{% for i in range(3000000) %}{% for j in range(3000000) %}{% endfor %}{% endfor %}",
-     "line 1: the template takes more than 4000000 steps"},
+     "line 1: the template takes more than 1000000 steps"},
     {"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "levels deep"},
-    {"{% set a = '0123456789abcdef0123456789abcdef' * 100000 %}{% for i in range(24) %}{{ a }}{% "
-     "endfor %}",
-     "line 1: the template writes more than"},
     {"{% set n = namespace(x='aaaaaaaa') %}{% for i in range(40) %}{% set n.x = n.x + n.x %}"
      "{% endfor %}",
-     "line 1: the template takes more than 4000000 steps"},
-    {"{% set a = 'a' * 1000000 %}{% for i in range(80) %}{{ a }}{% endfor %}",
-     "the template needs more than 256 MiB"},
+     "line 1: the template takes more than 1000000 steps"},
 };
 
 static void refused(const struct bad *b, int code)

@@ -410,12 +410,14 @@ static const struct {
      "input: found an array of 0, expected a string or an array of items"},
     {FOR_RESPONSES, "{\"input\":[7]}", "input[0]",
      "input[0]: found 7, expected an object with role and content"},
-    {FOR_RESPONSES, "{\"input\":[{\"type\":\"reasoning\"}]}", "input[0].type",
-     "input[0].type: only items of the types message, function_call and function_call_output are "
-     "supported, not reasoning"},
+    {FOR_RESPONSES, "{\"input\":[{\"type\":\"web_search_call\"}]}", "input[0].type",
+     "input[0].type: only items of the types message, reasoning, function_call and "
+     "function_call_output are supported, not web_search_call"},
+    {FOR_RESPONSES, "{\"input\":[{\"type\":\"reasoning\"}]}", "input",
+     "input: found an array of 1, expected a message among its items"},
     {FOR_RESPONSES, "{\"input\":[{\"type\":\"a b\\n\"}]}", "input[0].type",
-     "input[0].type: only items of the types message, function_call and function_call_output are "
-     "supported, not this type"},
+     "input[0].type: only items of the types message, reasoning, function_call and "
+     "function_call_output are supported, not this type"},
     {FOR_RESPONSES, "{\"input\":[{\"type\":7}]}", "input[0].type",
      "input[0].type: found 7, expected \"message\""},
     {FOR_RESPONSES, "{\"input\":[{\"content\":\"x\"}]}", "input[0].role",
