@@ -29,7 +29,8 @@ libmodel_a_SOURCES = \
 	include/model/loader.h src/model/loader.c src/model/loader-host.c src/model/loader-reader.c \
 	src/model/loader-parts.h \
 	include/model/model.h src/model/load.c src/model/load-parts.h \
-	src/model/hparams.c src/model/rope.c src/model/sampling.c src/model/weights.c src/model/pack.c \
+	src/model/hparams.c src/model/rope.c src/model/sampling.c \
+	src/model/weights-parts.h src/model/weights.c src/model/weights-items.c src/model/pack.c \
 	include/model/segment.h src/model/segment.c src/model/segment-file.h src/model/segment-digest.c \
 	src/model/segment-list.c src/model/segment-pages.c src/model/segment-sum.c \
 	include/model/tokenizer.h src/model/tokenizer.c src/model/tokenizer-parts.h \

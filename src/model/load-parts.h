@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * load-parts.h - the steps of loading, shared by load.c, hparams.c, sampling.c and weights.c.
+ * load-parts.h - the steps of loading, shared by load.c, hparams.c, sampling.c and weights.c; of
+ * planning the weights see weights-parts.h.
  */
 #ifndef TRIT_LOAD_PARTS_H
 #define TRIT_LOAD_PARTS_H
