@@ -2,7 +2,7 @@
 /*
  * acts.c - activations in one plane or two, and the products of both.
  *
- * Not here: the arithmetic (kernels), whose rows they are (forward.c, head.c).
+ * Not here: the arithmetic (kernels), whose rows they are (forward-phases.c, head.c).
  */
 #include "config.h"
 #include "engine/acts.h"

@@ -8,7 +8,7 @@ libengine_a_SOURCES = \
 	include/engine/draft.h src/engine/draft.c \
 	include/engine/engine.h src/engine/engine-parts.h src/engine/engine.c src/engine/engine-step.c \
 	src/engine/forecast.h src/engine/forecast.c \
-	include/engine/forward.h src/engine/forward.c \
+	include/engine/forward.h src/engine/forward-parts.h src/engine/forward.c src/engine/forward-phases.c \
 	include/engine/grammar.h src/engine/grammar-parts.h src/engine/grammar.c \
 	src/engine/grammar-parse.c src/engine/grammar-ranges.c src/engine/grammar-check.c src/engine/grammar-build.c \
 	src/engine/grammar-stacks.c src/engine/grammar-vocab.c src/engine/grammar-walk.c src/engine/grammar-plain.c \
