@@ -27,7 +27,7 @@ libmodel_a_SOURCES = \
 	include/model/hf.h src/model/hf.c src/model/hf-config.c src/model/hf-layers.c src/model/hf-names.c src/model/hf-parts.h \
 	src/model/hf-tokenizer.c src/model/hf-pipeline.c src/model/hf-sentencepiece.c src/model/safetensors.h src/model/safetensors.c \
 	include/model/loader.h src/model/loader.c src/model/loader-host.c src/model/loader-reader.c \
-	src/model/loader-parts.h \
+	src/model/loader-talk.c src/model/loader-parts.h \
 	include/model/model.h src/model/load.c src/model/load-parts.h \
 	src/model/hparams.c src/model/rope.c src/model/sampling.c \
 	src/model/weights-parts.h src/model/weights.c src/model/weights-items.c src/model/pack.c \

@@ -2,7 +2,8 @@
 /*
  * loader-parts.h - what the bodies of model/loader.h share, and what load.c asks of them.
  *
- *     loader.c         the daemon's side: it asks, answers and judges
+ *     loader.c         the daemon's side: the loader process, and a reader for each model
+ *     loader-talk.c    the daemon's talk with a reader: it asks, answers and judges
  *     loader-host.c    the loader process
  *     loader-reader.c  a reader
  *
@@ -21,6 +22,7 @@
 #include "model/loader.h"
 
 struct gguf;
+struct gguf_view_file;
 struct loader;
 struct model_options;
 struct segment;
@@ -83,6 +85,45 @@ bool loader_send(int socket, const struct loader_note *note, const int *fds, siz
 /* Wait for the next; *fds receives up to n_fds descriptors, -1 where there is none.  Others are
  * closed.  false: the other end is gone, or what came is no note. */
 bool loader_receive(int socket, struct loader_note *note, int *fds, size_t n_fds);
+
+/* ------------------------------------------------------------------ the daemon's side */
+
+enum {
+    LOADER_FILES_MOST = 1100, /* of one model: shards and a few more; there may be room for fewer */
+};
+
+/* A model that is being read. */
+struct loader {
+    char *path; /* of the model */
+    const struct model_options *opt;
+    const struct loader_options *limits;
+    int talk;   /* with the reader */
+    int status; /* its end; closing it kills the reader.  -1: it has ended */
+    struct gguf_view_file *files;
+    size_t n_files;
+    bool sent;     /* the last wish */
+    bool orphaned; /* the loader process has ended before it told of the reader's end */
+    unsigned lines;
+    unsigned cpu_seconds; /* that the reader may use */
+    double deadline;
+    double answered; /* when it was last done; what we take from then on is not its time */
+};
+
+/* Open a file that reading this model may ask for: l->files[l->n_files - 1] from then on.  err may
+ * be NULL. */
+int loader_open_for(struct loader *l, const char *path, uint64_t *bytes, struct trit_error *err);
+
+/* Answer and wait until the reader is done with what it was asked; *fd as in loader_receive.
+ * Errors: its own, or that it has ended or is too slow. */
+int loader_hear(struct loader *l, struct loader_note *done, int *fd, struct trit_error *err);
+
+/* Map the view that the reader has written to fd, which it cannot change any more.  It takes the
+ * files over. */
+int loader_take_view(struct loader *l, int fd, uint64_t bytes, struct gguf **g,
+                     struct trit_error *err);
+
+/* Fail because the loader process has ended. */
+int loader_no_host(const struct loader *l, struct trit_error *err);
 
 /* ------------------------------------------------------------------ the processes */
 
