@@ -176,6 +176,11 @@ const bars = {
     await beside(1.2, '--stuck', 200);
   },
 
+  // Both together.
+  async both() {
+    await beside(1.2, '--idle', 1000, '--stuck', 200);
+  },
+
   // Health and metrics while prompts are read that nobody has read before, one behind the other.
   async health() {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });

@@ -5,7 +5,8 @@
 # machine that is shared the same daemon holds it now and misses it then.
 #
 #     tests/long/load.sh            in the build directory; about ten minutes
-#     BARS="overload fairness"      only these: overload fairness slow idle health long
+#     BARS="overload fairness"      only these: overload fairness slow idle health long, or both, which is
+#                                   slow and idle at a time
 #     SECONDS_EACH=10 ROUNDS=2      of a round, default 25, and how many, default 3
 #     DEPTH=4000                    tokens that are read before, for `long`, default 7000
 #     SETTLE=15                     seconds for those that do nothing to get there, default 25
@@ -40,7 +41,7 @@ for bar in ${BARS:-overload fairness slow idle health long}; do
     case $bar in
     overload) start --ttft-target $target ;;
     fairness) start --api-keys "$work/keys" ;;
-    idle | slow) start --max-connections 4096 --queue-requests 256 ;;
+    idle | slow | both) start --max-connections 4096 --queue-requests 256 ;;
     health | long) start --ctx 16384 ;;
     *) broken "no such bar: $bar" ;;
     esac
