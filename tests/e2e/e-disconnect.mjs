@@ -100,7 +100,7 @@ for (const stream of [true, false]) {
   const queued = await Promise.all([true, false, true].map((s) =>
     connect(http('/v1/completions', endless(s)))));
   const patient = request('/v1/completions', { body: { prompt: 'b', max_tokens: 3, ignore_eos: true } });
-  await until('four wait', async () => (await waiting()) >= 1);
+  await until('four wait', async () => (await waiting()) === 4);
   queued.forEach((c, i) => Object.values(ways)[i](c));
   rows.forEach((c) => c.socket.destroy());
   const answer = await patient;
