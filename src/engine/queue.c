@@ -129,6 +129,14 @@ struct seq *queue_next(const struct queue *q, double now,
     return best;
 }
 
+unsigned queue_active(const struct queue *q)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < SCHED_TENANTS; i++)
+        n += is_active(&q->tenant[i]);
+    return n;
+}
+
 void queue_each(const struct queue *q, void (*fn)(struct seq *s, void *arg), void *arg)
 {
     for (unsigned i = 0; i < SCHED_TENANTS; i++)

@@ -49,6 +49,9 @@ struct seq *queue_next(const struct queue *q, double now,
 /* The priority with which s, which waits, would begin now: it ages with its queue. */
 enum seq_priority queue_level(const struct seq *s, double now);
 
+/* Tenants who run or wait. */
+unsigned queue_active(const struct queue *q);
+
 /* fn(s, arg) for everyone; fn may remove that one. */
 void queue_each(const struct queue *q, void (*fn)(struct seq *s, void *arg), void *arg);
 

@@ -471,10 +471,7 @@ static bool plan_guests(struct sched *sc)
 /* Who asks again as soon as he is answered is not there for a moment each time. */
 static void look_for_company(struct sched *sc, double now)
 {
-    unsigned n = 0;
-    for (unsigned i = 0; i < SCHED_TENANTS; i++)
-        n += sc->queue.tenant[i].n_waiting + sc->queue.tenant[i].n_running > 0;
-    if (n > 1)
+    if (queue_active(&sc->queue) > 1)
         sc->t_company = now;
     sc->in_company = sc->t_company > 0 && now - sc->t_company < COMPANY;
 }

@@ -98,6 +98,19 @@ export function total(map, name, label = '') {
   return sum;
 }
 
+// Numbers 0 to n - 1 at random, by xorshift, from TRIT_SEED or the clock; says from which seed.
+export function seeded() {
+  const seed = Number(process.env.TRIT_SEED ?? Date.now() % 1e9);
+  console.log(`seed: TRIT_SEED=${seed}`);
+  let state = BigInt(seed) + 88172645463325252n;
+  return (n) => {
+    state = BigInt.asUintN(64, state ^ (state << 13n));
+    state ^= state >> 7n;
+    state = BigInt.asUintN(64, state ^ (state << 17n));
+    return Number(state % BigInt(n));
+  };
+}
+
 // Ask until `condition` holds; fails with `name` when it does not within the time.
 export async function until(name, condition, seconds = 30) {
   const end = Date.now() + seconds * 1000;

@@ -2,19 +2,11 @@
 //
 // signals.mjs COUNT - signals at random, 1 to 50 ms apart, some in bursts, under clients that never stop.
 //
-import { equal, ok, request, report } from './lib.mjs';
+import { equal, ok, request, report, seeded } from './lib.mjs';
 
 const count = Number(process.argv[2]), most = Number(process.argv[3] ?? 20);
 const pid = Number(process.env.TRITD_PID);
-const seed = Number(process.env.TRIT_SEED ?? Date.now() % 1e9);
-console.log(`seed: TRIT_SEED=${seed}`);
-let state = BigInt(seed) + 88172645463325252n;
-const random = (n) => {
-  state = BigInt.asUintN(64, state ^ (state << 13n));
-  state ^= state >> 7n;
-  state = BigInt.asUintN(64, state ^ (state << 17n));
-  return Number(state % BigInt(n));
-};
+const random = seeded();
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 // USR1, ALRM and the like are not for tritd: they would end it as they end any program.

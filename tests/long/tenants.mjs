@@ -6,19 +6,11 @@
 // sends that prompt and one that nobody has sent: two samples that shall not differ.  The victim
 // sends its prompt again, and a new one: two that shall.  No prompt is measured twice.
 //
-import { bar, bearer, ok, report, request } from './lib.mjs';
+import { bar, bearer, ok, report, request, seeded } from './lib.mjs';
 
 const rounds = Number(process.argv[2]);
 const { victim, curious } = process.env;
-const seed = Number(process.env.TRIT_SEED ?? Date.now() % 1e9);
-console.log(`seed: TRIT_SEED=${seed}`);
-let state = BigInt(seed) + 88172645463325252n;
-const random = (n) => {
-  state = BigInt.asUintN(64, state ^ (state << 13n));
-  state ^= state >> 7n;
-  state = BigInt.asUintN(64, state ^ (state << 17n));
-  return Number(state % BigInt(n));
-};
+const random = seeded();
 
 // Tokens, so that every prompt is equally long.
 const TOKENS = 128;

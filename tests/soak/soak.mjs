@@ -8,19 +8,11 @@
 //
 import fs from 'node:fs';
 import http from 'node:http';
-import { bar, equal, host, metrics, ok, port, request, total, until, report } from './lib.mjs';
+import { bar, equal, host, metrics, ok, port, request, total, until, report, seeded } from './lib.mjs';
 
 const seconds = Number(process.argv[2]);
 const pid = process.env.TRITD_PID;
-const seed = Number(process.env.TRIT_SEED ?? Date.now() % 1e9);
-console.log(`seed: TRIT_SEED=${seed}`);
-let state = BigInt(seed) + 88172645463325252n;
-const random = (n) => {
-  state = BigInt.asUintN(64, state ^ (state << 13n));
-  state ^= state >> 7n;
-  state = BigInt.asUintN(64, state ^ (state << 17n));
-  return Number(state % BigInt(n));
-};
+const random = seeded();
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
 
 const held = () => {
