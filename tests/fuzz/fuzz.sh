@@ -47,10 +47,11 @@ sources()
 
 compile()
 {
-    local object
+    local object instructions=()
+    case $1 in *-avx2.c) instructions=(-mavx2) ;; esac # as src/model/floor.mk has it
     object=$dir/obj/$(echo "${1#"$top"/}" | tr / -).o
     [ "$object" -nt "$1" ] && return
-    "$clang" "${flags[@]}" -fsanitize=fuzzer-no-link -c "$1" -o "$object"
+    "$clang" "${flags[@]}" "${instructions[@]}" -fsanitize=fuzzer-no-link -c "$1" -o "$object"
 }
 
 build()
