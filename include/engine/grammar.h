@@ -122,8 +122,8 @@ void grammar_masks_close(struct grammar_masks **m);
 /*
  * Fill mask[GRAMMAR_MASK_WORDS(n)]: token i may follow exactly if grammar_accept would take its
  * bytes.  Says nothing of stop tokens, which have no text: see grammar_may_end.  Gives how many
- * may. -TRIT_ETOOBIG: more readings or a deeper nesting within one token than there is room for.
- * Allocates nothing but what the cache grows by.
+ * may. -TRIT_ETOOBIG: more readings or a deeper nesting within one token than there is room or time
+ * for, which does not depend on what the cache knows.  Allocates nothing but what the cache grows by.
  */
 int grammar_mask(struct grammar_masks *m, const struct grammar_state *st, uint64_t *mask,
                  uint32_t *n_allowed);

@@ -26,19 +26,25 @@
 
 enum { BLOCK_WORDS = 128, NONE = UINT32_MAX, LOWEST = 1 << 30 /* beyond any state */ };
 
+/* What a mask may cost, in the unit of walks: some tens of milliseconds, where a string of JSON
+ * over 128 thousand tokens is one.  The engine waits for it, so a grammar that can be read in ever
+ * more ways ends its answer and not the others'. */
+enum { MASK_WORK = 1 << 24, PART_WORK = 64 /* to find it and add it up, beside its words */ };
+
 struct block {
     uint32_t word[BLOCK_WORDS];
 };
 
 struct part {
-    uint64_t above; /* the part before it, or the grammar where the state is on top */
-    uint64_t id;    /* no other part has it, nor has any grammar the same */
+    uint64_t above;        /* the part before it, or the grammar where the state is on top */
+    uint64_t id;           /* no other part has it, nor has any grammar the same */
     uint32_t state;        /* with LOWEST */
     uint32_t next;         /* in its bucket; in the list of unused ones */
     uint32_t newer, older; /* by use */
     uint32_t block;        /* the first of its blocks */
     uint32_t n_words;      /* tokens, one by one; or a mask's words, two for each */
     uint32_t n_exits;      /* behind them */
+    uint32_t work; /* whenever it is used, found out or not: the sum decides about answers */
     bool is_mask;
 };
 
@@ -168,7 +174,7 @@ static void give_blocks(struct grammar_masks *m, uint32_t first)
 /* ------------------------------------------------------------------ parts */
 
 TRIT_WRAPS static uint32_t *bucket_of(const struct grammar_masks *m, uint64_t above, uint32_t state,
-                           bool is_top)
+                                      bool is_top)
 {
     uint64_t h = (above * 2 + is_top) * 0xff51afd7ed558ccdu;
     h = (h ^ state ^ h >> 31) * 0x9e3779b97f4a7c15u;
@@ -246,6 +252,7 @@ static uint32_t keep_part(struct grammar_masks *m, uint64_t above, uint32_t stat
                        .block = take_blocks(m, n_blocks),
                        .n_words = n_words,
                        .n_exits = w->n_exits,
+                       .work = (uint32_t)w->work + n_words + PART_WORK,
                        .is_mask = is_mask};
     *bucket = i + 1;
     link_part(m, i);
@@ -265,10 +272,10 @@ static uint32_t keep_part(struct grammar_masks *m, uint64_t above, uint32_t stat
     return i;
 }
 
-/* The part for a state below `before`; where that is NONE, for a state on top.  The lowest state of a
- * stack has parts of its own, without exits. */
+/* The part for a state below `before`; where that is NONE, for a state on top.  The lowest state of
+ * a stack has parts of its own, without exits.  NONE: no room, or too much work. */
 static uint32_t get_part(struct grammar_masks *m, const struct grammar *g, uint32_t before,
-                         uint32_t state, bool lowest)
+                         uint32_t state, bool lowest, uint64_t most)
 {
     uint64_t above = before == NONE ? above_of_grammar(g) : m->part[before].id;
     uint32_t key = lowest ? state | LOWEST : state;
@@ -286,7 +293,7 @@ static uint32_t get_part(struct grammar_masks *m, const struct grammar *g, uint3
         for (n = 0; n < p->n_exits; n++)
             m->root[n] = read_word(m, &c);
     }
-    return grammar_walk_run(&m->walk, g, state, before == NONE, lowest, m->root, n)
+    return grammar_walk_run(&m->walk, g, state, before == NONE, lowest, m->root, n, most)
                ? keep_part(m, above, key)
                : NONE;
 }
@@ -311,12 +318,13 @@ int grammar_mask(struct grammar_masks *m, const struct grammar_state *st, uint64
                  uint32_t *n_allowed)
 {
     const struct grammar_cell *cell = st->stacks.cell;
+    uint64_t work = 0;
     memset(mask, 0, m->n_mask_words * sizeof *mask);
     for (uint32_t i = 0; i < st->n_tops; i++) {
         uint32_t part = NONE;
         for (uint32_t c = st->top[i]; c; c = cell[c].below) {
-            part = get_part(m, st->g, part, cell[c].state, cell[c].below == 0);
-            if (part == NONE)
+            part = get_part(m, st->g, part, cell[c].state, cell[c].below == 0, MASK_WORK - work);
+            if (part == NONE || (work += m->part[part].work) > MASK_WORK)
                 return -TRIT_ETOOBIG;
             add_part(m, &m->part[part], mask);
             if (m->part[part].n_exits == 0)

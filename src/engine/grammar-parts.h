@@ -233,8 +233,11 @@ struct grammar_walk {
     bool lowest; /* nothing is below the state: exits are of no use */
     bool sparing;  /* find out nothing that is not needed: room is short */
     uint32_t *way; /* [depth]: the row at each node on the way down */
+    uint32_t run;
+    uint64_t most; /* work that it may be */
 
-    /* What the latest walk has found. */
+    /* What the latest walk has found, and what it took, which is the same each time. */
+    uint64_t work;
     uint64_t *bits; /* tokens that may follow */
     uint32_t *exit; /* nodes with something below them, ascending */
     uint32_t n_exits;
@@ -269,9 +272,10 @@ bool grammar_plain_below(struct grammar_walk *w, uint32_t row,
 /*
  * Walk on from the nodes root[n], ascending, with a state of g: a top of a stack, or one where a
  * rule that is done goes on.  Nodes that are roots themselves are not looked at, what is below them
- * is.  With `lowest` there are no exits.  false: no room.  root must not be w->exit.
+ * is.  With `lowest` there are no exits.  false: no room, or more work than `most`, which are about as
+ * many nanoseconds.  root must not be w->exit.
  */
 bool grammar_walk_run(struct grammar_walk *w, const struct grammar *g, uint32_t state, bool is_top,
-                      bool lowest, const uint32_t *root, uint32_t n);
+                      bool lowest, const uint32_t *root, uint32_t n, uint64_t most);
 
 #endif

@@ -30,6 +30,7 @@ enum {
 struct grammar_set {
     uint32_t top, n; /* in tops, ascending */
     uint32_t next;   /* in its bucket */
+    uint32_t run;    /* the latest that has met it */
     bool grounded;
 };
 
@@ -198,6 +199,30 @@ static uint32_t first_row(struct grammar_walk *w, uint32_t state, bool is_top)
     return row_of_set(w);
 }
 
+/* ------------------------------------------------------------------ what it costs */
+
+/*
+ * Work is counted in nodes looked at, and in stacks: those of a set that is met for the first time
+ * in this run as often as there are classes of bytes, for so many steps may be found out from it.
+ * So the count does not ask what other runs have found out already: a mask that is too much work is
+ * that whatever was asked before it.
+ */
+enum { STACK_WORK = 8 /* nodes */ };
+
+static void count_set(struct grammar_walk *w, uint32_t row)
+{
+    struct grammar_set *set = &w->set[row / row_len(w)];
+    if (set->run == w->run)
+        return;
+    set->run = w->run;
+    w->work += (uint64_t)set->n * w->stacks.g->n_classes * STACK_WORK;
+}
+
+static void count_join(struct grammar_walk *w, uint32_t row, uint32_t other)
+{
+    w->work += ((uint64_t)set_of_row(w, row)->n + set_of_row(w, other)->n) * STACK_WORK;
+}
+
 /* ------------------------------------------------------------------ the way down */
 
 /* The tokens with these texts may follow. */
@@ -221,6 +246,8 @@ static bool walk_down(struct grammar_walk *w, uint32_t start, const uint32_t *ro
     if (row[start + flags] & exits)
         w->exit[w->n_exits++] = first;
     for (uint32_t i = first + 1; i < end;) {
+        if (++w->work > w->most)
+            return false;
         uint32_t from = way[node[i].depth - 1], class = g->class_of[node[i].byte];
         uint32_t at = row[from + class];
         if (at == NOT_YET && (at = find_step(w, from, class)) == NO_ROOM)
@@ -231,10 +258,12 @@ static bool walk_down(struct grammar_walk *w, uint32_t start, const uint32_t *ro
             good = node[more ? i + 1 : node[i].end].first;
         }
         if (more && root[*r] == i) {
+            count_join(w, at, start);
             if ((at = join(w, at, start)) == NO_ROOM)
                 return false;
             more = ++*r < n_roots && root[*r] < node[i].end;
         }
+        count_set(w, at);
         uint32_t flag = row[at + flags];
         bool leaf = node[i].end == i + 1;
         if ((flag & exits) && !leaf)
@@ -258,34 +287,44 @@ static bool walk_down(struct grammar_walk *w, uint32_t start, const uint32_t *ro
     return true;
 }
 
-/* NO_ROOM, or 0. */
-static uint32_t walk(struct grammar_walk *w, const struct grammar *g, uint32_t state, bool is_top,
-                     const uint32_t *root, uint32_t n)
+/* Whether room and work were enough. */
+static bool walk(struct grammar_walk *w, const struct grammar *g, uint32_t state, bool is_top,
+                 const uint32_t *root, uint32_t n)
 {
     w->stacks.g = g;
     memset(w->bits, 0, GRAMMAR_MASK_WORDS(w->v->n_tokens) * sizeof *w->bits);
     w->n_exits = 0;
+    w->work = 0;
+    w->run++;
     uint32_t start = first_row(w, state, is_top);
+    if (start != NO_ROOM)
+        count_set(w, start);
     for (uint32_t r = 0; r < n && start != NO_ROOM;)
         if (!walk_down(w, start, root, n, &r))
             start = NO_ROOM;
-    return start == NO_ROOM ? NO_ROOM : 0;
+    return start != NO_ROOM;
 }
 
 bool grammar_walk_run(struct grammar_walk *w, const struct grammar *g, uint32_t state, bool is_top,
-                      bool lowest, const uint32_t *root, uint32_t n)
+                      bool lowest, const uint32_t *root, uint32_t n, uint64_t most)
 {
     w->lowest = lowest;
+    w->most = most;
     if (w->grammar != g->id || w->n_sets > WALK_SETS / 2 || w->n_tops > WALK_TOPS / 2 ||
         w->stacks.n_cells > WALK_CELLS / 2 ||
         (size_t)w->n_sets * (g->n_classes + GRAMMAR_TAIL_WORDS) > ROW_WORDS / 2)
         forget(w, g);
-    if (walk(w, g, state, is_top, root, n) == 0)
+    if (walk(w, g, state, is_top, root, n))
         return true;
-    /* Once more from nothing, without what is found out for speed alone. */
+    if (w->work > most)
+        return false;
+    /* Once more from nothing, and then without what is found out for speed alone. */
+    forget(w, g);
+    if (walk(w, g, state, is_top, root, n))
+        return true;
     forget(w, g);
     w->sparing = true;
-    bool found = walk(w, g, state, is_top, root, n) == 0;
+    bool found = walk(w, g, state, is_top, root, n);
     w->sparing = false;
     w->grammar = 0;
     return found;

@@ -2,7 +2,7 @@
 /*
  * conf-read.c - the two places where an operator writes settings: the command line and the file.
  *
- * The file has one `key = value` a line.  A # at the start of a line or after a blank begins a
+ * The file has one `key = value` a line.  A # at the start of a line or a value or after a blank begins a
  * comment.  There are no quotes and no includes: a value is what stands between the blanks, and a key
  * stands there once.  A line [model NAME] begins a section, to the next or the end: keys of one model
  * more.
@@ -169,8 +169,7 @@ static int read_line(struct reading *r, char *line, struct trit_error *err)
     *seen = r->line;
     size_t used = strlen(where);
     snprintf(where + used, sizeof where - used, ": %s", key->name);
-    char *value = equals + 1;
-    value += strspn(value, BLANKS);
+    char *value = trim(equals + 1); /* that begins with a #: a comment, and nothing */
     if (r->section && strcmp(key->name, "model") == 0 && !*value)
         return trit_fail(err, TRIT_EINVAL, "%s: found nothing, expected the path of its file",
                          where);

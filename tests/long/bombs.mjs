@@ -91,6 +91,19 @@ for (const [name, body] of Object.entries(bombs)) {
 
 equal('all are stopped and refused', odd, []);
 
+// ---- what is small, and can be read in ever more ways the longer the answer is
+{
+  const grammar = 'root ::= (a | b)*(a | b)* "a=c"{0,4} .?\na ::= [^a-f]+root\nb ::= "\\u00e9"';
+  const tokens = 16;
+  const before = processor();
+  const { status, json } = await ask({ grammar, max_tokens: tokens });
+  const each = (processor() - before) / ((json.usage?.completion_tokens ?? 1) + 1);
+  console.log(`an answer with many readings: ${status} after ${json.usage?.completion_tokens} tokens, ${each.toFixed(1)} ms each`);
+  ok('many readings end an answer', status !== 200 || json.usage.completion_tokens < tokens, json);
+  ok('and take no longer than a bomb', each < LIMIT_MS, `${each} ms`);
+  worst = Math.max(worst, each);
+}
+
 // ---- ever new schemas: what is kept is bounded
 const many = async (from, n) => {
   for (let i = from; i < from + n; i += 8)

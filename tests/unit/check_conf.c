@@ -126,6 +126,7 @@ START_TEST(file_syntax)
                          "\n"
                          "  model=a#b.gguf   # the name has a hash in it\r\n"
                          "\talias =  two words \t\n"
+                         "port-file =# nothing\n"
                          "port=0");
     ck_assert_int_eq(LOAD("--config", path), 0);
     ck_assert_str_eq(conf.model, "a#b.gguf");
