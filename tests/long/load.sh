@@ -9,6 +9,7 @@
 #                                   slow and idle at a time
 #     SECONDS_EACH=10 ROUNDS=2      of a round, default 25, and how many, default 3
 #     DEPTH=4000                    tokens that are read before, for `long`, default 7000
+#     IDLE=10000                    connections that do nothing; fewer where descriptors are
 #     SETTLE=15                     seconds for those that do nothing to get there, default 25
 #     MODEL=700m.gguf               instead of one with random weights in the shape of a 700M model
 #
@@ -22,6 +23,12 @@ need node
 here=$top/tests/long
 seconds=${SECONDS_EACH:-25}
 target=3
+
+# Descriptors for the connections, in the daemon as in who opens them.
+ulimit -n "$(ulimit -Hn)"
+idle=${IDLE:-10000} descriptors=$(ulimit -n)
+[ "$descriptors" = unlimited ] || [ "$descriptors" -ge $((idle + 500)) ] || idle=$((descriptors - 500))
+export IDLE=$idle
 
 model=${MODEL:-$state/700m.gguf}
 [ -f "$model" ] || {
@@ -41,7 +48,7 @@ for bar in ${BARS:-overload fairness slow idle health long}; do
     case $bar in
     overload) start --ttft-target $target ;;
     fairness) start --api-keys "$work/keys" ;;
-    idle | slow | both) start --max-connections 4096 --queue-requests 256 ;;
+    idle | slow | both) start --max-connections $((idle + 300)) --queue-requests 256 ;;
     health | long) start --ctx 16384 ;;
     *) broken "no such bar: $bar" ;;
     esac
