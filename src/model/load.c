@@ -5,6 +5,7 @@
 #include "config.h"
 #include "model/model.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -57,6 +58,8 @@ struct parts {
     size_t n_files;
     struct segment_source source;
     int kept;               /* segment to adopt, until that is tried; -1: none */
+    size_t table_bytes;     /* that the payload begins with */
+    atomic_bool text_done;
     int text_rc, attach_rc; /* -TRIT_ENOENT: the weights are to be packed */
     struct trit_error text_err, attach_err;
 };
@@ -70,30 +73,52 @@ static int open_text(struct parts *p)
     return rc ? rc : chat_open(p->g, m->tok, p->opt->chat_template, &m->chat, &p->text_err);
 }
 
-static int attach(struct parts *p)
+static int find(struct parts *p)
 {
+    enum segment_check check = p->opt->prove_later ? SEGMENT_LATER : SEGMENT_NOW;
     int rc = segment_identify(p->files, p->n_files, p->kept, &p->source, &p->attach_err);
     if (rc == 0 && p->kept >= 0) {
         int kept = p->kept;
         p->kept = -1;
-        rc = segment_adopt(&p->source, kept, &p->m->segment, &p->attach_err);
+        rc = segment_adopt(&p->source, check, kept, &p->m->segment, &p->attach_err);
         if (rc != -TRIT_ENOENT)
             return rc;
         rc = 0;
     }
     if (rc)
         return rc;
-    return p->opt->shared ? segment_attach(&p->source, p->opt->stop, &p->m->segment, &p->attach_err)
+    return p->opt->shared ? segment_attach(&p->source, check, p->opt->stop, &p->m->segment,
+                                           &p->attach_err)
                           : -TRIT_ENOENT;
+}
+
+/* What is left for later is begun while the text takes its time: with the end of the first table, of
+ * which a token reads least, and on to its begin and from the other end of all. */
+static int attach(struct parts *p)
+{
+    const struct segment *seg = &p->m->segment;
+    int rc = find(p);
+    if (rc || !seg->proof)
+        return rc;
+    size_t n = seg->proof->n, first, end;
+    segment_chunks_in(0, MIN(p->table_bytes, seg->payload_bytes), &first, &end);
+    for (size_t i = 0; i < n && !atomic_load(&p->text_done); i++)
+        segment_prove(seg, (end + n - 1 - i) % n);
+    if (!atomic_load(&seg->proof->damaged))
+        return 0;
+    segment_reject(&p->m->segment);
+    return -TRIT_ENOENT;
 }
 
 static void run_parts(void *arg, unsigned worker)
 {
     struct parts *p = arg;
-    if (worker == 0)
+    if (worker == 0) {
         p->attach_rc = attach(p);
-    else
+    } else {
         p->text_rc = open_text(p);
+        atomic_store(&p->text_done, true);
+    }
 }
 
 /* What are the files, and is there anything in memory that was made from them?  If not, a reader
@@ -158,7 +183,7 @@ static int pack(struct parts *p, const struct weights_plan *plan, struct trit_er
         if (rc != -TRIT_EBUSY)
             break;
         /* Somebody has begun to build it since we looked: attach to theirs. */
-        rc = segment_attach(&p->source, opt->stop, &m->segment, err);
+        rc = segment_attach(&p->source, SEGMENT_NOW, opt->stop, &m->segment, err);
         if (rc != -TRIT_ENOENT)
             return rc;
     }
@@ -213,6 +238,7 @@ int model_load(const char *path, const struct model_options *opt, struct model *
         goto fail;
     parts.source.layout = opt->layout;
     parts.source.tables = plan.tables;
+    parts.table_bytes = plan.items[0].bytes;
     rc = open_parts(&parts, err);
     if (rc == -TRIT_ENOENT && parts.text_rc == 0)
         rc = pack(&parts, &plan, err);
@@ -259,6 +285,30 @@ int model_publish(struct model *m, struct trit_error *err)
     return segment_publish(&m->segment, err);
 }
 
+size_t model_chunks(const struct model *m)
+{
+    return m->segment.proof ? m->segment.proof->n : 0;
+}
+
+void model_prove_chunk(const struct model *m, size_t chunk)
+{
+    segment_prove(&m->segment, chunk);
+}
+
+void model_prove(const struct model *m, const void *weights, size_t bytes)
+{
+    size_t from = (size_t)((const uint8_t *)weights - m->segment.payload), chunk, end;
+    if (!m->segment.proof)
+        return;
+    for (segment_chunks_in(from, from + bytes, &chunk, &end); chunk < end; chunk++)
+        segment_prove(&m->segment, chunk);
+}
+
+bool model_is_damaged(const struct model *m)
+{
+    return m->segment.proof && atomic_load(&m->segment.proof->damaged);
+}
+
 void model_embed(const struct model *m, uint32_t token, float *dst)
 {
     if (m->embedding_tiles.codes)
@@ -267,6 +317,12 @@ void model_embed(const struct model *m, uint32_t token, float *dst)
         table_row(&m->embedding, token, dst);
     for (uint32_t i = 0; m->hp.embedding_scale != 1 && i < m->hp.dim; i++)
         dst[i] *= m->hp.embedding_scale;
+}
+
+void model_reject(struct model **m)
+{
+    segment_reject(&(*m)->segment);
+    model_close(m);
 }
 
 void model_close(struct model **m)
