@@ -43,7 +43,7 @@ libmodel_a_SOURCES = \
 	src/model/segment-list.c src/model/segment-pages.c src/model/segment-sum.c \
 	include/model/tokenizer.h src/model/tokenizer.c src/model/tokenizer-parts.h \
 	src/model/bpe.c src/model/merger.c src/model/normal.c src/model/pretok.c src/model/special.c \
-	src/model/vocab.c
+	src/model/tokenizer-tables.c src/model/vocab.c
 if ARCH_X86
 noinst_LIBRARIES += libmodel_avx2.a
 libmodel_avx2_a_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) -mavx2

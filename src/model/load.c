@@ -24,6 +24,7 @@
 #include "model/loader-parts.h"
 #include "model/plausible.h"
 #include "model/quant.h"
+#include "model/segment-file.h"
 #include "model/tokenizer.h"
 
 /* general.name if it is fit to be shown, else the file's name without directory and suffix. */
@@ -59,6 +60,10 @@ struct parts {
     struct segment_source source;
     int kept;               /* segment to adopt, until that is tried; -1: none */
     size_t table_bytes;     /* that the payload begins with */
+    size_t text_at;         /* where the tokenizer's tables follow the weights */
+    const void *tables;     /* [tables_bytes], of an attached segment, or NULL */
+    size_t tables_bytes;
+    bool looked; /* `find` was called */
     atomic_bool text_done;
     int text_rc, attach_rc; /* -TRIT_ENOENT: the weights are to be packed */
     struct trit_error text_err, attach_err;
@@ -69,7 +74,7 @@ static int open_text(struct parts *p)
     struct model *m = p->m;
     int rc = p->known ? 0 : loader_try_text(p->loader, &p->text_err);
     if (rc == 0)
-        rc = tok_open(p->g, m->hp.vocab, &m->tok, &p->text_err);
+        rc = tok_open_tables(p->g, m->hp.vocab, p->tables, p->tables_bytes, &m->tok, &p->text_err);
     return rc ? rc : chat_open(p->g, m->tok, p->opt->chat_template, &m->chat, &p->text_err);
 }
 
@@ -92,12 +97,29 @@ static int find(struct parts *p)
                           : -TRIT_ENOENT;
 }
 
+/* With the weights come the tokenizer's tables, which have to be whole before they are used. */
+static int take_tables(struct parts *p)
+{
+    const struct segment *seg = &p->m->segment;
+    for (size_t i = p->text_at / SEGMENT_CHUNK; seg->proof && i < seg->proof->n; i++)
+        segment_prove(seg, i);
+    if (seg->proof && atomic_load(&seg->proof->damaged)) {
+        segment_reject(&p->m->segment);
+        return -TRIT_ENOENT;
+    }
+    if (seg->payload_bytes > p->text_at) {
+        p->tables = seg->payload + p->text_at;
+        p->tables_bytes = seg->payload_bytes - p->text_at;
+    }
+    return 0;
+}
+
 /* What is left for later is begun while the text takes its time: with the end of the first table, of
  * which a token reads least, and on to its begin and from the other end of all. */
 static int attach(struct parts *p)
 {
     const struct segment *seg = &p->m->segment;
-    int rc = find(p);
+    int rc = p->looked ? p->attach_rc : find(p);
     if (rc || !seg->proof)
         return rc;
     size_t n = seg->proof->n, first, end;
@@ -139,11 +161,21 @@ static int look(struct parts *p, const struct gguf *g, struct trit_error *err)
 static int open_parts(struct parts *p, struct trit_error *err)
 {
     struct team *team;
-    int rc = team_open(&team, 2, false, err);
+    int rc = 0;
+    if (p->known && p->loader) {
+        p->looked = true;
+        p->attach_rc = find(p);
+        if (p->attach_rc == 0)
+            p->attach_rc = take_tables(p);
+    }
+    if (p->tables) {
+        p->text_rc = open_text(p);
+    } else if ((rc = team_open(&team, 2, false, err)) == 0) {
+        team_run(team, run_parts, p);
+        team_close(&team);
+    }
     if (rc)
         return rc;
-    team_run(team, run_parts, p);
-    team_close(&team);
     if (p->text_rc)
         *err = p->text_err;
     else if (p->attach_rc && p->attach_rc != -TRIT_ENOENT)
@@ -179,7 +211,8 @@ static int pack(struct parts *p, const struct weights_plan *plan, struct trit_er
         return rc;
     rc = -TRIT_EBUSY;
     for (int tries = 0; tries < 3; tries++) {
-        rc = segment_create(&p->source, plan->payload_bytes, opt->shared, &m->segment, err);
+        rc = segment_create(&p->source, p->text_at + tok_tables_bytes(m->tok), opt->shared,
+                            &m->segment, err);
         if (rc != -TRIT_EBUSY)
             break;
         /* Somebody has begun to build it since we looked: attach to theirs. */
@@ -192,8 +225,10 @@ static int pack(struct parts *p, const struct weights_plan *plan, struct trit_er
     if (p->loader && p->known)
         rc = loader_try_plan(p->loader, err);
     if (rc == 0)
-        rc = p->loader ? loader_pack(p->loader, &m->segment, err)
-                   : weights_pack(p->g, plan, m, opt->stop, m->segment.payload, err);
+        rc = p->loader ? loader_pack(p->loader, &m->segment, plan->payload_bytes, err)
+                       : weights_pack(p->g, plan, m, opt->stop, m->segment.payload, err);
+    if (rc == 0) /* No reader can write there any more. */
+        tok_tables_write(m->tok, p->g, m->segment.payload + p->text_at);
     return rc ? rc : segment_seal(&m->segment, err);
 }
 
@@ -239,13 +274,14 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     parts.source.layout = opt->layout;
     parts.source.tables = plan.tables;
     parts.table_bytes = plan.items[0].bytes;
+    parts.text_at = round_up(plan.payload_bytes, 64);
     rc = open_parts(&parts, err);
     if (rc == -TRIT_ENOENT && parts.text_rc == 0)
         rc = pack(&parts, &plan, err);
     if (rc)
         goto fail;
-    if (m->segment.payload_bytes != plan.payload_bytes) {
-        rc = trit_fail(err, TRIT_EFORMAT, "%s: segment %s holds %zu bytes, expected %zu", path,
+    if (m->segment.payload_bytes < plan.payload_bytes) {
+        rc = trit_fail(err, TRIT_EFORMAT, "%s: segment %s holds %zu bytes, expected %zu or more", path,
                        m->segment.name, m->segment.payload_bytes, plan.payload_bytes);
         goto fail;
     }
@@ -321,6 +357,8 @@ void model_embed(const struct model *m, uint32_t token, float *dst)
 
 void model_reject(struct model **m)
 {
+    chat_close(&(*m)->chat);
+    tok_close(&(*m)->tok);
     segment_reject(&(*m)->segment);
     model_close(m);
 }
@@ -329,9 +367,9 @@ void model_close(struct model **m)
 {
     if (!*m)
         return;
-    segment_close(&(*m)->segment);
     chat_close(&(*m)->chat);
-    tok_close(&(*m)->tok);
+    tok_close(&(*m)->tok); /* Its tables may lie in the segment. */
+    segment_close(&(*m)->segment);
     rotation_free(&(*m)->rotation);
     mem_free((*m)->layers);
     mem_free(*m);
