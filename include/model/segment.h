@@ -5,7 +5,8 @@
  * A segment is a file in /dev/shm named tritd-<uid>-<key>, where the key digests what it was made
  * from: the content of the model's files, the layout, the table type and the version of this format.
  * It begins with a header (magic, version, state, key, sizes, source file identity, the checksum of
- * every chunk), followed by the payload that model/load.h arranges.
+ * every chunk), followed by the payload: weights, as model/weights.c arranges them, and behind them the
+ * tokenizer's tables (model/tokenizer-tables.c).
  *
  * Life: built under the name <final>.building with an exclusive flock held, every page allocated
  * first so that a full /dev/shm is an error and not SIGBUS; filled; checksummed; made read-only;

@@ -2,13 +2,13 @@
 /*
  * tokenizer-tables.c - what a tokenizer looks up, as bytes that lie in a segment.
  *
- * Of a published vocabulary the pieces and merges take a tenth of a second to be checked and put into
- * tables by their hashes, and 11 MiB.  Who packs the weights writes these tables behind them; who
- * attaches uses them where they are.  They hold offsets and ids, no addresses.  Rules that take no
- * time (special tokens, pre-tokenizer, normal form) are read from the metadata each time.
+ * Of a published vocabulary the pieces and merges take a tenth of a second to be checked and put
+ * into tables by their hashes, and 11 MiB.  Who packs the weights writes these tables behind them;
+ * who attaches uses them where they are.  They hold offsets and ids, no addresses.  Rules that take
+ * no time (special tokens, pre-tokenizer, normal form) are read from the metadata each time.
  *
- * The layout of the structures below is part of the segment's format: change one, and SEGMENT_VERSION
- * in segment-file.h must go up.
+ * The layout of the structures below is part of the segment's format: change one, and
+ * SEGMENT_VERSION in segment-file.h must go up.
  */
 #include "config.h"
 #include "model/tokenizer-parts.h"
@@ -82,8 +82,8 @@ static void arrange(const struct vocab *v, const struct bpe *b, struct tables *t
     t->head_bytes = t->bytes = sizeof *t;
     t->vocab = *v;
     bpe_tables(b, &t->bpe);
-    const void *const parts[PARTS] = {v->bytes, v->start, v->kind, v->slot, t->bpe.slot,
-                                      t->bpe.order};
+    const void *const parts[PARTS] = {v->bytes, v->start,    v->kind,
+                                      v->slot,  t->bpe.slot, t->bpe.order};
     const size_t len[PARTS] = {v->start[v->n],
                                (v->n + (size_t)1) * sizeof *v->start,
                                v->n,
@@ -137,7 +137,8 @@ static bool is_mask(uint32_t mask)
 
 /*
  * The checksums of the segment have seen every byte, and the daemon wrote them, not a reader of
- * files: what is left to be told is whether they are tables of this program, and of this vocabulary.
+ * files: what is left to be told is whether they are tables of this program, and of this
+ * vocabulary.
  */
 const struct tables *tables_fit(const struct gguf *g, enum vocab_model model, uint32_t rows,
                                 const void *bytes, size_t len)

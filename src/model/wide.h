@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 enum {
-    WIDE_CODES = 128,         /* values of a Q8 table that 64 bytes of each plane hold */
+    WIDE_CODES = 128,           /* values of a Q8 table that 64 bytes of each plane hold */
     WIDE_INFINITE = 0x7f800000, /* what the bits of a float that is not finite have at least */
 };
 
@@ -22,8 +22,8 @@ void wide_halves(const uint8_t *src, float *dst, size_t n);
 int32_t wide_largest(const float *x, size_t n);
 
 /*
- * q + 128, where q = x / scale, half to even, is held within -127 and 127, of WIDE_CODES values: the
- * upper and the lower nibbles as table.h has them.  What is no number becomes -127.
+ * q + 128, where q = x / scale, half to even, is held within -127 and 127, of WIDE_CODES values:
+ * the upper and the lower nibbles as table.h has them.  What is no number becomes -127.
  */
 void wide_codes(const float *x, float scale, uint8_t *high, uint8_t *low);
 
