@@ -182,6 +182,7 @@ struct model_options {
     bool adopt; /* a private segment that was left in kept_fd, if it fits; takes the descriptor */
     int kept_fd;
     bool mlock;
+    bool prove_later; /* who loads it will call model_prove, while computing a token */
     const char *chat_template; /* instead of the file's own, see chat_open, or NULL */
     const atomic_bool *stop;   /* polled; loading gives up with -TRIT_ECANCELLED.  NULL: never */
 };
@@ -197,6 +198,21 @@ int model_load(const char *path, const struct model_options *opt, struct model *
  * and we have packed them.  Without this they go with the model. */
 int model_publish(struct model *m, struct trit_error *err);
 void model_close(struct model **m);
+
+/*
+ * Weights that were attached to with prove_later are compared with their checksums by who computes
+ * the first token, shortly before they are used, so that memory is read once and a cache the second
+ * time.  model_prove does so with `bytes` of weights, that is with the chunks of the segment that
+ * begin in them, unless it was done: threads that prove at the same time prove different weights.
+ * Of what no product reads, model_chunks() are to be gone through.  Nothing that was computed leaves
+ * the engine before all of them are proved and model_is_damaged says no; if it says yes, model_reject
+ * in place of model_close also sees to it that nobody attaches to them again.
+ */
+void model_prove(const struct model *m, const void *weights, size_t bytes);
+size_t model_chunks(const struct model *m); /* 0: nothing is to be proved */
+void model_prove_chunk(const struct model *m, size_t chunk);
+bool model_is_damaged(const struct model *m);
+void model_reject(struct model **m);
 
 /* dst[dim] = the embedding of a token, as the first layer reads it; still rotated if there are
  * embedding_signs. */

@@ -5,7 +5,8 @@
  * A segment is a file in /dev/shm named tritd-<uid>-<key>, where the key digests what it was made
  * from: the content of the model's files, the layout, the table type and the version of this format.
  * It begins with a header (magic, version, state, key, sizes, source file identity, the checksum of
- * every chunk), followed by the payload that model/load.h arranges.
+ * every chunk), followed by the payload: weights, as model/weights.c arranges them, and behind them the
+ * tokenizer's tables (model/tokenizer-tables.c).
  *
  * Life: built under the name <final>.building with an exclusive flock held, every page allocated
  * first so that a full /dev/shm is an error and not SIGBUS; filled; checksummed; made read-only;
@@ -38,6 +39,13 @@ struct segment_source {
     uint32_t tables;                      /* enum table_type, of embedding and head */
 };
 
+/* Of an attached one that is compared with its checksums little by little. */
+struct segment_proof {
+    size_t n;            /* chunks */
+    atomic_bool damaged; /* one was not what it should be */
+    uint8_t done[];      /* [n] */
+};
+
 struct segment {
     int fd;         /* what is mapped; read-only once it is sealed */
     int builder_fd; /* where it is sealed and unnamed: holds the builder's lock */
@@ -54,6 +62,7 @@ struct segment {
     size_t map_bytes;
     uint8_t *payload; /* page-aligned */
     size_t payload_bytes;
+    struct segment_proof *proof; /* NULL: it is whole, all of it */
 };
 
 /* Where segments live: /dev/shm, or another tmpfs for tests.  Call before anything else. */
@@ -77,20 +86,33 @@ int segment_identify(const struct segment_file *files, size_t n, int kept, struc
 /* Whether segment_identify will find the digest without reading the files. */
 bool segment_is_known(const struct segment_file *files, size_t n, int kept);
 
+/* What is done about checksums of the payload.  Later: seg->proof is there, and nothing may be given
+ * to anybody that was made from the payload before segment_prove has seen all chunks. */
+enum segment_check { SEGMENT_NOW, SEGMENT_LATER };
+
 /*
  * Attach to a finished segment of this source, verifying header and checksums.  -TRIT_ENOENT when
  * there is none (also when a damaged one was found: it is removed and the log says so).  Waits for
  * a living builder, unless *stop (NULL: never) becomes true: then -TRIT_ECANCELLED.
  */
-int segment_attach(const struct segment_source *src, const atomic_bool *stop, struct segment *seg,
-                   struct trit_error *err);
+int segment_attach(const struct segment_source *src, enum segment_check check, const atomic_bool *stop,
+                   struct segment *seg, struct trit_error *err);
 
 /*
  * Attach to a private segment that another process has left: sealed, of this source, every checksum
  * verified.  Takes fd.  -TRIT_ENOENT: it is not, it was closed, and the log says why.
  */
-int segment_adopt(const struct segment_source *src, int fd, struct segment *seg,
-                  struct trit_error *err);
+int segment_adopt(const struct segment_source *src, enum segment_check check, int fd,
+                  struct segment *seg, struct trit_error *err);
+
+/* Compare a chunk with its checksum, unless that was done; damage is noted in seg->proof.  Different
+ * threads, different chunks.  The chunks [*first, *end) are those that begin in the payload's bytes
+ * [from, to). */
+void segment_prove(const struct segment *seg, size_t chunk);
+void segment_chunks_in(size_t from, size_t to, size_t *first, size_t *end);
+
+/* Close a damaged one and take its name away, so that nobody attaches to it any more. */
+void segment_reject(struct segment *seg);
 
 /* Make a writable segment for payload_bytes, zeroed.  Shared or private.  Clean error when the
  * memory is not to be had.  -TRIT_EBUSY when another process began to build it meanwhile: attach.

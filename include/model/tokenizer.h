@@ -36,6 +36,17 @@ int tok_ids_add(struct tok_ids *ids, int32_t id); /* 0 or -TRIT_ENOMEM */
 int tok_open(const struct gguf *g, uint32_t vocab_rows, struct tok **t, struct trit_error *err);
 void tok_close(struct tok **t);
 
+/*
+ * What takes time to be made of a vocabulary, as bytes: for a segment, which other processes map.
+ * tables is at a multiple of 64.  tok_open_tables borrows them if they were written by this version
+ * of the program, of the same vocabulary and merges as g has; else it does as tok_open.  Their bytes
+ * must be those that were written, which the segment's checksums tell.
+ */
+size_t tok_tables_bytes(const struct tok *t);
+void tok_tables_write(const struct tok *t, const struct gguf *g, void *tables);
+int tok_open_tables(const struct gguf *g, uint32_t vocab_rows, const void *tables, size_t len,
+                    struct tok **t, struct trit_error *err);
+
 enum {
     TOK_ADD_SPECIAL = 1,   /* BOS in front (and EOS behind) where the model asks for it */
     TOK_PARSE_SPECIAL = 2, /* "<|eot_id|>" in the text is the token, not ten characters */

@@ -239,7 +239,7 @@ static void ignore(struct seq *s, void *arg)
     (void)arg;
 }
 
-/* One token through the whole model: touches every page of the weights, proves them of use. */
+/* One token through the whole model: touches every page of the weights, proves them whole and of use. */
 static int warm_up(struct engine *e, struct trit_error *err)
 {
     int32_t text[2] = {MAX(tok_bos(e->opt.model->tok), 0)};
@@ -251,8 +251,12 @@ static int warm_up(struct engine *e, struct trit_error *err)
     sched_add(e->sched, &probe);
     const struct sched_plan *p = sched_plan(e->sched, trit_now(), ignore, NULL);
     batch_fill(&e->batch, p);
+    forward_prove(e->batch.forward);
     batch_run(&e->batch, p);
     sched_leave(e->sched, &probe, true);
+    if (model_is_damaged(e->opt.model))
+        return trit_fail(err, TRIT_EFORMAT, "%s: the packed weights are damaged",
+                         e->opt.model->name);
     if (e->batch.slots[0].rc)
         return trit_fail(err, TRIT_EFORMAT,
                          "%s: the first token gives logits that are not finite: the weights or "

@@ -71,6 +71,7 @@ struct forward {
     const struct forward_row *rows;
     uint32_t n_rows, n_logits;
     bool any_kept;   /* hidden states */
+    bool proves;     /* weights as well */
     double attended; /* seconds, written by worker 0 */
     uint8_t *use;    /* [max_logits] of the slots */
     uint8_t any_use; /* of all slots together */

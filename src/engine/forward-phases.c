@@ -59,6 +59,9 @@ void forward_multiply(struct forward *f, const struct product *p, unsigned n, un
                 struct acts a = acts_for(f, p[i].w, i);
                 acts_multiply(f->k, p[i].out, p[i].stride, p[i].w, from - base, to - base, &a,
                               f->planes, f->n_rows, sums);
+                if (f->proves)
+                    model_prove(f->m, p[i].w->codes + (from - base) * p[i].w->tile_bytes,
+                                (to - from) * p[i].w->tile_bytes);
             }
             base += tiles;
         }

@@ -75,6 +75,17 @@ static void run_layer(struct forward *f, uint32_t i, float *temp, unsigned worke
     forward_multiply(f, &(const struct product){&l->down, f->y, dim}, 1, worker);
 }
 
+/* What no product has read: vectors, scales, the lower half of a table. */
+static void prove_rest(struct forward *f)
+{
+    enum { RUN = 16 };
+    const size_t n = model_chunks(f->m);
+    for (size_t i; (i = team_take(f->team, RUN)) < n;)
+        for (size_t k = i; k < MIN(i + RUN, n); k++)
+            model_prove_chunk(f->m, k);
+    team_barrier(f->team);
+}
+
 static void run_step(void *ctx, unsigned worker)
 {
     struct forward *f = ctx;
@@ -97,6 +108,12 @@ static void run_step(void *ctx, unsigned worker)
             head_exact(f->head, f->use, f->n_logits, worker);
         forward_phase_after(f, HEAD_EXACT, worker);
     }
+}
+
+static void run_proof(void *ctx, unsigned worker)
+{
+    run_step(ctx, worker);
+    prove_rest(ctx);
 }
 
 void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
@@ -125,7 +142,15 @@ void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
     attention_plan(f->attention, rows, n);
     if (f->recurrence)
         recurrence_plan(f->recurrence, rows, n);
-    team_run(f->team, run_step, f);
+    team_run(f->team, f->proves ? run_proof : run_step, f);
+    f->proves = false;
+    head_prove(f->head, NULL);
+}
+
+void forward_prove(struct forward *f)
+{
+    f->proves = true;
+    head_prove(f->head, f->m);
 }
 
 double forward_attended(const struct forward *f)

@@ -41,6 +41,7 @@ struct joined {
 };
 
 struct head {
+    const struct model *proves; /* see head_prove */
     const struct table *t;
     const struct linear *tiles; /* of a ternary head, else NULL */
     const struct kernels *k;
@@ -73,6 +74,25 @@ static float *logits_of(const struct head *h, size_t slot)
 const float *head_logits(const struct head *h, uint32_t slot)
 {
     return logits_of(h, slot);
+}
+
+void head_prove(struct head *h, const struct model *m)
+{
+    h->proves = m;
+}
+
+/* Rows [row, end), whole tiles, of what all rows are read of. */
+static void prove_rows(const struct head *h, size_t row, size_t end)
+{
+    const struct table *t = h->t;
+    const struct linear *w = h->tiles;
+    if (!h->proves)
+        return;
+    size_t bytes = w                        ? w->tile_bytes / LAYOUT_TILE
+                   : t->type == TABLE_F16 ? t->stride * sizeof(uint16_t)
+                                            : table_nibble_stride(t);
+    const uint8_t *from = w ? w->codes : t->data;
+    model_prove(h->proves, from + row * bytes, (end - row) * bytes);
 }
 
 /* The planes from a slot on, as a token of their own. */
@@ -176,6 +196,7 @@ static void coarse_block(struct head *h, size_t block, uint32_t slot, uint32_t n
     size_t row = block * BLOCK, end = MIN(row + BLOCK, (size_t)h->t->rows);
     struct planes p = planes_from(h, slot);
     h->k->head_coarse(logits_of(h, slot), h->logits_stride, h->t, row, end, &p, n);
+    prove_rows(h, row, end);
     for (uint32_t s = slot; s < slot + n; s++) {
         strike_out(h, s, row, end);
         h->promise[s * h->n_blocks + block] =
@@ -263,6 +284,8 @@ static void exact_block(struct head *h, unsigned worker, size_t block, const uin
 {
     const struct table *t = h->t;
     size_t row = block * BLOCK, end = MIN(row + BLOCK, (size_t)h->n_rows);
+    if (head_is_exact(h))
+        prove_rows(h, row, end);
     if (h->tiles) {
         size_t tile = row / LAYOUT_TILE, tile_end = (end + LAYOUT_TILE - 1) / LAYOUT_TILE;
         acts_multiply(h->k, h->logits, h->logits_stride, h->tiles, tile, tile_end, &h->acts, PLANES,

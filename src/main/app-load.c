@@ -6,6 +6,7 @@
 #include "main/app.h"
 
 #include "base/base.h"
+#include "base/team.h"
 #include "model/model.h"
 #include "kernels/kernels.h"
 #include "engine/crew.h"
@@ -48,15 +49,11 @@ static int open_engine(struct app_model *m, int kv, struct trit_error *err)
     return engine_open(&eo, &m->engine, err);
 }
 
-void app_load_model(struct app_model *m)
+/* Model, and engine with a token computed.  What the manager has kept of it, -1: nothing, is taken. */
+static void load(struct app_model *m, int weights, int kv)
 {
     const struct conf *c = &m->conf;
     struct app *app = m->app;
-    double start = trit_now();
-    int weights = *m->weights ? handed_take(&app->handed, m->weights) : -1;
-    /* What is not taken is given up when all are loaded. */
-    bool lasting = app->stores && *m->kv && c->prefix_cache;
-    int kv = lasting ? handed_take(&app->handed, m->kv) : -1;
     plan_types(c, &m->plan);
     struct model_options mo = {
         .layout = app->kernels->layout,
@@ -65,6 +62,7 @@ void app_load_model(struct app_model *m)
         .adopt = weights >= 0,
         .kept_fd = weights,
         .mlock = c->mlock,
+        .prove_later = m->threads >= team_usable_cpus(), /* else more read them than compute */
         .chat_template = *c->chat_template ? c->chat_template : NULL,
         .stop = &app->stop_loading,
     };
@@ -76,6 +74,21 @@ void app_load_model(struct app_model *m)
     if (m->rc == 0) {
         m->plan.threads = m->threads;
         m->rc = open_engine(m, kv, &m->err);
+    }
+}
+
+void app_load_model(struct app_model *m)
+{
+    const struct conf *c = &m->conf;
+    struct app *app = m->app;
+    double start = trit_now();
+    int weights = *m->weights ? handed_take(&app->handed, m->weights) : -1;
+    /* What is not taken is given up when all are loaded. */
+    bool lasting = app->stores && *m->kv && c->prefix_cache;
+    load(m, weights, lasting ? handed_take(&app->handed, m->kv) : -1);
+    if (m->rc != 0 && m->model && model_is_damaged(m->model)) { /* Pack them anew. */
+        model_reject(&m->model);
+        load(m, -1, -1);
     }
     if (m->rc == 0)
         m->rc = model_publish(m->model, &m->err);

@@ -40,6 +40,7 @@ struct bpe {
     struct merge *slot; /* by hash of (left, right) */
     uint32_t mask;
     uint32_t n;
+    bool borrowed;        /* slot and order lie in a segment */
     uint32_t *order;      /* where scores count: of each token, lower for higher scores */
     int32_t byte_id[256]; /* -1 only for bytes that UTF-8 never has */
 };
@@ -215,7 +216,28 @@ static int find_bytes(const struct gguf *g, struct bpe *b, struct trit_error *er
     return 0;
 }
 
-int bpe_open(const struct gguf *g, const struct vocab *v, struct bpe **out, struct trit_error *err)
+static void take_tables(struct bpe *b, const struct bpe_tables *t)
+{
+    b->borrowed = true;
+    b->slot = t->slot;
+    b->order = t->order;
+    b->mask = t->mask;
+    b->n = t->n;
+    memcpy(b->byte_id, t->byte_id, sizeof b->byte_id);
+}
+
+void bpe_tables(const struct bpe *b, struct bpe_tables *t)
+{
+    t->slot = b->slot;
+    t->slot_bytes = b->slot ? ((uint64_t)b->mask + 1) * sizeof *b->slot : 0;
+    t->order = b->order;
+    t->mask = b->mask;
+    t->n = b->n;
+    memcpy(t->byte_id, b->byte_id, sizeof t->byte_id);
+}
+
+int bpe_open(const struct gguf *g, const struct vocab *v, const struct bpe_tables *made,
+             struct bpe **out, struct trit_error *err)
 {
     *out = NULL;
     struct bpe *b = mem_zalloc(1, sizeof *b);
@@ -224,10 +246,15 @@ int bpe_open(const struct gguf *g, const struct vocab *v, struct bpe **out, stru
     b->vocab = v;
     bool by_rank = v->model == VOCAB_GPT2;
     int rc = pretok_open(g, v, &b->pretok, err);
-    if (rc == 0 && !by_rank && gguf_has(g, VOCAB_BY_RANK))
+    if (made)
+        take_tables(b, made);
+    else if (rc == 0 && !by_rank && gguf_has(g, VOCAB_BY_RANK))
         rc = gguf_bool(g, VOCAB_BY_RANK, &by_rank, err);
-    if (rc || (rc = find_bytes(g, b, err)) ||
-        (rc = by_rank ? read_merges(g, b, err) : read_scores(g, b, err)))
+    if (rc == 0 && !made)
+        rc = find_bytes(g, b, err);
+    if (rc == 0 && !made)
+        rc = by_rank ? read_merges(g, b, err) : read_scores(g, b, err);
+    if (rc)
         bpe_close(&b);
     *out = b;
     return rc;
@@ -238,8 +265,10 @@ void bpe_close(struct bpe **b)
     if (!*b)
         return;
     pretok_close(&(*b)->pretok);
-    mem_free((*b)->slot);
-    mem_free((*b)->order);
+    if (!(*b)->borrowed) {
+        mem_free((*b)->slot);
+        mem_free((*b)->order);
+    }
     mem_free(*b);
     *b = NULL;
 }
@@ -256,6 +285,8 @@ uint32_t bpe_n_merges(const struct bpe *b)
 
 size_t bpe_held(const struct bpe *b)
 {
+    if (b->borrowed)
+        return sizeof *b + pretok_held(b->pretok);
     return sizeof *b + pretok_held(b->pretok) +
            (b->slot ? ((size_t)b->mask + 1) * sizeof *b->slot : 0) +
            (b->order ? b->vocab->n * sizeof *b->order : 0);

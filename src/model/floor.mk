@@ -6,7 +6,15 @@ libformats_a_SOURCES = \
 	include/model/method.h src/model/method.c \
 	include/model/quant.h src/model/quant.c src/model/quant-write.c src/model/quant-private.h \
 	src/model/quant-rows.c src/model/quant-tiles.c \
-	include/model/table.h src/model/table.c
+	include/model/table.h src/model/table.c \
+	src/model/wide.h src/model/wide-loops.h src/model/wide.c
+if ARCH_X86
+noinst_LIBRARIES += libformats_avx2.a
+libformats_avx2_a_CFLAGS = $(AM_CFLAGS) -mavx2
+libformats_avx2_a_SOURCES = src/model/wide-avx2.c
+libformats_a_LIBADD = $(libformats_avx2_a_OBJECTS)
+libformats_a_DEPENDENCIES = $(libformats_avx2_a_OBJECTS)
+endif
 
 if FULL
 noinst_LIBRARIES += libmodel.a
@@ -35,7 +43,7 @@ libmodel_a_SOURCES = \
 	src/model/segment-list.c src/model/segment-pages.c src/model/segment-sum.c \
 	include/model/tokenizer.h src/model/tokenizer.c src/model/tokenizer-parts.h \
 	src/model/bpe.c src/model/merger.c src/model/normal.c src/model/pretok.c src/model/special.c \
-	src/model/vocab.c
+	src/model/tokenizer-tables.c src/model/vocab.c
 if ARCH_X86
 noinst_LIBRARIES += libmodel_avx2.a
 libmodel_avx2_a_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) -mavx2

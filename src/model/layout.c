@@ -2,8 +2,8 @@
 /*
  * layout.c - packing ternary weights into run-time tiles, and the exact way back.
  *
- * Written for clarity: packing runs once per model, unpacking a tile serves only the tests, and of
- * rows a step looks up as many as it has tokens.  The fast readers are the kernels.
+ * Written for clarity, but for packing, for which a cold start waits: unpacking a tile serves only the
+ * tests, and of rows a step looks up as many as it has tokens.  The fast readers are the kernels.
  */
 #include "config.h"
 #include "model/layout.h"
@@ -20,7 +20,6 @@ enum {
     WORD_LANES = 8, /* lanes of a 64-bit word */
     WORDS = LAYOUT_TILE * ROW_LANES / WORD_LANES,
     T5_WORD_BYTES = 5, /* what T5 makes of such a word */
-    BLOCK_COLS_MAX = 16, /* of the ternary ones */
     SIGN_COLS = 32,      /* of a plane of signs */
     SIGN_BYTES = 64,
 };
@@ -100,35 +99,101 @@ uint32_t layout_levels(const struct linear *w)
 }
 
 /*
- * A block before it is squeezed.  Lane l of vector t is byte l of w[t] and belongs to row l / 4 and
- * column 4 t + l % 4 of the block.  Words of eight lanes are worked on at once, which is the reason
- * for the byte order that is asked for.
+ * Two thousand million trits of a model become tiles while somebody waits, so this is done in vectors
+ * of 16 bytes (GCC's, for every machine).  Lane l of a block's vector t is of row l / 4 and column
+ * 4 t + l % 4; one vector here has the lanes of four rows.  Codes stay below 27, so that words can be
+ * added and shifted for the sake of their bytes.
  */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lane l of a word is its bits 8 l");
 
-struct block {
-    uint64_t w[4][WORDS];
+typedef uint8_t lanes __attribute__((vector_size(16)));
+typedef uint32_t lanes32 __attribute__((vector_size(16)));
+typedef uint64_t lanes64 __attribute__((vector_size(16)));
+
+enum {
+    STRIP_COLS = 16, /* of a row, loaded at once */
+    STRIP_VECTORS = STRIP_COLS / ROW_LANES,
+    QUAD = 4, /* rows whose lanes are one vector */
+    STRIPS_MOST = 3,
+    BLOCKS_MOST = 4, /* 3 strips are 4 blocks of T5 */
 };
 
 /* Eight fields of five bits, one a byte, to 40 bits without gaps: pairs, pairs of pairs, halves. */
-static uint64_t squeeze(uint64_t x)
+static lanes64 squeeze(lanes64 x)
 {
     x = (x & 0x001f001f001f001f) | (x & 0x1f001f001f001f00) >> 3;
     x = (x & 0x000003ff000003ff) | (x & 0x03ff000003ff0000) >> 6;
     return (x & 0xfffff) | (x & 0xfffff00000000) >> 12;
 }
 
-static void pack_block(enum layout_id id, const struct block *b, uint8_t *dst)
+/* The codes of a strip of four rows.  Adds to bad what is none. */
+static void gather(const int8_t *trits, size_t stride, lanes code[STRIP_VECTORS], lanes *bad)
 {
-    for (unsigned i = 0; i < WORDS; i++) {
-        if (id == LAYOUT_T2) {
-            uint64_t x = b->w[0][i] | b->w[1][i] << 2 | b->w[2][i] << 4 | b->w[3][i] << 6;
-            memcpy(dst + i * WORD_LANES, &x, WORD_LANES);
-        } else {
-            uint64_t x = squeeze(b->w[0][i] + 3 * b->w[1][i] + 9 * b->w[2][i]);
-            memcpy(dst + i * T5_WORD_BYTES, &x, T5_WORD_BYTES);
+    lanes32 row[QUAD], even[2], odd[2];
+    for (unsigned r = 0; r < QUAD; r++) {
+        lanes x;
+        memcpy(&x, trits + r * stride, sizeof x);
+        x += 1;
+        *bad |= (lanes)(x > 2);
+        row[r] = (lanes32)x;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        even[i] = __builtin_shuffle(row[2 * i], row[2 * i + 1], (lanes32){0, 4, 1, 5});
+        odd[i] = __builtin_shuffle(row[2 * i], row[2 * i + 1], (lanes32){2, 6, 3, 7});
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        const lanes32 half = {2 * i, 2 * i + 1, 4 + 2 * i, 5 + 2 * i};
+        code[i] = (lanes)__builtin_shuffle(even[0], even[1], half);
+        code[2 + i] = (lanes)__builtin_shuffle(odd[0], odd[1], half);
+    }
+}
+
+static inline void pack_t2(const int8_t *trits, size_t stride, uint8_t *dst, lanes *bad)
+{
+    for (unsigned q = 0; q < LAYOUT_TILE / QUAD; q++, dst += sizeof(lanes)) {
+        lanes c[STRIP_VECTORS];
+        gather(trits + q * QUAD * stride, stride, c, bad);
+        lanes64 x = (lanes64)c[0] | (lanes64)c[1] << 2 | (lanes64)c[2] << 4 | (lanes64)c[3] << 6;
+        memcpy(dst, &x, sizeof x);
+    }
+}
+
+/* No machine has products of bytes. */
+static lanes thrice(lanes x)
+{
+    return x + x + x;
+}
+
+static inline void pack_t5(const int8_t *trits, size_t stride, uint8_t *dst, lanes *bad)
+{
+    enum { BLOCK = WORDS * T5_WORD_BYTES };
+    for (unsigned q = 0; q < LAYOUT_TILE / QUAD; q++, dst += 2 * T5_WORD_BYTES) {
+        lanes c[STRIPS_MOST * STRIP_VECTORS];
+        for (unsigned s = 0; s < STRIPS_MOST; s++)
+            gather(trits + q * QUAD * stride + s * STRIP_COLS, stride, c + s * STRIP_VECTORS, bad);
+        for (unsigned k = 0; k < BLOCKS_MOST; k++) {
+            lanes x = c[3 * k + 1] + thrice(c[3 * k + 2]);
+            lanes64 bits = squeeze((lanes64)(c[3 * k] + thrice(x)));
+            for (unsigned i = 0; i < 2; i++) {
+                uint64_t word = bits[i];
+                memcpy(dst + k * BLOCK + i * T5_WORD_BYTES, &word, T5_WORD_BYTES);
+            }
         }
     }
+}
+
+/* As many columns as whole strips are whole blocks: four blocks of T5, one of T2. */
+static uint32_t run_cols(enum layout_id id)
+{
+    return id == LAYOUT_T5 ? STRIPS_MOST * STRIP_COLS : STRIP_COLS;
+}
+
+static void pack_run(enum layout_id id, const int8_t *trits, size_t stride, uint8_t *dst, lanes *bad)
+{
+    if (id == LAYOUT_T5)
+        pack_t5(trits, stride, dst, bad);
+    else
+        pack_t2(trits, stride, dst, bad);
 }
 
 /* Lane by lane, as the format is told in layout.h: this is the specification of reading. */
@@ -142,23 +207,6 @@ static unsigned code_at(enum layout_id id, const uint8_t *block, unsigned t, uns
     uint64_t bits = 0;
     memcpy(&bits, block + lane / WORD_LANES * T5_WORD_BYTES, T5_WORD_BYTES);
     return (unsigned)(bits >> 5 * (lane % WORD_LANES) & 31) / power[t] % 3;
-}
-
-/* Read the codes of a block from trits[16][stride], of which it begins at the first column. */
-static void gather_block(enum layout_id id, const int8_t *trits, size_t stride, struct block *b)
-{
-    unsigned vectors = layout_block_cols(id) / ROW_LANES;
-    memset(b, 0, sizeof *b);
-    for (unsigned r = 0; r < LAYOUT_TILE; r++)
-        for (unsigned t = 0; t < vectors; t++)
-            memcpy((uint8_t *)b->w[t] + ROW_LANES * r, trits + r * stride + ROW_LANES * t,
-                   ROW_LANES);
-    uint8_t *code = (uint8_t *)b->w, bad = 0;
-    for (unsigned i = 0; i < sizeof b->w; i++) {
-        code[i]++;
-        bad |= code[i] > 2;
-    }
-    trit_assert(!bad);
 }
 
 /* A plane of signs of one tile, in blocks that lie `stride` bytes apart. */
@@ -190,20 +238,21 @@ void layout_pack_tile(const struct linear *w, const int8_t *trits, uint8_t *dst)
         pack_signs(w, trits, dst, SIGN_BYTES);
         return;
     }
-    uint32_t block_cols = layout_block_cols(w->layout), first = 0;
-    struct block b;
-    for (; first + block_cols <= w->cols; first += block_cols) {
-        gather_block(w->layout, trits + first, w->cols, &b);
-        pack_block(w->layout, &b, dst);
-        dst += layout_block_bytes(w->layout);
+    uint32_t cols = run_cols(w->layout), first = 0;
+    size_t bytes = cols / layout_block_cols(w->layout) * layout_block_bytes(w->layout);
+    lanes bad = {0};
+    for (; first + cols <= w->cols; first += cols, dst += bytes)
+        pack_run(w->layout, trits + first, w->cols, dst, &bad);
+    if (first < w->cols) {
+        int8_t last[LAYOUT_TILE][STRIPS_MOST * STRIP_COLS] = {{0}}; /* trit 0 is the padding */
+        uint8_t run[BLOCKS_MOST * WORDS * T5_WORD_BYTES];
+        for (unsigned r = 0; r < LAYOUT_TILE; r++)
+            memcpy(last[r], trits + (size_t)r * w->cols + first, w->cols - first);
+        pack_run(w->layout, last[0], sizeof last[0], run, &bad);
+        memcpy(dst, run, w->tile_bytes - first / cols * bytes);
     }
-    if (first == w->cols)
-        return;
-    int8_t last[LAYOUT_TILE][BLOCK_COLS_MAX] = {{0}}; /* trit 0 is the padding */
-    for (unsigned r = 0; r < LAYOUT_TILE; r++)
-        memcpy(last[r], trits + (size_t)r * w->cols + first, w->cols - first);
-    gather_block(w->layout, last[0], BLOCK_COLS_MAX, &b);
-    pack_block(w->layout, &b, dst);
+    const lanes64 any = (lanes64)bad;
+    trit_assert(!(any[0] | any[1]));
 }
 
 /* The codes of a lane, one for each vector of its block, four columns apart. */

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "model/model.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #include "model/loader-parts.h"
 #include "model/plausible.h"
 #include "model/quant.h"
+#include "model/segment-file.h"
 #include "model/tokenizer.h"
 
 /* general.name if it is fit to be shown, else the file's name without directory and suffix. */
@@ -57,6 +59,12 @@ struct parts {
     size_t n_files;
     struct segment_source source;
     int kept;               /* segment to adopt, until that is tried; -1: none */
+    size_t table_bytes;     /* that the payload begins with */
+    size_t text_at;         /* where the tokenizer's tables follow the weights */
+    const void *tables;     /* [tables_bytes], of an attached segment, or NULL */
+    size_t tables_bytes;
+    bool looked; /* `find` was called */
+    atomic_bool text_done;
     int text_rc, attach_rc; /* -TRIT_ENOENT: the weights are to be packed */
     struct trit_error text_err, attach_err;
 };
@@ -66,34 +74,73 @@ static int open_text(struct parts *p)
     struct model *m = p->m;
     int rc = p->known ? 0 : loader_try_text(p->loader, &p->text_err);
     if (rc == 0)
-        rc = tok_open(p->g, m->hp.vocab, &m->tok, &p->text_err);
+        rc = tok_open_tables(p->g, m->hp.vocab, p->tables, p->tables_bytes, &m->tok, &p->text_err);
     return rc ? rc : chat_open(p->g, m->tok, p->opt->chat_template, &m->chat, &p->text_err);
 }
 
-static int attach(struct parts *p)
+static int find(struct parts *p)
 {
+    enum segment_check check = p->opt->prove_later ? SEGMENT_LATER : SEGMENT_NOW;
     int rc = segment_identify(p->files, p->n_files, p->kept, &p->source, &p->attach_err);
     if (rc == 0 && p->kept >= 0) {
         int kept = p->kept;
         p->kept = -1;
-        rc = segment_adopt(&p->source, kept, &p->m->segment, &p->attach_err);
+        rc = segment_adopt(&p->source, check, kept, &p->m->segment, &p->attach_err);
         if (rc != -TRIT_ENOENT)
             return rc;
         rc = 0;
     }
     if (rc)
         return rc;
-    return p->opt->shared ? segment_attach(&p->source, p->opt->stop, &p->m->segment, &p->attach_err)
+    return p->opt->shared ? segment_attach(&p->source, check, p->opt->stop, &p->m->segment,
+                                           &p->attach_err)
                           : -TRIT_ENOENT;
+}
+
+/* With the weights come the tokenizer's tables, which have to be whole before they are used. */
+static int take_tables(struct parts *p)
+{
+    const struct segment *seg = &p->m->segment;
+    for (size_t i = p->text_at / SEGMENT_CHUNK; seg->proof && i < seg->proof->n; i++)
+        segment_prove(seg, i);
+    if (seg->proof && atomic_load(&seg->proof->damaged)) {
+        segment_reject(&p->m->segment);
+        return -TRIT_ENOENT;
+    }
+    if (seg->payload_bytes > p->text_at) {
+        p->tables = seg->payload + p->text_at;
+        p->tables_bytes = seg->payload_bytes - p->text_at;
+    }
+    return 0;
+}
+
+/* What is left for later is begun while the text takes its time: with the end of the first table, of
+ * which a token reads least, and on to its begin and from the other end of all. */
+static int attach(struct parts *p)
+{
+    const struct segment *seg = &p->m->segment;
+    int rc = p->looked ? p->attach_rc : find(p);
+    if (rc || !seg->proof)
+        return rc;
+    size_t n = seg->proof->n, first, end;
+    segment_chunks_in(0, MIN(p->table_bytes, seg->payload_bytes), &first, &end);
+    for (size_t i = 0; i < n && !atomic_load(&p->text_done); i++)
+        segment_prove(seg, (end + n - 1 - i) % n);
+    if (!atomic_load(&seg->proof->damaged))
+        return 0;
+    segment_reject(&p->m->segment);
+    return -TRIT_ENOENT;
 }
 
 static void run_parts(void *arg, unsigned worker)
 {
     struct parts *p = arg;
-    if (worker == 0)
+    if (worker == 0) {
         p->attach_rc = attach(p);
-    else
+    } else {
         p->text_rc = open_text(p);
+        atomic_store(&p->text_done, true);
+    }
 }
 
 /* What are the files, and is there anything in memory that was made from them?  If not, a reader
@@ -114,11 +161,21 @@ static int look(struct parts *p, const struct gguf *g, struct trit_error *err)
 static int open_parts(struct parts *p, struct trit_error *err)
 {
     struct team *team;
-    int rc = team_open(&team, 2, false, err);
+    int rc = 0;
+    if (p->known && p->loader) {
+        p->looked = true;
+        p->attach_rc = find(p);
+        if (p->attach_rc == 0)
+            p->attach_rc = take_tables(p);
+    }
+    if (p->tables) {
+        p->text_rc = open_text(p);
+    } else if ((rc = team_open(&team, 2, false, err)) == 0) {
+        team_run(team, run_parts, p);
+        team_close(&team);
+    }
     if (rc)
         return rc;
-    team_run(team, run_parts, p);
-    team_close(&team);
     if (p->text_rc)
         *err = p->text_err;
     else if (p->attach_rc && p->attach_rc != -TRIT_ENOENT)
@@ -154,11 +211,12 @@ static int pack(struct parts *p, const struct weights_plan *plan, struct trit_er
         return rc;
     rc = -TRIT_EBUSY;
     for (int tries = 0; tries < 3; tries++) {
-        rc = segment_create(&p->source, plan->payload_bytes, opt->shared, &m->segment, err);
+        rc = segment_create(&p->source, p->text_at + tok_tables_bytes(m->tok), opt->shared,
+                            &m->segment, err);
         if (rc != -TRIT_EBUSY)
             break;
         /* Somebody has begun to build it since we looked: attach to theirs. */
-        rc = segment_attach(&p->source, opt->stop, &m->segment, err);
+        rc = segment_attach(&p->source, SEGMENT_NOW, opt->stop, &m->segment, err);
         if (rc != -TRIT_ENOENT)
             return rc;
     }
@@ -167,8 +225,10 @@ static int pack(struct parts *p, const struct weights_plan *plan, struct trit_er
     if (p->loader && p->known)
         rc = loader_try_plan(p->loader, err);
     if (rc == 0)
-        rc = p->loader ? loader_pack(p->loader, &m->segment, err)
-                   : weights_pack(p->g, plan, m, opt->stop, m->segment.payload, err);
+        rc = p->loader ? loader_pack(p->loader, &m->segment, plan->payload_bytes, err)
+                       : weights_pack(p->g, plan, m, opt->stop, m->segment.payload, err);
+    if (rc == 0) /* No reader can write there any more. */
+        tok_tables_write(m->tok, p->g, m->segment.payload + p->text_at);
     return rc ? rc : segment_seal(&m->segment, err);
 }
 
@@ -213,13 +273,15 @@ int model_load(const char *path, const struct model_options *opt, struct model *
         goto fail;
     parts.source.layout = opt->layout;
     parts.source.tables = plan.tables;
+    parts.table_bytes = plan.items[0].bytes;
+    parts.text_at = round_up(plan.payload_bytes, 64);
     rc = open_parts(&parts, err);
     if (rc == -TRIT_ENOENT && parts.text_rc == 0)
         rc = pack(&parts, &plan, err);
     if (rc)
         goto fail;
-    if (m->segment.payload_bytes != plan.payload_bytes) {
-        rc = trit_fail(err, TRIT_EFORMAT, "%s: segment %s holds %zu bytes, expected %zu", path,
+    if (m->segment.payload_bytes < plan.payload_bytes) {
+        rc = trit_fail(err, TRIT_EFORMAT, "%s: segment %s holds %zu bytes, expected %zu or more", path,
                        m->segment.name, m->segment.payload_bytes, plan.payload_bytes);
         goto fail;
     }
@@ -259,6 +321,30 @@ int model_publish(struct model *m, struct trit_error *err)
     return segment_publish(&m->segment, err);
 }
 
+size_t model_chunks(const struct model *m)
+{
+    return m->segment.proof ? m->segment.proof->n : 0;
+}
+
+void model_prove_chunk(const struct model *m, size_t chunk)
+{
+    segment_prove(&m->segment, chunk);
+}
+
+void model_prove(const struct model *m, const void *weights, size_t bytes)
+{
+    size_t from = (size_t)((const uint8_t *)weights - m->segment.payload), chunk, end;
+    if (!m->segment.proof)
+        return;
+    for (segment_chunks_in(from, from + bytes, &chunk, &end); chunk < end; chunk++)
+        segment_prove(&m->segment, chunk);
+}
+
+bool model_is_damaged(const struct model *m)
+{
+    return m->segment.proof && atomic_load(&m->segment.proof->damaged);
+}
+
 void model_embed(const struct model *m, uint32_t token, float *dst)
 {
     if (m->embedding_tiles.codes)
@@ -269,13 +355,21 @@ void model_embed(const struct model *m, uint32_t token, float *dst)
         dst[i] *= m->hp.embedding_scale;
 }
 
+void model_reject(struct model **m)
+{
+    chat_close(&(*m)->chat);
+    tok_close(&(*m)->tok);
+    segment_reject(&(*m)->segment);
+    model_close(m);
+}
+
 void model_close(struct model **m)
 {
     if (!*m)
         return;
-    segment_close(&(*m)->segment);
     chat_close(&(*m)->chat);
-    tok_close(&(*m)->tok);
+    tok_close(&(*m)->tok); /* Its tables may lie in the segment. */
+    segment_close(&(*m)->segment);
     rotation_free(&(*m)->rotation);
     mem_free((*m)->layers);
     mem_free(*m);

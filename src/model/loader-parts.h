@@ -43,7 +43,8 @@ int loader_try_plan(struct loader *l, struct trit_error *err);
 int loader_try_text(struct loader *l, struct trit_error *err);
 
 /* Let it pack the weights into a writable segment.  It is gone when this returns. */
-int loader_pack(struct loader *l, const struct segment *seg, struct trit_error *err);
+int loader_pack(struct loader *l, const struct segment *seg, size_t weight_bytes,
+                struct trit_error *err);
 
 /* NULL is allowed; what still reads is killed. */
 void loader_close(struct loader **l);

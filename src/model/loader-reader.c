@@ -235,12 +235,12 @@ static void pack(const struct loader_note *wish, int fd)
     struct segment seg;
     int rc = 0;
     loader_fault("pack", self.socket, NULL, 0);
-    if (fd < 0 || wish->n[0] != self.plan.payload_bytes)
+    if (fd < 0 || wish->n[1] != self.plan.payload_bytes || wish->n[0] < wish->n[1])
         rc = gguf_fail(self.g, &err, TRIT_EFORMAT,
                        "the weights take %zu bytes to one reader and %llu to another",
-                       self.plan.payload_bytes, (unsigned long long)wish->n[0]);
+                       self.plan.payload_bytes, (unsigned long long)wish->n[1]);
     if (rc == 0)
-        rc = segment_borrow(fd, self.plan.payload_bytes, &seg, &err);
+        rc = segment_borrow(fd, wish->n[0], &seg, &err);
     if (rc == 0)
         rc = weights_pack(self.g, &self.plan, &self.m, NULL, seg.payload, &err);
     if (rc == 0)

@@ -292,9 +292,10 @@ int loader_try_text(struct loader *l, struct trit_error *err)
     return converse(l, &wish, NULL, err);
 }
 
-int loader_pack(struct loader *l, const struct segment *seg, struct trit_error *err)
+int loader_pack(struct loader *l, const struct segment *seg, size_t weight_bytes,
+                struct trit_error *err)
 {
-    const struct loader_note wish = {.kind = LOADER_PACK, .n = {seg->payload_bytes}};
+    const struct loader_note wish = {.kind = LOADER_PACK, .n = {seg->payload_bytes, weight_bytes}};
     int lent = segment_lend(seg, err);
     if (lent < 0)
         return -TRIT_EIO;

@@ -21,6 +21,7 @@
 #include "model/gguf-private.h"
 #include "model/quant.h"
 #include "model/rows.h"
+#include "model/wide.h"
 
 enum { TABLE_RUN = 16 }; /* rows of a table packed as one piece of work */
 
@@ -161,11 +162,9 @@ static bool read_floats(struct packer *p, struct bench *b, uint64_t row)
         quant_floats(t->quant, b->raw, b->floats, cols);
     else if (!row_of_trits(p, b, row))
         return false;
-    for (size_t i = 0; i < cols; i++) {
-        if (!isfinite(b->floats[i])) {
-            complain(p, -TRIT_EFORMAT, NULL, row, "a value that is not finite");
-            return false;
-        }
+    if (wide_largest(b->floats, cols) >= WIDE_INFINITE) {
+        complain(p, -TRIT_EFORMAT, NULL, row, "a value that is not finite");
+        return false;
     }
     return true;
 }

@@ -16,6 +16,7 @@
 
 #include "base/base.h"
 #include "model/quant-private.h"
+#include "model/wide.h"
 
 // clang-format off
 static const struct quant_info infos[] = {
@@ -115,8 +116,7 @@ static uint32_t f32_to_bits(float f)
     return bits;
 }
 
-/* All three cases are computed and one is chosen, which a compiler can do for many values at once.
- */
+/* All three cases are computed and one is chosen, as wide.h does it for many values at once. */
 static inline float f16_value(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;
@@ -234,7 +234,9 @@ void quant_floats(const struct quant_info *q, const void *src, float *dst, size_
         EACH(1, 4, dst[i] = bits_to_f32(load16(p) | (uint32_t)load16(p + 2) << 16));
         break;
     case QUANT_F16:
-        EACH(1, 2, dst[i] = load_f16(p));
+        wide_halves(p, dst, n & ~(size_t)7);
+        for (size_t i = n & ~(size_t)7; i < n; i++)
+            dst[i] = load_f16(p + 2 * i);
         break;
     case QUANT_I8:
         EACH(1, 1, dst[i] = (float)(int8_t)p[0]);
@@ -263,18 +265,20 @@ void quant_floats(const struct quant_info *q, const void *src, float *dst, size_
 /*
  * `width` bytes hold five planes of trits; plane k (0 = the most significant digit) is multiplied
  * up to the top of the byte, where a further factor of three carries the digit out: 3 * (b * 3^k
- * mod 256) / 256.  The 13 byte values that no writer produces come out as some digit, never as a
- * fourth.
+ * mod 256) / 256, which is how many of 256 / 3 and 512 / 3 it reaches.  The 13 byte values that no
+ * writer produces come out as some digit, never as a fourth.
  */
 static inline void tq1_planes(const uint8_t *restrict src, int8_t *restrict dst, int width,
                               int planes)
 {
-    unsigned power = 1;
-    for (int k = 0; k < planes; k++, power *= 3)
-        for (int m = 0; m < width; m++) {
-            uint8_t top = (uint8_t)(src[m] * power);
-            dst[k * width + m] = (int8_t)((top * 3 >> 8) - 1);
-        }
+    uint8_t top[32];
+    memcpy(top, src, (size_t)width);
+    for (int k = 0; k < planes; k++, dst += width) {
+        for (int m = 0; m < width; m++)
+            dst[m] = (int8_t)((top[m] >= 86) + (top[m] >= 171) - 1);
+        for (int m = 0; m < width; m++)
+            top[m] = (uint8_t)(top[m] * 3);
+    }
 }
 
 static void tq1_block(const uint8_t *b, int8_t *dst)

@@ -91,14 +91,31 @@ static int map_finished(struct segment *seg, struct trit_error *err)
     return rc;
 }
 
-/* Compare what is mapped with what was written.  A difference is damage: bit rot or a stranger. */
-static int verify(struct segment *seg, const struct segment_header *h, struct trit_error *err)
+static const char *shown(const struct segment *seg)
+{
+    return *seg->name ? seg->name : "memfd";
+}
+
+static const uint64_t *sums_of(const struct segment *seg)
+{
+    return (const void *)(seg->map + sizeof(struct segment_header));
+}
+
+static int check_table(const struct segment *seg, const struct segment_header *h,
+                       struct trit_error *err)
 {
     uint64_t n = segment_chunks(seg->payload_bytes);
-    const uint64_t *want = (const void *)(seg->map + sizeof *h);
-    const char *name = *seg->name ? seg->name : "memfd";
-    if (segment_sum(want, n * sizeof *want) != h->table_sum)
-        return trit_fail(err, TRIT_EFORMAT, "%s: checksum table damaged", name);
+    if (segment_sum(sums_of(seg), n * sizeof(uint64_t)) != h->table_sum)
+        return trit_fail(err, TRIT_EFORMAT, "%s: checksum table damaged", shown(seg));
+    return 0;
+}
+
+/* Compare what is mapped with what was written.  A difference is damage: bit rot or a stranger. */
+static int verify(struct segment *seg, struct trit_error *err)
+{
+    uint64_t n = segment_chunks(seg->payload_bytes);
+    const uint64_t *want = sums_of(seg);
+    const char *name = shown(seg);
     uint64_t *got = mem_zalloc(n, sizeof *got);
     if (!got)
         return trit_fail(err, TRIT_ENOMEM, "no memory to verify %s", name);
@@ -117,17 +134,55 @@ static bool is_of(const struct segment_header *h, const struct segment_source *s
            h->source.layout == src->layout && h->source.tables == src->tables;
 }
 
-/* Map seg->fd, whose header this is, and verify it. */
-static int use(struct segment *seg, const struct segment_header *h, struct trit_error *err)
+/* Map seg->fd, whose header this is, and verify it, or as much of it as is not left for later. */
+static int use(struct segment *seg, const struct segment_header *h, enum segment_check check,
+               struct trit_error *err)
 {
     seg->payload_bytes = h->payload_bytes;
     seg->map_bytes = h->file_bytes;
     int rc = map_finished(seg, err);
-    return rc ? rc : verify(seg, h, err);
+    if (rc == 0)
+        rc = check_table(seg, h, err);
+    if (rc || check == SEGMENT_NOW)
+        return rc ? rc : verify(seg, err);
+    size_t n = segment_chunks(seg->payload_bytes);
+    seg->proof = mem_zalloc(1, sizeof *seg->proof + n);
+    if (!seg->proof)
+        return trit_fail(err, TRIT_ENOMEM, "no memory to verify %s", seg->name);
+    seg->proof->n = n;
+    return 0;
 }
 
-int segment_adopt(const struct segment_source *src, int fd, struct segment *seg,
-                  struct trit_error *err)
+void segment_prove(const struct segment *seg, size_t chunk)
+{
+    struct segment_proof *p = seg->proof;
+    if (p->done[chunk])
+        return;
+    size_t at = chunk * SEGMENT_CHUNK, len = MIN((size_t)SEGMENT_CHUNK, seg->payload_bytes - at);
+    if (segment_sum(seg->payload + at, len) != sums_of(seg)[chunk])
+        atomic_store(&p->damaged, true);
+    p->done[chunk] = true;
+}
+
+void segment_chunks_in(size_t from, size_t to, size_t *first, size_t *end)
+{
+    *first = segment_chunks(from);
+    *end = segment_chunks(to);
+}
+
+void segment_reject(struct segment *seg)
+{
+    if (seg->adopted)
+        log_notice("weights kept=no reason=\"damaged\"");
+    else
+        log_warn("segment-damaged name=%s action=removed", seg->name);
+    if (*seg->name)
+        segment_remove(seg->name, NULL);
+    segment_close(seg);
+}
+
+int segment_adopt(const struct segment_source *src, enum segment_check check, int fd,
+                  struct segment *seg, struct trit_error *err)
 {
     struct segment_header h;
     const char *why = NULL;
@@ -136,7 +191,7 @@ int segment_adopt(const struct segment_source *src, int fd, struct segment *seg,
         why = "it is not a sealed segment of this version";
     else if (!is_of(&h, src))
         why = "it is of another model or layout";
-    int rc = why ? trit_fail(err, TRIT_EFORMAT, "%s", why) : use(seg, &h, err);
+    int rc = why ? trit_fail(err, TRIT_EFORMAT, "%s", why) : use(seg, &h, check, err);
     if (rc == 0)
         return 0;
     segment_close(seg);
@@ -159,7 +214,8 @@ static bool being_built(const char *name)
     return alive;
 }
 
-static int try_attach(const struct segment_source *src, struct segment *seg, struct trit_error *err)
+static int try_attach(const struct segment_source *src, enum segment_check check,
+                      struct segment *seg, struct trit_error *err)
 {
     char path[SEGMENT_PATH_BYTES];
     segment_path(seg->name, "", path);
@@ -174,14 +230,14 @@ static int try_attach(const struct segment_source *src, struct segment *seg, str
     struct segment_header h;
     if (!segment_check_header(seg->fd, &h) || !is_of(&h, src))
         return trit_fail(err, TRIT_EFORMAT, "%s: not a segment of this model", seg->name);
-    int rc = use(seg, &h, err);
+    int rc = use(seg, &h, check, err);
     if (rc == 0)
         segment_enrol(seg->fd);
     return rc;
 }
 
-int segment_attach(const struct segment_source *src, const atomic_bool *stop, struct segment *seg,
-                   struct trit_error *err)
+int segment_attach(const struct segment_source *src, enum segment_check check, const atomic_bool *stop,
+                   struct segment *seg, struct trit_error *err)
 {
     *seg = (struct segment){.fd = -1, .shared = true, .attached = true, .source = *src};
     name_of(src, seg->name, sizeof seg->name);
@@ -192,11 +248,10 @@ int segment_attach(const struct segment_source *src, const atomic_bool *stop, st
         nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     }
     log_progress(NULL);
-    int rc = try_attach(src, seg, err);
+    int rc = try_attach(src, check, seg, err);
     if (rc == -TRIT_EFORMAT) {
-        log_warn("segment-damaged name=%s action=removed", seg->name);
-        segment_remove(seg->name, NULL);
-        rc = -TRIT_ENOENT;
+        segment_reject(seg);
+        return -TRIT_ENOENT;
     }
     if (rc)
         segment_close(seg);
@@ -399,4 +454,6 @@ void segment_close(struct segment *seg)
     if (seg->fd >= 0)
         close(seg->fd);
     seg->fd = -1;
+    mem_free(seg->proof);
+    seg->proof = NULL;
 }

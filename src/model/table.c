@@ -12,12 +12,13 @@
 
 #include "base/base.h"
 #include "model/quant.h"
+#include "model/wide.h"
 
 enum {
     LINE_VALUES = 64, /* a row begins on a line of 64 bytes with one byte a value, and with two */
     Q8_MAX = 127,
     Q8_OFFSET = 128, /* of what is cut into nibbles */
-    HALF = 64,       /* values from the lower to the upper half of a byte */
+    HALF = WIDE_CODES / 2, /* values from the lower to the upper half of a byte */
 };
 
 void table_shape(struct table *t, enum table_type type, uint32_t rows, uint32_t cols)
@@ -42,46 +43,12 @@ size_t table_scale_bytes(const struct table *t)
     return t->type == TABLE_Q8 ? t->rows * sizeof(float) : 0;
 }
 
-/* A model's table has some hundred million values, so these loops are of fixed length, for
- * compilers that make vectors of them.  Sizes of floats are ordered like their bits. */
 static float scale_q8(const float *x, size_t n)
 {
-    enum { LANES = 16 };
-    int32_t max[LANES] = {0}, bits[LANES];
-    for (size_t i = 0; i < n; i += LANES) {
-        memset(bits, 0, sizeof bits);
-        if (n - i >= LANES)
-            memcpy(bits, x + i, sizeof bits);
-        else
-            memcpy(bits, x + i, (n - i) * sizeof *x);
-        for (int j = 0; j < LANES; j++) {
-            bits[j] &= INT32_MAX;
-            max[j] = bits[j] > max[j] ? bits[j] : max[j];
-        }
-    }
-    for (int j = 1; j < LANES; j++)
-        max[0] = MAX(max[0], max[j]);
+    int32_t bits = wide_largest(x, n);
     float size;
-    memcpy(&size, &max[0], sizeof size);
+    memcpy(&size, &bits, sizeof size);
     return size / Q8_MAX;
-}
-
-/*
- * What is cut into nibbles: q + 128.  Denormal scales are coarse and infinite ones give NaN: hold
- * every value in range.  Adding 1.5 * 2^23 rounds to a whole number, half to even, and leaves it in
- * the lowest bits.
- */
-static void codes_q8(const float *restrict x, float scale, uint8_t *restrict code)
-{
-    for (int j = 0; j < 2 * HALF; j++) {
-        float v = x[j] / scale;
-        v = v > -Q8_MAX ? v : -Q8_MAX;
-        v = v < Q8_MAX ? v : Q8_MAX;
-        v += 0x1.8p23f;
-        uint32_t bits;
-        memcpy(&bits, &v, sizeof bits);
-        code[j] = (uint8_t)(bits + Q8_OFFSET);
-    }
 }
 
 static void pack_q8(const struct table *t, uint32_t row, const float *x, uint8_t *data,
@@ -92,14 +59,9 @@ static void pack_q8(const struct table *t, uint32_t row, const float *x, uint8_t
     *scale = scale_q8(x, t->cols);
     for (size_t i = 0; i < t->stride; i += 2 * HALF, high += HALF, low += HALF) {
         float part[2 * HALF] = {0};
-        uint8_t code[2 * HALF];
         if (*scale > 0)
             memcpy(part, x + i, MIN(sizeof part, (t->cols - i) * sizeof *x));
-        codes_q8(part, *scale > 0 ? *scale : 1, code);
-        for (size_t j = 0; j < HALF; j++) {
-            high[j] = (uint8_t)(code[j] >> 4 | (code[HALF + j] & 0xf0));
-            low[j] = (uint8_t)((code[j] & 15) | code[HALF + j] << 4);
-        }
+        wide_codes(part, *scale > 0 ? *scale : 1, high, low);
     }
 }
 

@@ -9,6 +9,7 @@
  *   bpe.c        pieces to ids: what the symbols of a piece are and which may be joined
  *   merger.c     joins symbols, best pair first
  *   tokenizer.c  the public functions, decoding
+ *   tokenizer-tables.c  the tables of vocab.c and bpe.c as bytes in a segment
  *
  * Two alphabets of published files are undone once, so that pieces are bytes: that of GPT-2, and
  * that of SentencePiece, where U+2581 stands for a space.
@@ -53,6 +54,7 @@ struct vocab {
     int32_t bos, eos;     /* -1: none */
     int32_t byte_id[256]; /* of VOCAB_LLAMA, the tokens of kind VOCAB_BYTE; -1: none */
     uint8_t secret[XXH3_SECRET_SIZE_MIN]; /* key of the hashes: no file can aim at one slot */
+    bool borrowed; /* the arrays lie in a segment */
 };
 
 /* Of a table of this vocabulary. */
@@ -237,7 +239,19 @@ void merger_run(struct merger *m, uint32_t n);
 struct bpe;
 struct bpe_scratch;
 
-int bpe_open(const struct gguf *g, const struct vocab *v, struct bpe **b, struct trit_error *err);
+/* What was made of merges or scores; borrowed from a bpe, or from a segment. */
+struct bpe_tables {
+    void *slot; /* [slot_bytes]; NULL: there are none */
+    uint64_t slot_bytes;
+    uint32_t *order; /* [tokens of the vocabulary], or NULL */
+    uint32_t mask, n;
+    int32_t byte_id[256];
+};
+
+/* made: tables that need not be made, or NULL. */
+int bpe_open(const struct gguf *g, const struct vocab *v, const struct bpe_tables *made,
+             struct bpe **b, struct trit_error *err);
+void bpe_tables(const struct bpe *b, struct bpe_tables *t);
 void bpe_close(struct bpe **b);
 const struct pretok *bpe_pretok(const struct bpe *b);
 uint32_t bpe_n_merges(const struct bpe *b);
@@ -250,5 +264,23 @@ void bpe_end(struct bpe_scratch *s);
 /* Append the ids of text[0, len), valid UTF-8; ids->n never passes `limit` (-TRIT_ETOOBIG). */
 int bpe_encode(struct bpe_scratch *s, const char *text, size_t len, size_t limit,
                struct tok_ids *ids);
+
+/* ------------------------------------------------------------------ tables in a segment */
+
+struct tables;
+
+size_t tables_bytes(const struct vocab *v, const struct bpe *b);
+
+/* To dst[tables_bytes], at a multiple of 64.  g: what v and b were made from. */
+void tables_write(const struct gguf *g, const struct vocab *v, const struct bpe *b, void *dst);
+
+/* The tables at bytes[len], at a multiple of 64, if they are of this program and of what g holds;
+ * else NULL. */
+const struct tables *tables_fit(const struct gguf *g, enum vocab_model model, uint32_t rows,
+                                const void *bytes, size_t len);
+
+/* As vocab_read and the makers of struct bpe leave it, borrowed. */
+void tables_vocab(const struct tables *t, struct vocab *v);
+void tables_bpe(const struct tables *t, struct bpe_tables *b);
 
 #endif

@@ -90,14 +90,23 @@ static int read_model(const struct gguf *g, enum vocab_model *model, struct trit
     return 0;
 }
 
-static int open_parts(const struct gguf *g, uint32_t vocab_rows, struct tok *t,
-                      struct trit_error *err)
+/* bytes[len]: tables that may be of this tokenizer, else they are made. */
+static int open_parts(const struct gguf *g, uint32_t vocab_rows, const void *bytes, size_t len,
+                      struct tok *t, struct trit_error *err)
 {
-    int rc;
-    if ((rc = read_model(g, &t->vocab.model, err)) ||
-        (rc = vocab_read(g, vocab_rows, &t->vocab, err)) ||
-        (rc = special_build(g, &t->vocab, &t->special, err)) ||
-        (rc = bpe_open(g, &t->vocab, &t->bpe, err)))
+    struct bpe_tables made;
+    int rc = read_model(g, &t->vocab.model, err);
+    if (rc)
+        return rc;
+    const struct tables *tables = tables_fit(g, t->vocab.model, vocab_rows, bytes, len);
+    if (tables) {
+        tables_vocab(tables, &t->vocab);
+        tables_bpe(tables, &made);
+    } else {
+        rc = vocab_read(g, vocab_rows, &t->vocab, err);
+    }
+    if (rc || (rc = special_build(g, &t->vocab, &t->special, err)) ||
+        (rc = bpe_open(g, &t->vocab, tables ? &made : NULL, &t->bpe, err)))
         return rc;
     const struct pretok *p = bpe_pretok(t->bpe);
     bool bos = pretok_is_llama3(p) || t->vocab.model == VOCAB_LLAMA;
@@ -112,20 +121,37 @@ static int open_parts(const struct gguf *g, uint32_t vocab_rows, struct tok *t,
 
 int tok_open(const struct gguf *g, uint32_t vocab_rows, struct tok **out, struct trit_error *err)
 {
+    return tok_open_tables(g, vocab_rows, NULL, 0, out, err);
+}
+
+size_t tok_tables_bytes(const struct tok *t)
+{
+    return tables_bytes(&t->vocab, t->bpe);
+}
+
+void tok_tables_write(const struct tok *t, const struct gguf *g, void *dst)
+{
+    tables_write(g, &t->vocab, t->bpe, dst);
+}
+
+int tok_open_tables(const struct gguf *g, uint32_t vocab_rows, const void *tables, size_t len,
+                    struct tok **out, struct trit_error *err)
+{
     *out = NULL;
     struct tok *t = mem_zalloc(1, sizeof *t);
     if (!t)
         return gguf_fail(g, err, TRIT_ENOMEM, "no memory for the tokenizer");
-    int rc = open_parts(g, vocab_rows, t, err);
+    int rc = open_parts(g, vocab_rows, tables, len, t, err);
     if (rc) {
         tok_close(&t);
         return rc;
     }
     log_notice("tokenizer model=%s pre=\"%s\" tokens=%u merges=%u special=%u retyped=%u bos=%d "
-               "eos=%d add_bos=%s nfc=%s",
+               "eos=%d add_bos=%s nfc=%s tables=%s",
                t->vocab.model == VOCAB_LLAMA ? "llama" : "gpt2", pretok_name(bpe_pretok(t->bpe)),
                t->vocab.n, bpe_n_merges(t->bpe), t->special.first[256], t->vocab.n_retyped,
-               t->vocab.bos, t->vocab.eos, t->add_bos ? "yes" : "no", t->normal.nfc ? "yes" : "no");
+               t->vocab.bos, t->vocab.eos, t->add_bos ? "yes" : "no", t->normal.nfc ? "yes" : "no",
+               t->vocab.borrowed ? "attached" : "made");
     *out = t;
     return 0;
 }

@@ -306,15 +306,19 @@ int vocab_read(const struct gguf *g, uint32_t rows, struct vocab *v, struct trit
 
 void vocab_free(struct vocab *v)
 {
-    mem_free(v->bytes);
-    mem_free(v->start);
-    mem_free(v->kind);
-    mem_free(v->slot);
+    if (!v->borrowed) {
+        mem_free(v->bytes);
+        mem_free(v->start);
+        mem_free(v->kind);
+        mem_free(v->slot);
+    }
     *v = (struct vocab){.bos = -1, .eos = -1};
 }
 
 size_t vocab_held(const struct vocab *v)
 {
+    if (v->borrowed)
+        return 0;
     return v->start[v->n] + (v->n + 1) * sizeof *v->start + v->n +
            ((size_t)v->mask + 1) * sizeof *v->slot;
 }

@@ -41,6 +41,7 @@ first_map=$(mapped "$first")
 [ -n "$first_map" ] || fail "the first daemon has not mapped its segment"
 start
 is "the second daemon" "$(attached)" attached=yes
+logs "its tokenizer" 'tables=attached'
 is "both map one file" "$(mapped "$pid")" "$first_map"
 is "the second answers the same" "$(answer)" "$expected"
 has "trit-model segments" "$("$trit_model" segments --dir "$shm")" "$name .*in use +2"
@@ -82,17 +83,19 @@ is "the leftover is gone, the new one whole" "$(segments)" "$whole"
 is "its answer" "$(answer)" "$expected"
 stop
 
-# ---- one bit wrong in the weights is noticed before they are used
-chmod u+w "$shm/$whole"
-size=$(stat -c %s "$shm/$whole")
-byte=$(od -An -tu1 -j $((size / 2)) -N 1 "$shm/$whole")
-printf '%b' "\\x$(printf %x $((byte ^ 4)))" |
-    dd of="$shm/$whole" bs=1 seek=$((size / 2)) conv=notrunc status=none
-start
-is "beside a damaged one" "$(attached)" attached=no
-logs "the log" "segment-damaged name=$whole"
-is "its answer" "$(answer)" "$expected"
-stop
+# ---- one bit wrong is noticed before it is used: in weights, in the tokenizer's tables at the end
+for part in 10 500 900 990; do
+    chmod u+w "$shm/$whole"
+    at=$(($(stat -c %s "$shm/$whole") * part / 1000))
+    byte=$(od -An -tu1 -j $at -N 1 "$shm/$whole")
+    printf '%b' "\\x$(printf %x $((byte ^ 4)))" |
+        dd of="$shm/$whole" bs=1 seek=$at conv=notrunc status=none
+    start
+    is "beside one damaged at $part of 1000" "$(attached)" attached=no
+    logs "the log" "segment-damaged name=$whole"
+    is "its answer" "$(answer)" "$expected"
+    stop
+done
 
 # ---- the model file changes: the old segment is not taken for it
 cp "$model" "$work/other.gguf"

@@ -315,8 +315,8 @@ START_TEST(same_model)
         ck_assert_str_eq(chat_family(a->chat), chat_family(b->chat));
         ck_assert_mem_eq(&a->sampling, &b->sampling, sizeof a->sampling);
         ck_assert_uint_eq(a->n_params, b->n_params);
-        ck_assert_uint_eq(a->segment.payload_bytes, b->segment.payload_bytes);
-        ck_assert_int_eq(memcmp(a->segment.payload, b->segment.payload, a->segment.payload_bytes),
+        ck_assert_uint_eq(a->weight_bytes, b->weight_bytes);
+        ck_assert_int_eq(memcmp(a->segment.payload, b->segment.payload, a->weight_bytes),
                          0);
         ck_assert_int_eq(fcntl(b->segment.fd, F_GET_SEALS) & F_SEAL_WRITE, F_SEAL_WRITE);
         struct tok_ids x = {0}, y = {0};

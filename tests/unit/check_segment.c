@@ -83,10 +83,10 @@ START_TEST(built_then_attached)
 {
     struct segment_source src = identify();
     struct segment a, b;
-    ck_assert_int_eq(segment_attach(&src, NULL, &a, &err), -TRIT_ENOENT);
+    ck_assert_int_eq(segment_attach(&src, SEGMENT_NOW, NULL, &a, &err), -TRIT_ENOENT);
     build(&src, &a, true);
     check_payload(&a);
-    ck_assert_int_eq(segment_attach(&src, NULL, &b, &err), 0);
+    ck_assert_int_eq(segment_attach(&src, SEGMENT_NOW, NULL, &b, &err), 0);
     ck_assert(b.attached);
     check_payload(&b);
     struct segment_info info;
@@ -98,7 +98,7 @@ START_TEST(built_then_attached)
     only_segment(&info); /* it outlives its users */
     ck_assert_uint_eq(info.users, 0);
     ck_assert_int_eq(segment_remove(info.name, &err), 0);
-    ck_assert_int_eq(segment_attach(&src, NULL, &b, &err), -TRIT_ENOENT);
+    ck_assert_int_eq(segment_attach(&src, SEGMENT_NOW, NULL, &b, &err), -TRIT_ENOENT);
 }
 END_TEST
 
@@ -109,7 +109,7 @@ START_TEST(users_are_counted)
     build(&src, &a, true);
     for (unsigned i = 0; i < ARRAY_LEN(more); i++) {
         ck_assert_uint_eq(segment_users(&a), 1 + i);
-        ck_assert_int_eq(segment_attach(&src, NULL, &more[i], &err), 0);
+        ck_assert_int_eq(segment_attach(&src, SEGMENT_NOW, NULL, &more[i], &err), 0);
     }
     for (unsigned i = 0; i < ARRAY_LEN(more); i++) {
         ck_assert_uint_eq(segment_users(&more[i]), 21 - i);
@@ -129,7 +129,7 @@ START_TEST(another_layout_is_another_segment)
     struct segment a, b;
     build(&src, &a, true);
     src.layout = 5;
-    ck_assert_int_eq(segment_attach(&src, NULL, &b, &err), -TRIT_ENOENT);
+    ck_assert_int_eq(segment_attach(&src, SEGMENT_NOW, NULL, &b, &err), -TRIT_ENOENT);
     segment_close(&a);
 }
 END_TEST
@@ -167,6 +167,18 @@ START_TEST(nobody_can_write_afterwards)
 }
 END_TEST
 
+static void flip(const char *path, size_t at, int bit)
+{
+    uint8_t byte;
+    chmod(path, 0600);
+    int fd = open(path, O_RDWR);
+    ck_assert_int_eq((int)pread(fd, &byte, 1, (off_t)at), 1);
+    byte ^= (uint8_t)(1 << bit);
+    ck_assert_int_eq((int)pwrite(fd, &byte, 1, (off_t)at), 1);
+    close(fd);
+    chmod(path, 0400);
+}
+
 /* Every damaged place must be found at attach, and the damaged segment removed. */
 START_TEST(damage_is_detected)
 {
@@ -183,16 +195,69 @@ START_TEST(damage_is_detected)
         at = i < 10 ? (size_t)i * 16 : start + unit_random(&(uint64_t){(uint64_t)i + 1}) % BYTES;
         ck_assert_uint_lt(at, bytes);
         segment_close(&a);
-        chmod(path, 0600);
-        int fd = open(path, O_RDWR);
-        uint8_t byte;
-        ck_assert_int_eq((int)pread(fd, &byte, 1, (off_t)at), 1);
-        byte ^= (uint8_t)(1 << i % 8);
-        ck_assert_int_eq((int)pwrite(fd, &byte, 1, (off_t)at), 1);
-        close(fd);
-        ck_assert_msg(segment_attach(&src, NULL, &a, &err) == -TRIT_ENOENT, "byte %zu", at);
+        flip(path, at, i % 8);
+        ck_assert_msg(segment_attach(&src, SEGMENT_NOW, NULL, &a, &err) == -TRIT_ENOENT, "byte %zu",
+                      at);
         ck_assert_int_ne(access(path, F_OK), 0);
     }
+}
+END_TEST
+
+/* The same where the payload is looked at chunk by chunk: a flipped bit is found in its chunk and in no
+ * other, and a rejected segment is gone. */
+START_TEST(damage_is_detected_later)
+{
+    struct segment_source src = identify();
+    struct segment a;
+    for (int i = 0; i < 40; i++) {
+        build(&src, &a, true);
+        char path[160];
+        snprintf(path, sizeof path, "%s/%s", dir, a.name);
+        size_t start = (size_t)(a.payload - a.map);
+        size_t at = unit_random(&(uint64_t){(uint64_t)i + 1}) % BYTES, first, end;
+        segment_close(&a);
+        if (i > 0)
+            flip(path, start + at, i % 8);
+        ck_assert_int_eq(segment_attach(&src, SEGMENT_LATER, NULL, &a, &err), 0);
+        ck_assert_ptr_nonnull(a.proof);
+        ck_assert_uint_eq(a.proof->n, (BYTES + SEGMENT_CHUNK - 1) / SEGMENT_CHUNK);
+        segment_chunks_in(at / SEGMENT_CHUNK * SEGMENT_CHUNK, BYTES, &first, &end);
+        ck_assert_uint_eq(end, a.proof->n);
+        for (size_t c = 0; c < a.proof->n; c++)
+            if (c != first)
+                segment_prove(&a, c);
+        ck_assert(!atomic_load(&a.proof->damaged));
+        segment_prove(&a, first);
+        ck_assert(atomic_load(&a.proof->damaged) == (i > 0));
+        for (size_t c = 0; c < a.proof->n; c++)
+            ck_assert(a.proof->done[c]);
+        if (i > 0)
+            segment_reject(&a);
+        else
+            segment_close(&a);
+        ck_assert_int_eq(access(path, F_OK), i > 0 ? -1 : 0);
+        ck_assert_int_eq(segment_attach(&src, SEGMENT_NOW, NULL, &a, &err), i > 0 ? -TRIT_ENOENT : 0);
+        segment_close(&a);
+        unlink(path);
+    }
+}
+END_TEST
+
+/* Where chunks begin, and nothing twice: ranges without a gap have every chunk once. */
+START_TEST(chunks_of_ranges)
+{
+    size_t at = 0, next = 0, first, end;
+    uint64_t seed = 7;
+    while (next < 100) {
+        size_t to = at + unit_random(&seed) % (3 * SEGMENT_CHUNK);
+        segment_chunks_in(at, to, &first, &end);
+        ck_assert_uint_eq(first, next);
+        for (size_t c = first; c < end; c++)
+            ck_assert(c * SEGMENT_CHUNK >= at && c * SEGMENT_CHUNK < to);
+        next = end;
+        at = to;
+    }
+    ck_assert_uint_eq(next, (at + SEGMENT_CHUNK - 1) / SEGMENT_CHUNK);
 }
 END_TEST
 
@@ -221,13 +286,13 @@ START_TEST(half_built_is_never_attached)
     ck_assert_int_eq(segment_create(&src, BYTES, true, &a, &err), -TRIT_EBUSY);
     /* Attaching would wait for it; whoever is told to stop does not. */
     atomic_bool stop = true;
-    ck_assert_int_eq(segment_attach(&src, &stop, &a, &err), -TRIT_ECANCELLED);
+    ck_assert_int_eq(segment_attach(&src, SEGMENT_NOW, &stop, &a, &err), -TRIT_ECANCELLED);
 
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     only_segment(&info);
     ck_assert(info.stale && !info.building);
-    ck_assert_int_eq(segment_attach(&src, NULL, &a, &err), -TRIT_ENOENT);
+    ck_assert_int_eq(segment_attach(&src, SEGMENT_NOW, NULL, &a, &err), -TRIT_ENOENT);
     ck_assert_uint_eq(segment_clean(), 1);
     build(&src, &a, true);
     check_payload(&a);
@@ -261,7 +326,7 @@ START_TEST(unpublished_is_never_attached)
     ck_assert_msg(segment_seal(&a, &err) == 0, "%s", err.text);
     only_segment(&info);
     ck_assert(info.building && !info.stale);
-    ck_assert_int_eq(segment_attach(&src, &stop, &b, &err), -TRIT_ECANCELLED);
+    ck_assert_int_eq(segment_attach(&src, SEGMENT_NOW, &stop, &b, &err), -TRIT_ECANCELLED);
     ck_assert_uint_eq(segment_clean(), 0);
     ck_assert_int_lt((int)pwrite(a.fd, "x", 1, 0), 0);
     segment_close(&a);
@@ -341,6 +406,8 @@ int main(void)
     tcase_add_test(c, content_decides_not_the_name);
     tcase_add_test(c, nobody_can_write_afterwards);
     tcase_add_test(c, damage_is_detected);
+    tcase_add_test(c, damage_is_detected_later);
+    tcase_add_test(c, chunks_of_ranges);
     tcase_add_test(c, half_built_is_never_attached);
     tcase_add_test(c, closing_unfinished_removes_it);
     tcase_add_test(c, unpublished_is_never_attached);

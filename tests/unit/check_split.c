@@ -180,8 +180,8 @@ START_TEST(weights_and_key)
     char source[2048];
     snprintf(source, sizeof source, "%s", gguf_path(whole));
     struct model *one = load(source), *parts = load(in_dir("m-00001-of-00003.gguf"));
-    ck_assert_uint_eq(one->segment.payload_bytes, parts->segment.payload_bytes);
-    ck_assert_mem_eq(one->segment.payload, parts->segment.payload, one->segment.payload_bytes);
+    ck_assert_uint_eq(one->weight_bytes, parts->weight_bytes);
+    ck_assert_mem_eq(one->segment.payload, parts->segment.payload, one->weight_bytes);
     ck_assert_str_ne(one->fingerprint, parts->fingerprint);
     for (unsigned i = 0; i < PARTS; i++) {
         struct part p = plain(i);
@@ -212,8 +212,8 @@ START_TEST(other_methods)
     write_all();
     snprintf(source, sizeof source, "%s", gguf_path(whole));
     struct model *one = load(source), *parts = load(in_dir("m-00001-of-00003.gguf"));
-    ck_assert_uint_eq(one->segment.payload_bytes, parts->segment.payload_bytes);
-    ck_assert_mem_eq(one->segment.payload, parts->segment.payload, one->segment.payload_bytes);
+    ck_assert_uint_eq(one->weight_bytes, parts->weight_bytes);
+    ck_assert_mem_eq(one->segment.payload, parts->segment.payload, one->weight_bytes);
     model_close(&one);
     model_close(&parts);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "tok-file.h"
 #include "unit.h"
 
@@ -106,6 +107,87 @@ START_TEST(vectors)
     ck_assert_int_ge(n, 400);
     cJSON_Delete(json);
     tok_close(&t);
+}
+END_TEST
+
+/* The ids of a text by both are the same, and so are pieces and kinds. */
+static void same_tokenizer(const struct tok *a, const struct tok *b)
+{
+    ck_assert_uint_eq(tok_size(a), tok_size(b));
+    for (int round = 0; round < 300; round++) {
+        struct buf text = {0};
+        struct tok_ids one = {0}, two = {0};
+        for (uint32_t n = below(60); n > 0; n--)
+            add_character(&text);
+        buf_reserve(&text, 0);
+        ck_assert_int_eq(tok_encode(a, text.data, text.len, TOK_PARSE_SPECIAL, 0, &one),
+                         tok_encode(b, text.data, text.len, TOK_PARSE_SPECIAL, 0, &two));
+        ck_assert_uint_eq(one.n, two.n);
+        if (one.n)
+            ck_assert_mem_eq(one.id, two.id, one.n * sizeof *one.id);
+        tok_ids_free(&one);
+        tok_ids_free(&two);
+        buf_free(&text);
+    }
+    for (size_t i = 0; i < tok_size(a); i++) {
+        size_t n, m;
+        const char *p = tok_piece(a, (int32_t)i, &n), *q = tok_piece(b, (int32_t)i, &m);
+        ck_assert(n == m && memcmp(p, q, n) == 0);
+        ck_assert(tok_is_control(a, (int32_t)i) == tok_is_control(b, (int32_t)i));
+        ck_assert(tok_is_text(a, (int32_t)i) == tok_is_text(b, (int32_t)i));
+    }
+    ck_assert_int_eq(tok_bos(a), tok_bos(b));
+    ck_assert_int_eq(tok_eos(a), tok_eos(b));
+}
+
+/* Tables that one tokenizer has written make another without a copy of them; tables that were cut
+ * short, or are of another file, are not used. */
+START_TEST(tables_in_a_segment)
+{
+    static const char *const files[] = {"b158.tq1_0.gguf", "embed-gemma3.gguf",
+                                        "bonsai.q2_0_g128.gguf"};
+    const char *srcdir = getenv("srcdir");
+    struct trit_error err = {0};
+    uint8_t *before = NULL;
+    size_t before_len = 0;
+    unsigned n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        char path[512];
+        struct gguf *g = NULL;
+        struct tok *made = NULL, *t = NULL;
+        snprintf(path, sizeof path, "%s/tests/golden/models/%s", srcdir ? srcdir : ".", files[i]);
+        if (gguf_open(path, &g, &err) != 0 || tok_open(g, 1 << 20, &made, &err) != 0)
+            ck_abort_msg("%s", err.text);
+        size_t len = tok_tables_bytes(made), own = tok_bytes(made);
+        uint8_t *tables = mem_zalloc_line(len, 1);
+        ck_assert_ptr_nonnull(tables);
+        tok_tables_write(made, g, tables);
+        ck_assert_int_eq(tok_open_tables(g, 1 << 20, tables, len, &t, &err), 0);
+        ck_assert_uint_lt(tok_bytes(t), own);
+        same_tokenizer(made, t);
+        tok_close(&t);
+        const struct {
+            const uint8_t *bytes;
+            size_t len;
+        } others[] = {{tables, len - 1}, {tables, 100}, {tables, 0}, {before, before_len}};
+        for (size_t k = 0; k < ARRAY_LEN(others); k++) {
+            ck_assert_int_eq(
+                tok_open_tables(g, 1 << 20, others[k].bytes, others[k].len, &t, &err), 0);
+            ck_assert_uint_eq(tok_bytes(t), own);
+            tok_close(&t);
+        }
+        /* A rule of the file that says fewer rows than the tables have tokens. */
+        ck_assert_int_eq(tok_open_tables(g, (uint32_t)tok_size(made) - 1, tables, len, &t, &err),
+                         -TRIT_EFORMAT);
+        tok_close(&made);
+        gguf_close(&g);
+        mem_free(before);
+        before = tables;
+        before_len = len;
+        n++;
+    }
+    mem_free(before);
+    ck_assert_uint_eq(n, ARRAY_LEN(files));
 }
 END_TEST
 
@@ -429,6 +511,7 @@ int main(void)
     TCase *all = tcase_create("all");
     tcase_set_timeout(all, 60);
     tcase_add_test(all, vectors);
+    tcase_add_test(all, tables_in_a_segment);
     tcase_add_test(all, text_comes_back);
     tcase_add_test(all, pieces_are_bytes);
     tcase_add_test(all, special_tokens);

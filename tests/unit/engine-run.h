@@ -38,17 +38,24 @@ static inline void run_event(struct seq *s, void *arg)
         r->open--;
 }
 
+static inline void run_path(const char *file, char *path, size_t cap)
+{
+    const char *srcdir = getenv("srcdir");
+    snprintf(path, cap, "%s/tests/golden/models/%s", srcdir ? srcdir : ".", file);
+}
+
+#define RUN_MODEL "b158.tq1_0.gguf"
+
 /* A small model of the golden tests, for the best kernels there are; exits when it cannot be had.
  */
 static inline struct model *run_load_file(const char *file, const struct kernels **k)
 {
-    const char *srcdir = getenv("srcdir");
     char path[2048];
     struct model *m;
     struct trit_error err;
     log_open(LOG_WARN, 0);
     *k = kernels_pick(kernels_cpu_detect());
-    snprintf(path, sizeof path, "%s/tests/golden/models/%s", srcdir ? srcdir : ".", file);
+    run_path(file, path, sizeof path);
     struct model_options o = {.layout = (*k)->layout, .tables = TABLE_TERNARY};
     if (model_load(path, &o, &m, &err) != 0) {
         printf("cannot load the model: %s\n", err.text);
@@ -59,7 +66,7 @@ static inline struct model *run_load_file(const char *file, const struct kernels
 
 static inline struct model *run_load(const struct kernels **k)
 {
-    return run_load_file("b158.tq1_0.gguf", k);
+    return run_load_file(RUN_MODEL, k);
 }
 
 /* Small and generous; tests change what they are about. */
