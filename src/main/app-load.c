@@ -5,8 +5,11 @@
 #include "config.h"
 #include "main/app.h"
 
+#include <string.h>
+
 #include "base/base.h"
 #include "model/model.h"
+#include "model/reading.h"
 #include "kernels/kernels.h"
 #include "engine/crew.h"
 #include "engine/engine.h"
@@ -48,11 +51,24 @@ static int open_engine(struct app_model *m, int kv, struct trit_error *err)
     return engine_open(&eo, &m->engine, err);
 }
 
+/* What the configuration says about how the file is read. */
+static int read_reading(const struct conf *c, struct reading *r, struct trit_error *err)
+{
+    *r = (struct reading){.as_it_is = c->unchecked};
+    if (strcmp(c->order, "published") != 0)
+        trit_assert(reading_order(r, c->order)); /* conf.c knows the words */
+    return *c->tiles ? reading_tiles(r, c->tiles, err) : 0;
+}
+
 void app_load_model(struct app_model *m)
 {
     const struct conf *c = &m->conf;
     struct app *app = m->app;
     double start = trit_now();
+    struct reading reading;
+    m->rc = read_reading(c, &reading, &m->err);
+    if (m->rc != 0)
+        return;
     int weights = *m->weights ? handed_take(&app->handed, m->weights) : -1;
     /* What is not taken is given up when all are loaded. */
     bool lasting = app->stores && *m->kv && c->prefix_cache;
@@ -61,6 +77,7 @@ void app_load_model(struct app_model *m)
     struct model_options mo = {
         .layout = app->kernels->layout,
         .tables = m->plan.tables,
+        .reading = &reading,
         .shared = c->shared && !app->stores,
         .adopt = weights >= 0,
         .kept_fd = weights,
