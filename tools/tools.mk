@@ -10,7 +10,7 @@ trit_model_SOURCES = tools/trit-model.c tools/tool.h tools/inspect.c tools/verif
 	tools/tensor-reader.c tools/gguf-write.c tools/gguf-write.h \
 	tools/method.c tools/method-file.c tools/method.h tools/method-parts.h tools/method-onebit.c tools/method-billm.c \
 	tools/float-model.c tools/float-model.h tools/float-run.c
-trit_model_LDADD = libkernels.a $(KERNEL_VARIANTS) libmodel.a libformats.a libbase.a $(CJSON_LIBS) $(PCRE2_LIBS) $(UNISTRING_LIBS) $(NETTLE_LIBS) \
+trit_model_LDADD = libengine.a libkernels.a $(KERNEL_VARIANTS) libmodel.a libformats.a libbase.a $(CJSON_LIBS) $(PCRE2_LIBS) $(UNISTRING_LIBS) $(NETTLE_LIBS) \
 	$(XXHASH_LIBS) -lm -lpthread
 endif
 

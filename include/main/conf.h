@@ -111,6 +111,9 @@ void conf_fini(struct conf *c);
 size_t conf_n_models(const struct conf *c);
 const struct conf *conf_model(const struct conf *c, size_t i);
 
+/* Whether the command line, or what the file says of this model, has this key. */
+bool conf_says(const struct conf *c, const char *key);
+
 /* Whether two models differ in a key of theirs. */
 bool conf_same_model(const struct conf *a, const struct conf *b);
 

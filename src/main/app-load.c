@@ -37,7 +37,7 @@ static int open_engine(struct app_model *m, int kv, struct trit_error *err)
         .acts = m->plan.acts,
         .kv_bytes = m->plan.kv_bytes,
         .n_ctx = m->plan.n_ctx,
-        .max_batch = c->max_batch,
+        .max_batch = m->plan.max_batch,
         .step_tokens = c->step_tokens,
         .token_target = c->token_target,
         .draft_tokens = c->draft_tokens,
@@ -88,8 +88,9 @@ void app_load_model(struct app_model *m)
     m->rc = model_load(c->model, &mo, &m->model, &m->err);
     if (m->rc != 0)
         return;
-    plan_make(c, m->model, m->share, &m->plan);
-    m->rc = open_crew(m, &m->err);
+    m->rc = plan_make(c, m->model, m->share, &m->plan, &m->err);
+    if (m->rc == 0)
+        m->rc = open_crew(m, &m->err);
     if (m->rc == 0) {
         m->plan.threads = m->threads;
         m->rc = open_engine(m, kv, &m->err);

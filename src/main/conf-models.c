@@ -110,6 +110,11 @@ const struct conf *conf_model(const struct conf *c, size_t i)
     return own && i == 0 ? c : &c->more[i - own];
 }
 
+bool conf_says(const struct conf *c, const char *key)
+{
+    return c->origin[row_of(key)] != CONF_DEFAULT;
+}
+
 bool conf_same_model(const struct conf *a, const struct conf *b)
 {
     for (size_t i = 0; i < conf_n_keys; i++)

@@ -81,6 +81,7 @@ static void put_memory(struct json_out *o, const struct served *m)
     } list[] = {
         {"weights", m->opt.model->segment.payload_bytes},
         {"kv", st->kv_pool_bytes},
+        {"states", st->states_bytes},
         {"scratch", st->scratch_bytes},
         {"tokenizer", tok_bytes(m->opt.model->tok)},
     };
