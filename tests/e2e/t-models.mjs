@@ -95,7 +95,7 @@ const modes = {
     for (const model of ['first', 'second']) {
       ok(`${model}: steps`, metric(`tritd_steps_total{model="${model}"}`) > 0);
       ok(`${model}: tokens`, metric(`tritd_generated_tokens_total{model="${model}"}`) > 100);
-      for (const kind of ['weights_shared', 'kv', 'states', 'scratch', 'tokenizer'])
+      for (const kind of ['weights_shared', 'kv', 'scratch', 'tokenizer'])
         ok(`${model}: ${kind}`, metric(`tritd_model_memory_bytes{model="${model}",kind="${kind}"}`) > 0);
     }
     const parts = ['first', 'second'].map((m) => metric(`tritd_model_memory_bytes{model="${m}",kind="kv"}`));
