@@ -15,7 +15,9 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "model/hf.h"
+#include "model/load-parts.h"
 #include "model/quant.h"
+#include "engine/states.h"
 
 /* What a file holds, summed up over its tensors by type. */
 struct sums {
@@ -123,6 +125,15 @@ static void print_tensors(const struct gguf *g)
     }
 }
 
+/* Bytes that a sequence of a hybrid model takes beside its keys and values; 0: it is none, or nothing
+ * that can be served. */
+static size_t state_bytes(const struct gguf *g)
+{
+    struct model m = {0};
+    struct trit_error ignored;
+    return hparams_read(g, &m, &ignored) == 0 ? states_slot_bytes(&m) : 0;
+}
+
 static void print_sums(const struct gguf *g, const struct sums *s)
 {
     char text[24];
@@ -135,6 +146,11 @@ static void print_sums(const struct gguf *g, const struct sums *s)
         printf("%zu Hugging Face files, under the names that GGUF has", gguf_n_files(g));
     printf(", %zu keys, %zu tensors\n", gguf_n_keys(g), gguf_n_tensors(g));
     printf("  %" PRIu64 " parameters, %" PRIu64 " of them ternary\n", s->values, s->ternary);
+    size_t state = state_bytes(g);
+    if (state)
+        printf("  %s of memory for the states of each sequence that is computed at a time "
+               "(max-batch)\n",
+               tool_bytes(state, text, sizeof text));
     printf("\nBytes by type\n");
     for (size_t i = 0; i < s->n; i++) {
         struct gguf_tensor t = {.type = s->by_type[i].type,
@@ -228,6 +244,7 @@ static int print_json(const struct gguf *g, const struct sums *s)
     cJSON_AddNumberToObject(o, "version", gguf_version(g));
     cJSON_AddItemToObject(o, "parameters", json_uint(s->values));
     cJSON_AddItemToObject(o, "ternary_parameters", json_uint(s->ternary));
+    cJSON_AddItemToObject(o, "state_bytes", json_uint(state_bytes(g)));
     for (size_t i = 0; i < s->n; i++) {
         struct gguf_tensor t = {.type = s->by_type[i].type,
                                 .quant = quant_find(s->by_type[i].type)};

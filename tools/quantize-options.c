@@ -102,7 +102,7 @@ static int take_option(struct command *c, int option, const char *arg)
         c->force = true;
         return TOOL_OK;
     case 'i':
-        if (reading_i2s(&c->wish.how, arg))
+        if (reading_order(&c->wish.how, arg))
             return TOOL_OK;
         return tool_usage(&tool_quantize, "--order %s: expected published, arm or four", arg);
     case 'T':
@@ -193,7 +193,7 @@ const struct tool_command tool_quantize = {
     "                    f32, f16 or q8_0 (8.5 bits a value; needs rows that are a multiple of "
     "32)\n"
     "      --absmean     floats are master weights of a ternary model, whatever the architecture\n"
-    "  -f, --force       replace OUT if it is there already\n" READING_HELP
+    "  -f, --force       replace OUT if it is there already\n" TOOL_READING_HELP
     "  -h, --help        this text\n"
     "\n"
     "To 1 bit, from a Llama in F32, F16 or BF16, a GGUF file or a folder of Hugging Face files.  "

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "reading.h"
+#include "model/reading.h"
 
 struct quantize_target;
 struct quantize_embedding;

@@ -39,6 +39,17 @@ int tool_help(const struct tool_command *c);
 /* Print *err on stderr; returns TOOL_FAILED. */
 int tool_failed(const struct trit_error *err);
 
+/* Of the commands that have these options (model/reading.h). */
+#define TOOL_READING_HELP                                                                          \
+    "      --order ORDER of I2_S: published (the default), or what bitnet.cpp writes where it\n"       \
+    "                    quantises itself: arm, on ARM; four, where it was built without\n"            \
+    "                    ACT_PARALLEL.  One that the weights of a trained model contradict is\n"       \
+    "                    refused\n"                                                                    \
+    "      --tiles TILES of TL1 and TL2, which no file tells: the kernel_config.ini of the\n"          \
+    "                    bitnet.cpp that made it, or BM,BK,BMM, or ROWSxCOLS=BM,BK,BMM for each\n"     \
+    "                    shape\n"                                                                      \
+    "      --unchecked   read weights so though they look as if that were wrong\n"
+
 /* "1.18 GB", decimal as file managers have it. */
 const char *tool_bytes(uint64_t bytes, char *dst, size_t cap);
 

@@ -7,10 +7,10 @@ trit_model_SOURCES = tools/trit-model.c tools/tool.h tools/inspect.c tools/verif
 	tools/quantize.c tools/quantize.h tools/quantize-options.c \
 	tools/synth.c tools/synth.h tools/synth-options.c tools/synth-vocab.c tools/synth-hf.c \
 	tools/synth-method.c tools/segments.c \
-	tools/tensor-reader.c tools/reading.c tools/reading.h tools/gguf-write.c tools/gguf-write.h \
+	tools/tensor-reader.c tools/gguf-write.c tools/gguf-write.h \
 	tools/method.c tools/method-file.c tools/method.h tools/method-parts.h tools/method-onebit.c tools/method-billm.c \
 	tools/float-model.c tools/float-model.h tools/float-run.c
-trit_model_LDADD = libkernels.a $(KERNEL_VARIANTS) libmodel.a libformats.a libbase.a $(CJSON_LIBS) $(PCRE2_LIBS) $(UNISTRING_LIBS) $(NETTLE_LIBS) \
+trit_model_LDADD = libengine.a libkernels.a $(KERNEL_VARIANTS) libmodel.a libformats.a libbase.a $(CJSON_LIBS) $(PCRE2_LIBS) $(UNISTRING_LIBS) $(NETTLE_LIBS) \
 	$(XXHASH_LIBS) -lm -lpthread
 endif
 

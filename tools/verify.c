@@ -8,7 +8,6 @@
  */
 #include "config.h"
 #include "tool.h"
-#include "reading.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -21,6 +20,7 @@
 #include "model/arch.h"
 #include "model/hf.h"
 #include "model/quant.h"
+#include "model/reading.h"
 
 /* Scales of trained models lie around one, in either direction by a few powers of ten. */
 #define LEAST_SCALE 1e-8f
@@ -232,7 +232,7 @@ static int run(int argc, char **argv)
             verbose = true;
             break;
         case 'i':
-            if (!reading_i2s(&how, optarg))
+            if (!reading_order(&how, optarg))
                 return tool_usage(&tool_verify, "--order %s: expected published, arm or four", optarg);
             break;
         case 'T':
@@ -262,7 +262,7 @@ const struct tool_command tool_verify = {
     "one line on stdout.  Exit status 1 when there is one.\n"
     "\n"
     "  -v, --verbose   also the share of -1, 0, +1 and the scales of each ternary tensor\n"
-    READING_HELP
+    TOOL_READING_HELP
     "  -h, --help      this text\n"
     "\n"
     "Examples:\n"

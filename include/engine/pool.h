@@ -31,6 +31,7 @@ struct pool_key {
     uint32_t page_tokens;
     uint32_t n_pages;
     uint64_t page_bytes;
+    uint64_t reading; /* gguf_reading_sum: what the file does not tell of its weights */
 };
 
 enum { POOL_SECRET_BYTES = 32 };

@@ -31,6 +31,7 @@ struct engine_stats {
     _Atomic double grammar_seconds;                              /* spent on masks */
     atomic_uint kv_pages, kv_used, kv_kept;
     size_t kv_page_bytes, kv_pool_bytes, scratch_bytes;
+    size_t states_bytes; /* of all sequences of a hybrid model; taken when they are first used */
     _Atomic double turn_seconds; /* had work, and waited for another's step to end, see crew.h */
     _Atomic double last_step; /* trit_now() at the end of the last step */
     _Atomic double heartbeat; /* trit_now() of the last sign of life, also when idle */

@@ -34,7 +34,9 @@ struct conf {
     /* Model. */
     const char *model; /* path of a GGUF file */
     const char *alias; /* "": the model's own name */
-    uint32_t ctx;      /* 0: the model's, at most PLAN_CTX_MAX */
+    const char *order, *tiles; /* model/reading.h; tiles "": none, with a /: a file */
+    bool unchecked;
+    uint32_t ctx; /* 0: the model's, at most PLAN_CTX_MAX */
     const char *head_type, *act_type, *kv_type;
     const char *chat_template; /* "": the file's own */
     const char *pooling;       /* "auto", "mean", "last" */
@@ -109,11 +111,14 @@ void conf_fini(struct conf *c);
 size_t conf_n_models(const struct conf *c);
 const struct conf *conf_model(const struct conf *c, size_t i);
 
+/* Whether the command line, or what the file says of this model, has this key. */
+bool conf_says(const struct conf *c, const char *key);
+
 /* Whether two models differ in a key of theirs. */
 bool conf_same_model(const struct conf *a, const struct conf *b);
 
-/* A copy of c without its further models; with another name and path, where they are not NULL.
- * -TRIT_ENOMEM, -TRIT_EINVAL: not a name. */
+/* A copy of c without its further models; with another name and path, where they are not NULL.  What
+ * c says about its file is not true of another one.  -TRIT_ENOMEM, -TRIT_EINVAL: not a name. */
 int conf_copy_model(const struct conf *c, const char *name, const char *path, struct conf *to,
                     struct trit_error *err);
 

@@ -79,9 +79,9 @@ void gguf_close(struct gguf **g);
 
 /*
  * What some files leave open and their owner knows: which arrangement their I2_S has (a type of
- * quant.h; 0: that of all published files), and the tiles of TL1 and TL2.  To be said before the
- * first tensor is read.  -TRIT_EINVAL where the file has nothing that it concerns, -TRIT_EFORMAT
- * where a tensor cannot be what it says.
+ * quant.h; 0: that of all published files), and the tiles of TL1 and TL2.  To be said while no
+ * tensor is being read; said again, it replaces what it says something about.  -TRIT_EINVAL where
+ * the file has nothing that it concerns, -TRIT_EFORMAT where a tensor cannot be what it says.
  */
 struct gguf_reading {
     uint32_t i2s;
@@ -89,6 +89,10 @@ struct gguf_reading {
     size_t n_tiles;
 };
 int gguf_read_as(struct gguf *g, const struct gguf_reading *r, struct trit_error *err);
+
+/* A sum over what was said and over which tensors it is true of, equal for two views of a file exactly
+ * when these are; 0: the file itself tells how it is read. */
+uint64_t gguf_reading_sum(const struct gguf *g);
 
 const char *gguf_path(const struct gguf *g);
 uint64_t gguf_file_bytes(const struct gguf *g);

@@ -154,8 +154,8 @@ struct model {
     struct hparams hp;
     struct model_sampling sampling;
     char name[128];       /* general.name, or the file's name */
-    char encoding[16];    /* of the linears in the file, "TQ2_0", or their method, "onebit" */
-    char fingerprint[17]; /* first 8 bytes of the content digest, in hex */
+    char encoding[24];    /* of the linears in the file, "TQ2_0", or their method, "onebit" */
+    char fingerprint[17]; /* first 8 bytes of the content digest, and how it is read, in hex */
     struct layer *layers; /* [n_layers] */
     /* [vocab, dim], both; the head equals the embedding when tied.  Each is a table, or stays
      * ternary as the file has it: then its tiles have codes, and the table has no data. */
@@ -178,6 +178,7 @@ struct model_options {
     enum layout_id layout;  /* what the chosen kernels read */
     enum table_type tables; /* --head-type; TABLE_TERNARY: where the file is, else TABLE_Q8, or
                              * TABLE_F16 for a model that only embeds */
+    const struct reading *reading; /* what the file does not tell (model/reading.h), or NULL */
     bool shared;            /* keep the packed weights in a named segment */
     bool adopt; /* a private segment that was left in kept_fd, if it fits; takes the descriptor */
     int kept_fd;

@@ -3,7 +3,8 @@
  * segment.h - packed weights in shared memory: built once, attached by every later process.
  *
  * A segment is a file in /dev/shm named tritd-<uid>-<key>, where the key digests what it was made
- * from: the content of the model's files, the layout, the table type and the version of this format.
+ * from: the content of the model's files and how they are read, the layout, the table type and the
+ * version of this format.
  * It begins with a header (magic, version, state, key, sizes, source file identity, the checksum of
  * every chunk), followed by the payload: weights, as model/weights.c arranges them, and behind them the
  * tokenizer's tables (model/tokenizer-tables.c).
@@ -37,6 +38,7 @@ struct segment_source {
     int64_t mtime_ns, ctime_ns;           /* again without reading the file */
     uint32_t layout;                      /* enum layout_id */
     uint32_t tables;                      /* enum table_type, of embedding and head */
+    uint64_t reading;                     /* gguf_reading_sum: what the files do not tell */
 };
 
 /* Of an attached one that is compared with its checksums little by little. */
@@ -77,7 +79,8 @@ struct segment_file {
 /*
  * Fill size, identity and, unless a segment of the same identity already knows it, the digest (read
  * through fd, SHA-256 over the SHA-256 of 16 MiB chunks).  Of several files the digest is that of
- * their digests in order, and the identity digests theirs.  layout and tables are the caller's.
+ * their digests in order, and the identity digests theirs.  layout, tables and reading are
+ * the caller's.
  * kept: a memfd that segment_adopt will be given, which is asked too; -1: there is none.
  */
 int segment_identify(const struct segment_file *files, size_t n, int kept, struct segment_source *src,

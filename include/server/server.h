@@ -57,10 +57,16 @@ struct server_absent {
 };
 
 /* Who has the models: what administrators ask for is carried out there. */
+struct server_wish {
+    const char *name, *path;
+    const char *order, *tiles; /* NULL: not said */
+    bool unchecked;
+};
+
 struct server_admin {
     /* Begin to load; done is called once, later, unless this fails.  One of that name is replaced
      * when the new one is ready. */
-    int (*load)(void *arg, const char *name, const char *path, server_loaded_fn done, void *done_arg,
+    int (*load)(void *arg, const struct server_wish *wish, server_loaded_fn done, void *done_arg,
                 struct trit_error *err);
     /* Take out.  -TRIT_ENOENT; -TRIT_EINVAL: it is the last. */
     int (*unload)(void *arg, const char *name, struct trit_error *err);

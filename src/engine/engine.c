@@ -324,7 +324,8 @@ static int open_on_thread(struct engine *e, struct trit_error *err)
     e->stats.kv_pages = e->kv.n_pages;
     e->stats.kv_page_bytes = e->kv.page_bytes;
     e->stats.kv_pool_bytes = e->kv.pool_bytes;
-    e->stats.scratch_bytes = batch_bytes(&e->batch) + (e->kv.states ? states_bytes(e->kv.states) : 0);
+    e->stats.scratch_bytes = batch_bytes(&e->batch);
+    e->stats.states_bytes = e->kv.states ? states_bytes(e->kv.states) : 0;
     engine_count_pages(e);
     take_turn(e);
     rc = warm_up(e, err);

@@ -82,7 +82,8 @@ static struct pool_key key_of(const struct kv *kv, const struct model *m)
                            .kv_type = kv->type,
                            .page_tokens = KV_PAGE_TOKENS,
                            .n_pages = kv->n_pages,
-                           .page_bytes = kv->page_bytes};
+                           .page_bytes = kv->page_bytes,
+                           .reading = m->segment.source.reading};
     memcpy(key.model, m->segment.source.digest, sizeof key.model);
     return key;
 }

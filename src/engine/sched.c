@@ -186,30 +186,48 @@ static bool take_pages(struct sched *sc, const struct seq *s)
 
 /* ------------------------------------------------------------------ beginning */
 
-/* One of the same group who runs. */
+/* How much of its prompt s can have from one of its group, or leave to them; 0: every position has to
+ * be computed.  The last always has, for its logits. */
+static uint32_t shared_tokens(const struct seq *s)
+{
+    bool whole = s->wish.want_prompt_logprobs || s->wish.pool == SEQ_POOL_MEAN;
+    return s->wish.group && !whole ? s->wish.n_prompt - 1 : 0;
+}
+
+/*
+ * One of the same group who runs and has, or will have, what s can have from it.  Keys and values stay
+ * where they are; of a state there is only what it is now, so it must not have gone further, and who
+ * is nearest is taken.
+ */
 static const struct seq *find_twin(const struct sched *sc, const struct seq *s)
 {
-    for (uint32_t i = 0; s->wish.group && i < sc->n_running; i++)
-        if (sc->running[i]->wish.group == s->wish.group)
-            return sc->running[i];
-    return NULL;
+    const struct seq *twin = NULL;
+    for (uint32_t i = 0; s->wish.group && i < sc->n_running; i++) {
+        const struct seq *v = sc->running[i];
+        if (v->wish.group != s->wish.group)
+            continue;
+        if (!sc->kv->states)
+            return v;
+        if (v->n_done <= shared_tokens(s) && (!twin || v->n_done > twin->n_done))
+            twin = v;
+    }
+    return twin;
 }
 
 /* The prompt of a group is computed once: the others wait until the first has it. */
 static bool is_held(const struct seq *s, const void *arg)
 {
     const struct sched *sc = arg;
-    const struct seq *twin = s->lease.open || sc->kv->states ? NULL : find_twin(sc, s);
-    return twin && twin->n_done < s->wish.n_prompt;
+    const struct seq *twin = s->lease.open ? NULL : find_twin(sc, s);
+    return twin && twin->n_done < (sc->kv->states ? shared_tokens(s) : s->wish.n_prompt);
 }
 
-/* Promise s its pages, with what of its text is there already.  The last position is always
- * computed, for its logits. */
+/* Promise s its pages, with what of its text is there already. */
 static bool begin(struct sched *sc, struct seq *s)
 {
     if (s->lease.open)
         return true;
-    const struct seq *twin = sc->kv->states ? NULL : find_twin(sc, s);
+    const struct seq *twin = find_twin(sc, s);
     uint32_t n = seq_len(s) - 1, done;
     if (s->wish.want_prompt_logprobs || s->wish.pool == SEQ_POOL_MEAN)
         n = 0; /* Every position has to be computed. */
@@ -338,7 +356,9 @@ static uint32_t rows_that_fit(const struct sched *sc, const struct seq *s, uint3
 /* At most `rows` of s; every row of a prompt whose logprobs are wanted needs a slot. */
 static void read_prompt(struct sched *sc, struct seq *s, uint32_t rows)
 {
-    uint32_t n = MIN(rows, remaining(s));
+    uint32_t n = MIN(rows, remaining(s)), shared = shared_tokens(s);
+    if (sc->kv->states && s->n_done < shared)
+        n = MIN(n, shared - s->n_done); /* There its group copies the state. */
     if (s->wish.want_prompt_logprobs) {
         n = MIN(n, sc->spare_slots + 1);
         sc->spare_slots -= n > 0 ? n - 1 : 0;

@@ -5,9 +5,12 @@
 #include "config.h"
 #include "main/app.h"
 
+#include <string.h>
+
 #include "base/base.h"
 #include "base/team.h"
 #include "model/model.h"
+#include "model/reading.h"
 #include "kernels/kernels.h"
 #include "engine/crew.h"
 #include "engine/engine.h"
@@ -35,7 +38,7 @@ static int open_engine(struct app_model *m, int kv, struct trit_error *err)
         .acts = m->plan.acts,
         .kv_bytes = m->plan.kv_bytes,
         .n_ctx = m->plan.n_ctx,
-        .max_batch = c->max_batch,
+        .max_batch = m->plan.max_batch,
         .step_tokens = c->step_tokens,
         .token_target = c->token_target,
         .draft_tokens = c->draft_tokens,
@@ -49,8 +52,17 @@ static int open_engine(struct app_model *m, int kv, struct trit_error *err)
     return engine_open(&eo, &m->engine, err);
 }
 
+/* What the configuration says about how the file is read. */
+static int read_reading(const struct conf *c, struct reading *r, struct trit_error *err)
+{
+    *r = (struct reading){.as_it_is = c->unchecked};
+    if (strcmp(c->order, "published") != 0)
+        trit_assert(reading_order(r, c->order)); /* conf.c knows the words */
+    return *c->tiles ? reading_tiles(r, c->tiles, err) : 0;
+}
+
 /* Model, and engine with a token computed.  What the manager has kept of it, -1: nothing, is taken. */
-static void load(struct app_model *m, int weights, int kv)
+static void load(struct app_model *m, const struct reading *reading, int weights, int kv)
 {
     const struct conf *c = &m->conf;
     struct app *app = m->app;
@@ -58,6 +70,7 @@ static void load(struct app_model *m, int weights, int kv)
     struct model_options mo = {
         .layout = app->kernels->layout,
         .tables = m->plan.tables,
+        .reading = reading,
         .shared = c->shared && !app->stores,
         .adopt = weights >= 0,
         .kept_fd = weights,
@@ -69,8 +82,9 @@ static void load(struct app_model *m, int weights, int kv)
     m->rc = model_load(c->model, &mo, &m->model, &m->err);
     if (m->rc != 0)
         return;
-    plan_make(c, m->model, m->share, &m->plan);
-    m->rc = open_crew(m, &m->err);
+    m->rc = plan_make(c, m->model, m->share, &m->plan, &m->err);
+    if (m->rc == 0)
+        m->rc = open_crew(m, &m->err);
     if (m->rc == 0) {
         m->plan.threads = m->threads;
         m->rc = open_engine(m, kv, &m->err);
@@ -82,13 +96,17 @@ void app_load_model(struct app_model *m)
     const struct conf *c = &m->conf;
     struct app *app = m->app;
     double start = trit_now();
+    struct reading reading;
+    m->rc = read_reading(c, &reading, &m->err);
+    if (m->rc != 0)
+        return;
     int weights = *m->weights ? handed_take(&app->handed, m->weights) : -1;
     /* What is not taken is given up when all are loaded. */
     bool lasting = app->stores && *m->kv && c->prefix_cache;
-    load(m, weights, lasting ? handed_take(&app->handed, m->kv) : -1);
+    load(m, &reading, weights, lasting ? handed_take(&app->handed, m->kv) : -1);
     if (m->rc != 0 && m->model && model_is_damaged(m->model)) { /* Pack them anew. */
         model_reject(&m->model);
-        load(m, -1, -1);
+        load(m, &reading, -1, -1);
     }
     if (m->rc == 0)
         m->rc = model_publish(m->model, &m->err);

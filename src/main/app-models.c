@@ -23,6 +23,7 @@
 #include "kernels/kernels.h"
 #include "engine/crew.h"
 #include "engine/engine.h"
+#include "main/conf-key.h"
 
 /* Loading takes milliseconds when the weights are packed.  Who has waited for so long is told that
  * we are loading. */
@@ -414,7 +415,23 @@ void app_load(struct app *app)
 
 /* ------------------------------------------------------------------ the API */
 
-static int admin_load(void *arg, const char *name, const char *path, server_loaded_fn done,
+static int set_text(struct conf *c, const char *name, const char *text, struct trit_error *err)
+{
+    return text ? conf_set(c, conf_find(name, strlen(name)), text, CONF_COMMAND, name, err) : 0;
+}
+
+/* What is said of how the file is read, and nothing else: it replaces all that was said of it. */
+static int set_reading(struct conf *c, const struct server_wish *wish, struct trit_error *err)
+{
+    if (!wish->order && !wish->tiles && !wish->unchecked)
+        return 0;
+    int rc = set_text(c, "order", wish->order ? wish->order : "published", err);
+    if (rc == 0)
+        rc = set_text(c, "tiles", wish->tiles ? wish->tiles : "", err);
+    return rc ? rc : set_text(c, "unchecked", wish->unchecked ? "yes" : "no", err);
+}
+
+static int admin_load(void *arg, const struct server_wish *wish, server_loaded_fn done,
                       void *done_arg, struct trit_error *err)
 {
     struct app *app = arg;
@@ -424,10 +441,16 @@ static int admin_load(void *arg, const char *name, const char *path, server_load
     if (coming >= SERVER_MODELS)
         return trit_fail(err, TRIT_EBUSY, "%u models are waiting to be loaded", coming);
     /* A model of that name has its own settings, which the new one goes on with. */
-    const struct app_model *same = find_ready(app, name);
-    struct app_model *m = app_add_model(app, same ? &same->conf : &app->conf, name, path, err);
+    const struct app_model *same = find_ready(app, wish->name);
+    struct app_model *m = app_add_model(app, same ? &same->conf : &app->conf, wish->name,
+                                        wish->path, err);
     if (!m)
         return -err->code;
+    int rc = set_reading(&m->conf, wish, err);
+    if (rc) {
+        app_drop_model(m);
+        return rc;
+    }
     m->done = done;
     m->done_arg = done_arg;
     app_name_kept(m, false);

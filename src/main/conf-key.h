@@ -29,6 +29,7 @@ struct conf_key {
     bool reloadable;
     bool command_only; /* makes no sense inside the file */
     bool of_model;     /* each model may have its own */
+    bool of_file;      /* and no other has it from there: it is about that one file */
     const char *help;  /* one sentence */
     const char *group; /* heading in --help, at the first row of a group */
 };

@@ -66,10 +66,10 @@ struct conf *conf_add_model(struct conf *c, const char *name, const char *where,
     return m;
 }
 
-/* The text of c's key i, or for a further model's own name none: two of a name cannot be. */
+/* The text of c's key i, or the default of what is about c's file: two of a name cannot be. */
 static int take_text(struct conf *m, const struct conf *c, size_t i, struct trit_error *err)
 {
-    const char *text = i == row_of("alias") ? "" : c->text[i];
+    const char *text = conf_keys[i].of_file ? conf_keys[i].text : c->text[i];
     return conf_set(m, &conf_keys[i], text, CONF_DEFAULT, conf_keys[i].name, err);
 }
 
@@ -110,6 +110,11 @@ const struct conf *conf_model(const struct conf *c, size_t i)
     return own && i == 0 ? c : &c->more[i - own];
 }
 
+bool conf_says(const struct conf *c, const char *key)
+{
+    return c->origin[row_of(key)] != CONF_DEFAULT;
+}
+
 bool conf_same_model(const struct conf *a, const struct conf *b)
 {
     for (size_t i = 0; i < conf_n_keys; i++)
@@ -128,10 +133,12 @@ int conf_copy_model(const struct conf *c, const char *name, const char *path, st
                          "name: found \"%.64s\", expected one of at most %d bytes without commas, "
                          "brackets and #",
                          name, NAME_BYTES);
+    bool other = path && strcmp(path, c->model) != 0;
     for (size_t i = 0; i < conf_n_keys && rc == 0; i++) {
-        const char *text = name && i == row_of("alias")   ? name
-                           : path && i == row_of("model") ? path
-                                                          : c->text[i];
+        const char *text = name && i == row_of("alias")     ? name
+                           : path && i == row_of("model")   ? path
+                           : other && conf_keys[i].of_file ? conf_keys[i].text
+                                                            : c->text[i];
         rc = conf_set(to, &conf_keys[i], text, (enum conf_origin)c->origin[i], conf_keys[i].name,
                       err);
     }

@@ -20,6 +20,7 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "model/reading.h"
 #include "engine/seq.h"
 #include "server/origin.h"
 #include "main/conf-key.h"
@@ -52,8 +53,17 @@ const struct conf_key conf_keys[] = {
      .help = "The GGUF file, or the folder of Hugging Face files, to serve. The default is the "
              "built-in model. Given again, it is one model more, whose keys follow it; in the file "
              "a section [model NAME] is."},
-    {TEXT("alias", alias, "", "NAME"), .of_model = true,
+    {TEXT("alias", alias, "", "NAME"), .of_model = true, .of_file = true,
      .help = "The model's name in the API. Empty: the name in the file."},
+    {WORD("order", order, "published", "published|arm|four"), .of_model = true, .of_file = true,
+     .help = "How I2_S lies in this file, which does not tell: as in published ones, or as bitnet.cpp "
+             "writes it on ARM, or without ACT_PARALLEL."},
+    {TEXT("tiles", tiles, "", "TILES"), .of_model = true, .of_file = true,
+     .help = "Tiles of TL1 and TL2, which this file does not tell: BM,BK,BMM or ROWSxCOLS=BM,BK,BMM, "
+             "several with blanks between them, or the kernel_config.ini of the bitnet.cpp that "
+             "made it, told by a / in its name."},
+    {SWITCH("unchecked", unchecked, "no"), .of_model = true, .of_file = true,
+     .help = "Read weights in that order and those tiles though they look as if that were wrong."},
     {COUNT("ctx", ctx, "0", 0, 1 << 20), .of_model = true,
      .help = "Longest prompt and answer together, in tokens. 0: the model's, at most 4096."},
     {WORD("head-type", head_type, "auto", "auto|q8|f16"), .of_model = true,
@@ -419,6 +429,12 @@ int conf_check_together(const struct conf *c, struct trit_error *err)
         return trit_fail(err, TRIT_EINVAL,
                          "port-file: found \"%.64s\", but host is a unix socket, which has no port",
                          c->port_file);
+    if (*c->tiles && !strchr(c->tiles, '/') && !reading_is_tiles(c->tiles))
+        return trit_fail(err, TRIT_EINVAL,
+                         "tiles: found \"%.64s\", expected up to %d of BM,BK,BMM or "
+                         "ROWSxCOLS=BM,BK,BMM with blanks between them, or the path of a "
+                         "kernel_config.ini with a / in it",
+                         c->tiles, READING_TILES);
     int rc = check_socket(c, err);
     if (rc == 0 && !*c->tls_cert != !*c->tls_key)
         rc = trit_fail(err, TRIT_EINVAL,

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/team.h"
 #include "engine/kv.h"
+#include "engine/states.h"
 #include "main/conf.h"
 #include "model/model.h"
 
@@ -60,8 +61,31 @@ void plan_types(const struct conf *c, struct plan *plan)
     trit_assert(acts_type_parse(c->act_type, &plan->acts) == 0); /* conf.c knows the words */
 }
 
-void plan_make(const struct conf *c, const struct model *m, unsigned n, struct plan *plan)
+int plan_sequences(size_t state_bytes, uint32_t wanted, bool said, const struct plan_room *room,
+                   uint32_t *n, struct trit_error *err)
 {
+    *n = wanted;
+    if (!state_bytes || !room->memory)
+        return 0;
+    uint64_t used = MIN(room->weights, UINT64_MAX - room->kv) + room->kv;
+    uint64_t left = room->memory - MIN(room->memory, used), most = left / state_bytes;
+    if (!said)
+        *n = (uint32_t)MIN((uint64_t)wanted, MAX(MIN(most, room->memory / 4 / state_bytes), 1u));
+    if (*n <= most)
+        return 0;
+    return trit_fail(err, TRIT_ENOMEM,
+                     "max-batch: the states of %u sequences take %.0f MB, %.1f MB each, and of %.0f "
+                     "MB of memory %.0f are left beside %.0f MB of weights and %.0f MB of keys and "
+                     "values: room for %llu",
+                     *n, (double)state_bytes * *n / 1e6, (double)state_bytes / 1e6,
+                     (double)room->memory / 1e6, (double)left / 1e6, (double)room->weights / 1e6,
+                     (double)room->kv / 1e6, (unsigned long long)most);
+}
+
+int plan_make(const struct conf *c, const struct model *m, unsigned n, struct plan *plan,
+              struct trit_error *err)
+{
+    uint64_t memory = plan_memory() / MAX(n, 1u);
     plan->threads = plan_threads(c);
     plan->n_ctx = c->ctx ? c->ctx : MIN(m->hp.n_ctx, (uint32_t)PLAN_CTX_MAX);
     if (plan->n_ctx > m->hp.n_ctx) {
@@ -73,7 +97,17 @@ void plan_make(const struct conf *c, const struct model *m, unsigned n, struct p
     }
     plan->kv_bytes = c->kv_bytes ? c->kv_bytes
                                  : plan_kv_bytes(kv_page_bytes(m, plan->kv_type),
-                                                 kv_pages_for(plan->n_ctx), plan_memory() / MAX(n, 1u));
+                                                 kv_pages_for(plan->n_ctx), memory);
+    const struct plan_room room = {memory, m->segment.payload_bytes, plan->kv_bytes};
+    size_t state_bytes = states_slot_bytes(m);
+    int rc = plan_sequences(state_bytes, c->max_batch, conf_says(c, "max-batch"), &room,
+                            &plan->max_batch, err);
+    if (rc == 0 && plan->max_batch < c->max_batch)
+        log_warn("max-batch-cut wanted=%u used=%u state_mb=%zu memory_mb=%llu reason=\"states of "
+                 "sequences take a quarter of the memory at most, unless max-batch says more\"",
+                 c->max_batch, plan->max_batch, state_bytes >> 20,
+                 (unsigned long long)(memory >> 20));
+    return rc;
 }
 
 uint32_t plan_connections(uint32_t wanted)

@@ -136,6 +136,8 @@ static void allow_model(const struct rules *r, const struct conf *m)
     allow_hub(r, m->model);
     if (strlen(m->model) < sizeof folder) /* or it is a file in one */
         allow_hub(r, dirname(strcpy(folder, m->model)));
+    if (strchr(m->tiles, '/'))
+        allow_beside(r, m->tiles, READ);
     if (*template == '@' || strchr(template, '/'))
         allow_beside(r, template + (*template == '@'), READ);
 }

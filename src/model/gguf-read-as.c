@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "base/mem.h"
 #include "model/quant.h"
 
@@ -51,6 +53,9 @@ static const struct quant_tiles *tiles_for(const struct gguf *g, size_t n,
 static int read_tiles(struct gguf *g, const struct gguf_reading *r, struct trit_error *err)
 {
     size_t n = 0;
+    for (size_t i = 0; i < g->n_tensors; i++)
+        g->tensors[i].t.tiles = NULL;
+    mem_free(g->tiles);
     g->tiles = mem_zalloc(r->n_tiles, sizeof *g->tiles);
     if (!g->tiles)
         return gguf_fail(g, err, TRIT_ENOMEM, "out of memory");
@@ -81,4 +86,18 @@ int gguf_read_as(struct gguf *g, const struct gguf_reading *r, struct trit_error
 {
     int rc = r->i2s ? read_i2s(g, r->i2s, err) : 0;
     return rc == 0 && r->n_tiles ? read_tiles(g, r, err) : rc;
+}
+
+uint64_t gguf_reading_sum(const struct gguf *g)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < g->n_tensors; i++) {
+        const struct gguf_tensor *t = &g->tensors[i].t;
+        if (!t->quant || (!t->tiles && (t->type != QUANT_I2_S || t->quant->type == QUANT_I2_S)))
+            continue;
+        const uint64_t facts[] = {i, t->quant->type, t->tiles ? t->tiles->bm : 0,
+                                  t->tiles ? t->tiles->bk : 0, t->tiles ? t->tiles->band : 0};
+        sum = XXH3_64bits_withSeed(facts, sizeof facts, sum);
+    }
+    return sum;
 }

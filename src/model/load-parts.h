@@ -53,9 +53,9 @@ void weights_plan_free(struct weights_plan *plan);
 int weights_pack(const struct gguf *g, const struct weights_plan *plan, const struct model *m,
                  const atomic_bool *stop, uint8_t *payload, struct trit_error *err);
 
-/* Once there is a plan, and before weights are packed: whether I2_S is in the order that is read.
- * -TRIT_EUNSUPP where the weights say otherwise. */
-int load_check_order(const struct gguf *g, struct trit_error *err);
+/* Once there is a plan, and before weights are packed: whether they are in the order in which they
+ * are read.  reading NULL: as the file says.  -TRIT_EINVAL where the weights say otherwise. */
+int load_check_order(const struct reading *reading, struct gguf *g, struct trit_error *err);
 
 /* Point the model's layers, tables and vectors into the payload. */
 void weights_point(const struct weights_plan *plan, struct model *m, const uint8_t *payload);

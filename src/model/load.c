@@ -22,8 +22,8 @@
 #include "model/hf.h"
 #include "model/load-parts.h"
 #include "model/loader-parts.h"
-#include "model/plausible.h"
 #include "model/quant.h"
+#include "model/reading.h"
 #include "model/segment-file.h"
 #include "model/tokenizer.h"
 
@@ -50,7 +50,7 @@ static void name_model(const struct gguf *g, struct model *m)
 /* What is read beside one another: the text side of the file, and the weights where they are packed
  * already.  Verifying those waits for memory, the tokenizer for its hash tables. */
 struct parts {
-    const struct gguf *g;
+    struct gguf *g;
     const struct model_options *opt;
     struct model *m;
     struct loader *loader; /* NULL: we read the files ourselves */
@@ -145,7 +145,7 @@ static void run_parts(void *arg, unsigned worker)
 
 /* What are the files, and is there anything in memory that was made from them?  If not, a reader
  * goes before us. */
-static int look(struct parts *p, const struct gguf *g, struct trit_error *err)
+static int look(struct parts *p, struct gguf *g, struct trit_error *err)
 {
     p->g = g;
     p->n_files = gguf_n_files(g);
@@ -185,20 +185,11 @@ static int open_parts(struct parts *p, struct trit_error *err)
 
 /* Builds of bitnet.cpp for ARM write I2_S in an order of their own, which nothing in the file tells:
  * a model that answers with noise.  Its weights tell, if it was trained. */
-int load_check_order(const struct gguf *g, struct trit_error *err)
+int load_check_order(const struct reading *reading, struct gguf *g, struct trit_error *err)
 {
     enum { LAYERS = 1 }; /* of 69 M weights in a 2B model */
-    const struct gguf_tensor *t = gguf_tensor(g, "blk.0.ffn_down.weight");
-    struct plausible seen, best;
-    if (!t || t->quant->type != QUANT_I2_S || plausible_look(g, QUANT_I2_S, LAYERS, &seen, NULL) != 0)
-        return 0; /* What cannot be read is refused by who reads all of it. */
-    if (!plausible_order(g, LAYERS, &seen, &best))
-        return 0;
-    return trit_fail(err, TRIT_EUNSUPP,
-                     "%s: its I2_S is not in the order that published files have (%.0f against "
-                     "%.0f); trit-model verify tells the order, trit-model quantize --order writes "
-                     "a file that can be served",
-                     gguf_path(g), seen.score, best.score);
+    static const struct reading told;
+    return reading_check(reading ? reading : &told, g, LAYERS, NULL, err);
 }
 
 /* Nobody has packed this model: we do. */
@@ -206,7 +197,7 @@ static int pack(struct parts *p, const struct weights_plan *plan, struct trit_er
 {
     const struct model_options *opt = p->opt;
     struct model *m = p->m;
-    int rc = p->loader ? 0 : load_check_order(p->g, err); /* A reader does with its plan. */
+    int rc = p->loader ? 0 : load_check_order(opt->reading, p->g, err); /* A reader does with its plan. */
     if (rc)
         return rc;
     rc = -TRIT_EBUSY;
@@ -230,6 +221,17 @@ static int pack(struct parts *p, const struct weights_plan *plan, struct trit_er
     if (rc == 0) /* No reader can write there any more. */
         tok_tables_write(m->tok, p->g, m->segment.payload + p->text_at);
     return rc ? rc : segment_seal(&m->segment, err);
+}
+
+/* The digest's beginning, in which shows what the files did not tell. */
+static void fingerprint(struct model *m)
+{
+    const struct segment_source *src = &m->segment.source;
+    uint8_t bytes[sizeof src->reading];
+    memcpy(bytes, &src->reading, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] ^= src->digest[i];
+    hex_put(m->fingerprint, bytes, sizeof bytes);
 }
 
 static void describe(struct model *m, const struct model_options *opt)
@@ -265,6 +267,8 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     struct parts parts = {.opt = opt, .m = m, .kept = opt->adopt ? opt->kept_fd : -1};
     int rc = loader_runs() ? loader_open(path, opt, &parts.loader, &g, err)
                            : hf_open_any(path, &g, err);
+    if (rc == 0 && opt->reading)
+        rc = reading_apply(opt->reading, g, err);
     if (rc)
         goto fail;
     name_model(g, m);
@@ -275,6 +279,7 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     parts.source.tables = plan.tables;
     parts.table_bytes = plan.items[0].bytes;
     parts.text_at = round_up(plan.payload_bytes, 64);
+    parts.source.reading = gguf_reading_sum(g);
     rc = open_parts(&parts, err);
     if (rc == -TRIT_ENOENT && parts.text_rc == 0)
         rc = pack(&parts, &plan, err);
@@ -293,7 +298,7 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     const struct gguf_tensor *t = gguf_tensor(g, "blk.0.ffn_down.weight");
     snprintf(m->encoding, sizeof m->encoding, "%s",
              m->hp.method == METHOD_TERNARY ? t->quant->name : method_name(m->hp.method));
-    hex_put(m->fingerprint, m->segment.source.digest, sizeof m->fingerprint / 2);
+    fingerprint(m);
     m->file_bytes = gguf_file_bytes(g);
     m->weight_bytes = plan.payload_bytes;
     weights_plan_free(&plan);

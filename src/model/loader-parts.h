@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "model/loader.h"
+#include "model/reading.h"
 
 struct gguf;
 struct gguf_view_file;
@@ -58,7 +59,7 @@ enum loader_kind {
     /* daemon to reader */
     LOADER_READ,   /* text: the path; n: folder or not, seconds and bytes that it may use, bytes
                     * of the file, with it, where it is open already */
-    LOADER_PLAN,   /* n: enum layout_id, enum table_type */
+    LOADER_PLAN,   /* n: enum layout_id, enum table_type; text: the bytes of a struct reading */
     LOADER_ANSWER, /* to an OPEN and so on; code, text, n: bytes; with the file */
     LOADER_TEXT,   /* n: with the file's chat template or not */
     LOADER_PACK,   /* n: bytes of payload; with the segment */
@@ -79,6 +80,8 @@ struct loader_note {
     uint64_t n[4];
     char text[PATH_MAX + 512];
 };
+
+_Static_assert(sizeof(struct reading) < PATH_MAX + 512, "a note has room for a reading");
 
 /* Send with a descriptor (-1: none), which stays the caller's.  false: nobody listens. */
 bool loader_send(int socket, const struct loader_note *note, const int *fds, size_t n_fds);

@@ -209,12 +209,18 @@ static void try_plan(const struct loader_note *wish)
     struct trit_error err = {0};
     self.opt.layout = (enum layout_id)wish->n[0];
     self.opt.tables = (enum table_type)wish->n[1];
+    struct reading reading;
+    memcpy(&reading, wish->text, sizeof reading);
+    if (reading.n_tiles > READING_TILES)
+        _exit(1);
     loader_fault("plan", self.socket, NULL, 0);
-    int rc = hparams_read(self.g, &self.m, &err);
+    int rc = reading_apply(&reading, self.g, &err);
+    if (rc == 0)
+        rc = hparams_read(self.g, &self.m, &err);
     if (rc == 0)
         rc = weights_plan(self.g, &self.opt, &self.m, &self.plan, &err);
     if (rc == 0)
-        rc = load_check_order(self.g, &err);
+        rc = load_check_order(&reading, self.g, &err);
     self.planned = rc == 0;
     say_done(rc, &err);
 }

@@ -282,7 +282,9 @@ static int converse(struct loader *l, const struct loader_note *wish, const int 
 
 int loader_try_plan(struct loader *l, struct trit_error *err)
 {
-    const struct loader_note wish = {.kind = LOADER_PLAN, .n = {l->opt->layout, l->opt->tables}};
+    struct loader_note wish = {.kind = LOADER_PLAN, .n = {l->opt->layout, l->opt->tables}};
+    if (l->opt->reading)
+        memcpy(wish.text, l->opt->reading, sizeof *l->opt->reading);
     return converse(l, &wish, NULL, err);
 }
 

@@ -19,7 +19,7 @@
 #define SEGMENT_SEALS    (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 
 enum {
-    SEGMENT_VERSION = 5, /* of the header and of the payload's arrangement in weights.c */
+    SEGMENT_VERSION = 6, /* of the header and of the payload's arrangement in weights.c */
     SEGMENT_CHUNK = 64 << 10, /* what a worker sums up and then computes with stays in its cache */
     SEGMENT_PATH_BYTES = 512,
     SEGMENT_AHEAD = 4096, /* bytes that checksums fetch ahead of what they add up */

@@ -75,6 +75,7 @@ static void name_of(const struct segment_source *src, char *name, size_t cap)
     sha256_init(&ctx);
     sha256_update(&ctx, sizeof src->digest, src->digest);
     sha256_update(&ctx, sizeof facts, (const uint8_t *)facts);
+    sha256_update(&ctx, sizeof src->reading, (const uint8_t *)&src->reading);
     sha256_digest(&ctx, sizeof full, full);
     int at = snprintf(name, cap, SEGMENT_PREFIX "%u-", (unsigned)geteuid());
     trit_assert((size_t)at + 2 * SEGMENT_KEY_BYTES < cap);
@@ -131,7 +132,8 @@ static int verify(struct segment *seg, struct trit_error *err)
 static bool is_of(const struct segment_header *h, const struct segment_source *src)
 {
     return memcmp(h->source.digest, src->digest, sizeof h->source.digest) == 0 &&
-           h->source.layout == src->layout && h->source.tables == src->tables;
+           h->source.layout == src->layout && h->source.tables == src->tables &&
+           h->source.reading == src->reading;
 }
 
 /* Map seg->fd, whose header this is, and verify it, or as much of it as is not left for later. */
@@ -190,7 +192,7 @@ int segment_adopt(const struct segment_source *src, enum segment_check check, in
     if (!segment_check_sealed(fd, &h))
         why = "it is not a sealed segment of this version";
     else if (!is_of(&h, src))
-        why = "it is of another model or layout";
+        why = "it is of another model, reading or layout";
     int rc = why ? trit_fail(err, TRIT_EFORMAT, "%s", why) : use(seg, &h, check, err);
     if (rc == 0)
         return 0;

@@ -21,10 +21,13 @@
 #include "engine/engine.h"
 #include "engine/stats.h"
 #include "model/model.h"
+#include "model/reading.h"
 #include "model/tokenizer.h"
 #include "server/fields.h"
 #include "server/json.h"
 #include "server/problem.h"
+
+enum { PATH_MOST = 4000 };
 
 /* A request that waits for its model. */
 struct admin_wait {
@@ -78,6 +81,7 @@ static void put_memory(struct json_out *o, const struct served *m)
     } list[] = {
         {"weights", m->opt.model->segment.payload_bytes},
         {"kv", st->kv_pool_bytes},
+        {"states", st->states_bytes},
         {"scratch", st->scratch_bytes},
         {"tokenizer", tok_bytes(m->opt.model->tok)},
     };
@@ -143,13 +147,38 @@ void admin_list(struct exchange *x)
 
 /* ------------------------------------------------------------------ loading */
 
-struct wish {
-    const char *name, *path;
-};
+static int read_order(const struct field_input *in)
+{
+    struct server_wish *wish = in->dst;
+    struct reading ignored = {0};
+    const char *text = cJSON_GetStringValue(in->value);
+    if (!text || !reading_order(&ignored, text))
+        return fields_refuse(in->problem, in->name, in->value, "published, arm or four");
+    wish->order = text;
+    return 0;
+}
 
+/* A file is read by the thread that loads the model. */
+static int read_tiles(const struct field_input *in)
+{
+    struct server_wish *wish = in->dst;
+    const char *text = cJSON_GetStringValue(in->value);
+    if (!text || strlen(text) > PATH_MOST || (*text && !strchr(text, '/') && !reading_is_tiles(text)))
+        return fields_refuse(in->problem, in->name, in->value,
+                             "up to %d of BM,BK,BMM or ROWSxCOLS=BM,BK,BMM with blanks between them, "
+                             "or the path of a kernel_config.ini with a / in it",
+                             READING_TILES);
+    wish->tiles = text;
+    return 0;
+}
+
+#define AT(member) FIELD_AT(struct server_wish, member)
 static const struct field rows[] = {
-    {"name", 1, FIELD_STRING, .required = true, .max = 100, .at = FIELD_AT(struct wish, name)},
-    {"path", 1, FIELD_STRING, .required = true, .max = 4000, .at = FIELD_AT(struct wish, path)},
+    {"name", 1, FIELD_STRING, .required = true, .max = 100, .at = AT(name)},
+    {"path", 1, FIELD_STRING, .required = true, .max = PATH_MOST, .at = AT(path)},
+    {"order", 1, FIELD_MIXED, .read = read_order},
+    {"tiles", 1, FIELD_MIXED, .read = read_tiles},
+    {"unchecked", 1, FIELD_BOOL, .at = AT(unchecked)},
 };
 static const struct field_table table = {rows, ARRAY_LEN(rows)};
 
@@ -183,7 +212,7 @@ void admin_left(struct exchange *x)
         x->wait->x = NULL;
 }
 
-static void begin(struct exchange *x, const struct wish *wish)
+static void begin(struct exchange *x, const struct server_wish *wish)
 {
     const struct server_admin *admin = &x->s->opt.admin;
     struct trit_error err;
@@ -197,7 +226,7 @@ static void begin(struct exchange *x, const struct wish *wish)
     x->wait = w;
     log_notice("model-load name=\"%s\" path=\"%s\" by=%s key=%s", wish->name, wish->path, x->id,
                x->tenant->grant.name);
-    int rc = admin->load(admin->arg, wish->name, wish->path, loaded, w, &err);
+    int rc = admin->load(admin->arg, wish, loaded, w, &err);
     if (rc == 0)
         return;
     x->wait = NULL;
@@ -209,7 +238,7 @@ static void begin(struct exchange *x, const struct wish *wish)
 void admin_load(struct exchange *x)
 {
     const char *text = x->body.data ? x->body.data : "";
-    struct wish wish = {0};
+    struct server_wish wish = {0};
     struct trit_error err;
     struct problem p;
     cJSON *body = NULL;

@@ -243,9 +243,9 @@ static void write_infos(const struct metrics_page *page, struct buf *out)
 
 /* ------------------------------------------------------------------ memory */
 
-enum { WEIGHTS_SHARED, WEIGHTS_PRIVATE, KV, SCRATCH, TOKENIZER, N_KINDS };
-static const char *const kinds[N_KINDS] = {"weights_shared", "weights_private", "kv", "scratch",
-                                           "tokenizer"};
+enum { WEIGHTS_SHARED, WEIGHTS_PRIVATE, KV, STATES, SCRATCH, TOKENIZER, N_KINDS };
+static const char *const kinds[N_KINDS] = {"weights_shared", "weights_private", "kv", "states",
+                                           "scratch", "tokenizer"};
 
 static void weigh(const struct metrics_model *m, double bytes[N_KINDS])
 {
@@ -254,6 +254,7 @@ static void weigh(const struct metrics_model *m, double bytes[N_KINDS])
     bytes[WEIGHTS_SHARED] = w->shared ? (double)w->payload_bytes : 0;
     bytes[WEIGHTS_PRIVATE] = w->shared ? 0 : (double)w->payload_bytes;
     bytes[KV] = (double)st->kv_pool_bytes;
+    bytes[STATES] = (double)st->states_bytes;
     bytes[SCRATCH] = (double)st->scratch_bytes;
     bytes[TOKENIZER] = (double)tok_bytes(m->model->tok);
 }

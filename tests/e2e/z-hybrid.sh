@@ -14,6 +14,12 @@ node "$here/z-methods.mjs" "$url" "$golden/hybrid.json" hybrid || fail "logprobs
 checks=$((checks + 1))
 has "the log" "$(cat "$work/log")" 'hybrid-model states=4 state_kb=414 prefix_cache=off drafts=off'
 
+# Four states: of each four layers with six matrices of 64 x 64 and three rows of 640 channels.
+states=$((4 * 4 * (6 * 64 * 64 + 3 * 640) * 4))
+is "memory of states" "$(metric 'tritd_model_memory_bytes{model="hybrid",kind="states"}')" $states
+has "memory of states over the API" "$(curl -fs "$url/v1/tritd/models")" "\"states\": ?$states,"
+has "what a file says of them" "$("$trit_model" inspect "$model")" '423.94 kB of memory for the states of each sequence'
+
 # ask N SEED: the texts that follow a prompt of more than two pages.
 prompt=$(printf 'the other thing %.0s' 1 2 3 4 5)
 ask()
@@ -26,7 +32,12 @@ again=$(ask 1)
 text() { node -e 'const [b, n] = process.argv.slice(1); console.log(JSON.stringify(JSON.parse(b).choices.slice(0, n).map((c) => c.text)))' "$1" "${2:-9}"; }
 is "the same text again" "$(text "$again")" "$(text "$one")"
 has "nothing of it was cached" "$again" '"cached_tokens": ?0'
+# All three of a group come to the engine together, but for a moment in which the first may have begun.
+read_before=$(metric 'tritd_prompt_tokens_total{model="hybrid"}')
 two=$(ask 3)
+length=$(node -e 'console.log(JSON.parse(process.argv[1]).usage.prompt_tokens)' "$two")
+is "tokens that were read for three answers" \
+    $(($(metric 'tritd_prompt_tokens_total{model="hybrid"}') - read_before)) $((length + 2))
 is "three answers" "$(node -e 'console.log(JSON.parse(process.argv[1]).choices.length)' "$two")" 3
 is "the first of three" "$(text "$two" 1)" "$(text "$one")"
 is "three answers again" "$(text "$(ask 3)")" "$(text "$two")"

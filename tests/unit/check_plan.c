@@ -4,8 +4,10 @@
  */
 #include "config.h"
 
+#include <string.h>
 #include <sys/resource.h>
 
+#include "base/base.h"
 #include "main/plan.h"
 #include "unit.h"
 
@@ -33,6 +35,46 @@ END_TEST
 START_TEST(nonsense_does_not_wrap)
 {
     ck_assert_uint_eq(plan_kv_bytes(SIZE_MAX / 2, 4, 0), SIZE_MAX);
+}
+END_TEST
+
+/* 157 MB a sequence, as of the 27B model; 16 GB of memory, of which weights have 7 and keys 4. */
+START_TEST(states_of_sequences)
+{
+    enum { STATE = 157000000 };
+    const struct plan_room room = {16000000000, 7000000000, 4000000000}, none = {0};
+    struct trit_error err;
+    uint32_t n;
+    ck_assert_int_eq(plan_sequences(0, 1024, true, &room, &n, &err), 0);
+    ck_assert_uint_eq(n, 1024); /* no hybrid model */
+    ck_assert_int_eq(plan_sequences(STATE, 1024, true, &none, &n, &err), 0);
+    ck_assert_uint_eq(n, 1024); /* nobody knows */
+    ck_assert_int_eq(plan_sequences(STATE, 32, false, &room, &n, &err), 0);
+    ck_assert_uint_eq(n, 25); /* a quarter */
+    ck_assert_int_eq(plan_sequences(STATE, 8, false, &room, &n, &err), 0);
+    ck_assert_uint_eq(n, 8);
+    ck_assert_int_eq(plan_sequences(STATE, 31, true, &room, &n, &err), 0);
+    ck_assert_uint_eq(n, 31); /* asked for, and there is room */
+    ck_assert_int_eq(plan_sequences(STATE, 32, true, &room, &n, &err), -TRIT_ENOMEM);
+    ck_assert_msg(strstr(err.text, "max-batch: the states of 32 sequences take 5024 MB, 157.0 MB "
+                                   "each") != NULL,
+                  "%s", err.text);
+    ck_assert_msg(strstr(err.text, "room for 31") != NULL, "%s", err.text);
+}
+END_TEST
+
+/* One is had where a quarter is less; none where nothing is left. */
+START_TEST(states_of_one_sequence)
+{
+    struct plan_room room = {1000, 500, 100};
+    struct trit_error err;
+    uint32_t n;
+    ck_assert_int_eq(plan_sequences(300, 32, false, &room, &n, &err), 0);
+    ck_assert_uint_eq(n, 1);
+    room.kv = 300;
+    ck_assert_int_eq(plan_sequences(300, 32, false, &room, &n, &err), -TRIT_ENOMEM);
+    room.kv = UINT64_MAX;
+    ck_assert_int_eq(plan_sequences(300, 1, true, &room, &n, &err), -TRIT_ENOMEM);
 }
 END_TEST
 
@@ -70,6 +112,8 @@ int main(void)
     tcase_add_test(c, a_quarter_of_little_memory_in_whole_pages);
     tcase_add_test(c, never_less_than_one_context);
     tcase_add_test(c, nonsense_does_not_wrap);
+    tcase_add_test(c, states_of_sequences);
+    tcase_add_test(c, states_of_one_sequence);
     tcase_add_test(c, this_machine_has_memory);
     tcase_add_test(c, connections_fit_into_the_open_files);
     suite_add_tcase(s, c);

@@ -379,6 +379,78 @@ START_TEST(short_prompts_pass_a_deep_one)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ hybrid models */
+
+enum { GROUP = 6, GROUP_PROMPT = 150, GROUP_NEW = 5 };
+
+static void run_group(uint32_t n, uint32_t places, struct drive *d)
+{
+    int32_t text[GROUP_PROMPT];
+    struct seq *all[GROUP];
+    struct sched_options o = drive_plain;
+    o.max_running = places;
+    drive_fill(text, GROUP_PROMPT, 3);
+    drive_open_hybrid(d, 200, o);
+    for (uint32_t i = 0; i < n; i++) {
+        all[i] = drive_seq(text, GROUP_PROMPT, GROUP_NEW);
+        all[i]->wish.group = 1;
+        all[i]->wish.sampler.seed = i;
+        drive_add(d, all[i]);
+    }
+    drive_out(d);
+    for (uint32_t i = 0; i < n; i++) {
+        ck_assert_int_eq(all[i]->end, SEQ_LENGTH);
+        drive_check(all[i]);
+        ck_assert_uint_eq(all[i]->n_cached, i % places ? GROUP_PROMPT - 1 : 0);
+        seq_free(all[i]);
+    }
+}
+
+/* One reads the prompt but for its last token, and the others begin with its state. */
+START_TEST(group_copies_a_state)
+{
+    struct drive d;
+    run_group(4, 4, &d);
+    ck_assert_uint_eq(d.n_computed, GROUP_PROMPT - 1 + 4 * GROUP_NEW);
+    drive_close(&d);
+}
+END_TEST
+
+/* Who has no place then finds a state that has gone on: the next one reads, for those beside him. */
+START_TEST(group_is_larger_than_the_batch)
+{
+    struct drive d;
+    run_group(GROUP, 2, &d);
+    ck_assert_uint_eq(d.n_computed, 3 * (GROUP_PROMPT - 1) + GROUP * GROUP_NEW);
+    drive_close(&d);
+}
+END_TEST
+
+/* A prompt of one token has no beginning, and logprobs of a prompt need all of it. */
+START_TEST(group_with_nothing_to_copy)
+{
+    struct drive d;
+    int32_t text[40];
+    drive_fill(text, 40, 3);
+    drive_open_hybrid(&d, 64, drive_plain);
+    struct seq *all[4];
+    for (int i = 0; i < 4; i++) {
+        all[i] = drive_seq(text, i < 2 ? 1 : 40, 3);
+        all[i]->wish.group = 1 + (uint64_t)i / 2;
+        all[i]->wish.want_prompt_logprobs = i >= 2;
+        drive_add(&d, all[i]);
+    }
+    drive_out(&d);
+    ck_assert_uint_eq(d.n_computed, 2 * (1 + 40) + 4 * 2);
+    for (int i = 0; i < 4; i++) {
+        drive_check(all[i]);
+        ck_assert_uint_eq(all[i]->n_cached, 0);
+        seq_free(all[i]);
+    }
+    drive_close(&d);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sched");
@@ -394,6 +466,9 @@ int main(void)
     tcase_add_test(c, long_prompt_is_read_in_every_step);
     tcase_add_test(c, deep_prompt_saves_up);
     tcase_add_test(c, short_prompts_pass_a_deep_one);
+    tcase_add_test(c, group_copies_a_state);
+    tcase_add_test(c, group_is_larger_than_the_batch);
+    tcase_add_test(c, group_with_nothing_to_copy);
     suite_add_tcase(suite, c);
     return unit_run(suite);
 }

@@ -64,7 +64,10 @@ START_TEST(random_days)
     o.max_rows = o.max_running + pick(100);
     o.max_slots = o.max_running + pick(10);
     o.draft_tokens = pick(3) ? pick(SEQ_DRAFT_MAX + 1) : 0;
-    drive_open(&c.d, 5 + pick(60), o, pick(4) != 0);
+    if (pick(3))
+        drive_open(&c.d, 5 + pick(60), o, pick(4) != 0);
+    else
+        drive_open_hybrid(&c.d, 5 + pick(60), o);
     uint32_t busy = 1 + pick(20), wanted = 20 + pick(150);
     while (c.n < wanted || c.d.n_ended < c.n) {
         if (c.n < wanted && pick(busy) == 0)

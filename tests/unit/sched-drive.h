@@ -5,7 +5,8 @@
  * The model "computes" for a position a number that depends on all tokens up to it, puts it where
  * keys and values would lie, and reads all numbers before it as attention would: a page that was
  * shared, copied, kept, given up or computed again and does not hold what it should, is found at
- * once.  The next token is a function of that number, so the whole answer is known beforehand.  The
+ * once.  Of a hybrid model the number is also all that its state remembers: one that was begun with
+ * another's, or that a sequence has gone on from twice, shows.  The next token is a function of that number, so the whole answer is known beforehand.  The
  * clock is a variable.
  */
 #ifndef TRIT_SCHED_DRIVE_H
@@ -17,10 +18,18 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "engine/sched.h"
+#include "engine/states.h"
 #include "model/model.h"
 #include "unit/unit.h"
 
 static const struct model drive_model = {.hp = {.n_layers = 1, .n_kv_heads = 1, .head_dim = 16}};
+static const struct model drive_hybrid = {
+    .hp = {
+        .n_layers = 2,
+        .n_kv_heads = 1,
+        .head_dim = 16,
+        .delta = {
+            .interval = 2, .n_layers = 1, .k_heads = 1, .v_heads = 1, .head_dim = 16, .conv = 2}}};
 
 /* ------------------------------------------------------------------ the model */
 
@@ -80,6 +89,15 @@ static inline void drive_open(struct drive *d, uint32_t pages, struct sched_opti
     ck_assert_int_eq(sched_open(&d->opt, &d->sched, &err), 0);
 }
 
+/* The same with a state for each that runs. */
+static inline void drive_open_hybrid(struct drive *d, uint32_t pages, struct sched_options opt)
+{
+    struct trit_error err;
+    opt.draft_tokens = 0;
+    drive_open(d, pages, opt, false);
+    ck_assert_int_eq(kv_open_states(&d->kv, &drive_hybrid, opt.max_running, &err), 0);
+}
+
 static inline void drive_close(struct drive *d)
 {
     sched_close(&d->sched);
@@ -118,6 +136,13 @@ static inline void drive_compute(struct drive *d, const struct sched_item *item)
             *drive_place(&d->kv, s, i) = v;
         else if (d->steps % d->check == 0)
             ck_assert_msg(*drive_place(&d->kv, s, i) == v, "position %u of %u", i, s->n_done);
+    }
+    if (d->kv.states) {
+        float *state = states_matrix(d->kv.states, s->lease.state, 0, 0);
+        uint64_t was = 0, before = drive_value(text, s->n_done);
+        memcpy(&was, state, sizeof was);
+        ck_assert_msg(s->n_done == 0 || was == before, "the state at %u", s->n_done);
+        memcpy(state, &v, sizeof v);
     }
     mem_free(text);
     d->n_computed += n;
