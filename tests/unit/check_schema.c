@@ -284,19 +284,31 @@ static const struct {
     {"{\"type\":\"integer\",\"minimum\":1,\"maximum\":6,\"multipleOf\":7}", ".multipleOf",
      "no multiple lies between the bounds"},
     {"{\"multipleOf\":1e-300}", ".multipleOf", "cannot be kept exactly"},
-    {"{\"type\":\"integer\",\"allOf\":[{\"multipleOf\":2},{\"multipleOf\":3}]}", ".allOf[1].multipleOf",
-     "holds twice for one value"},
+    {"{\"type\":\"integer\",\"allOf\":[{\"multipleOf\":2},{\"multipleOf\":3}]}",
+     ".allOf[1].multipleOf", "holds twice for one value"},
 };
 
 /* Whatever fails for want of memory, nothing else is said. */
 START_TEST(test_no_memory)
 {
     static const char *const schemas[] = {
-        "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\",\"items\":{\"enum\":[1,\"x\"]},"
+        "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\",\"items\":{\"enum\":[1,"
+        "\"x\"]},"
         "\"maxItems\":3},\"b\":{\"type\":\"string\",\"pattern\":\"^[a-c]{2,5}(x|y)+$\"}},"
         "\"required\":[\"a\"],\"additionalProperties\":false}",
         "{\"anyOf\":[{\"type\":\"integer\",\"minimum\":-5,\"maximum\":120},{\"format\":\"date\"},"
         "{\"$ref\":\"#/$defs/t\"}],\"$defs\":{\"t\":{\"type\":\"string\",\"maxLength\":7}}}",
+        "{\"properties\":{\"n\":{\"type\":\"number\",\"minimum\":-1.5,\"maximum\":2},\"m\":{"
+        "\"type\":"
+        "\"integer\",\"multipleOf\":7,\"minimum\":0,\"maximum\":30},\"d\":{\"format\":\"date-"
+        "time\"}},"
+        "\"required\":[\"q\",\"n\"],\"additionalProperties\":{\"type\":[\"null\",\"boolean\"]}}",
+        "{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"a\"}},\"required\":["
+        "\"k\"]},"
+        "{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"b\"}},\"required\":[\"k\"]},"
+        "{\"type\":\"array\",\"prefixItems\":[{\"type\":\"string\"}],\"items\":{\"$ref\":\"#\"}}]}",
+        "{\"allOf\":[{\"type\":\"object\",\"properties\":{\"a\":{}}},{\"properties\":{\"a\":"
+        "{\"enum\":[[1,{\"b\":\"\\u00e9\"}],null]}},\"minProperties\":0}]}",
     };
     cJSON *tree = parse(schemas[_i]);
     unsigned n = 1;
@@ -371,7 +383,8 @@ START_TEST(test_many)
     struct buf text = {0};
     bool properties = _i == 0;
     unsigned n = properties ? 5000 : 1100;
-    buf_adds(&text, properties ? "{\"additionalProperties\":false,\"properties\":{" : "{\"anyOf\":[");
+    buf_adds(&text,
+             properties ? "{\"additionalProperties\":false,\"properties\":{" : "{\"anyOf\":[");
     for (unsigned i = 0; i < n; i++)
         buf_addf(&text, properties ? "%s\"p%u\":{\"type\":\"integer\"}" : "%s{\"const\":\"%u\"}",
                  i ? "," : "", i);
