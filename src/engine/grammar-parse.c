@@ -11,7 +11,6 @@
  */
 #include "config.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -31,22 +30,6 @@ struct parser {
     uint32_t depth;
     uint8_t secret[XXH3_SECRET_SIZE_MIN];
 };
-
-int grammar_fail(const struct grammar_tree *t, int code, size_t place, const char *fmt, ...)
-{
-    char text[300];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    size_t line = 1, column = 1;
-    for (size_t i = 0; i < place && i < t->len; i++) {
-        bool begins = ((unsigned char)t->text[i] & 0xc0) != 0x80; /* columns count characters */
-        column = t->text[i] == '\n' ? 1 : column + begins;
-        line += t->text[i] == '\n';
-    }
-    return trit_fail(t->err, code, "line %zu, column %zu: %s", line, column, text);
-}
 
 static int bad(const struct parser *p, size_t place, const char *expected)
 {

@@ -8,6 +8,8 @@
 #include "config.h"
 #include "engine/grammar.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -23,6 +25,22 @@ enum {
 };
 
 /* ------------------------------------------------------------------ grammars */
+
+int grammar_fail(const struct grammar_tree *t, int code, size_t place, const char *fmt, ...)
+{
+    char text[300];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    size_t line = 1, column = 1;
+    for (size_t i = 0; i < place && i < t->len; i++) {
+        bool begins = ((unsigned char)t->text[i] & 0xc0) != 0x80; /* columns count characters */
+        column = t->text[i] == '\n' ? 1 : column + begins;
+        line += t->text[i] == '\n';
+    }
+    return trit_fail(t->err, code, "line %zu, column %zu: %s", line, column, text);
+}
 
 /* A grammar of which no answer could begin had better be refused now. */
 static int check_beginning(const struct grammar_tree *t, struct grammar *g)

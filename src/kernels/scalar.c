@@ -154,6 +154,7 @@ static void add_group(float out[TOKEN_BLOCK][LAYOUT_TILE], int32_t sum[TOKEN_BLO
                 out[t][r] = value * (w->scales[first + r] * a->step[at]);
             } else {
                 float scale = quant_f16_to_f32(w->group_scales[first + r]);
+                /* NOLINTNEXTLINE(-Wanalyzer-use-of-uninitialized-value): group 0 has written it. */
                 out[t][r] = fmaf(value, scale * a->step[at], g == 0 ? 0.0f : out[t][r]);
             }
         }

@@ -219,7 +219,8 @@ static int give_away(const char *path, const struct listen_wish *w, struct trit_
 {
     char user[64], group[64];
     unsigned uid, gid;
-    trit_assert(split_owner(w->owner, user, group)); /* The configuration has seen it. */
+    /* The configuration has seen it. */
+    trit_assert(w->owner && split_owner(w->owner, user, group));
     if (!find_id(user, false, &uid))
         return trit_fail(err, TRIT_EINVAL, "socket-owner: there is no user %s", user);
     if (!find_id(group, true, &gid))

@@ -56,7 +56,7 @@ static struct gguf_pair *add_pair(struct gguf *g, const char *key, enum gguf_typ
         g->failed = true;
         return NULL;
     }
-    if (bytes)
+    if (value)
         memcpy(p->bytes, value, bytes);
     g->n_pairs++;
     return p;

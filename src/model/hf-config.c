@@ -480,6 +480,7 @@ int hf_config(struct hf *h)
     int rc;
     if ((rc = find_family(&c)))
         return rc;
+    trit_assert(c.f);
     gguf_make_string(h->g, "general.architecture", c.f->arch, strlen(c.f->arch));
     h->facts.method = c.f->method;
     h->facts.gemma = strcmp(c.f->arch, "gemma3-offset") == 0;

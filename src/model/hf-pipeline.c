@@ -44,7 +44,7 @@ static int refuse(const struct pipeline *p, const char *what, struct jsontext fo
 
 bool hf_is_type(struct jsontext part, const char *type)
 {
-    struct jsontext v;
+    struct jsontext v = {0};
     return jsontext_kind(part) == JSONTEXT_OBJECT && jsontext_member(part, "type", &v) == 0 &&
            jsontext_kind(v) == JSONTEXT_STRING && jsontext_is(v, type);
 }

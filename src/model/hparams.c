@@ -284,8 +284,10 @@ static int read_method(const struct gguf *g, struct hparams *hp, struct trit_err
     static const char KEY[] = "tritd.method", NORM[] = "tritd.onebit.output_norm";
     struct gguf_str name;
     hp->output_norm = true;
-    int rc = gguf_has(g, KEY) ? gguf_string(g, KEY, &name, err) : 0;
-    if (rc || !gguf_has(g, KEY))
+    if (!gguf_has(g, KEY))
+        return 0;
+    int rc = gguf_string(g, KEY, &name, err);
+    if (rc)
         return rc;
     hp->method = method_find(name.data, name.len);
     if (hp->method == METHODS)

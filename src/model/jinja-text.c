@@ -197,12 +197,14 @@ void jinja_float_text(char out[32], double v)
     do
         snprintf(digits, sizeof digits, "%.*e", precision, v);
     while (strtod(digits, NULL) != v && ++precision < 17);
-    int exponent = atoi(strchr(digits, 'e') + 1);
+    char *e = strchr(digits, 'e');
+    trit_assert(e);
+    int exponent = atoi(e + 1);
     if (exponent >= -4 && exponent < 16) {
         snprintf(out, 32, "%.*f", MAX(precision - exponent, 1), v);
         return;
     }
-    *strchr(digits, 'e') = '\0';
+    *e = '\0';
     /* The mantissa, and the exponent with two digits at least. */
     size_t n = strlen(digits);
     memcpy(out, digits, n);

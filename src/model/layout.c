@@ -279,7 +279,7 @@ void layout_row(const struct linear *w, uint32_t row, float *dst)
     const uint8_t *block = w->codes + tile * w->tile_bytes;
     for (uint32_t c = 0; c < w->cols; c += block_cols, block += layout_block_bytes(w->layout))
         for (unsigned j = 0; j < ROW_LANES; j++) {
-            uint8_t code[4];
+            uint8_t code[4] = {0};
             lane_codes(w->layout, block, (unsigned)(ROW_LANES * r + j), code);
             for (unsigned t = 0; t < vectors; t++)
                 if (c + ROW_LANES * t + j < w->cols)

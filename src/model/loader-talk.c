@@ -227,10 +227,12 @@ int loader_hear(struct loader *l, struct loader_note *done, int *fd, struct trit
         return ended(l, err);
     while (rc == 0) {
         rc = wait_note(l, l->limits->most_silence, err);
-        if (rc == 0 || (rc == 1 && !loader_receive(l->talk, done, fd, 1)))
+        if (rc < 0)
+            return rc;
+        if (rc == 0 || !loader_receive(l->talk, done, fd, 1))
             return ended(l, err);
-        if (rc < 0 || done->kind == LOADER_DONE)
-            return MIN(rc, 0);
+        if (done->kind == LOADER_DONE)
+            return 0;
         if (done->kind == LOADER_FAILED)
             return trit_fail(err,
                              done->code > 0 && done->code <= TRIT_EIO ? done->code : TRIT_EFORMAT,

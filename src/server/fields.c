@@ -170,8 +170,8 @@ void fields_ignore(const struct field_input *in, const char *name)
 {
     struct buf path = {0};
     buf_addf(&path, "%s.%s", in->name, name);
-    bool noted = path.failed || (in->ignored->len && strstr(in->ignored->data, path.data));
-    if (!noted)
+    in->ignored->failed |= path.failed;
+    if (!in->ignored->failed && !(in->ignored->len && strstr(in->ignored->data, path.data)))
         note_ignored(in->ignored, path.data);
     buf_free(&path);
 }

@@ -57,6 +57,7 @@ static struct grammars_entry *oldest(struct grammars *all, bool held)
         if ((!held || e->text) && (!best || e->used < best->used))
             best = e;
     }
+    trit_assert(best); /* If a held one is asked for there are bytes, which are some entry's. */
     return best;
 }
 

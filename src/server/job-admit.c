@@ -103,7 +103,9 @@ static int refuse_late(struct job *j, double expected, double left, struct probl
 static double number_of(const char *text)
 {
     char *end;
-    double v = text && *text >= '0' && *text <= '9' ? strtod(text, &end) : NAN;
+    if (!text || *text < '0' || *text > '9')
+        return NAN;
+    double v = strtod(text, &end);
     return isfinite(v) && *end == '\0' ? v : NAN;
 }
 

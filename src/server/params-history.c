@@ -87,7 +87,10 @@ static struct jinja_value arguments_value(struct params *p, const cJSON *call)
     const char *text = arguments_of(call);
     struct trit_error err;
     cJSON *tree;
-    if (json_parse(text, strlen(text), &tree, &err) != 0)
+    int rc = json_parse(text, strlen(text), &tree, &err);
+    if (rc == -TRIT_ENOMEM) /* A text in place of the object would be another prompt. */
+        p->values.failed = true;
+    if (rc)
         return jinja_text(&p->values, text, strlen(text), true);
     struct jinja_value v = values_from_json(&p->values, tree);
     cJSON_Delete(tree);

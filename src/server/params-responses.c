@@ -156,17 +156,14 @@ static int add_call(const struct field_input *in, size_t i, const cJSON *item, c
             return fields_refuse(in->problem, param, v,
                                  k < 2 ? "a string that is not empty" : "a string");
     }
-    cJSON *call = cJSON_CreateObject(), *f = cJSON_CreateObject();
-    bool whole = call && f && cJSON_AddItemToArray(calls, call) &&
-                 cJSON_AddStringToObject(
-                     call, "id", cJSON_GetObjectItemCaseSensitive(item, "call_id")->valuestring) &&
-                 cJSON_AddItemToObject(call, "function", f);
-    if (!whole) {
-        cJSON_Delete(f);
-        if (call && !call->prev)
-            cJSON_Delete(call);
+    cJSON *call = cJSON_CreateObject(), *f;
+    if (!call)
         return fields_no_memory(in);
-    }
+    trit_assert(cJSON_AddItemToArray(calls, call)); /* It needs no memory. */
+    if (!cJSON_AddStringToObject(
+            call, "id", cJSON_GetObjectItemCaseSensitive(item, "call_id")->valuestring) ||
+        !(f = cJSON_AddObjectToObject(call, "function")))
+        return fields_no_memory(in);
     for (size_t k = 1; k < ARRAY_LEN(members); k++)
         if (!cJSON_AddStringToObject(
                 f, members[k], cJSON_GetObjectItemCaseSensitive(item, members[k])->valuestring))
@@ -200,11 +197,15 @@ static int add_output(const struct field_input *in, size_t i, const cJSON *item,
         }
         buf_adds(&text, part->valuestring);
     }
-    cJSON *m = cJSON_CreateObject();
+    cJSON *m = cJSON_CreateObject(), *copy = id ? cJSON_Duplicate(id, true) : NULL;
     bool whole = m && !text.failed && cJSON_AddStringToObject(m, "role", "tool") &&
-                 cJSON_AddStringToObject(m, "content", text.data) &&
-                 (!id || cJSON_AddItemToObject(m, "tool_call_id", cJSON_Duplicate(id, true)));
+                 cJSON_AddStringToObject(m, "content", text.data);
+    if (whole && id) {
+        whole = copy && cJSON_AddItemToObject(m, "tool_call_id", copy);
+        copy = whole ? NULL : copy; /* It is m's now. */
+    }
     int rc = whole ? params_read_message(in, i, m, h, n) : fields_no_memory(in);
+    cJSON_Delete(copy);
     cJSON_Delete(m);
     buf_free(&text);
     return rc;
@@ -219,11 +220,12 @@ static bool is_kind(const cJSON *item, const char *kind)
 static cJSON *new_group(cJSON *groups)
 {
     cJSON *group = cJSON_CreateObject();
-    if (group && cJSON_AddItemToArray(groups, group) &&
-        cJSON_AddStringToObject(group, "role", "assistant") &&
-        cJSON_AddArrayToObject(group, "tool_calls"))
-        return group;
-    return NULL;
+    if (!group)
+        return NULL;
+    trit_assert(cJSON_AddItemToArray(groups, group));
+    bool whole = cJSON_AddStringToObject(group, "role", "assistant") &&
+                 cJSON_AddArrayToObject(group, "tool_calls");
+    return whole ? group : NULL;
 }
 
 static int read_items(const struct field_input *in, cJSON *groups, size_t *n)

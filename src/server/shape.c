@@ -129,8 +129,9 @@ int shape_compile(const struct shape *s, struct grammar **g, struct problem *pro
         if (rc == -TRIT_ETOOBIG && s->kind == SHAPE_CALLS && tools_may_be_loose(s->tools)) {
             buf_reset(&text);
             rc = tools_to_grammar(s->tools, true, &text, problem);
-            if (rc == 0 && !text.failed)
-                rc = grammar_compile(text.data, text.len, limits, g, &err);
+            if (rc == 0)
+                rc = text.failed ? trit_fail(&err, TRIT_ENOMEM, "no memory")
+                                 : grammar_compile(text.data, text.len, limits, g, &err);
         }
         if (rc)
             rc = refuse_endless(s, &err, problem);

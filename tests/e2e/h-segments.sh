@@ -59,15 +59,60 @@ stop
 is "a segment outlives its processes" "$(segments)" "$name"
 has "trit-model segments" "$("$trit_model" segments --dir "$shm")" "$name .*idle +0"
 
-# ---- killed at many points of loading: never a half-built segment under a whole name
-for delay in 0 0.002 0.005 0.01 0.015 0.02 0.03 0.05 0.08 0.12; do
+# ---- killed at calls all over its life, of its own and of its reader's (SEGMENT_KILLS=100 of them): a name
+# is whole or is not there, no process stays, and the next start attaches or builds, and answers the same
+shim=$PWD/tests/torture/fail.so
+if [ ! -e "$shim" ] || readelf -d "$tritd" | grep -Eq 'lib(a|t|ub)san'; then
+    echo "SKIP: $(basename "$0"): kill -9 while it loads: a sanitizer wants to be loaded first, or there is no $shim"
+else
+    cat >"$work/doomed" <<END
+#!/bin/sh
+LD_PRELOAD='$shim' FAIL_KIND=kill FAIL_AT=\$(cat '$work/at') FAIL_COUNT='$work/count' exec '$tritd' "\$@"
+END
+    chmod +x "$work/doomed"
+    usual=$tritd tritd=$work/doomed
+    # Its copies have its command line.
+    none_left()
+    {
+        ! pgrep -f -- "--port-file $work/port" >"$work/left"
+    }
+    ready_or_ended()
+    {
+        has_ended || { [ -s "$work/port" ] && curl -fs -o "$work/readyz" "http://127.0.0.1:$(cat "$work/port")/readyz"; }
+    }
     rm -f "$shm"/*
-    launch
-    sleep "$delay"
-    slay
-    "$trit_model" segments --dir "$shm" --clean >"$work/out" || fail "segments --clean"
-    is "leftovers of a daemon killed after $delay s" "$(segments | grep -c building)" 0
-done
+    echo 0 >"$work/at"
+    start
+    stop
+    calls=$(cut -d' ' -f1 "$work/count")
+    kills=${SEGMENT_KILLS:-12} built=0 by_call=0
+    for i in $(seq "$kills"); do
+        rm -f "$shm"/*
+        # Most calls read the model; weights get their name among the last, so there every other kill is.
+        echo $((i % 2 ? i * calls / kills : calls - 100 * (kills - i + 1) / kills)) >"$work/at"
+        tritd=$work/doomed
+        launch
+        within 60 ready_or_ended || fail "killed at call $(cat "$work/at") of $calls: neither ready nor gone"
+        ! has_ended || by_call=$((by_call + 1))
+        slay
+        within 10 none_left || fail "killed at call $(cat "$work/at") of $calls: left $(cat "$work/left")"
+        tritd=$usual
+        there=$(segments | grep -vc building)
+        start
+        is "killed at call $(cat "$work/at") of $calls: attached" "$(attached)" \
+            "attached=$([ "$there" -gt 0 ] && echo yes || echo no)"
+        is "its answer" "$(answer)" "$expected"
+        slay
+        is "leftovers" "$(segments | grep -c building)" 0
+        built=$((built + (there == 0)))
+    done
+    # Else the points are not where a segment is made.
+    [ "$by_call" -gt 0 ] && [ "$built" -gt 0 ] && [ "$built" -lt "$kills" ] ||
+        fail "of $kills daemons $by_call were killed at a call, $built before there was a segment"
+    bar 29 "killed at $kills of $calls calls of a life, $built before there was a segment: 0 wrong attaches, 0 left" \
+        "100 points, 0 wrong, 0 left" "$([ "$kills" -ge 100 ] && echo ok || echo short)"
+fi
+rm -f "$shm"/*
 start
 is "and it starts" "$(answer)" "$expected"
 stop

@@ -48,7 +48,7 @@ static      2   34
 quick()
 {
     local number program said status verdict
-    export TRIT_NAN_ROUNDS=$((minutes >= 30 ? 1000 : s * 4))
+    export TRIT_NAN_ROUNDS=$((minutes >= 30 ? 1000 : s * 4)) SEGMENT_KILLS=$((minutes >= 30 ? 100 : 12))
     while read -r number program; do
         case $program in
         check_*) said=$("./$program" 2>&1) ;;

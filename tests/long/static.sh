@@ -1,32 +1,36 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # What can be seen without running it: cppcheck, gcc's -fanalyzer and clang-tidy's analyser over our own
-# sources, in the build directory.  Each finding is mended or stands below with its reason.
+# sources, in the build directory.
+#
+# There is no list of exceptions here.  A finding is mended, or a comment on its line or the line before
+# names it and says why it is none: "cppcheck-suppress ID ; why", or "NOLINT(CHECK): why", which stands for
+# both compilers, CHECK being -Wanalyzer-... for gcc's.  Where such a comment is needed no longer it is a
+# finding itself.  What is switched off as a whole stands below with its reason.
+#
+# A file is looked at again only when it or what it includes has changed: what was found of it is kept in
+# tests/long/static of the build directory.  FILES="src/base/log.c ..." looks at those alone, by the compilers.
 set -u
 top=$(cd "${srcdir:-.}" && pwd)
 [ -f config.h ] || {
     echo "static.sh: run it in the build directory"
     exit 99
 }
+kept=$PWD/tests/long/static
+mkdir -p "$kept/cppcheck" || exit 99
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
+touch "$work/begun"
 : >"$work/found"
 tools=0
 
 # ------------------------------------------------------------------ cppcheck
-# Looked at one by one and wrong: what a function fills that is given an address, log(0) in a table of
-# constants, an index that is compared first, two ends of one arena.
-known=(--suppress=uninitvar:*/model/load.c --suppress=uninitvar:*/model/pack.c
-    --suppress=uninitvar:*/tools/daemon.c --suppress=invalidFunctionArg:*/engine/sampler.c
-    --suppress=invalidFunctionArg:*/train/*.c --suppress=comparePointers:*/train/cpu.c
-    --suppress=arrayIndexThenCheck:*/server/fields.c
-    --suppress=nullPointerRedundantCheck:*/server/admit.c)
-# What it cannot parse: "a ?: b" and designated members in an argument.
-known+=(--suppress=internalAstError:*/model/jinja-*.c --suppress=legacyUninitvar:*/model/jinja-expr.c
-    --suppress=compareBoolExpressionWithInt:*/model/jinja-expr.c --suppress=uninitvar:*/server/regex.c)
-if command -v cppcheck >/dev/null; then
+if [ -n "${FILES:-}" ]; then
+    :
+elif command -v cppcheck >/dev/null; then
     tools=$((tools + 1))
-    cppcheck "${known[@]}" --std=c11 --quiet --inline-suppr --enable=warning,portability \
+    cppcheck -j "$(nproc)" --cppcheck-build-dir="$kept/cppcheck" --std=c11 --quiet --inline-suppr \
+        --enable=warning,portability \
         --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=varFuncNullUB \
         -D_GNU_SOURCE -D__x86_64__ -DNULL=0 -I "$top/include" -I "$top/src" -I "$top/clients" \
         -I "$top/tools" --template='{file}:{line}: {id}: {message}' \
@@ -37,64 +41,75 @@ else
 fi
 
 # ------------------------------------------------------------------ the compilers' analysers
-# Patterns of findings that are known, a reason above each group.
-cat >"$work/known" <<'END'
-# Writes every row before it reads it.
-src/kernels/scalar\.c:.*uninitialized-value
-src/model/layout\.c:.*UndefinedBinaryOperatorResult
-# The owner of a socket is "" and never NULL.
-src/main/listen\.c:.*NonNullParamChecker
-# Behind a function of another kind that reports an error and gives back its code, which is not 0: what
-# it would have filled is not used then.
-src/model/hf\.c:.*CallAndMessage
-src/server/(job-start|job-admit|regex|schema|schema-flat)\.c:.*(uninit|garbage|undefined pointer)
-src/engine/grammar-parse\.c:.*(uninit|garbage|undefined)
-# An array that is empty, or a buffer that has something in it, or a text with an "e" in it.
-src/model/gguf-make\.c:.*NonNullParamChecker
-src/model/hf-config\.c:.*(NullDereference|null-dereference)
-src/model/jinja-text\.c:.*null-dereference
-src/server/(grammars|schema-flat|schema-object)\.c:.*(NullDereference|null-dereference|NonNullParamChecker)
-# A wait that ends with 1, 0 or less.
-src/model/loader\.c:.*UndefinedBinaryOperatorResult
-# Set for those who will write a line behind it.
-src/server/schema-number\.c:.*DeadStores
-END
-sed -i '/^#/d' "$work/known"
+# once TOOL COMMAND...: what the tool says of $source, from before where nothing has changed.
+once()
+{
+    local key
+    key=$({
+        "$1" --version
+        printf '%s\n' "$@"
+        cat "$source"
+        gcc -E -P -C "${flags[@]}" "$source"
+    } 2>/dev/null | sha256sum | cut -c1-32)
+    [ -f "$kept/$key" ] || {
+        "$@" >"$kept/$key.$$" 2>&1
+        mv "$kept/$key.$$" "$kept/$key"
+    }
+    touch "$kept/$key"
+    cat "$kept/$key"
+}
 
 analyse()
 {
     local source=$1 given=()
     # The files that define what analysis.h stands for.
-    case $source in */base/base.c | */gguf-cursor.c | */gguf.c | */grammar-parse.c) ;;
+    case $source in */base/base.c | */gguf-cursor.c | */gguf.c | */engine/grammar.c | \
+        */server/problem.c | */server/fields.c | */server/schema.c) ;;
     *) given=(-include "$top/tests/long/analysis.h") ;;
     esac
-    case $source in */engine/*) given+=(-DANALYSIS_ENGINE) ;; esac
+    case $source in
+    */engine/*) given+=(-DANALYSIS_ENGINE) ;;
+    */server/schema*) given+=(-DANALYSIS_SERVER -DANALYSIS_SCHEMA) ;;
+    */server/*) given+=(-DANALYSIS_SERVER) ;;
+    *-avx2.c) given+=(-mavx2) ;;
+    esac
     local flags=(-std=gnu11 -DHAVE_CONFIG_H "-DBUILTIN_MODEL=\"none\"" -I. -I"$top/include"
         -I"$top/src" "${given[@]}")
     # A function is looked at with those that it calls, as the optimiser has them.
     ! command -v gcc >/dev/null ||
-        gcc -fanalyzer -O1 "${flags[@]}" -c -o /dev/null "$source" 2>&1
+        once gcc -fanalyzer -O1 "${flags[@]}" -c -o /dev/null "$source"
     ! command -v clang-tidy >/dev/null ||
-        clang-tidy --quiet --checks="$checks" "$source" -- "${flags[@]}" 2>/dev/null
+        once clang-tidy --quiet --checks="$checks" "$source" -- "${flags[@]}"
 }
 # Padding is measured by those who need it; strcpy and sprintf have their sizes checked by the compiler.
 export checks='-*,clang-analyzer-*,-clang-analyzer-optin.performance.Padding,-clang-analyzer-security.insecureAPI.*'
-export top
-export -f analyse
+export top kept
+export -f analyse once
 for tool in gcc clang-tidy; do
     if command -v $tool >/dev/null; then tools=$((tools + 1)); else echo "$tool is not installed"; fi
 done
-find "$top"/src/{base,model,engine,server,main} "$top"/src/kernels/{dispatch,rest,scalar}.c -name '*.c' |
-    xargs -P"$(nproc)" -I{} bash -c 'analyse {}' | sed 's/\x1b\[[0-9;]*m//g' |
+{
+    if [ -n "${FILES:-}" ]; then
+        (cd "$top" && ls $FILES) | sed "s|^|$top/|"
+    else
+        find "$top"/src/{base,model,engine,server,main} "$top"/src/kernels/{dispatch,rest,scalar}.c -name '*.c'
+    fi
+} | xargs -P"$(nproc)" -I{} bash -c 'analyse {}' | sed 's/\x1b\[[0-9;]*m//g' |
     grep -E '(warning|error): ' | sort -u >"$work/all"
-grep -Evf "$work/known" "$work/all" >>"$work/found"
-# A reason that is none any more goes.
-if command -v gcc >/dev/null && command -v clang-tidy >/dev/null; then
-    while read -r pattern; do
-        grep -Eq -- "$pattern" "$work/all" || echo "no finding any more: $pattern" >>"$work/found"
-    done <"$work/known"
-fi
-[ -z "${KEEP:-}" ] || cp "$work/all" "$KEEP"
+# gcc knows no comments: what one of them names, on its line or the line before, is taken out here.
+(cd "$top" && grep -rnE 'NOLINT(NEXTLINE)?\(-Wanalyzer' src) |
+    sed -E "s|^([^:]*:[0-9]+):.*NOLINT(NEXTLINE)?\((-[A-Za-z-]*)\).*|$top/\1:\2:\3|" >"$work/excused"
+excuse()
+{
+    awk -F: -v all="${FILES:-all}" '
+    FILENAME == ARGV[1] { key = $1 ":" $2 + ($3 != "") " " $4; why[key]; next }
+    { name = $0; sub(/^.*\[/, "", name); sub(/\]$/, "", name); key = $1 ":" $2 " " name }
+    key in why { used[key]; next }
+    { print }
+    END { for (key in why) if (all == "all" && !(key in used)) print key ": there is no such finding any more" }' "$@"
+}
+[ -n "${FILES:-}" ] || find "$kept" -maxdepth 1 -type f ! -newer "$work/begun" -delete
+excuse "$work/excused" "$work/all" >>"$work/found"
 
 [ $tools -gt 0 ] || {
     echo "SKIP: there is no analyser"

@@ -2,7 +2,7 @@
 /*
  * fail.c - a library to preload: the n-th allocation or system call of a process fails, once.
  *
- *     FAIL_KIND=memory|call  what is counted
+ *     FAIL_KIND=memory|call  what is counted; kill: calls, and the daemon is killed there, whoever makes it
  *     FAIL_AT=N              the one that fails; 0: none
  *     FAIL_COUNT=FILE        receives, at the end, how many there were and what failed: "1234 mmap"
  *
@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -44,6 +45,7 @@ static struct shared {
     const char *_Atomic failed;
 } *shared;
 static enum { NOTHING, MEMORY, CALL } kind;
+static pid_t victim; /* of FAIL_KIND=kill */
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -55,6 +57,8 @@ __attribute__((constructor)) static void begin(void)
     shared = p;
     shared->failed = "nothing";
     kind = !which ? NOTHING : strcmp(which, "memory") == 0 ? MEMORY : CALL;
+    if (which && strcmp(which, "kill") == 0)
+        victim = getpid();
     shared->fail_at = at ? strtoul(at, NULL, 10) : 0;
     unsetenv("LD_PRELOAD");
 }
@@ -83,6 +87,8 @@ static bool must_fail_of(const void *caller, int of, const char *what, int error
 {
     if ((int)kind != of || atomic_fetch_add(&shared->seen, 1) + 1 != atomic_load(&shared->fail_at))
         return false;
+    if (victim)
+        kill(victim, SIGKILL);
     if (from_libuv(caller)) {
         atomic_fetch_add(&shared->fail_at, 1);
         return false;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // torture.mjs - the n-th allocation, then the n-th system call of a daemon fails: it ends with status
-// 1 and a reason, or serves; no signal, no hang, nothing left behind.  After what curl calls torture.
+// 1 and a reason, or serves; no signal, no hang, no segment or descriptor left behind.  After what curl
+// calls torture.
 //
 //     torture.mjs SECONDS [memory|call N]   random points for so long, or the very one
 //
@@ -39,6 +40,43 @@ function ask(port, method, path, body) {
     socket.on('close', () => resolve(Number(/^HTTP\/1\.1 (\d+)/.exec(received)?.[1] ?? 0)));
   });
 }
+
+// What a process and its children have open, how often: Map("tritd-loader socket:" -> 2).  Undefined where
+// that may not be seen.
+function descriptors(pid) {
+  const open = new Map();
+  const count = (of) => {
+    const name = fs.readFileSync(`/proc/${of}/comm`, 'utf8').trim();
+    for (const fd of fs.readdirSync(`/proc/${of}/fd`)) {
+      let to;
+      try {
+        to = fs.readlinkSync(`/proc/${of}/fd/${fd}`);
+      } catch {
+        continue; // It was closed just now.
+      }
+      // Of sockets and pipes the number, of files the name says nothing that lasts.
+      const key = `${name} ${to.replace(/\[\d+\]$/, '').replace(/^.*(\/(tritd-|log$))[^/]*$/, '$1')}`;
+      open.set(key, (open.get(key) ?? 0) + 1);
+    }
+    for (const thread of fs.readdirSync(`/proc/${of}/task`)) {
+      for (const child of fs.readFileSync(`/proc/${of}/task/${thread}/children`, 'utf8').split(' ')) {
+        if (child) count(child);
+      }
+    }
+  };
+  try {
+    count(pid);
+  } catch (e) {
+    if (e.code === 'EACCES') return undefined;
+    if (e.code !== 'ENOENT' && e.code !== 'ESRCH') throw e;
+  }
+  return open;
+}
+
+// What is open beyond what is open in a daemon without a failure, at the same point of its life.
+let usual;
+const more = (open) => [...open].filter(([key, n]) => n > (usual.get(key) ?? 0))
+  .map(([key, n]) => `${key} ${n} times, ${usual.get(key) ?? 0} before`).join('; ');
 
 const greedy = { max_tokens: 3, temperature: 0 };
 const requests = [
@@ -97,6 +135,23 @@ async function life(kind, at) {
       for (let i = 0; i < 3 && status !== 200 && alive(); i++) status = await ask(port, ...request);
       if (status !== 200) wrong = `${request[1]} has status ${status} after the failure`;
     }
+    if (alive()) {
+      // A connection is closed a moment after its client has seen the end.
+      let open = descriptors(child.pid);
+      if (at === 0) {
+        const settled = Date.now() + 500;
+        while (Date.now() < settled) await new Promise((resolve) => setTimeout(resolve, 50));
+        usual = descriptors(child.pid);
+        if (!usual) console.log('descriptors may not be seen here');
+      } else if (usual) {
+        const settled = Date.now() + 5000;
+        while (alive() && open && more(open) && Date.now() < settled) {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          open = descriptors(child.pid);
+        }
+        if (alive() && open && more(open)) wrong ??= `has open ${more(open)}`;
+      }
+    }
     if (alive()) child.kill('SIGTERM');
   }
   await end;
@@ -133,6 +188,7 @@ async function one(kind, at) {
 }
 
 if (onlyKind) {
+  await life(onlyKind, 0);
   await one(onlyKind, Number(onlyAt));
 } else {
   const parts = [];
@@ -157,7 +213,7 @@ if (onlyKind) {
     parts.push(`${lives - first} of ${healthy.n} ${kind === 'memory' ? 'allocations' : 'calls'}`);
     whole &&= lives - first === healthy.n;
   }
-  console.log(['BAR', 12, `${parts.join(', ')}: ${found.size} faults`, 'each once: 0 crashes, leaks, hangs',
+  console.log(['BAR', 12, `${parts.join(', ')}: ${found.size} faults`, 'each once: 0 crashes, hangs, descriptors or segments left',
     found.size ? 'FAILED' : whole ? 'ok' : 'short'].join('\t'));
 }
 console.log(`${lives} lives, ${found.size} faults`);

@@ -407,35 +407,79 @@ START_TEST(test_choice_seeds)
 }
 END_TEST
 
+/* Bodies that make all readers of fields take memory. */
+#define PARAMETERS "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"}}}"
+static const struct {
+    enum params_endpoint endpoint;
+    const char *body;
+} hungry[] = {
+    {FOR_COMPLETIONS, "{\"prompt\":[\"a\",\"b\"],\"model\":\"m\",\"stop\":[\"x\",\"y\"],"
+                      "\"logit_bias\":{\"1\":1},\"stop_token_ids\":[1],\"unknown\":1}"},
+    {FOR_COMPLETIONS, "{\"prompt\":[[1,2],[3]]}"},
+    {FOR_COMPLETIONS, "{\"prompt\":\"x\",\"suffix\":\"y\",\"cache_salt\":\"s\","
+                      "\"structured_outputs\":{\"choice\":[\"a\",\"b\"]}}"},
+    {FOR_COMPLETIONS,
+     "{\"prompt\":\"x\",\"grammar\":\"root ::= [a-z]\",\"service_tier\":\"flex\"}"},
+    {FOR_COMPLETIONS, "{\"prompt\":\"x\",\"guided_regex\":\"a+\"}"},
+    {FOR_CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}"},
+    {FOR_CHAT,
+     "{\"messages\":[{\"role\":\"system\",\"content\":[{\"type\":\"text\",\"text\":\"s\"}]},"
+     "{\"role\":\"user\",\"name\":\"n\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":"
+     "null,"
+     "\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+     "\"arguments\":\"{\\\"a\\\":[1,\\\"x\\\"]}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"c1\","
+     "\"content\":\"r\"}],\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\","
+     "\"description\":\"d\",\"parameters\":" PARAMETERS ",\"strict\":true}}],"
+     "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}},"
+     "\"chat_template_kwargs\":{\"k\":[1,\"x\",{\"b\":null}]}}"},
+    {FOR_CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"response_format\":"
+               "{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\",\"strict\":true,"
+               "\"schema\":" PARAMETERS "}}}"},
+    {FOR_TEMPLATE, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],"
+                   "\"chat_template_kwargs\":{\"a\":1}}"},
+    {FOR_RESPONSES, "{\"input\":[{\"role\":\"user\",\"content\":\"x\"}],\"instructions\":\"i\","
+                    "\"metadata\":{\"a\":\"b\"},\"text\":{\"verbosity\":\"low\"},\"user\":\"u\"}"},
+    {FOR_RESPONSES, "{\"input\":\"x\",\"reasoning\":{\"effort\":\"low\",\"summary\":null}}"},
+    {FOR_RESPONSES,
+     "{\"input\":[{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\","
+     "\"text\":\"x\"}]},{\"type\":\"reasoning\",\"summary\":[]},{\"type\":\"function_call\","
+     "\"call_id\":\"c1\",\"name\":\"f\",\"arguments\":\"{}\"},{\"type\":\"function_call\","
+     "\"call_id\":\"c2\",\"name\":\"f\",\"arguments\":\"{}\"},{\"type\":\"function_call_output\","
+     "\"call_id\":\"c1\",\"output\":[{\"type\":\"input_text\",\"text\":\"r\"}]},"
+     "{\"type\":\"function_call_output\",\"call_id\":\"c2\",\"output\":\"r\"}],"
+     "\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"parameters\":" PARAMETERS "}],"
+     "\"tool_choice\":\"auto\",\"parallel_tool_calls\":false}"},
+    {FOR_RESPONSES,
+     "{\"input\":\"x\",\"text\":{\"format\":{\"type\":\"json_schema\",\"name\":\"n\","
+     "\"schema\":" PARAMETERS "}}}"},
+    {FOR_EMBEDDINGS, "{\"input\":[\"a\",\"b\"],\"encoding_format\":\"base64\"}"},
+    {FOR_EMBEDDINGS, "{\"input\":[1,2,3]}"},
+    {FOR_TOKENIZE, "{\"content\":\"x\"}"},
+    {FOR_DETOKENIZE, "{\"tokens\":[1,2]}"},
+};
+
 /* Every allocation may fail; nothing is lost, nothing is freed twice. */
 START_TEST(test_no_memory)
 {
-    static const char many[] = "{\"prompt\":[\"a\",\"b\"],\"model\":\"m\",\"stop\":[\"x\",\"y\"],"
-                               "\"logit_bias\":{\"1\":1},\"stop_token_ids\":[1],\"unknown\":1}";
-    static const char *const bodies[] = {
-        many, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}", "{\"prompt\":[[1,2],[3]]}",
-        "{\"input\":[{\"role\":\"user\",\"content\":\"x\"}],\"instructions\":\"i\","
-        "\"metadata\":{\"a\":\"b\"},\"text\":{\"verbosity\":\"low\"},\"user\":\"u\"}"};
-    static const enum params_endpoint endpoints[] = {FOR_COMPLETIONS, FOR_CHAT, FOR_COMPLETIONS,
-                                                     FOR_RESPONSES};
-    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
-        unsigned n = 1;
-        for (;; n++) {
-            buf_free(&ignored);
-            mem_fail_at(n);
-            int rc = read_body(endpoints[i], bodies[i]);
-            bool pending = mem_fail_pending();
-            mem_fail_at(0);
-            params_fini(&p);
-            if (pending) {
-                ck_assert_int_eq(rc, 0);
-                break;
-            }
-            ck_assert_msg(rc == -TRIT_ENOMEM || ignored.failed, "allocation %u of %s: %d", n,
-                          bodies[i], rc);
+    unsigned n = 1;
+    model.calls = chat_calls_form("hermes");
+    model.n_hidden = 64;
+    model.infills = true;
+    for (;; n++) {
+        buf_free(&ignored);
+        mem_fail_at(n);
+        int rc = read_body(hungry[_i].endpoint, hungry[_i].body);
+        bool pending = mem_fail_pending();
+        mem_fail_at(0);
+        params_fini(&p);
+        if (pending) {
+            ck_assert_msg(rc == 0, "%s: %s", hungry[_i].body, problem.text);
+            break;
         }
-        ck_assert_uint_gt(n, 8);
+        ck_assert_msg(rc == -TRIT_ENOMEM || ignored.failed, "allocation %u of %s: %d %s", n,
+                      hungry[_i].body, rc, problem.text);
     }
+    ck_assert_uint_gt(n, 4);
     buf_free(&ignored);
 }
 END_TEST
@@ -473,7 +517,7 @@ int main(void)
     tcase_add_test(tc, test_ignored);
     tcase_add_test(tc, test_limits);
     tcase_add_test(tc, test_choice_seeds);
-    tcase_add_test(tc, test_no_memory);
+    tcase_add_loop_test(tc, test_no_memory, 0, ARRAY_LEN(hungry));
     tcase_add_test(tc, test_table);
     suite_add_tcase(suite, tc);
     return unit_run(suite);

@@ -199,6 +199,77 @@ static const struct {
     {"{\"type\":\"integer\",\"multipleOf\":0.5,\"minimum\":0,\"maximum\":3}",
      {"0", "1", "3"},
      {"4", "0.5"}},
+    {"{\"definitions\":{\"éJ/k\":{\"const\":7}},\"$ref\":\"#/definitions/%C3%A9%4a~1k\"}",
+     {"7"},
+     {"8"}},
+    {"{\"$ref\":\"#/$defs/a/prefixItems/"
+     "10\",\"$defs\":{\"a\":{\"prefixItems\":[1,1,1,1,1,1,1,1,1,1,{\"const\":5}]}}}",
+     {"5"},
+     {"1"}},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"const\":1}},\"propertyNames\":{\"type\":["
+     "\"string\",\"null\"]}}",
+     {"{\"a\":1}", "{}"},
+     {"{\"a\":2}"}},
+    {"{\"propertyNames\":true,\"uniqueItems\":false,\"type\":[\"object\",\"array\"]}",
+     {"{}", "[]"},
+     {"1"}},
+    {"{\"propertyNames\":{},\"type\":\"object\"}", {"{}"}, {"1"}},
+    {"{\"type\":\"number\",\"multipleOf\":0.01,\"minimum\":-1,\"maximum\":-0.5}",
+     {"-1", "-0.75", "-0.5"},
+     {"-0.4", "0", "-1.01", "0.75"}},
+    {"{\"type\":\"integer\",\"multipleOf\":10,\"minimum\":-30,\"maximum\":-10}",
+     {"-30", "-10"},
+     {"0", "-40", "-5"}},
+    {"{\"type\":\"integer\",\"multipleOf\":10,\"minimum\":0,\"maximum\":5}", {"0"}, {"10", "00"}},
+    {"{\"type\":\"number\",\"multipleOf\":2.5,\"minimum\":-5,\"maximum\":-2.5}",
+     {"-5", "-2.5"},
+     {"0", "2.5", "-7.5"}},
+    {"{\"type\":\"integer\",\"minimum\":1,\"exclusiveMinimum\":0,\"maximum\":3,"
+     "\"exclusiveMaximum\":5}",
+     {"1", "3"},
+     {"0", "4"}},
+    {"{\"type\":\"integer\",\"minimum\":1,\"exclusiveMinimum\":1,\"maximum\":3,"
+     "\"exclusiveMaximum\":3}",
+     {"2"},
+     {"1", "3"}},
+    {"{\"type\":\"integer\",\"allOf\":[{\"multipleOf\":5},{\"multipleOf\":5},{\"minimum\":5},{"
+     "\"minimum\":0}],\"maximum\":10}",
+     {"5", "10"},
+     {"0", "7"}},
+    {"{\"type\":\"number\",\"minimum\":0.00001,\"maximum\":0.00002}",
+     {"0.00001", "0.000015"},
+     {"0.00003", "0"}},
+    {"{\"type\":\"integer\",\"maximum\":-1}", {"-1", "-100"}, {"0", "1"}},
+    {"{\"type\":\"number\",\"exclusiveMinimum\":99999999999999.5}",
+     {"99999999999999.6"},
+     {"99999999999999.5", "1"}},
+    {"{\"type\":\"string\",\"minLength\":0,\"maxLength\":0}", {"\"\""}, {"\"a\""}},
+    {"{\"type\":\"string\",\"allOf\":[{\"format\":\"date\"},{\"format\":\"date\"}]}",
+     {"\"2024-02-29\""},
+     {"\"x\""}},
+    {"{\"allOf\":[{\"required\":[\"a\"]},{\"required\":[\"a\",\"b\"]}],\"type\":\"object\","
+     "\"properties\":{\"a\":{\"const\":1}},\"additionalProperties\":{\"const\":2}}",
+     {"{\"a\":1,\"b\":2}", "{\"a\":1,\"b\":2,\"c\":2}"},
+     {"{\"a\":1}", "{\"a\":2,\"b\":2}"}},
+    {"{\"allOf\":[{\"additionalProperties\":{\"type\":\"integer\"}},{\"additionalProperties\":{"
+     "\"minimum\":5}}],\"type\":\"object\"}",
+     {"{\"x\":5}", "{}"},
+     {"{\"x\":4}"}},
+    {"{\"additionalProperties\":{},\"maxProperties\":0}", {"{}"}, {"{\"a\":1}"}},
+    {"{\"additionalProperties\":false,\"type\":\"object\"}", {"{}"}, {"{\"a\":1}"}},
+    {"{\"properties\":{\"a\\u0001\":{\"const\":1},\"\\n\\\"\":{\"const\":2},\"é\":{\"const\":3}},"
+     "\"additionalProperties\":{\"const\":4}}",
+     {"{\"é\":3,\"e\":4}", "{\"\\n\\\"\":2}", "{\"\\n\":4}", "{}"},
+     {"{\"é\":4}", "{\"\\n\\\"\":4}"}},
+    {"{\"type\":[\"array\",\"string\"],\"items\":{\"const\":[1,{\"k\":null}]},\"maxItems\":1,"
+     "\"maxLength\":1}",
+     {"[[1, {\"k\": null}]]", "\"a\"", "[]"},
+     {"\"ab\"", "[1]"}},
+    {"{\"allOf\":[true,{\"type\":\"boolean\"}]}", {"true"}, {"1"}},
+    {"{\"enum\":[true,false,\"é\",-0.5,1e3]}",
+     {"true", "false", "\"é\"", "-0.5", "1000"},
+     {"null", "0"}},
+    {"{\"type\":\"boolean\",\"enum\":[true,1,null]}", {"true"}, {"false", "1", "null"}},
 };
 
 START_TEST(test_texts)
@@ -284,19 +355,72 @@ static const struct {
     {"{\"type\":\"integer\",\"minimum\":1,\"maximum\":6,\"multipleOf\":7}", ".multipleOf",
      "no multiple lies between the bounds"},
     {"{\"multipleOf\":1e-300}", ".multipleOf", "cannot be kept exactly"},
-    {"{\"type\":\"integer\",\"allOf\":[{\"multipleOf\":2},{\"multipleOf\":3}]}", ".allOf[1].multipleOf",
-     "holds twice for one value"},
+    {"{\"type\":\"integer\",\"allOf\":[{\"multipleOf\":2},{\"multipleOf\":3}]}",
+     ".allOf[1].multipleOf", "holds twice for one value"},
+    {"{\"$ref\":\"#/%zz\"}", ".$ref", "is not there"},
+    {"{\"$ref\":\"#/%4\"}", ".$ref", "is not there"},
+    {"{\"$ref\":\"#/%00\"}", ".$ref", "is not there"},
+    {"{\"$ref\":\"#/a~2\"}", ".$ref", "is not there"},
+    {"{\"$ref\":\"#/a~\"}", ".$ref", "is not there"},
+    {"{\"$ref\":\"#x\"}", ".$ref", "is not there"},
+    {"{\"$ref\":\"#/anyOf/\",\"anyOf\":[{}]}", ".$ref", "is not there"},
+    {"{\"$ref\":\"#/anyOf/1234567\",\"anyOf\":[{}]}", ".$ref", "is not there"},
+    {"{\"type\":[\"string\",1]}", ".type", "name of a type"},
+    {"{\"type\":1}", ".type", "name of a type"},
+    {"{\"nullable\":1}", ".nullable", "true or false"},
+    {"{\"maxLength\":1e16}", ".maxLength", "not negative"},
+    {"{\"maximum\":\"1\"}", ".maximum", "expected a number"},
+    {"{\"maximum\":1e999}", ".maximum", "expected a number"},
+    {"{\"pattern\":1}", ".pattern", "expected a string"},
+    {"{\"enum\":1}", ".enum", "at least one element"},
+    {"{\"enum\":{}}", ".enum", "at least one element"},
+    {"{\"items\":1}", ".items", "expected a schema"},
+    {"{\"oneOf\":1}", ".oneOf", "not empty"},
+    {"{\"required\":{}}", ".required", "array of strings"},
+    {"{\"uniqueItems\":0}", ".uniqueItems", "only false"},
+    {"{\"propertyNames\":1}", ".propertyNames", "every string"},
+    {"{\"propertyNames\":false}", ".propertyNames", "every string"},
+    {"{\"propertyNames\":{\"type\":\"integer\"}}", ".propertyNames", "every string"},
+    {"{\"propertyNames\":{\"type\":\"string\",\"maxLength\":1}}", ".propertyNames", "every string"},
+    {"{\"type\":\"integer\",\"minimum\":5,\"maximum\":9,\"multipleOf\":10}", ".multipleOf",
+     "no multiple lies"},
+    {"{\"minimum\":1e20}", ".minimum", "kept exactly"},
+    {"{\"maximum\":1e-20}", ".maximum", "kept exactly"},
+    {"{\"multipleOf\":-1}", ".multipleOf", "above 0"},
+    {"{\"minimum\":100000000000000,\"multipleOf\":0.001}", ".minimum", "together have more"},
+    {"{\"maximum\":100000000000000,\"multipleOf\":0.001}", ".maximum", "together have more"},
+    {"{\"exclusiveMinimum\":3,\"exclusiveMaximum\":3}", ".exclusiveMinimum", "no number lies"},
+    {"{\"properties\":{\"a\":{}},\"additionalProperties\":{},\"minProperties\":1}",
+     ".minProperties", "only supported up to"},
+    {"{\"additionalProperties\":{},\"minProperties\":1,\"maxProperties\":0}", ".minProperties", ""},
+    {"{\"additionalProperties\":false,\"minProperties\":1}", ".minProperties",
+     "only supported up to"},
+    {"{\"allOf\":[{\"pattern\":\"a\"},{\"pattern\":\"b\"}]}", ".allOf[1].pattern",
+     "only one pattern"},
+    {"{\"type\":\"string\",\"pattern\":\"a\",\"const\":\"b\"}", ".pattern", "together with"},
 };
 
 /* Whatever fails for want of memory, nothing else is said. */
 START_TEST(test_no_memory)
 {
     static const char *const schemas[] = {
-        "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\",\"items\":{\"enum\":[1,\"x\"]},"
+        "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\",\"items\":{\"enum\":[1,"
+        "\"x\"]},"
         "\"maxItems\":3},\"b\":{\"type\":\"string\",\"pattern\":\"^[a-c]{2,5}(x|y)+$\"}},"
         "\"required\":[\"a\"],\"additionalProperties\":false}",
         "{\"anyOf\":[{\"type\":\"integer\",\"minimum\":-5,\"maximum\":120},{\"format\":\"date\"},"
         "{\"$ref\":\"#/$defs/t\"}],\"$defs\":{\"t\":{\"type\":\"string\",\"maxLength\":7}}}",
+        "{\"properties\":{\"n\":{\"type\":\"number\",\"minimum\":-1.5,\"maximum\":2},\"m\":{"
+        "\"type\":"
+        "\"integer\",\"multipleOf\":7,\"minimum\":0,\"maximum\":30},\"d\":{\"format\":\"date-"
+        "time\"}},"
+        "\"required\":[\"q\",\"n\"],\"additionalProperties\":{\"type\":[\"null\",\"boolean\"]}}",
+        "{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"a\"}},\"required\":["
+        "\"k\"]},"
+        "{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"b\"}},\"required\":[\"k\"]},"
+        "{\"type\":\"array\",\"prefixItems\":[{\"type\":\"string\"}],\"items\":{\"$ref\":\"#\"}}]}",
+        "{\"allOf\":[{\"type\":\"object\",\"properties\":{\"a\":{}}},{\"properties\":{\"a\":"
+        "{\"enum\":[[1,{\"b\":\"\\u00e9\"}],null]}},\"minProperties\":0}]}",
     };
     cJSON *tree = parse(schemas[_i]);
     unsigned n = 1;
@@ -371,7 +495,8 @@ START_TEST(test_many)
     struct buf text = {0};
     bool properties = _i == 0;
     unsigned n = properties ? 5000 : 1100;
-    buf_adds(&text, properties ? "{\"additionalProperties\":false,\"properties\":{" : "{\"anyOf\":[");
+    buf_adds(&text,
+             properties ? "{\"additionalProperties\":false,\"properties\":{" : "{\"anyOf\":[");
     for (unsigned i = 0; i < n; i++)
         buf_addf(&text, properties ? "%s\"p%u\":{\"type\":\"integer\"}" : "%s{\"const\":\"%u\"}",
                  i ? "," : "", i);

@@ -10,6 +10,8 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/mem.h"
+#include "engine/grammar.h"
 #include "model/chat.h"
 #include "model/jinja.h"
 #include "server/params.h"
@@ -304,6 +306,62 @@ START_TEST(test_words)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ memory */
+
+#define NAMED(name) "{\"type\":\"function\",\"function\":{\"name\":\"" name "\"}}"
+static const struct {
+    const char *form, *fields;
+} shapes[] = {
+    {"hermes", FG ",\"tool_choice\":\"required\""},
+    {"llama", FG ",\"tool_choice\":\"required\""},
+    {"mistral",
+     TOOL("\"name\":\"g\",\"strict\":true,\"parameters\":{\"type\":\"object\",\"properties\":{"
+          "\"a\":{\"type\":\"string\",\"pattern\":\"^a+$\"}}}")},
+    {"own", FG ",\"tool_choice\":" NAMED("g")},
+    {"own", "\"response_format\":{\"type\":\"json_object\"}"},
+    {"own", "\"regex\":\"(a|[^b-d]{2,5}|\\\\d+)*x\""},
+    {"own", "\"structured_outputs\":{\"choice\":[\"a\",\"b\"]}"},
+    {"own", "\"grammar\":\"root ::= [a-z]+ | \\\"x\\\"\""},
+    {"own",
+     "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\",\"schema\":"
+     "{\"type\":\"array\",\"items\":{\"enum\":[1,\"x\",null]}}}}"},
+};
+
+/* What an answer is bound to, with each allocation refused once: a grammar, or no memory, and never
+ * an answer that is bound to nothing. */
+START_TEST(test_no_memory)
+{
+    int rc = read_body(FOR_CHAT, shapes[_i].form, chat(shapes[_i].fields));
+    ck_assert_msg(rc == 0, "%s: %s", shapes[_i].fields, problem.text);
+    unsigned n = 1;
+    for (bool struck = true; struck; n++) {
+        struct grammar *g;
+        problem = (struct problem){0};
+        mem_fail_at(n);
+        rc = shape_compile(&p.shape, &g, &problem);
+        struck = !mem_fail_pending();
+        mem_fail_at(0);
+        ck_assert_msg(rc == 0 || (struck && rc == -TRIT_ENOMEM), "allocation %u: %d %s", n, rc,
+                      problem.text);
+        ck_assert_msg((rc == 0) == (g != NULL), "allocation %u: %d, %p", n, rc, (void *)g);
+        grammar_unref(g);
+    }
+    ck_assert_uint_gt(n, 5);
+    for (n = 1;; n++) {
+        struct buf key = {0};
+        mem_fail_at(n);
+        shape_key(&p.shape, &key);
+        bool struck = !mem_fail_pending();
+        mem_fail_at(0);
+        ck_assert_int_eq(key.failed, struck);
+        buf_free(&key);
+        if (!struck)
+            break;
+    }
+    params_fini(&p);
+}
+END_TEST
+
 /* The Responses API has them flat; templates get them wrapped all the same. */
 START_TEST(test_responses)
 {
@@ -377,6 +435,7 @@ int main(void)
     tcase_add_loop_test(tc, test_refused, 0, (int)ARRAY_LEN(refused));
     tcase_add_loop_test(tc, test_histories, 0, (int)ARRAY_LEN(histories));
     tcase_add_test(tc, test_many);
+    tcase_add_loop_test(tc, test_no_memory, 0, ARRAY_LEN(shapes));
     tcase_add_test(tc, test_template);
     tcase_add_test(tc, test_words);
     tcase_add_test(tc, test_responses);

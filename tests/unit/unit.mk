@@ -236,7 +236,7 @@ endif
 if HAVE_CHECK
 if FULL
 SERVER_TESTS = check_json check_params check_params_fields check_params_words check_text check_format \
-	check_responses check_framing check_admit check_keys check_origin check_regex check_schema check_trace check_agent \
+	check_responses check_framing check_admit check_keys check_origin check_regex check_schema check_trace check_agent check_tls \
 	check_calls check_models check_thought check_tools
 EXTRA_DIST += tests/unit/shape-run.h tests/unit/params-read.h
 check_PROGRAMS += $(SERVER_TESTS)
@@ -250,6 +250,9 @@ check_models_LDADD = $(TEST_LIBS)
 check_keys_SOURCES = tests/unit/check_keys.c
 check_keys_CFLAGS = $(TEST_CFLAGS)
 check_keys_LDADD = $(TEST_LIBS)
+check_tls_SOURCES = tests/unit/check_tls.c
+check_tls_CFLAGS = $(TEST_CFLAGS)
+check_tls_LDADD = $(TEST_LIBS)
 check_agent_SOURCES = tests/unit/check_agent.c
 check_agent_CFLAGS = $(TEST_CFLAGS)
 check_agent_LDADD = $(TEST_LIBS)
