@@ -10,7 +10,8 @@
 enum {
     QUERIES = 4,
     POSITIONS = 4,
-    CHUNKS = 4, /* registers of a row that are mixed together */
+    CHUNKS = 4,                    /* registers of a row that are mixed together */
+    VECTORS = ATTEND_COLUMNS / 16, /* registers of a column */
 };
 
 /* Sixteen values of the cache, or fewer and zeros. */
@@ -124,6 +125,73 @@ static void score(float *score, const float *q, size_t n_queries, size_t width,
     ATTEND_TYPED(score_typed, k.type, score, q, n_queries, width, k.at, count, factor);
 }
 
+static void turn(float *columns, const float *rows, size_t count, size_t width)
+{
+    const size_t steps = width / 16;
+    for (size_t s = 0; s < steps; s++, columns += ATTEND_COLUMNS) {
+        __m512i r[16];
+        foreach (i, 16)
+            r[i] = _mm512_loadu_si512(rows + MIN(i, count - 1) * width + 16 * s);
+        avx512_transpose(r);
+        foreach (c, 16)
+            _mm512_storeu_si512(columns + c * steps * ATTEND_COLUMNS, r[c]);
+    }
+}
+
+/* One of the sixteen lanes of `queries` queries: what column c says. */
+INLINE void one_lane(__m512 sum[QUERIES][VECTORS], const float *q, size_t width,
+                     const float *column, const unsigned queries)
+{
+    foreach (j, queries)
+        foreach (i, VECTORS)
+            sum[j][i] = _mm512_setzero_ps();
+    for (const float *end = q + width; q < end; q += 16, column += ATTEND_COLUMNS) {
+        __m512 k[VECTORS];
+        foreach (i, VECTORS)
+            k[i] = _mm512_loadu_ps(column + 16 * i);
+        foreach (j, queries) {
+            __m512 x = _mm512_set1_ps(q[j * width]);
+            foreach (i, VECTORS)
+                sum[j][i] = _mm512_fmadd_ps(x, k[i], sum[j][i]);
+        }
+    }
+}
+
+/* The tree over the lanes is walked so that what is added stands together: lanes 0 and 8, 4 and 12,
+ * 2 and 10 and so on; sums that wait for their other half lie in `half`. */
+INLINE void score_columns(float *score, const float *q, size_t width, const float *columns,
+                          const float *factor, const unsigned queries)
+{
+    static const uint8_t order[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
+    __m512 half[4][QUERIES][VECTORS], sum[QUERIES][VECTORS];
+    for (unsigned n = 0; n < 16; n++) {
+        unsigned c = order[n], level = 0;
+        one_lane(sum, q + c, width, columns + c * (width / 16) * ATTEND_COLUMNS, queries);
+        for (; n >> level & 1; level++)
+            foreach (j, queries)
+                foreach (i, VECTORS)
+                    sum[j][i] = _mm512_add_ps(half[level][j][i], sum[j][i]);
+        if (n < 15)
+            foreach (j, queries)
+                foreach (i, VECTORS)
+                    half[level][j][i] = sum[j][i];
+    }
+    foreach (j, queries)
+        foreach (i, VECTORS)
+            _mm512_storeu_ps(score + j * ATTEND_STRIDE + 16 * i,
+                             _mm512_mul_ps(sum[j][i], _mm512_loadu_ps(factor + 16 * i)));
+}
+
+static void score_turned(float *score, const float *q, size_t n_queries, size_t width,
+                         const float *columns, const float *factor)
+{
+    size_t j = 0;
+    for (; j + QUERIES <= n_queries; j += QUERIES)
+        score_columns(score + j * ATTEND_STRIDE, q + j * width, width, columns, factor, QUERIES);
+    for (; j < n_queries; j++)
+        score_columns(score + j * ATTEND_STRIDE, q + j * width, width, columns, factor, 1);
+}
+
 static float max_of(const float *x, size_t n)
 {
     __m512 max = _mm512_set1_ps(-__builtin_inff());
@@ -216,4 +284,4 @@ static void divide(float *y, const float *x, float s, size_t n)
                               _mm512_div_ps(_mm512_loadu_ps(x + i), all));
 }
 
-ATTEND_ENTRIES(avx512, QUERIES)
+ATTEND_ENTRIES(avx512, QUERIES, .turn = turn, .score_turned = score_turned, .many = 16)
