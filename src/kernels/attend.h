@@ -23,10 +23,16 @@
 
 enum {
     ATTEND_AHEAD = 48, /* positions to fetch ahead; a multiple of ATTEND_BLOCK */
+    ATTEND_SHARE = 16, /* queries between which a share of them is fetched; a multiple of `most` */
+    ATTEND_PANEL = 64, /* numbers of a row that are mixed for all queries before the others */
     /* Positions of a block that is used once: the fetching of one ahead must not fill the core's
      * buffers before anything is computed. */
     ATTEND_SMALL_BLOCK = 4,
 };
+
+/* The lanes of a sum in an order in which the tree of dot16 adds what stands together: lane i and
+ * the eighth from it, then the fourths, the second and the first. */
+static const uint8_t attend_lane[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
 
 /* `count` rows of keys or of values, [width] numbers of this type each. */
 struct attend_rows {
@@ -68,10 +74,10 @@ struct attend_isa {
     /* e[i] *= step[i] for i < n <= ATTEND_BLOCK. */
     void (*weigh)(float *e, const float *step, size_t n);
 
-    /* mix[j][d] = fma over i < count of e[j][i] * v[i][d], for at most `most` queries; from +0, or
-     * going on from what is there. */
-    void (*mix)(float *mix, const float *e, size_t n_queries, size_t width, struct attend_rows v,
-                size_t count, bool go_on);
+    /* mix[j][d] = fma over i < count of e[j][i] * v[i][d] for d < dims <= width, for at most `most`
+     * queries; from +0, or going on from what is there. */
+    void (*mix)(float *mix, const float *e, size_t n_queries, size_t width, size_t dims,
+                struct attend_rows v, size_t count, bool go_on);
     size_t most; /* queries that mix takes, and that one pass of score takes */
 
     /* y[i] = fma(x[i], b, y[i] * a) and y[i] = x[i] / s. */
@@ -92,7 +98,7 @@ INLINE enum attend_way attend_way(const struct attend_isa *isa, const struct kv_
     if (queries <= isa->most && attend_width(head_dim) == head_dim)
         return ATTEND_IN_PLACE;
     return isa->turn && queries >= isa->many && kv->page_tokens >= ATTEND_BLOCK ? ATTEND_TURNED
-                                                                               : ATTEND_ROWS;
+                                                                                : ATTEND_ROWS;
 }
 
 /* Positions that are read together; a page is a multiple of it. */
@@ -116,8 +122,7 @@ INLINE struct attend_rows attend_rows(const struct attend_isa *isa, const struct
 {
     size_t width = attend_width(head_dim), row_bytes = head_dim * kv->type;
     const uint8_t *src = kv_row(kv, offset, p, row_bytes);
-    if (way == ATTEND_IN_PLACE ||
-        (way == ATTEND_ROWS && width == head_dim && kv->type == KV_F32))
+    if (way == ATTEND_IN_PLACE || (way == ATTEND_ROWS && width == head_dim && kv->type == KV_F32))
         return (struct attend_rows){src, kv->type};
     if (width == head_dim)
         isa->widen(rows, src, count * width, kv->type);
@@ -145,6 +150,14 @@ INLINE void attend_prefetch(const struct kv_span *kv, size_t at, size_t count, s
     const uint8_t *row = kv_row(kv, offset, at, row_bytes);
     for (size_t i = 0; i < count * row_bytes; i += 64)
         __builtin_prefetch(row + i, 0, 2);
+}
+
+/* The same for share `i` of n of a block. */
+INLINE void attend_prefetch_share(const struct kv_span *kv, size_t at, size_t count, size_t longest,
+                                  size_t head_dim, size_t i, size_t n)
+{
+    for (size_t p = count * i / n; p < count * (i + 1) / n; p++)
+        attend_prefetch(kv, at + p, 1, longest, head_dim);
 }
 
 /* The steps of the positions from p on, which lie in one page. */
@@ -184,8 +197,7 @@ INLINE void attend_scores(const struct attend_isa *isa, float *score, const floa
     for (size_t p = shortest, count; p < longest; p += count) {
         count = MIN(piece, longest - p);
         attend_prefetch(kv, p, count, longest, t->head_dim);
-        struct attend_rows k =
-            attend_rows(isa, kv, kv->k_offset, p, count, t->head_dim, rows, way);
+        struct attend_rows k = attend_rows(isa, kv, kv->k_offset, p, count, t->head_dim, rows, way);
         attend_factors(factor, t, kv, p, count);
         isa->score(score + p, q, queries, width, k, count, factor);
     }
@@ -198,47 +210,59 @@ INLINE void attend_scores_turned(const struct attend_isa *isa, float *score, con
 {
     size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim);
     float factor[ATTEND_COLUMNS] = {0}, *columns = rows + ATTEND_COLUMNS * width;
+    size_t shares = (queries + ATTEND_SHARE - 1) / ATTEND_SHARE;
     for (size_t p = shortest; p < longest; p += ATTEND_COLUMNS) {
         size_t count = 0;
         for (size_t i = 0; i < ATTEND_COLUMNS; i += ATTEND_BLOCK) {
             size_t at = p + i;
             if (at < longest) { /* else once more what was read last */
                 count = MIN((size_t)ATTEND_BLOCK, longest - at);
-                attend_prefetch(kv, at, count, longest, t->head_dim);
                 attend_rows(isa, kv, kv->k_offset, at, count, t->head_dim, rows, ATTEND_TURNED);
                 attend_factors(factor + i, t, kv, at, count);
             }
             isa->turn(columns + i, rows, count, width);
         }
-        isa->score_turned(score + p, q, queries, width, columns, factor);
+        for (size_t i = 0, j = 0; i < shares; i++, j += ATTEND_SHARE) {
+            attend_prefetch_share(kv, p, MIN((size_t)ATTEND_COLUMNS, longest - p), longest,
+                                  t->head_dim, i, shares);
+            isa->score_turned(score + j * ATTEND_STRIDE + p, q + j * width,
+                              MIN(queries - j, (size_t)ATTEND_SHARE), width, columns, factor);
+        }
     }
 }
 
-/* The rows from the i-th on. */
-INLINE struct attend_rows attend_rows_at(struct attend_rows v, size_t i, size_t width)
+/* Numbers of row v from the i-th row and the d-th number on. */
+INLINE struct attend_rows attend_rows_at(struct attend_rows v, size_t i, size_t d, size_t width)
 {
-    return (struct attend_rows){v.at + i * width * v.type, v.type};
+    return (struct attend_rows){v.at + (i * width + d) * v.type, v.type};
 }
 
 /* One block of values for all queries, of which the first may not see all of it. */
 INLINE void attend_mix(const struct attend_isa *isa, float *mix, const float *e,
-                       const struct attend_tile *t, size_t n, size_t p, struct attend_rows v,
-                       size_t count)
+                       const struct attend_tile *t, const struct kv_span *kv, size_t n, size_t p,
+                       struct attend_rows v, size_t count, size_t longest)
 {
-    size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim);
+    size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim), share = 0;
+    size_t panel = queries > isa->most ? ATTEND_PANEL : width;
+    size_t shares = (width + panel - 1) / panel * ((queries + ATTEND_SHARE - 1) / ATTEND_SHARE);
     bool whole = p + count <= n;
-    for (size_t j = 0, few; j < queries; j += few) {
-        few = MIN(queries - j, isa->most);
-        size_t first = whole ? p + count : attend_seen(t, n, j);
-        size_t last = whole ? p + count : attend_seen(t, n, j + few - 1);
-        if (first != last && first < p + count) {
-            few = 1;
-            last = first;
+    for (size_t d = 0; d < width; d += panel)
+        for (size_t j = 0, few; j < queries; j += few) {
+            if (j % ATTEND_SHARE == 0)
+                attend_prefetch_share(kv, longest + p, count, longest, t->head_dim, share++,
+                                      shares);
+            few = MIN(queries - j, isa->most);
+            size_t first = whole ? p + count : attend_seen(t, n, j);
+            size_t last = whole ? p + count : attend_seen(t, n, j + few - 1);
+            if (first != last && first < p + count) {
+                few = 1;
+                last = first;
+            }
+            if (last > p)
+                isa->mix(mix + j * width + d, e + j * ATTEND_STRIDE, few, width,
+                         MIN(panel, width - d), attend_rows_at(v, 0, d, width),
+                         MIN(count, first - p), p > 0);
         }
-        if (last > p)
-            isa->mix(mix + j * width, e + j * ATTEND_STRIDE, few, width, v, MIN(count, first - p),
-                     p > 0);
-    }
 }
 
 /* The same for one block in which some queries begin. */
@@ -251,8 +275,8 @@ INLINE void attend_mix_window(const struct attend_isa *isa, float *mix, const fl
         size_t from = attend_from(t, n, j), first = MAX(from, p);
         size_t end = MIN(attend_seen(t, n, j), p + count);
         if (first < end)
-            isa->mix(mix + j * width, e + j * ATTEND_STRIDE + (first - p), 1, width,
-                     attend_rows_at(v, first - p, width), end - first, first > from);
+            isa->mix(mix + j * width, e + j * ATTEND_STRIDE + (first - p), 1, width, width,
+                     attend_rows_at(v, first - p, 0, width), end - first, first > from);
     }
 }
 
@@ -289,17 +313,16 @@ INLINE void attend_walk(const struct attend_isa *isa, const struct attend_part *
         struct attend_rows v = {(const uint8_t *)rows, KV_F32};
         for (size_t i = 0, some; i < count; i += some) {
             some = MIN(piece, count - i);
-            attend_prefetch(kv, longest + p + i, some, longest, head_dim);
-            struct attend_rows read = attend_rows(isa, kv, kv->v_offset, p + i, some, head_dim,
-                                                  rows + i * width, way);
+            struct attend_rows read =
+                attend_rows(isa, kv, kv->v_offset, p + i, some, head_dim, rows + i * width, way);
             if (i == 0)
                 v = read;
             for (size_t j = 0; kv->type == KV_Q8 && j < queries; j++)
-                isa->weigh(score + j * ATTEND_STRIDE + p + i,
-                           attend_steps(kv, kv->v_steps, p + i), some);
+                isa->weigh(score + j * ATTEND_STRIDE + p + i, attend_steps(kv, kv->v_steps, p + i),
+                           some);
         }
         if (p > begun || begun == 0)
-            attend_mix(isa, part->mix, score + p, t, n, p, v, count);
+            attend_mix(isa, part->mix, score + p, t, kv, n, p, v, count, longest);
         else
             attend_mix_window(isa, part->mix, score + p, t, n, p, v, count);
     }
@@ -330,18 +353,17 @@ INLINE void attend_finish_with(const struct attend_isa *isa, float *out,
 /* The three entries of an instruction set whose functions stand above, named as in struct
  * attend_isa; its exp_shift is isa_exp_shift, and `most` the queries that its `mix` takes;
  * behind that what it has beyond what all have. */
-#define ATTEND_ENTRIES(isa, most_queries, ...)                                                        \
-    static const struct attend_isa isa##_isa = {                                                   \
-        .widen = widen,                                                                            \
-        .score = score,                                                                            \
-        .max_of = max_of,                                                                          \
-        .exp_shift = isa##_exp_shift,                                                              \
-        .weigh = weigh,                                                                            \
-        .mix = mix,                                                                                \
-        .most = most_queries,                                                                      \
-        .blend = blend,                                                                            \
-        .divide = divide,                                                                          \
-        __VA_ARGS__};                                                                                           \
+#define ATTEND_ENTRIES(isa, most_queries, ...)                                                     \
+    static const struct attend_isa isa##_isa = {.widen = widen,                                    \
+                                                .score = score,                                    \
+                                                .max_of = max_of,                                  \
+                                                .exp_shift = isa##_exp_shift,                      \
+                                                .weigh = weigh,                                    \
+                                                .mix = mix,                                        \
+                                                .most = most_queries,                              \
+                                                .blend = blend,                                    \
+                                                .divide = divide,                                  \
+                                                __VA_ARGS__};                                      \
     void isa##_attend(const struct attend_part *part, const struct attend_tile *t,                 \
                       const struct kv_span *kv, size_t n, float *scratch)                          \
     {                                                                                              \

@@ -138,40 +138,45 @@ static void turn(float *columns, const float *rows, size_t count, size_t width)
     }
 }
 
+/* One step of a lane: sum[j][i] += q[j] * column[i], or the first one, which begins the sum. */
+INLINE void lane_step(__m512 sum[QUERIES][VECTORS], const float *q, size_t width,
+                      const float *column, const unsigned queries, const bool first)
+{
+    __m512 k[VECTORS];
+    foreach (i, VECTORS)
+        k[i] = _mm512_loadu_ps(column + 16 * i);
+    foreach (j, queries) {
+        __m512 x = _mm512_set1_ps(q[j * width]);
+        foreach (i, VECTORS)
+            sum[j][i] = first ? _mm512_mul_ps(x, k[i]) : _mm512_fmadd_ps(x, k[i], sum[j][i]);
+    }
+}
+
 /* One of the sixteen lanes of `queries` queries: what column c says. */
 INLINE void one_lane(__m512 sum[QUERIES][VECTORS], const float *q, size_t width,
                      const float *column, const unsigned queries)
 {
-    foreach (j, queries)
-        foreach (i, VECTORS)
-            sum[j][i] = _mm512_setzero_ps();
-    for (const float *end = q + width; q < end; q += 16, column += ATTEND_COLUMNS) {
-        __m512 k[VECTORS];
-        foreach (i, VECTORS)
-            k[i] = _mm512_loadu_ps(column + 16 * i);
-        foreach (j, queries) {
-            __m512 x = _mm512_set1_ps(q[j * width]);
-            foreach (i, VECTORS)
-                sum[j][i] = _mm512_fmadd_ps(x, k[i], sum[j][i]);
-        }
-    }
+    const float *end = q + width;
+    lane_step(sum, q, width, column, queries, true);
+    for (q += 16, column += ATTEND_COLUMNS; q < end; q += 16, column += ATTEND_COLUMNS)
+        lane_step(sum, q, width, column, queries, false);
 }
 
-/* The tree over the lanes is walked so that what is added stands together: lanes 0 and 8, 4 and 12,
- * 2 and 10 and so on; sums that wait for their other half lie in `half`. */
+/* The tree over the lanes, as attend_lane walks it; sums that wait for their other half lie in
+ * `half`. */
 INLINE void score_columns(float *score, const float *q, size_t width, const float *columns,
                           const float *factor, const unsigned queries)
 {
-    static const uint8_t order[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
     __m512 half[4][QUERIES][VECTORS], sum[QUERIES][VECTORS];
     for (unsigned n = 0; n < 16; n++) {
-        unsigned c = order[n], level = 0;
+        size_t c = attend_lane[n];
         one_lane(sum, q + c, width, columns + c * (width / 16) * ATTEND_COLUMNS, queries);
+        unsigned level = 0;
         for (; n >> level & 1; level++)
             foreach (j, queries)
                 foreach (i, VECTORS)
                     sum[j][i] = _mm512_add_ps(half[level][j][i], sum[j][i]);
-        if (n < 15)
+        if (level < 4)
             foreach (j, queries)
                 foreach (i, VECTORS)
                     half[level][j][i] = sum[j][i];
@@ -232,40 +237,40 @@ INLINE void mix_block(float *mix, const float *e, size_t width, const uint8_t *v
             _mm512_storeu_ps(mix + j * width + 16 * c, sum[j][c]);
 }
 
-INLINE void mix_queries(float *mix, const float *e, size_t width, const uint8_t *v, size_t count,
-                        bool go_on, const unsigned queries, const enum kv_type type)
+INLINE void mix_queries(float *mix, const float *e, size_t width, size_t dims, const uint8_t *v,
+                        size_t count, bool go_on, const unsigned queries, const enum kv_type type)
 {
     size_t d = 0;
-    for (; d + 64 <= width; d += 64)
+    for (; d + 64 <= dims; d += 64)
         mix_block(mix + d, e, width, v + d * type, count, go_on, queries, 4, type);
-    if (width - d >= 32) {
+    if (dims - d >= 32) {
         mix_block(mix + d, e, width, v + d * type, count, go_on, queries, 2, type);
         d += 32;
     }
-    if (d < width)
+    if (d < dims)
         mix_block(mix + d, e, width, v + d * type, count, go_on, queries, 1, type);
 }
 
-INLINE void mix_typed(float *mix, const float *e, size_t n_queries, size_t width, const uint8_t *v,
-                      size_t count, bool go_on, const enum kv_type type)
+INLINE void mix_typed(float *mix, const float *e, size_t n_queries, size_t width, size_t dims,
+                      const uint8_t *v, size_t count, bool go_on, const enum kv_type type)
 {
     if (n_queries == QUERIES) {
-        mix_queries(mix, e, width, v, count, go_on, QUERIES, type);
+        mix_queries(mix, e, width, dims, v, count, go_on, QUERIES, type);
         return;
     }
     if (n_queries >= 2) {
-        mix_queries(mix, e, width, v, count, go_on, 2, type);
+        mix_queries(mix, e, width, dims, v, count, go_on, 2, type);
         mix += 2 * width;
         e += 2 * ATTEND_STRIDE;
     }
     if (n_queries % 2)
-        mix_queries(mix, e, width, v, count, go_on, 1, type);
+        mix_queries(mix, e, width, dims, v, count, go_on, 1, type);
 }
 
-static void mix(float *mix, const float *e, size_t n_queries, size_t width, struct attend_rows v,
-                size_t count, bool go_on)
+static void mix(float *mix, const float *e, size_t n_queries, size_t width, size_t dims,
+                struct attend_rows v, size_t count, bool go_on)
 {
-    ATTEND_TYPED(mix_typed, v.type, mix, e, n_queries, width, v.at, count, go_on);
+    ATTEND_TYPED(mix_typed, v.type, mix, e, n_queries, width, dims, v.at, count, go_on);
 }
 
 static void blend(float *y, float a, const float *x, float b, size_t n)
