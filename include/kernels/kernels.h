@@ -107,12 +107,13 @@ struct kv_span {
  */
 enum {
     ATTEND_RANGE = 256,
-    ATTEND_QUERIES = 32, /* of a call, that they may share the reading; any number is right */
+    ATTEND_QUERIES = 128, /* of a call, that they may share the reading; any number is right */
 
     /* Of scratch: floats between the scores of two queries, so that they do not all lie in the same
-     * set of a cache; positions that are made floats together. */
-    ATTEND_STRIDE = ATTEND_RANGE + 16,
+     * set of a cache; positions that are made floats together, and of those that are turned. */
+    ATTEND_STRIDE = ATTEND_RANGE + 48,
     ATTEND_BLOCK = 16,
+    ATTEND_COLUMNS = 64,
 };
 
 /* Floats of a row in a part: head_dim, padded. */
@@ -141,7 +142,7 @@ struct attend_part {
 static inline size_t attend_scratch(size_t n_queries, size_t head_dim)
 {
     return n_queries * (ATTEND_STRIDE + attend_width(head_dim)) +
-           ATTEND_BLOCK * attend_width(head_dim);
+           2 * ATTEND_COLUMNS * attend_width(head_dim);
 }
 
 /*

@@ -2,11 +2,14 @@
 /*
  * attend.h - how every vector variant attends: the walk over a range, written once.
  *
- * Positions are taken in blocks that lie in one page.  A block of keys is made floats once and then
- * scored against all queries of the tile; when all scores are there they become exponentials, and
- * blocks of values are added up in the same way.  Where the queries fit into one pass a number is
- * used once, and is made a float where it is used.  Rows of 16 numbers and zeros behind them are
- * all that an instruction set has to deal with.
+ * Positions are taken in blocks.  A block of keys is made floats once and then scored against all
+ * queries of the tile; when all scores are there they become exponentials, and blocks of values are
+ * added up in the same way.  Where the queries fit into one pass a number is used once, and is made
+ * a float where it is used.  Rows of 16 numbers and zeros behind them are all that an instruction
+ * set has to deal with.
+ *
+ * With many queries a block of keys is turned as well, so that a register holds one number of many
+ * positions: then the lanes of a sum, which are added up in the end, lie in registers of their own.
  *
  * Adding those zeros may turn a score of -0 into +0, which the exponential does not see and the
  * largest score, reported without its sign when it is zero, does not show.
@@ -20,10 +23,16 @@
 
 enum {
     ATTEND_AHEAD = 48, /* positions to fetch ahead; a multiple of ATTEND_BLOCK */
+    ATTEND_SHARE = 16, /* queries between which a share of them is fetched; a multiple of `most` */
+    ATTEND_PANEL = 64, /* numbers of a row that are mixed for all queries before the others */
     /* Positions of a block that is used once: the fetching of one ahead must not fill the core's
      * buffers before anything is computed. */
     ATTEND_SMALL_BLOCK = 4,
 };
+
+/* The lanes of a sum in an order in which the tree of dot16 adds what stands together: lane i and
+ * the eighth from it, then the fourths, the second and the first. */
+static const uint8_t attend_lane[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
 
 /* `count` rows of keys or of values, [width] numbers of this type each. */
 struct attend_rows {
@@ -47,6 +56,17 @@ struct attend_isa {
     void (*score)(float *score, const float *q, size_t n_queries, size_t width,
                   struct attend_rows k, size_t count, const float *factor);
 
+    /*
+     * The same for ATTEND_COLUMNS positions from keys that are turned: columns[c][s][i] is number
+     * 16 s + c of position i, so that the terms of a lane of dot16 stand together.  `turn` fills
+     * ATTEND_BLOCK of the positions from so many rows, the last of which stands for those that are
+     * missing.  From `many` queries on this is faster; without `turn` there is none of it.
+     */
+    void (*turn)(float *columns, const float *rows, size_t count, size_t width);
+    void (*score_turned)(float *score, const float *q, size_t n_queries, size_t width,
+                         const float *columns, const float *factor);
+    size_t many;
+
     /* The largest of x[n]; a NaN is passed over and comes out of the exponentials. */
     float (*max_of)(const float *x, size_t n);
     float (*exp_shift)(float *y, const float *x, float shift, size_t n);
@@ -54,10 +74,10 @@ struct attend_isa {
     /* e[i] *= step[i] for i < n <= ATTEND_BLOCK. */
     void (*weigh)(float *e, const float *step, size_t n);
 
-    /* mix[j][d] = fma over i < count of e[j][i] * v[i][d], for at most `most` queries; from +0, or
-     * going on from what is there. */
-    void (*mix)(float *mix, const float *e, size_t n_queries, size_t width, struct attend_rows v,
-                size_t count, bool go_on);
+    /* mix[j][d] = fma over i < count of e[j][i] * v[i][d] for d < dims <= width, for at most `most`
+     * queries; from +0, or going on from what is there. */
+    void (*mix)(float *mix, const float *e, size_t n_queries, size_t width, size_t dims,
+                struct attend_rows v, size_t count, bool go_on);
     size_t most; /* queries that mix takes, and that one pass of score takes */
 
     /* y[i] = fma(x[i], b, y[i] * a) and y[i] = x[i] / s. */
@@ -65,21 +85,44 @@ struct attend_isa {
     void (*divide)(float *y, const float *x, float s, size_t n);
 };
 
-/* Whether queries are so few that numbers are read where they lie. */
-INLINE bool attend_in_place(const struct attend_isa *isa, size_t queries, size_t head_dim)
+/* How the queries of a tile meet the rows. */
+enum attend_way {
+    ATTEND_IN_PLACE, /* so few that numbers are read where they lie */
+    ATTEND_ROWS,
+    ATTEND_TURNED,
+};
+
+INLINE enum attend_way attend_way(const struct attend_isa *isa, const struct kv_span *kv,
+                                  size_t queries, size_t head_dim)
 {
-    return queries <= isa->most && attend_width(head_dim) == head_dim;
+    if (queries <= isa->most && attend_width(head_dim) == head_dim)
+        return ATTEND_IN_PLACE;
+    return isa->turn && queries >= isa->many && kv->page_tokens >= ATTEND_BLOCK ? ATTEND_TURNED
+                                                                                : ATTEND_ROWS;
 }
 
-/* K or V (at `offset` in its page) of `count` positions of one page: there, if it holds just what
- * is wanted or `in_place` says so, else as floats in `rows`. */
+/* Positions that are read together; a page is a multiple of it. */
+INLINE size_t attend_piece(const struct kv_span *kv, enum attend_way way)
+{
+    size_t piece = way == ATTEND_IN_PLACE ? ATTEND_SMALL_BLOCK : ATTEND_BLOCK;
+    return MIN(piece, kv->page_tokens);
+}
+
+/* Positions of a block: a piece, or two. */
+INLINE size_t attend_block(const struct kv_span *kv, enum attend_way way)
+{
+    return way == ATTEND_TURNED ? ATTEND_COLUMNS : attend_piece(kv, way);
+}
+
+/* K or V (at `offset` in its page) of `count` positions of one page as floats in `rows`, or where
+ * they lie if they are not asked for elsewhere. */
 INLINE struct attend_rows attend_rows(const struct attend_isa *isa, const struct kv_span *kv,
                                       size_t offset, size_t p, size_t count, size_t head_dim,
-                                      float *rows, bool in_place)
+                                      float *rows, enum attend_way way)
 {
     size_t width = attend_width(head_dim), row_bytes = head_dim * kv->type;
     const uint8_t *src = kv_row(kv, offset, p, row_bytes);
-    if (in_place || (width == head_dim && kv->type == KV_F32))
+    if (way == ATTEND_IN_PLACE || (way == ATTEND_ROWS && width == head_dim && kv->type == KV_F32))
         return (struct attend_rows){src, kv->type};
     if (width == head_dim)
         isa->widen(rows, src, count * width, kv->type);
@@ -87,13 +130,6 @@ INLINE struct attend_rows attend_rows(const struct attend_isa *isa, const struct
         for (size_t i = 0; i < count; i++)
             isa->widen(rows + i * width, src + i * row_bytes, head_dim, kv->type);
     return (struct attend_rows){(const uint8_t *)rows, KV_F32};
-}
-
-/* Positions of a block; a page is a multiple of it. */
-INLINE size_t attend_block(const struct kv_span *kv, bool in_place)
-{
-    size_t block = in_place ? ATTEND_SMALL_BLOCK : ATTEND_BLOCK;
-    return MIN(block, kv->page_tokens);
 }
 
 /*
@@ -116,6 +152,14 @@ INLINE void attend_prefetch(const struct kv_span *kv, size_t at, size_t count, s
         __builtin_prefetch(row + i, 0, 2);
 }
 
+/* The same for share `i` of n of a block. */
+INLINE void attend_prefetch_share(const struct kv_span *kv, size_t at, size_t count, size_t longest,
+                                  size_t head_dim, size_t i, size_t n)
+{
+    for (size_t p = count * i / n; p < count * (i + 1) / n; p++)
+        attend_prefetch(kv, at + p, 1, longest, head_dim);
+}
+
 /* The steps of the positions from p on, which lie in one page. */
 INLINE const float *attend_steps(const struct kv_span *kv, size_t offset, size_t p)
 {
@@ -134,54 +178,91 @@ INLINE size_t attend_from(const struct attend_tile *t, size_t n, size_t j)
     return t->window && end > t->window ? end - t->window : 0;
 }
 
+/* What the scores of `count` positions of a page are multiplied by. */
+INLINE void attend_factors(float *factor, const struct attend_tile *t, const struct kv_span *kv,
+                           size_t p, size_t count)
+{
+    const float *step = kv->type == KV_Q8 ? attend_steps(kv, kv->k_steps, p) : NULL;
+    for (size_t i = 0; i < count; i++)
+        factor[i] = step ? t->scale * step[i] : t->scale;
+}
+
 INLINE void attend_scores(const struct attend_isa *isa, float *score, const float *q,
                           const struct attend_tile *t, const struct kv_span *kv, size_t shortest,
-                          size_t longest, float *rows, bool in_place)
+                          size_t longest, float *rows, enum attend_way way)
 {
     size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim);
-    size_t block = attend_block(kv, in_place);
-    float factor[ATTEND_BLOCK];
-    foreach (i, ATTEND_BLOCK)
-        factor[i] = t->scale;
+    size_t piece = attend_piece(kv, way);
+    float factor[ATTEND_BLOCK] = {0};
     for (size_t p = shortest, count; p < longest; p += count) {
-        count = MIN(block, longest - p);
+        count = MIN(piece, longest - p);
         attend_prefetch(kv, p, count, longest, t->head_dim);
-        struct attend_rows k =
-            attend_rows(isa, kv, kv->k_offset, p, count, t->head_dim, rows, in_place);
-        if (kv->type == KV_Q8) {
-            const float *step = attend_steps(kv, kv->k_steps, p);
-            for (size_t i = 0; i < count; i++)
-                factor[i] = t->scale * step[i];
-        }
+        struct attend_rows k = attend_rows(isa, kv, kv->k_offset, p, count, t->head_dim, rows, way);
+        attend_factors(factor, t, kv, p, count);
         isa->score(score + p, q, queries, width, k, count, factor);
     }
 }
 
-/* The rows from the i-th on. */
-INLINE struct attend_rows attend_rows_at(struct attend_rows v, size_t i, size_t width)
+/* The same by keys that are turned, behind the rows. */
+INLINE void attend_scores_turned(const struct attend_isa *isa, float *score, const float *q,
+                                 const struct attend_tile *t, const struct kv_span *kv,
+                                 size_t shortest, size_t longest, float *rows)
 {
-    return (struct attend_rows){v.at + i * width * v.type, v.type};
+    size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim);
+    float factor[ATTEND_COLUMNS] = {0}, *columns = rows + ATTEND_COLUMNS * width;
+    size_t shares = (queries + ATTEND_SHARE - 1) / ATTEND_SHARE;
+    for (size_t p = shortest; p < longest; p += ATTEND_COLUMNS) {
+        size_t count = 0;
+        for (size_t i = 0; i < ATTEND_COLUMNS; i += ATTEND_BLOCK) {
+            size_t at = p + i;
+            if (at < longest) { /* else once more what was read last */
+                count = MIN((size_t)ATTEND_BLOCK, longest - at);
+                attend_rows(isa, kv, kv->k_offset, at, count, t->head_dim, rows, ATTEND_TURNED);
+                attend_factors(factor + i, t, kv, at, count);
+            }
+            isa->turn(columns + i, rows, count, width);
+        }
+        for (size_t i = 0, j = 0; i < shares; i++, j += ATTEND_SHARE) {
+            attend_prefetch_share(kv, p, MIN((size_t)ATTEND_COLUMNS, longest - p), longest,
+                                  t->head_dim, i, shares);
+            isa->score_turned(score + j * ATTEND_STRIDE + p, q + j * width,
+                              MIN(queries - j, (size_t)ATTEND_SHARE), width, columns, factor);
+        }
+    }
+}
+
+/* Numbers of row v from the i-th row and the d-th number on. */
+INLINE struct attend_rows attend_rows_at(struct attend_rows v, size_t i, size_t d, size_t width)
+{
+    return (struct attend_rows){v.at + (i * width + d) * v.type, v.type};
 }
 
 /* One block of values for all queries, of which the first may not see all of it. */
 INLINE void attend_mix(const struct attend_isa *isa, float *mix, const float *e,
-                       const struct attend_tile *t, size_t n, size_t p, struct attend_rows v,
-                       size_t count)
+                       const struct attend_tile *t, const struct kv_span *kv, size_t n, size_t p,
+                       struct attend_rows v, size_t count, size_t longest)
 {
-    size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim);
+    size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim), share = 0;
+    size_t panel = queries > isa->most ? ATTEND_PANEL : width;
+    size_t shares = (width + panel - 1) / panel * ((queries + ATTEND_SHARE - 1) / ATTEND_SHARE);
     bool whole = p + count <= n;
-    for (size_t j = 0, few; j < queries; j += few) {
-        few = MIN(queries - j, isa->most);
-        size_t first = whole ? p + count : attend_seen(t, n, j);
-        size_t last = whole ? p + count : attend_seen(t, n, j + few - 1);
-        if (first != last && first < p + count) {
-            few = 1;
-            last = first;
+    for (size_t d = 0; d < width; d += panel)
+        for (size_t j = 0, few; j < queries; j += few) {
+            if (j % ATTEND_SHARE == 0)
+                attend_prefetch_share(kv, longest + p, count, longest, t->head_dim, share++,
+                                      shares);
+            few = MIN(queries - j, isa->most);
+            size_t first = whole ? p + count : attend_seen(t, n, j);
+            size_t last = whole ? p + count : attend_seen(t, n, j + few - 1);
+            if (first != last && first < p + count) {
+                few = 1;
+                last = first;
+            }
+            if (last > p)
+                isa->mix(mix + j * width + d, e + j * ATTEND_STRIDE, few, width,
+                         MIN(panel, width - d), attend_rows_at(v, 0, d, width),
+                         MIN(count, first - p), p > 0);
         }
-        if (last > p)
-            isa->mix(mix + j * width, e + j * ATTEND_STRIDE, few, width, v, MIN(count, first - p),
-                     p > 0);
-    }
 }
 
 /* The same for one block in which some queries begin. */
@@ -194,8 +275,8 @@ INLINE void attend_mix_window(const struct attend_isa *isa, float *mix, const fl
         size_t from = attend_from(t, n, j), first = MAX(from, p);
         size_t end = MIN(attend_seen(t, n, j), p + count);
         if (first < end)
-            isa->mix(mix + j * width, e + j * ATTEND_STRIDE + (first - p), 1, width,
-                     attend_rows_at(v, first - p, width), end - first, first > from);
+            isa->mix(mix + j * width, e + j * ATTEND_STRIDE + (first - p), 1, width, width,
+                     attend_rows_at(v, first - p, 0, width), end - first, first > from);
     }
 }
 
@@ -206,17 +287,20 @@ INLINE void attend_walk(const struct attend_isa *isa, const struct attend_part *
 {
     size_t queries = t->n_rows * t->n_q, head_dim = t->head_dim, width = attend_width(head_dim);
     size_t longest = MIN(n + t->n_rows - 1, (size_t)ATTEND_RANGE);
-    bool in_place = attend_in_place(isa, queries, head_dim);
-    size_t block = attend_block(kv, in_place);
-    /* From the block in which the first row begins; where all have begun windows do not show. */
-    size_t shortest = attend_from(t, n, 0) / block * block, begun = attend_from(t, n, queries - 1);
+    enum attend_way way = attend_way(isa, kv, queries, head_dim);
+    size_t piece = attend_piece(kv, way), block = attend_block(kv, way);
+    /* From the piece in which the first row begins; where all have begun windows do not show. */
+    size_t shortest = attend_from(t, n, 0) / piece * piece, begun = attend_from(t, n, queries - 1);
     float *score = scratch, *q = score + queries * ATTEND_STRIDE, *rows = q + queries * width;
     for (size_t j = 0; j < queries; j++)
         isa->widen(q + j * width,
                    (const uint8_t *)(t->q + j / t->n_q * t->q_stride + j % t->n_q * head_dim),
                    head_dim, KV_F32);
 
-    attend_scores(isa, score, q, t, kv, shortest, longest, rows, in_place);
+    if (way == ATTEND_TURNED)
+        attend_scores_turned(isa, score, q, t, kv, shortest, longest, rows);
+    else
+        attend_scores(isa, score, q, t, kv, shortest, longest, rows, way);
     for (size_t j = 0; j < queries; j++) {
         size_t from = attend_from(t, n, j), seen = attend_seen(t, n, j) - from;
         float *e = score + j * ATTEND_STRIDE + from;
@@ -226,13 +310,19 @@ INLINE void attend_walk(const struct attend_isa *isa, const struct attend_part *
     }
     for (size_t p = shortest, count; p < longest; p += count) {
         count = MIN(block, longest - p);
-        attend_prefetch(kv, longest + p, count, longest, head_dim);
-        struct attend_rows v =
-            attend_rows(isa, kv, kv->v_offset, p, count, head_dim, rows, in_place);
-        for (size_t j = 0; kv->type == KV_Q8 && j < queries; j++)
-            isa->weigh(score + j * ATTEND_STRIDE + p, attend_steps(kv, kv->v_steps, p), count);
+        struct attend_rows v = {(const uint8_t *)rows, KV_F32};
+        for (size_t i = 0, some; i < count; i += some) {
+            some = MIN(piece, count - i);
+            struct attend_rows read =
+                attend_rows(isa, kv, kv->v_offset, p + i, some, head_dim, rows + i * width, way);
+            if (i == 0)
+                v = read;
+            for (size_t j = 0; kv->type == KV_Q8 && j < queries; j++)
+                isa->weigh(score + j * ATTEND_STRIDE + p + i, attend_steps(kv, kv->v_steps, p + i),
+                           some);
+        }
         if (p > begun || begun == 0)
-            attend_mix(isa, part->mix, score + p, t, n, p, v, count);
+            attend_mix(isa, part->mix, score + p, t, kv, n, p, v, count, longest);
         else
             attend_mix_window(isa, part->mix, score + p, t, n, p, v, count);
     }
@@ -261,19 +351,19 @@ INLINE void attend_finish_with(const struct attend_isa *isa, float *out,
 }
 
 /* The three entries of an instruction set whose functions stand above, named as in struct
- * attend_isa; its exp_shift is isa_exp_shift, and `most` the queries that its `mix` takes. */
-#define ATTEND_ENTRIES(isa, most_queries)                                                          \
-    static const struct attend_isa isa##_isa = {                                                   \
-        .widen = widen,                                                                            \
-        .score = score,                                                                            \
-        .max_of = max_of,                                                                          \
-        .exp_shift = isa##_exp_shift,                                                              \
-        .weigh = weigh,                                                                            \
-        .mix = mix,                                                                                \
-        .most = most_queries,                                                                      \
-        .blend = blend,                                                                            \
-        .divide = divide,                                                                          \
-    };                                                                                             \
+ * attend_isa; its exp_shift is isa_exp_shift, and `most` the queries that its `mix` takes;
+ * behind that what it has beyond what all have. */
+#define ATTEND_ENTRIES(isa, most_queries, ...)                                                     \
+    static const struct attend_isa isa##_isa = {.widen = widen,                                    \
+                                                .score = score,                                    \
+                                                .max_of = max_of,                                  \
+                                                .exp_shift = isa##_exp_shift,                      \
+                                                .weigh = weigh,                                    \
+                                                .mix = mix,                                        \
+                                                .most = most_queries,                              \
+                                                .blend = blend,                                    \
+                                                .divide = divide,                                  \
+                                                __VA_ARGS__};                                      \
     void isa##_attend(const struct attend_part *part, const struct attend_tile *t,                 \
                       const struct kv_span *kv, size_t n, float *scratch)                          \
     {                                                                                              \

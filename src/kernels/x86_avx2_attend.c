@@ -10,6 +10,7 @@
 enum {
     QUERIES = 2,
     POSITIONS = 2,
+    TURNED = 4, /* queries by 16 positions that are turned */
     CHUNKS = 4, /* registers of a row that are mixed together */
 };
 
@@ -88,6 +89,95 @@ static void score(float *score, const float *q, size_t n_queries, size_t width,
     ATTEND_TYPED(score_typed, k.type, score, q, n_queries, width, k.at, count, factor);
 }
 
+/* Transpose 8 x 8 floats. */
+INLINE void transpose(__m256 r[8])
+{
+    __m256 t[8];
+    foreach (i, 4) {
+        t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+    }
+    foreach (i, 2) {
+        r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
+        r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xee);
+        r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
+        r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xee);
+    }
+    foreach (i, 4) {
+        t[i] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x20);
+        t[i + 4] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x31);
+    }
+    foreach (i, 8)
+        r[i] = t[i];
+}
+
+static void turn(float *columns, const float *rows, size_t count, size_t width)
+{
+    const size_t steps = width / 16;
+    for (size_t p = 0; p < ATTEND_BLOCK; p += 8)
+        for (size_t d = 0; d < width; d += 8) {
+            __m256 r[8];
+            foreach (i, 8)
+                r[i] = _mm256_loadu_ps(rows + MIN(p + i, count - 1) * width + d);
+            transpose(r);
+            float *to = columns + (d % 16 * steps + d / 16) * ATTEND_COLUMNS + p;
+            foreach (c, 8)
+                _mm256_storeu_ps(to + c * steps * ATTEND_COLUMNS, r[c]);
+        }
+}
+
+/* One of the sixteen lanes of `queries` queries at sixteen positions: what a column says. */
+INLINE void one_lane(__m256 sum[TURNED][2], const float *q, size_t width, const float *column,
+                     const unsigned queries)
+{
+    foreach (j, queries)
+        sum[j][0] = sum[j][1] = _mm256_setzero_ps();
+    for (const float *end = q + width; q < end; q += 16, column += ATTEND_COLUMNS) {
+        __m256 low = _mm256_loadu_ps(column), high = _mm256_loadu_ps(column + 8);
+        foreach (j, queries) {
+            __m256 x = _mm256_set1_ps(q[j * width]);
+            sum[j][0] = _mm256_fmadd_ps(x, low, sum[j][0]);
+            sum[j][1] = _mm256_fmadd_ps(x, high, sum[j][1]);
+        }
+    }
+}
+
+/* The tree over the lanes, as attend_lane walks it; sums that wait for their other half lie in
+ * `half`. */
+INLINE void score_columns(float *score, const float *q, size_t width, const float *columns,
+                          const float *factor, const unsigned queries)
+{
+    __m256 half[4][TURNED][2], sum[TURNED][2];
+    for (unsigned n = 0; n < 16; n++) {
+        size_t c = attend_lane[n];
+        one_lane(sum, q + c, width, columns + c * (width / 16) * ATTEND_COLUMNS, queries);
+        unsigned level = 0;
+        for (; n >> level & 1; level++)
+            foreach (i, 2 * queries)
+                sum[i / 2][i % 2] = _mm256_add_ps(half[level][i / 2][i % 2], sum[i / 2][i % 2]);
+        if (level < 4)
+            foreach (i, 2 * queries)
+                half[level][i / 2][i % 2] = sum[i / 2][i % 2];
+    }
+    foreach (i, 2 * queries)
+        _mm256_storeu_ps(score + i / 2 * ATTEND_STRIDE + i % 2 * 8,
+                         _mm256_mul_ps(sum[i / 2][i % 2], _mm256_loadu_ps(factor + i % 2 * 8)));
+}
+
+static void score_turned(float *score, const float *q, size_t n_queries, size_t width,
+                         const float *columns, const float *factor)
+{
+    for (size_t p = 0; p < ATTEND_COLUMNS; p += 16) {
+        size_t j = 0;
+        for (; j + TURNED <= n_queries; j += TURNED)
+            score_columns(score + j * ATTEND_STRIDE + p, q + j * width, width, columns + p,
+                          factor + p, TURNED);
+        for (; j < n_queries; j++)
+            score_columns(score + j * ATTEND_STRIDE + p, q + j * width, width, columns + p,
+                          factor + p, 1);
+    }
+}
+
 static float max_of(const float *x, size_t n)
 {
     __m256 max = _mm256_set1_ps(-__builtin_inff());
@@ -127,29 +217,29 @@ INLINE void mix_block(float *mix, const float *e, size_t width, const uint8_t *v
             _mm256_storeu_ps(mix + j * width + 8 * c, sum[j][c]);
 }
 
-INLINE void mix_queries(float *mix, const float *e, size_t width, const uint8_t *v, size_t count,
-                        bool go_on, const unsigned queries, const enum kv_type type)
+INLINE void mix_queries(float *mix, const float *e, size_t width, size_t dims, const uint8_t *v,
+                        size_t count, bool go_on, const unsigned queries, const enum kv_type type)
 {
     size_t d = 0;
-    for (; d + 32 <= width; d += 32)
+    for (; d + 32 <= dims; d += 32)
         mix_block(mix + d, e, width, v + d * type, count, go_on, queries, CHUNKS, type);
-    if (d < width)
+    if (d < dims)
         mix_block(mix + d, e, width, v + d * type, count, go_on, queries, CHUNKS / 2, type);
 }
 
-INLINE void mix_typed(float *mix, const float *e, size_t n_queries, size_t width, const uint8_t *v,
-                      size_t count, bool go_on, const enum kv_type type)
+INLINE void mix_typed(float *mix, const float *e, size_t n_queries, size_t width, size_t dims,
+                      const uint8_t *v, size_t count, bool go_on, const enum kv_type type)
 {
     if (n_queries == QUERIES)
-        mix_queries(mix, e, width, v, count, go_on, QUERIES, type);
+        mix_queries(mix, e, width, dims, v, count, go_on, QUERIES, type);
     else
-        mix_queries(mix, e, width, v, count, go_on, 1, type);
+        mix_queries(mix, e, width, dims, v, count, go_on, 1, type);
 }
 
-static void mix(float *mix, const float *e, size_t n_queries, size_t width, struct attend_rows v,
-                size_t count, bool go_on)
+static void mix(float *mix, const float *e, size_t n_queries, size_t width, size_t dims,
+                struct attend_rows v, size_t count, bool go_on)
 {
-    ATTEND_TYPED(mix_typed, v.type, mix, e, n_queries, width, v.at, count, go_on);
+    ATTEND_TYPED(mix_typed, v.type, mix, e, n_queries, width, dims, v.at, count, go_on);
 }
 
 static void blend(float *y, float a, const float *x, float b, size_t n)
@@ -167,4 +257,4 @@ static void divide(float *y, const float *x, float s, size_t n)
         avx2_store(y + i, n - i, _mm256_div_ps(_mm256_loadu_ps(x + i), all));
 }
 
-ATTEND_ENTRIES(avx2, QUERIES)
+ATTEND_ENTRIES(avx2, QUERIES, .turn = turn, .score_turned = score_turned, .many = 16)

@@ -238,11 +238,16 @@ void avx512_to_f16(uint16_t *dst, const float *src, size_t n)
 
 float avx512_exp_shift(float *y, const float *x, float shift, size_t n)
 {
-    __m512 sum = _mm512_setzero_ps();
-    for (size_t i = 0; i < n; i += 16) {
+    __m512 sum = _mm512_setzero_ps(), all = _mm512_set1_ps(shift);
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        __m512 v = exp_ps(_mm512_sub_ps(_mm512_loadu_ps(x + i), all));
+        _mm512_storeu_ps(y + i, v);
+        sum = _mm512_add_ps(sum, v);
+    }
+    if (i < n) {
         __mmask16 lanes = avx512_lanes(n - i);
-        __m512 v = _mm512_maskz_loadu_ps(lanes, x + i);
-        v = exp_ps(_mm512_sub_ps(v, _mm512_set1_ps(shift)));
+        __m512 v = exp_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, x + i), all));
         _mm512_mask_storeu_ps(y + i, lanes, v);
         sum = _mm512_mask_add_ps(sum, lanes, sum, v);
     }

@@ -15,7 +15,7 @@
 struct shape {
     enum kv_type type;
     size_t n_rows, n_q, head_dim;
-    size_t n; /* positions of the first row */
+    size_t n;      /* positions of the first row */
     size_t window; /* 0: none */
     uint32_t page_tokens;
     float size; /* of queries */
@@ -271,6 +271,11 @@ void kc_attend(const struct kernels *k)
     for (size_t i = 0; i < ARRAY_LEN(borders); i++)
         for (unsigned n_q = 1; n_q <= 8; n_q++)
             attend_types(k, shape(1 + kc_below(12), n_q, 32 << kc_below(4), borders[i], 32, 5));
+    /* Tiles of many queries, that do not come out even by any block. */
+    for (unsigned i = 0; i < 40; i++)
+        attend_types(k, shape(6 + kc_below(36), 1 + kc_below(6),
+                              kc_below(3) ? 16 * (1 + kc_below(9)) : 1 + kc_below(140),
+                              1 + kc_below(R + 60), 8u << kc_below(5), 4));
     attend_types(k, shape(1, 4, 128, 700, 16, 5));
     attend_types(k, shape(4, 1, 100, 333, 32, 5));
     attend_types(k, shape(3, 8, 64, 257, 64, 5));
