@@ -12,7 +12,7 @@ libkernels_a_SOURCES = \
 	src/kernels/attend.h \
 	src/kernels/dispatch.c src/kernels/scalar.c src/kernels/scalar_signs.c \
 	src/kernels/rest.c src/kernels/layernorm.c src/kernels/delta.h src/kernels/convolve.c \
-	src/kernels/rotate.c
+	src/kernels/rotate.c src/kernels/arrange.c
 KERNEL_VARIANTS =
 if ARCH_X86
 noinst_LIBRARIES += libkernels_avx2.a libkernels_avx512.a libkernels_vbmi.a libkernels_amx.a
@@ -38,5 +38,5 @@ KERNEL_VARIANTS += libkernels_neon.a
 libkernels_neon_a_CFLAGS = $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod+fp16
 libkernels_neon_a_SOURCES = \
 	src/kernels/arm_neon.h src/kernels/arm_neon.c src/kernels/arm_neon_float.c \
-	src/kernels/arm_neon_attend.c
+	src/kernels/arm_neon_attend.c src/kernels/arm_neon_signs.c
 endif

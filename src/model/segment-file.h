@@ -19,7 +19,7 @@
 #define SEGMENT_SEALS    (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 
 enum {
-    SEGMENT_VERSION = 4, /* of the header and of the payload's arrangement in weights.c */
+    SEGMENT_VERSION = 5, /* of the header and of the payload's arrangement in weights.c */
     SEGMENT_CHUNK = 4 << 20,
     SEGMENT_PATH_BYTES = 512,
     SEGMENT_AHEAD = 4096, /* bytes that checksums fetch ahead of what they add up */
