@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arm_neon_signs.c - the products of signs for NEON with dot products: scalar_signs.c says what they
- * compute.
+ * arm_neon_signs.c - the products of signs for NEON with dot products: scalar_signs.c says what
+ * they compute.
  *
- * A register holds the bits of four rows by 4 x 8 columns, so four registers are the plane of a tile.
- * A bit is a code of 0 or 1, and sdot does the rest.
+ * A register holds the bits of four rows by 4 x 8 columns, so four registers are the plane of a
+ * tile. A bit is a code of 0 or 1, and sdot does the rest.
  */
 #include "config.h"
 #include "kernels/arm_neon.h"
@@ -111,7 +111,7 @@ struct bits {
 
 INLINE struct bits load_bits(const uint8_t *block, unsigned shift)
 {
-    const int8x16_t down = vdupq_n_s8((int8_t)-(int)shift); /* a negative left shift */
+    const int8x16_t down = vdupq_n_s8((int8_t) - (int)shift); /* a negative left shift */
     struct bits b;
     foreach (r, QUADS) {
         b.first[r] = vshlq_u8(vld1q_u8(block + 16 * r), down);
@@ -144,8 +144,8 @@ INLINE struct bits add_four(struct sums sum[BILLM_TOKENS], struct bits bits,
     return bits;
 }
 
-/* The sums of columns [from, to) of a group, the one or the other of them a multiple of 32; a vector
- * that is shared by both kinds is one of each. */
+/* The sums of columns [from, to) of a group, the one or the other of them a multiple of 32; a
+ * vector that is shared by both kinds is one of each. */
 INLINE void add_columns(struct sums sum[BILLM_TOKENS], const uint8_t *codes,
                         const int8_t *const q[BILLM_TOKENS], unsigned from, unsigned to,
                         const enum kind kind, const unsigned tokens)

@@ -111,9 +111,10 @@ INLINE __m256 level(const uint16_t *levels, unsigned i)
 enum kind { SALIENT, OTHER };
 enum { SUMS = 3 };
 
-/* Four columns of 8 rows, of which the bits are the lowest of each byte. */
+/* Columns [col, col + 4) of 8 rows, of which the bits are the lowest of each byte; of the
+ * activations what the mask leaves. */
 INLINE void add_four(__m256i part[BILLM_TOKENS][SUMS], __m256i first, __m256i second,
-                     const int8_t *const q[BILLM_TOKENS], unsigned col, uint32_t mask,
+                     const int8_t *const q[BILLM_TOKENS], size_t col, uint32_t mask,
                      const enum kind kind, const unsigned tokens)
 {
     const __m256i one = _mm256_set1_epi8(1);
@@ -121,58 +122,75 @@ INLINE void add_four(__m256i part[BILLM_TOKENS][SUMS], __m256i first, __m256i se
     __m256i code[SUMS] = {kind == SALIENT ? one : a, kind == SALIENT ? a : b,
                           kind == SALIENT ? b : _mm256_and_si256(a, b)};
     foreach (t, tokens) {
-        int32_t four;
+        uint32_t four;
         __builtin_memcpy(&four, q[t] + col, sizeof four);
-        __m256i x = _mm256_set1_epi32(four);
-        if (mask != UINT32_MAX)
-            x = _mm256_and_si256(x, _mm256_set1_epi32((int32_t)mask));
+        __m256i x = _mm256_set1_epi32((int32_t)(four & mask));
         foreach (i, SUMS)
             part[t][i] = _mm256_add_epi16(part[t][i], _mm256_maddubs_epi16(code[i], x));
     }
 }
 
-/* The sums of columns [from, to) of a group, the one or the other of them a multiple of 32; a vector
- * that is shared by both kinds is one of each. */
-INLINE void add_columns(__m256 sum[BILLM_TOKENS][SUMS], const uint8_t *codes,
-                        const int8_t *const q[BILLM_TOKENS], unsigned from, unsigned to,
+/* Of a block the last n of its eight vectors of four columns, or of salient columns the first n.
+ * One jump into a straight line: loops of so few turns are mispredicted at their ends. */
+INLINE void add_vectors(__m256i part[BILLM_TOKENS][SUMS], const uint8_t *block,
+                        const int8_t *const q[BILLM_TOKENS], size_t col, unsigned n,
                         const enum kind kind, const unsigned tokens)
+{
+    const __m256i first = load_line(block), second = load_line(block + PLANE);
+    switch (n) {
+#define VECTOR(left)                                                                               \
+    case left: {                                                                                   \
+        const unsigned f = kind == SALIENT ? (left)-1 : 8 - (left);                                \
+        add_four(part, _mm256_srli_epi16(first, f), _mm256_srli_epi16(second, f), q, col + 4 * f,  \
+                 UINT32_MAX, kind, tokens);                                                        \
+    }                                                                                              \
+        __attribute__((fallthrough))
+        VECTOR(8);
+        VECTOR(7);
+        VECTOR(6);
+        VECTOR(5);
+        VECTOR(4);
+        VECTOR(3);
+        VECTOR(2);
+        VECTOR(1);
+#undef VECTOR
+    case 0:
+        break;
+    }
+}
+
+/* The vector of four columns that n salient ones end in, n % 4 of it. */
+INLINE void add_shared(__m256i part[BILLM_TOKENS][SUMS], const uint8_t *codes,
+                       const int8_t *const q[BILLM_TOKENS], unsigned n, const enum kind kind,
+                       const unsigned tokens)
+{
+    const uint8_t *block = codes + n / BLOCK_COLS * 2 * PLANE;
+    const __m128i shift = _mm_cvtsi32_si128((int)(n % BLOCK_COLS / 4));
+    const uint32_t others = UINT32_MAX << 8 * (n % 4);
+    add_four(part, _mm256_srl_epi16(load_line(block), shift),
+             _mm256_srl_epi16(load_line(block + PLANE), shift), q, n & ~3u,
+             kind == SALIENT ? ~others : others, kind, tokens);
+}
+
+/* The sums of the columns of one kind in a group, of which n are salient. */
+INLINE void add_columns(__m256 sum[BILLM_TOKENS][SUMS], const uint8_t *codes,
+                        const int8_t *const q[BILLM_TOKENS], unsigned n, const enum kind kind,
+                        const unsigned tokens)
 {
     const __m256i zero = _mm256_setzero_si256();
     __m256i part[BILLM_TOKENS][SUMS];
     foreach (i, tokens * SUMS)
         part[i / SUMS][i % SUMS] = zero;
-    for (unsigned col = from & ~3u; col < to;) {
-        const uint8_t *block = codes + col / BLOCK_COLS * 2 * PLANE;
-        __m256i first = load_line(block), second = load_line(block + PLANE);
-        unsigned stop = MIN(to, (col | (BLOCK_COLS - 1)) + 1);
-        if (kind == OTHER && col % BLOCK_COLS == 0 && from <= col) {
-            foreach (f, 8) {
-                add_four(part, first, second, q, col + 4 * f, UINT32_MAX, kind, tokens);
-                first = _mm256_srli_epi16(first, 1);
-                second = _mm256_srli_epi16(second, 1);
-            }
-            col = stop;
-            continue;
-        }
-        __m128i shift = _mm_cvtsi32_si128((int)(col % BLOCK_COLS / 4));
-        first = _mm256_srl_epi16(first, shift);
-        second = _mm256_srl_epi16(second, shift);
-        if (col < from) {
-            add_four(part, first, second, q, col, UINT32_MAX << 8 * (from % 4), kind, tokens);
-            first = _mm256_srli_epi16(first, 1);
-            second = _mm256_srli_epi16(second, 1);
-            col += 4;
-        }
-        for (; col + 4 <= stop; col += 4) {
-            add_four(part, first, second, q, col, UINT32_MAX, kind, tokens);
-            first = _mm256_srli_epi16(first, 1);
-            second = _mm256_srli_epi16(second, 1);
-        }
-        if (col < stop) {
-            add_four(part, first, second, q, col, ~(UINT32_MAX << 8 * (to % 4)), kind, tokens);
-            col = stop;
-        }
+    unsigned col = kind == SALIENT ? 0 : (n + 3) / 4 * 4;
+    unsigned end = kind == SALIENT ? n / 4 * 4 : BILLM_BLOCK;
+    while (col < end) {
+        unsigned block = col / BLOCK_COLS, stop = MIN(end, (block + 1) * BLOCK_COLS);
+        add_vectors(part, codes + block * 2 * PLANE, q, block * BLOCK_COLS, (stop - col) / 4, kind,
+                    tokens);
+        col = stop;
     }
+    if (n % 4 != 0)
+        add_shared(part, codes, q, n, kind, tokens);
     foreach (i, tokens * SUMS)
         sum[i / SUMS][i % SUMS] = _mm256_cvtepi32_ps(widened(zero, part[i / SUMS][i % SUMS]));
 }
@@ -189,7 +207,6 @@ INLINE void billm_block(float *out, size_t out_stride, const struct linear *w, s
     foreach (t, tokens)
         acc[t] = _mm256_setzero_ps();
     for (size_t g = 0; g < w->n_groups; g++) {
-        const unsigned salient = w->n_salient[g];
         const int8_t *q[BILLM_TOKENS];
         __m256 sum[BILLM_TOKENS][SUMS], m[BILLM_LEVELS], v[BILLM_TOKENS];
         foreach (i, GROUP_BLOCKS * 2)
@@ -198,7 +215,8 @@ INLINE void billm_block(float *out, size_t out_stride, const struct linear *w, s
             _mm_prefetch((const char *)levels + PREFETCH_BYTES + i * PLANE, _MM_HINT_T0);
         foreach (t, tokens)
             q[t] = acts->q + (token + t) * acts->q_stride + g * BILLM_BLOCK;
-        add_columns(sum, codes, q, 0, salient, SALIENT, tokens);
+
+        add_columns(sum, codes, q, w->n_salient[g], SALIENT, tokens);
         foreach (i, BILLM_LEVELS)
             m[i] = level(levels, i);
         __m256 base = _mm256_sub_ps(_mm256_sub_ps(m[4], m[5]), m[6]);
@@ -211,7 +229,8 @@ INLINE void billm_block(float *out, size_t out_stride, const struct linear *w, s
             v[t] = _mm256_fmadd_ps(_mm256_add_ps(m[6], m[6]), sum[t][2], v[t]);
             v[t] = _mm256_fmadd_ps(small, _mm256_sub_ps(all, sum[t][0]), v[t]);
         }
-        add_columns(sum, codes, q, salient, BILLM_BLOCK, OTHER, tokens);
+
+        add_columns(sum, codes, q, w->n_salient[g], OTHER, tokens);
         __m256 wider = _mm256_sub_ps(m[3], m[1]);
         foreach (t, tokens) {
             v[t] = _mm256_fmadd_ps(_mm256_add_ps(m[1], m[1]), sum[t][0], v[t]);

@@ -91,6 +91,12 @@ INLINE __m512 level(const uint16_t *levels, unsigned i)
         _mm256_loadu_si256((const __m256i *)(const void *)(levels + i * LAYOUT_TILE)));
 }
 
+/* v + factor * sum */
+INLINE __m512 add_product(__m512 v, __m512 factor, __m512i sum)
+{
+    return _mm512_fmadd_ps(factor, _mm512_cvtepi32_ps(sum), v);
+}
+
 /*
  * A kind of column, and the three sums that it has in a group: of the salient ones all of them, the
  * first bit, the second bit; of the others the first bit, the second bit, both.
@@ -98,9 +104,10 @@ INLINE __m512 level(const uint16_t *levels, unsigned i)
 enum kind { SALIENT, OTHER };
 enum { SUMS = 3 };
 
-/* Four columns of 16 rows, of which the bits are the lowest of each byte. */
+/* Columns [col, col + 4) of 16 rows, of which the bits are the lowest of each byte; of the
+ * activations what the mask leaves. */
 INLINE void add_four(avx512_sum sum[BILLM_TOKENS][SUMS], __m512i first, __m512i second,
-                     const int8_t *const q[BILLM_TOKENS], unsigned col, uint32_t mask,
+                     const int8_t *const q[BILLM_TOKENS], size_t col, uint32_t mask,
                      const enum kind kind, const unsigned tokens)
 {
     const __m512i one = _mm512_set1_epi8(1);
@@ -116,46 +123,65 @@ INLINE void add_four(avx512_sum sum[BILLM_TOKENS][SUMS], __m512i first, __m512i 
     }
 }
 
-/* The sums of columns [from, to) of a group, the one or the other of them a multiple of 32; a vector
- * that is shared by both kinds is one of each. */
-INLINE void add_columns(avx512_sum sum[BILLM_TOKENS][SUMS], const uint8_t *codes,
-                        const int8_t *const q[BILLM_TOKENS], unsigned from, unsigned to,
+/* Of a block the last n of its eight vectors of four columns, or of salient columns the first n.
+ * One jump into a straight line: loops of so few turns are mispredicted at their ends. */
+INLINE void add_vectors(avx512_sum sum[BILLM_TOKENS][SUMS], const uint8_t *block,
+                        const int8_t *const q[BILLM_TOKENS], size_t col, unsigned n,
                         const enum kind kind, const unsigned tokens)
+{
+    const __m512i first = _mm512_loadu_si512(block), second = _mm512_loadu_si512(block + PLANE);
+    switch (n) {
+#define VECTOR(left)                                                                               \
+    case left: {                                                                                   \
+        const unsigned f = kind == SALIENT ? (left)-1 : 8 - (left);                                \
+        add_four(sum, _mm512_srli_epi16(first, f), _mm512_srli_epi16(second, f), q, col + 4 * f,   \
+                 UINT32_MAX, kind, tokens);                                                        \
+    }                                                                                              \
+        __attribute__((fallthrough))
+        VECTOR(8);
+        VECTOR(7);
+        VECTOR(6);
+        VECTOR(5);
+        VECTOR(4);
+        VECTOR(3);
+        VECTOR(2);
+        VECTOR(1);
+#undef VECTOR
+    case 0:
+        break;
+    }
+}
+
+/* The vector of four columns that n salient ones end in, n % 4 of it. */
+INLINE void add_shared(avx512_sum sum[BILLM_TOKENS][SUMS], const uint8_t *codes,
+                       const int8_t *const q[BILLM_TOKENS], unsigned n, const enum kind kind,
+                       const unsigned tokens)
+{
+    const uint8_t *block = codes + n / BLOCK_COLS * 2 * PLANE;
+    const __m128i shift = _mm_cvtsi32_si128((int)(n % BLOCK_COLS / 4));
+    const uint32_t others = UINT32_MAX << 8 * (n % 4);
+    add_four(sum, _mm512_srl_epi16(_mm512_loadu_si512(block), shift),
+             _mm512_srl_epi16(_mm512_loadu_si512(block + PLANE), shift), q, n & ~3u,
+             kind == SALIENT ? ~others : others, kind, tokens);
+}
+
+/* The sums of the columns of one kind in a group, of which n are salient. */
+INLINE void add_columns(avx512_sum sum[BILLM_TOKENS][SUMS], const uint8_t *codes,
+                        const int8_t *const q[BILLM_TOKENS], unsigned n, const enum kind kind,
+                        const unsigned tokens)
 {
     foreach (i, tokens * SUMS)
         sum[i / SUMS][i % SUMS] = (avx512_sum){0};
-    for (unsigned col = from & ~3u; col < to;) {
-        const uint8_t *block = codes + col / BLOCK_COLS * 2 * PLANE;
-        __m512i first = _mm512_loadu_si512(block), second = _mm512_loadu_si512(block + PLANE);
-        unsigned stop = MIN(to, (col | (BLOCK_COLS - 1)) + 1);
-        if (kind == OTHER && col % BLOCK_COLS == 0 && from <= col) {
-            foreach (f, 8) {
-                add_four(sum, first, second, q, col + 4 * f, UINT32_MAX, kind, tokens);
-                first = _mm512_srli_epi16(first, 1);
-                second = _mm512_srli_epi16(second, 1);
-            }
-            col = stop;
-            continue;
-        }
-        __m128i shift = _mm_cvtsi32_si128((int)(col % BLOCK_COLS / 4));
-        first = _mm512_srl_epi16(first, shift);
-        second = _mm512_srl_epi16(second, shift);
-        if (col < from) {
-            add_four(sum, first, second, q, col, UINT32_MAX << 8 * (from % 4), kind, tokens);
-            first = _mm512_srli_epi16(first, 1);
-            second = _mm512_srli_epi16(second, 1);
-            col += 4;
-        }
-        for (; col + 4 <= stop; col += 4) {
-            add_four(sum, first, second, q, col, UINT32_MAX, kind, tokens);
-            first = _mm512_srli_epi16(first, 1);
-            second = _mm512_srli_epi16(second, 1);
-        }
-        if (col < stop) {
-            add_four(sum, first, second, q, col, ~(UINT32_MAX << 8 * (to % 4)), kind, tokens);
-            col = stop;
-        }
+    unsigned col = kind == SALIENT ? 0 : (n + 3) / 4 * 4;
+    unsigned end = kind == SALIENT ? n / 4 * 4 : BILLM_BLOCK;
+    while (col < end) {
+        unsigned block = col / BLOCK_COLS, stop = MIN(end, (block + 1) * BLOCK_COLS);
+        add_vectors(sum, codes + block * 2 * PLANE, q, block * BLOCK_COLS, (stop - col) / 4, kind,
+                    tokens);
+        col = stop;
     }
+    if (n % 4 != 0)
+        add_shared(sum, codes, q, n, kind, tokens);
 }
 
 /* One tile, tokens [token, token + tokens). */
@@ -168,7 +194,6 @@ INLINE void billm_block(float *out, size_t out_stride, const struct linear *w, s
     foreach (t, tokens)
         acc[t] = _mm512_setzero_ps();
     for (size_t g = 0; g < w->n_groups; g++) {
-        const unsigned salient = w->n_salient[g];
         const int8_t *q[BILLM_TOKENS];
         avx512_sum sum[BILLM_TOKENS][SUMS];
         __m512 m[BILLM_LEVELS], v[BILLM_TOKENS];
@@ -178,32 +203,29 @@ INLINE void billm_block(float *out, size_t out_stride, const struct linear *w, s
             _mm_prefetch((const char *)levels + PREFETCH_BYTES + i * PLANE, _MM_HINT_T0);
         foreach (t, tokens)
             q[t] = acts->q + (token + t) * acts->q_stride + g * BILLM_BLOCK;
-        add_columns(sum, codes, q, 0, salient, SALIENT, tokens);
+
+        add_columns(sum, codes, q, w->n_salient[g], SALIENT, tokens);
         foreach (i, BILLM_LEVELS)
             m[i] = level(levels, i);
         __m512 base = _mm512_sub_ps(_mm512_sub_ps(m[4], m[5]), m[6]);
         __m512 small = _mm512_sub_ps(m[0], m[1]), large = _mm512_sub_ps(m[2], m[3]);
         foreach (t, tokens) {
-            __m512i others = _mm512_set1_epi32(acts->sum[(token + t) * acts->n_groups + g]);
-            others = _mm512_sub_epi32(others, (__m512i)sum[t][0]);
-            v[t] = _mm512_mul_ps(base, _mm512_cvtepi32_ps((__m512i)sum[t][0]));
-            v[t] = _mm512_fmadd_ps(_mm512_add_ps(m[5], m[5]),
-                                   _mm512_cvtepi32_ps((__m512i)sum[t][1]), v[t]);
-            v[t] = _mm512_fmadd_ps(_mm512_add_ps(m[6], m[6]),
-                                   _mm512_cvtepi32_ps((__m512i)sum[t][2]), v[t]);
-            v[t] = _mm512_fmadd_ps(small, _mm512_cvtepi32_ps(others), v[t]);
+            __m512i all = _mm512_set1_epi32(acts->sum[(token + t) * acts->n_groups + g]);
+            __m512i u = (__m512i)sum[t][0];
+            v[t] = _mm512_mul_ps(base, _mm512_cvtepi32_ps(u));
+            v[t] = add_product(v[t], _mm512_add_ps(m[5], m[5]), (__m512i)sum[t][1]);
+            v[t] = add_product(v[t], _mm512_add_ps(m[6], m[6]), (__m512i)sum[t][2]);
+            v[t] = add_product(v[t], small, _mm512_sub_epi32(all, u));
         }
-        add_columns(sum, codes, q, salient, BILLM_BLOCK, OTHER, tokens);
+
+        add_columns(sum, codes, q, w->n_salient[g], OTHER, tokens);
         __m512 wider = _mm512_sub_ps(m[3], m[1]);
         foreach (t, tokens) {
-            v[t] = _mm512_fmadd_ps(_mm512_add_ps(m[1], m[1]),
-                                   _mm512_cvtepi32_ps((__m512i)sum[t][0]), v[t]);
-            v[t] = _mm512_fmadd_ps(_mm512_sub_ps(large, small),
-                                   _mm512_cvtepi32_ps((__m512i)sum[t][1]), v[t]);
-            v[t] = _mm512_fmadd_ps(_mm512_add_ps(wider, wider),
-                                   _mm512_cvtepi32_ps((__m512i)sum[t][2]), v[t]);
-            acc[t] = _mm512_fmadd_ps(
-                v[t], _mm512_set1_ps(acts->step[(token + t) * acts->n_groups + g]), acc[t]);
+            __m512 step = _mm512_set1_ps(acts->step[(token + t) * acts->n_groups + g]);
+            v[t] = add_product(v[t], _mm512_add_ps(m[1], m[1]), (__m512i)sum[t][0]);
+            v[t] = add_product(v[t], _mm512_sub_ps(large, small), (__m512i)sum[t][1]);
+            v[t] = add_product(v[t], _mm512_add_ps(wider, wider), (__m512i)sum[t][2]);
+            acc[t] = _mm512_fmadd_ps(v[t], step, acc[t]);
         }
         codes += GROUP_BLOCKS * 2 * PLANE;
         levels += BILLM_LEVELS * LAYOUT_TILE;

@@ -258,7 +258,8 @@ static bool pack_planes(struct packer *p, struct bench *b, uint64_t tile)
     return true;
 }
 
-/* One bit a column to the order of columns, salient ones first, and how many of a group these are. */
+/* One bit a column to the order of columns, salient ones first, and how many of a group these are.
+ */
 static bool pack_order(struct packer *p, struct bench *b)
 {
     const struct linear *w = p->item->order;
@@ -341,9 +342,9 @@ static void pack_run(void *ctx, unsigned worker)
     for (uint64_t i; (i = team_take(p->team, 1)) < n && !atomic_load(&p->rc);) {
         if (p->stop && atomic_load_explicit(p->stop, memory_order_relaxed))
             complain(p, -TRIT_ECANCELLED, NULL, 0, "loading was cancelled");
-        else if (p->item->linear    ? !pack_tile(p, b, i)
-                 : p->item->order   ? !pack_order(p, b)
-                                    : !pack_rows(p, b, i))
+        else if (p->item->linear  ? !pack_tile(p, b, i)
+                 : p->item->order ? !pack_order(p, b)
+                                  : !pack_rows(p, b, i))
             return;
     }
 }
