@@ -175,6 +175,8 @@ void kc_signs(const struct kernels *k)
         signs_case(k, LAYOUT_S1, 33, 396, tokens, FILL_RANDOM);
         signs_case(k, LAYOUT_S1, 150, 64 * 17, tokens, FILL_RANDOM);
     }
+    for (uint32_t tokens = 30; tokens <= 560; tokens += 10 + kc_below(90))
+        signs_case(k, LAYOUT_S1, 20, 64 * 3 + kc_below(64), tokens, FILL_RANDOM);
     /* Rows longer than what sixteen bits hold. */
     for (enum fill fill = FILL_RANDOM; fill < FILL_KINDS; fill++)
         for (uint32_t tokens = 1; tokens <= 13; tokens += 3)
@@ -186,8 +188,10 @@ void kc_billm(const struct kernels *k)
     for (uint32_t tokens = 1; tokens <= 13; tokens++)
         for (uint32_t groups = 1; groups <= 5; groups++)
             signs_case(k, LAYOUT_S2, 1 + kc_below(60), BILLM_BLOCK * groups, tokens, FILL_RANDOM);
+    for (uint32_t tokens = 30; tokens <= 560; tokens += 10 + kc_below(90))
+        signs_case(k, LAYOUT_S2, 20, BILLM_BLOCK * 3, tokens, FILL_RANDOM);
     for (enum fill fill = FILL_RANDOM; fill < FILL_KINDS; fill++)
-        for (uint32_t tokens = 1; tokens <= 5; tokens++)
+        for (uint32_t tokens = 1; tokens <= 17; tokens += 1 + tokens / 5 * 5)
             signs_case(k, LAYOUT_S2, 20, 2560, tokens, fill);
 }
 
