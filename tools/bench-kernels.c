@@ -91,26 +91,32 @@ double bench_memory(unsigned threads, unsigned repeat)
 static struct linear layer_of(const struct linear *all, size_t i)
 {
     struct linear w = *all;
-    size_t first = i * LAYER_ROWS / LAYOUT_TILE, scales = first * w.n_groups * LAYOUT_TILE;
+    size_t first = i * LAYER_ROWS / LAYOUT_TILE;
+    size_t scales = first * w.n_groups * layout_levels(all) * LAYOUT_TILE;
     w.rows = LAYER_ROWS;
     w.codes += first * w.tile_bytes;
-    if (w.n_groups == 1)
+    if (layout_one_scale(all))
         w.scales += scales;
     else
         w.group_scales += scales;
     return w;
 }
 
-static void ternary_run(void *ctx, unsigned worker)
+static void product_run(void *ctx, unsigned worker)
 {
     (void)worker;
     struct stage *s = ctx;
+    void (*product)(float *out, size_t out_stride, const struct linear *w, size_t tile0,
+                    size_t tile1, const struct acts *a, size_t n_tokens) =
+        s->w->layout == LAYOUT_S1   ? s->k->signs
+        : s->w->layout == LAYOUT_S2 ? s->k->billm
+                                    : s->k->ternary;
     const size_t tiles = layout_tiles(s->w), of_layer = LAYER_ROWS / LAYOUT_TILE;
     _Static_assert(LAYER_ROWS % (CALL_TILES * LAYOUT_TILE) == 0, "a call belongs to one layer");
     for (size_t i; (i = team_take(s->team, CALL_TILES)) < tiles;) {
         struct linear w = layer_of(s->w, i / of_layer);
         size_t tile = i % of_layer;
-        s->k->ternary(s->out, LAYER_ROWS, &w, tile, tile + CALL_TILES, s->acts, s->n_tokens);
+        product(s->out, LAYER_ROWS, &w, tile, tile + CALL_TILES, s->acts, s->n_tokens);
     }
 }
 
@@ -180,7 +186,7 @@ static void show(const struct bench_options *o, const struct stage *s, const str
 static void measure(const struct bench_options *o, struct stage *s, const struct subject *subjects,
                     size_t n, const struct limits *limits)
 {
-    static const size_t tokens[] = {1, 4, 8, 16, 32, 128};
+    static const size_t tokens[] = {1, 2, 4, 8, 16, 32, 128}; /* with 16 bits a row is two */
     for (size_t i = 0; i < ARRAY_LEN(tokens); i++) {
         struct bench_samples gmacs[MAX_SUBJECTS] = {0};
         s->n_tokens = tokens[i];
@@ -225,47 +231,71 @@ static bool make_acts(const struct kernels *k, const struct linear *w, struct ac
     return true;
 }
 
-/* The product with one scale a row, and with one for each group of inputs. */
+/* Products of one layout with groups of so many inputs, the n of them in turn. */
 static int measure_products(const struct bench_options *o, struct stage *s,
-                            const struct limits *limits)
+                            const struct limits *limits, enum layout_id layout,
+                            const uint32_t *groups, size_t n)
 {
-    struct linear w[2];
-    struct acts acts[2] = {0};
-    char name[2][24];
-    layout_shape(&w[0], s->k->layout, ROWS, COLS, COLS);
-    layout_shape(&w[1], s->k->layout, ROWS, COLS, GROUP);
-    size_t code_bytes = MAX(layout_code_bytes(&w[0]), layout_code_bytes(&w[1]));
-    size_t scale_bytes = MAX(layout_scale_bytes(&w[0]), layout_scale_bytes(&w[1]));
+    struct linear w[MAX_SUBJECTS];
+    struct acts acts[MAX_SUBJECTS] = {0};
+    struct subject subjects[MAX_SUBJECTS];
+    char name[MAX_SUBJECTS][24];
+    uint8_t n_salient[COLS / BILLM_BLOCK];
+    size_t code_bytes = 0, scale_bytes = 0;
+    for (size_t i = 0; i < n; i++) {
+        layout_shape(&w[i], layout, ROWS, COLS, groups[i]);
+        code_bytes = MAX(code_bytes, layout_code_bytes(&w[i]));
+        scale_bytes = MAX(scale_bytes, layout_scale_bytes(&w[i]));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(n_salient); i++)
+        n_salient[i] = (uint8_t)(1 + i * 7 % 32); /* quantise finds between 1 and 50 */
     uint8_t *codes = random_bytes(code_bytes, o->seed), *scales = mem_map(scale_bytes);
-    bool whole =
-        codes && scales && make_acts(s->k, &w[0], &acts[0]) && make_acts(s->k, &w[1], &acts[1]);
+    bool whole = codes && scales;
+    for (size_t i = 0; whole && i < n; i++)
+        whole = make_acts(s->k, &w[i], &acts[i]);
     if (whole) {
         memset(scales, 0, scale_bytes); /* so that there are pages to be read */
-        struct subject subjects[2];
-        snprintf(name[0], sizeof name[0], "%s", layout_name(s->k->layout));
-        snprintf(name[1], sizeof name[1], "%s, groups of %d", layout_name(s->k->layout), GROUP);
-        for (size_t i = 0; i < 2; i++) {
+        for (size_t i = 0; i < n; i++) {
             w[i].codes = codes;
-            if (i == 0)
+            w[i].n_salient = n_salient;
+            if (layout_one_scale(&w[i]))
                 w[i].scales = (const void *)scales;
             else
                 w[i].group_scales = (const void *)scales;
+            if (i == 0)
+                snprintf(name[i], sizeof name[i], "%s", layout_name(layout));
+            else
+                snprintf(name[i], sizeof name[i], "%s, groups of %u", layout_name(layout),
+                         groups[i]);
             subjects[i] = (struct subject){
                 name[i],
-                ternary_run,
+                product_run,
                 &w[i],
                 &acts[i],
                 (double)ROWS * COLS,
                 (double)(layout_code_bytes(&w[i]) + layout_scale_bytes(&w[i])),
             };
         }
-        measure(o, s, subjects, 2, limits);
+        measure(o, s, subjects, n, limits);
     }
     mem_unmap(codes, code_bytes);
     mem_unmap(scales, scale_bytes);
-    free_acts(&acts[0]);
-    free_acts(&acts[1]);
+    for (size_t i = 0; i < n; i++)
+        free_acts(&acts[i]);
     return whole ? 0 : -TRIT_ENOMEM;
+}
+
+/* Ternary weights with one scale a row and with one for each group of inputs; signs; BiLLM. */
+static int measure_layouts(const struct bench_options *o, struct stage *s,
+                           const struct limits *limits)
+{
+    static const uint32_t whole_rows = COLS, groups[] = {COLS, GROUP}, blocks = BILLM_BLOCK;
+    int rc = measure_products(o, s, limits, s->k->layout, groups, ARRAY_LEN(groups));
+    if (rc == 0)
+        rc = measure_products(o, s, limits, LAYOUT_S1, &whole_rows, 1);
+    if (rc == 0)
+        rc = measure_products(o, s, limits, LAYOUT_S2, &blocks, 1);
+    return rc;
 }
 
 static int measure_heads(const struct bench_options *o, struct stage *s,
@@ -316,7 +346,7 @@ static int measure_variant(const struct bench_options *o, struct team *team,
     struct stage s = {.team = team, .k = k};
     const size_t out_bytes = (size_t)HEAD_ROWS * MAX_TOKENS * sizeof(float);
     s.out = mem_map(out_bytes);
-    int rc = s.out ? measure_products(o, &s, limits) : -TRIT_ENOMEM;
+    int rc = s.out ? measure_layouts(o, &s, limits) : -TRIT_ENOMEM;
     if (rc == 0)
         rc = measure_heads(o, &s, limits);
     if (rc)

@@ -93,7 +93,7 @@ static const char help[] =
     "\n"
     "kernels: each variant this processor can run, on matrices far larger than the caches, for 1 "
     "to\n"
-    "32 tokens at once, beside what memory can deliver in the same run.\n"
+    "128 tokens at once, beside what memory can deliver in the same run.\n"
     "model: prompt tokens a second, and generated tokens a second for several streams together,\n"
     "through the same engine the daemon uses.\n"
     "grammar: the time to know which tokens may follow, in states of JSON and other grammars.\n"

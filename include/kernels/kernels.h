@@ -187,13 +187,14 @@ struct kernels {
                   const struct acts *a, size_t n_tokens);
 
     /*
-     * The same for LAYOUT_S2.  Of a group of a row: m1 to b3 are its levels; T, A, B, AB the int32 sums
-     * of q over columns that are not salient, all of them, those with the first bit set, the second
-     * bit, both; U, E, F of those that are salient, all of them, the first bit, the second bit.
+     * The same for LAYOUT_S2, q in the order of its columns.  Of a group of a row: m1 to b3 are its
+     * levels; U, E, F the int32 sums of q over columns that are salient, all of them, those with the
+     * first bit set, the second bit; T, A, B, AB of those that are not, all of them, the first bit, the
+     * second bit, both.
      *
-     *     small = m1 - a1;  large = m2 - a2;  v = small * T
+     *     v = ((m3 - a3) - b3) * U;  v = fma(2 a3, E, v);  v = fma(2 b3, F, v)
+     *     small = m1 - a1;  large = m2 - a2;  v = fma(small, T, v)
      *     v = fma(2 a1, A, v);  v = fma(large - small, B, v);  v = fma(2 (a2 - a1), AB, v)
-     *     v = fma((m3 - a3) - b3, U, v);  v = fma(2 a3, E, v);  v = fma(2 b3, F, v)
      *     acc = fma(v, step, acc), groups ascending, from +0
      */
     void (*billm)(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
@@ -340,6 +341,9 @@ float kernels_dot(const float *x, const float *y, size_t n);
  */
 void kernels_rotate(float *y, const float *x, const float *signs, size_t block, size_t n);
 void kernels_rotate_back(float *x, const float *signs, size_t block, size_t n);
+
+/* y[i] = x[order[i]], order counted from the first column of each BILLM_BLOCK; y is not x. */
+void kernels_arrange(float *y, const float *x, const uint8_t *order, size_t n);
 
 /* y[i] = x[i] * by[i]; y may be x. */
 void kernels_multiply(float *y, const float *x, const float *by, size_t n);

@@ -22,7 +22,10 @@
  *   r, column 4f + j (f = 0..7), set for +1; y = 2 sum(bit * q) - sum(q).
  * LAYOUT_S2, of BiLLM: a block is 16 rows x 32 columns in 128 bytes: first the plane of the signs s as
  *   in LAYOUT_S1, then a second plane alike, set where t is +1 of a salient column, and where a weight
- *   is one of the large ones of another.
+ *   is one of the large ones of another.  In each group the salient columns come first, in the order
+ *   of the file, then the others: so a vector of four columns is of one kind, but for one of a group at
+ *   most, and has the sums of that kind alone.  Inputs are put into the same order before they are
+ *   quantised, kernels_arrange().
  *
  * Rows are cut in groups of `group` inputs that share one scale.  Either a row is one group, of any
  * length, or its groups are multiples of 64 inputs: what published models have, and what no vector of
@@ -73,8 +76,9 @@ struct linear {
     const float *scales;          /* one group */
     const uint16_t *group_scales; /* several, and levels: binary16 */
 
-    /* What other methods than ternary have beside: model/method.h.  Kernels read `salient` alone. */
-    const uint8_t *salient;       /* LAYOUT_S2: [layout_acts], 255 for salient columns, else 0 */
+    /* What other methods than ternary have beside: model/method.h.  Kernels read n_salient alone. */
+    const uint8_t *order;         /* LAYOUT_S2: [cols], which column of its group lies there */
+    const uint8_t *n_salient;     /* LAYOUT_S2: [n_groups], how many of a group are salient */
     const float *in_factor;       /* [cols] or NULL: inputs are multiplied by it */
     const float *in_norm, *in_bias; /* [cols] or both NULL: LayerNorm of the inputs */
     const float *in_rms; /* [cols] or NULL: RMSNorm of the inputs, also of ternary linears */
@@ -119,7 +123,8 @@ uint32_t layout_levels(const struct linear *w);
 void layout_pack_tile(const struct linear *w, const int8_t *trits, uint8_t *dst);
 void layout_unpack_tile(const struct linear *w, const uint8_t *src, int8_t *trits);
 
-/* Pack one tile of LAYOUT_S2: both planes [16][cols] of -1 and +1, of which +1 is set. */
+/* Pack one tile of LAYOUT_S2: both planes [16][cols] of -1 and +1, of which +1 is set; their columns
+ * are in the order of the layout. */
 void layout_pack_planes(const struct linear *w, const int8_t *first, const int8_t *second,
                         uint8_t *dst);
 

@@ -116,7 +116,9 @@ static void quantise_row(struct forward *f, const struct readers *to, size_t r, 
             f->k->rmsnorm(input, x, w->in_rms, f->m->hp.norm_eps, n);
         else if (w->signs)
             kernels_rotate(input, x, w->signs, f->m->rotation.block, n);
-        bool own = w->in_factor || w->in_norm || w->in_rms || w->signs;
+        else if (w->order)
+            kernels_arrange(input, x, w->order, n);
+        bool own = w->in_factor || w->in_norm || w->in_rms || w->signs || w->order;
         acts_put(f->k, w, &a, f->planes, r, own ? input : x, rest);
     }
 }

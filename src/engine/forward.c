@@ -200,7 +200,8 @@ static void widen(struct forward *f, const struct linear *w)
 /* Whether linears make something of what they read before they multiply it. */
 static bool own_inputs(const struct model *m)
 {
-    return m->layers[0].q.in_factor || m->layers[0].q.in_norm || m->layers[0].q.in_rms;
+    const struct linear *w = &m->layers[0].q;
+    return w->in_factor || w->in_norm || w->in_rms || w->order;
 }
 
 int forward_open(const struct model *m, const struct kernels *k, struct team *team, struct kv *kv,

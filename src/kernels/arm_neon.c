@@ -4,7 +4,7 @@
  * server core since Neoverse N1): the 2-bit product, the q8 head, and the quantisations before
  * them.
  *
- * Not here: floats (arm_neon_float.c).
+ * Not here: floats (arm_neon_float.c), signs (arm_neon_signs.c).
  */
 #include "config.h"
 #include "kernels/arm_neon.h"
@@ -344,8 +344,8 @@ const struct kernels kernels_neon = {
     .cpu = CPU_NEON_DOTPROD,
     .quantise = quantise,
     .ternary = ternary,
-    .signs = scalar_signs, /* nobody has written faster ones */
-    .billm = scalar_billm,
+    .signs = neon_signs,
+    .billm = neon_billm,
     .head_f16 = neon_head_f16,
     .head_q8 = head_q8,
     .head_coarse = head_coarse,

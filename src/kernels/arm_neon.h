@@ -27,6 +27,12 @@ void neon_to_f16(uint16_t *dst, const float *src, size_t n);
 float neon_exp_shift(float *y, const float *x, float shift, size_t n);
 size_t neon_argmax(const float *x, size_t n, float *max);
 
+/* arm_neon_signs.c */
+void neon_signs(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
+                const struct acts *a, size_t n_tokens);
+void neon_billm(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
+                const struct acts *a, size_t n_tokens);
+
 /* arm_neon_attend.c */
 void neon_attend(const struct attend_part *part, const struct attend_tile *t,
                  const struct kv_span *kv, size_t n, float *scratch);

@@ -12,7 +12,7 @@ libkernels_a_SOURCES = \
 	src/kernels/attend.h \
 	src/kernels/dispatch.c src/kernels/scalar.c src/kernels/scalar_signs.c \
 	src/kernels/rest.c src/kernels/layernorm.c src/kernels/delta.h src/kernels/convolve.c \
-	src/kernels/rotate.c
+	src/kernels/rotate.c src/kernels/arrange.c
 KERNEL_VARIANTS =
 if ARCH_X86
 noinst_LIBRARIES += libkernels_avx2.a libkernels_avx512.a libkernels_vbmi.a libkernels_amx.a
@@ -30,7 +30,8 @@ libkernels_vbmi_a_SOURCES = src/kernels/x86_avx512_t5.h src/kernels/x86_avx512_v
 libkernels_amx_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS) -mavx512vbmi -mamx-tile -mamx-int8 \
 	-mprfchw
 libkernels_amx_a_SOURCES = \
-	src/kernels/x86_amx.h src/kernels/x86_amx.c src/kernels/x86_amx_head.c
+	src/kernels/x86_amx.h src/kernels/x86_amx.c src/kernels/x86_amx_head.c \
+	src/kernels/x86_amx_signs.c
 endif
 if ARCH_ARM
 noinst_LIBRARIES += libkernels_neon.a
@@ -38,5 +39,5 @@ KERNEL_VARIANTS += libkernels_neon.a
 libkernels_neon_a_CFLAGS = $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod+fp16
 libkernels_neon_a_SOURCES = \
 	src/kernels/arm_neon.h src/kernels/arm_neon.c src/kernels/arm_neon_float.c \
-	src/kernels/arm_neon_attend.c
+	src/kernels/arm_neon_attend.c src/kernels/arm_neon_signs.c
 endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * scalar_signs.c - the specification of the products of signs: scalar.c's part for the methods of
- * model/method.h.  It also serves where no vector variant of them was written, as for NEON.
+ * model/method.h.
  *
  * Not here: speed.
  */
@@ -50,19 +50,22 @@ void scalar_signs(float *out, size_t out_stride, const struct linear *w, size_t 
         }
 }
 
-/* What a group of a row adds to acc; the sums are over the columns that are not salient (a, b, ab)
- * or that are (e, f), of the activations where a bit is set. */
-static float add_group(float acc, const float m[BILLM_LEVELS], const int32_t total[2], int32_t a,
-                       int32_t b, int32_t ab, int32_t e, int32_t f, float step)
+/* Sums of a group: over the salient columns U, E, F, over the others T, A, B, AB; see kernels.h. */
+struct sums {
+    int32_t u, e, f, t, a, b, ab;
+};
+
+/* What a group of a row adds to acc. */
+static float add_group(float acc, const float m[BILLM_LEVELS], const struct sums *s, float step)
 {
     float small = m[0] - m[1], large = m[2] - m[3];
-    float v = small * (float)total[0];
-    v = fmaf(2 * m[1], (float)a, v);
-    v = fmaf(large - small, (float)b, v);
-    v = fmaf(2 * (m[3] - m[1]), (float)ab, v);
-    v = fmaf((m[4] - m[5]) - m[6], (float)total[1], v);
-    v = fmaf(2 * m[5], (float)e, v);
-    v = fmaf(2 * m[6], (float)f, v);
+    float v = ((m[4] - m[5]) - m[6]) * (float)s->u;
+    v = fmaf(2 * m[5], (float)s->e, v);
+    v = fmaf(2 * m[6], (float)s->f, v);
+    v = fmaf(small, (float)s->t, v);
+    v = fmaf(2 * m[1], (float)s->a, v);
+    v = fmaf(large - small, (float)s->b, v);
+    v = fmaf(2 * (m[3] - m[1]), (float)s->ab, v);
     return fmaf(v, step, acc);
 }
 
@@ -84,21 +87,25 @@ void scalar_billm(float *out, size_t out_stride, const struct linear *w, size_t 
                 const uint16_t *levels =
                     w->group_scales + (tile * w->n_groups + g) * BILLM_LEVELS * LAYOUT_TILE + r;
                 float m[BILLM_LEVELS];
-                int32_t total[2] = {0}, a = 0, b = 0, ab = 0, e = 0, f = 0;
+                struct sums s = {0};
                 for (unsigned c = 0; c < BILLM_BLOCK; c++) {
                     const uint8_t *at = block + c / COLS * 2 * PLANE;
                     int32_t first = (int32_t)bit_at(at, r, c % COLS);
                     int32_t second = (int32_t)bit_at(at + PLANE, r, c % COLS);
-                    bool salient = w->salient[g * BILLM_BLOCK + c] != 0;
-                    total[salient] += q[c];
-                    *(salient ? &e : &a) += first * q[c];
-                    *(salient ? &f : &b) += second * q[c];
-                    ab += salient ? 0 : first * second * q[c];
+                    if (c < w->n_salient[g]) {
+                        s.u += q[c];
+                        s.e += first * q[c];
+                        s.f += second * q[c];
+                    } else {
+                        s.t += q[c];
+                        s.a += first * q[c];
+                        s.b += second * q[c];
+                        s.ab += first * second * q[c];
+                    }
                 }
                 for (unsigned i = 0; i < BILLM_LEVELS; i++)
                     m[i] = quant_f16_to_f32(levels[i * LAYOUT_TILE]);
-                acc = add_group(acc, m, total, a, b, ab, e, f,
-                                acts->step[token * acts->n_groups + g]);
+                acc = add_group(acc, m, &s, acts->step[token * acts->n_groups + g]);
             }
             out[token * out_stride + row] = acc;
         }

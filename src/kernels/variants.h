@@ -18,7 +18,7 @@ extern const struct kernels kernels_avx512vbmi;
 extern const struct kernels kernels_amx;
 extern const struct kernels kernels_neon;
 
-/* scalar_signs.c, for the variants that have no faster ones. */
+/* scalar_signs.c, of kernels_scalar. */
 void scalar_signs(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
                   const struct acts *a, size_t n_tokens);
 void scalar_billm(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,

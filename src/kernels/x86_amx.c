@@ -547,6 +547,8 @@ const struct kernels kernels_amx = {
     .layout = LAYOUT_T5,
     .cpu = CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_AMX_INT8,
     .ternary = ternary,
+    .signs = amx_signs,
+    .billm = amx_billm,
     .head_coarse = amx_head_coarse,
     AVX512_SHARED,
 };

@@ -62,6 +62,12 @@ INLINE void zero_sums(void)
     _tile_zero(3);
 }
 
+/* x86_amx_signs.c */
+void amx_signs(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
+               const struct acts *a, size_t n_tokens);
+void amx_billm(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
+               const struct acts *a, size_t n_tokens);
+
 /* x86_amx_head.c */
 void amx_head_coarse(float *out, size_t out_stride, const struct table *t, size_t row0, size_t row1,
                      const struct planes *x, size_t n_tokens);

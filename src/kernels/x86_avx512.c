@@ -289,6 +289,8 @@ const struct kernels kernels_avx512 = {
     .layout = LAYOUT_T2,
     .cpu = CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI,
     .ternary = ternary,
+    .signs = avx512_signs,
+    .billm = avx512_billm,
     .head_coarse = avx512_head_coarse,
     AVX512_SHARED,
 };

@@ -86,12 +86,10 @@ void avx512_attend_merge(const struct attend_part *to, const struct attend_part 
                          size_t head_dim);
 void avx512_attend_finish(float *out, const struct attend_part *part, size_t n, size_t head_dim);
 
-/* What the vtables of all AVX-512 variants have in common: everything but the two products. */
+/* What the vtables of all AVX-512 variants have in common: everything but the products. */
 // clang-format off
 #define AVX512_SHARED                      \
     .quantise = avx512_quantise,           \
-    .signs = avx512_signs,                 \
-    .billm = avx512_billm,                 \
     .head_f16 = avx512_head_f16,           \
     .head_q8 = avx512_head_q8,             \
     .head_split = avx512_head_split,       \

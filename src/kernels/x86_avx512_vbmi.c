@@ -35,6 +35,8 @@ const struct kernels kernels_avx512vbmi = {
     .layout = LAYOUT_T5,
     .cpu = CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI,
     .ternary = avx512vbmi_ternary,
+    .signs = avx512_signs,
+    .billm = avx512_billm,
     .head_coarse = avx512_head_coarse,
     AVX512_SHARED,
 };

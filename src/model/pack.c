@@ -227,6 +227,17 @@ static bool read_levels(struct packer *p, struct bench *b, uint64_t row, size_t 
     return true;
 }
 
+/* The columns of a plane of a tile in the order in which they will lie. */
+static void put_in_order(int8_t *signs, const uint8_t *order, size_t cols)
+{
+    for (size_t i = 0; i < LAYOUT_TILE * cols; i += BILLM_BLOCK) {
+        int8_t of_file[BILLM_BLOCK];
+        memcpy(of_file, signs + i, sizeof of_file);
+        for (size_t c = 0; c < BILLM_BLOCK; c++)
+            signs[i + c] = of_file[order[i % cols + c]];
+    }
+}
+
 /* A tile of LAYOUT_S2, whose bits are the opposite of the file's in both planes. */
 static bool pack_planes(struct packer *p, struct bench *b, uint64_t tile)
 {
@@ -235,22 +246,34 @@ static bool pack_planes(struct packer *p, struct bench *b, uint64_t tile)
     uint64_t row = tile * LAYOUT_TILE;
     size_t n = MIN((uint64_t)LAYOUT_TILE, w->rows - row);
     uint16_t *levels = (void *)(p->payload + it->scales_at);
+    const uint8_t *order = p->payload + it->order_at;
     if (!read_plane(p, b, it->t, row, n, b->trits) ||
         !read_plane(p, b, it->second, row, n, b->second) ||
         !read_levels(p, b, row, n, levels + row * w->n_groups * BILLM_LEVELS))
         return false;
+    put_in_order(b->trits, order, w->cols);
+    put_in_order(b->second, order, w->cols);
     layout_pack_planes(w, b->trits, b->second, p->payload + it->at + tile * w->tile_bytes);
     return true;
 }
 
-/* One bit a column to one byte. */
-static bool pack_salient(struct packer *p, struct bench *b)
+/* One bit a column to the order of columns, salient ones first, and how many of a group these are.
+ */
+static bool pack_order(struct packer *p, struct bench *b)
 {
-    uint8_t *dst = p->payload + p->item->at;
+    const struct linear *w = p->item->order;
+    uint8_t *order = p->payload + p->item->at, *n_salient = order + w->cols;
     if (!read_plane(p, b, p->item->t, 0, 1, b->trits))
         return false;
-    for (size_t i = 0; i < p->item->t->ne[0]; i++)
-        dst[i] = b->trits[i] < 0 ? UINT8_MAX : 0;
+    for (size_t g = 0; g < w->n_groups; g++, order += BILLM_BLOCK) {
+        const int8_t *signs = b->trits + g * BILLM_BLOCK;
+        uint8_t n = 0;
+        for (size_t c = 0; c < BILLM_BLOCK; c++)
+            n += signs[c] < 0;
+        n_salient[g] = n;
+        for (uint8_t c = 0, salient = 0; c < BILLM_BLOCK; c++)
+            order[signs[c] < 0 ? salient++ : n++] = c;
+    }
     return true;
 }
 
@@ -304,7 +327,7 @@ static uint64_t pieces_of(const struct weights_item *it)
 {
     if (it->linear)
         return layout_tiles(it->linear);
-    if (it->salient)
+    if (it->order)
         return 1;
     uint64_t rows = it->t->n_dims > 1 ? it->t->ne[1] : 1;
     return (rows + TABLE_RUN - 1) / TABLE_RUN;
@@ -318,9 +341,9 @@ static void pack_run(void *ctx, unsigned worker)
     for (uint64_t i; (i = team_take(p->team, 1)) < n && !atomic_load(&p->rc);) {
         if (p->stop && atomic_load_explicit(p->stop, memory_order_relaxed))
             complain(p, -TRIT_ECANCELLED, NULL, 0, "loading was cancelled");
-        else if (p->item->linear    ? !pack_tile(p, b, i)
-                 : p->item->salient ? !pack_salient(p, b)
-                                    : !pack_rows(p, b, i))
+        else if (p->item->linear  ? !pack_tile(p, b, i)
+                 : p->item->order ? !pack_order(p, b)
+                                  : !pack_rows(p, b, i))
             return;
     }
 }

@@ -73,7 +73,7 @@ static int add(struct planner *p, struct weights_item item)
     if (item.scale_bytes)
         item.scales_at = place(p, item.scale_bytes);
     plan->items[plan->n++] = item;
-    if (!item.salient)
+    if (!item.order)
         p->m->n_params += item.t->ne[0] * (item.t->n_dims > 1 ? item.t->ne[1] : 1);
     return 0;
 }
@@ -293,15 +293,15 @@ static int add_billm(struct planner *p, const char *stem, const struct gguf_tens
             return gguf_fail(p->g, p->err, TRIT_EUNSUPP, "tensor %s is %s, expected I8",
                              planes[i]->origin, planes[i]->quant->name);
     layout_shape(w, LAYOUT_S2, rows, cols, BILLM_BLOCK);
-    rc = add(p, (struct weights_item){.t = t,
-                                      .second = second,
-                                      .levels = levels,
-                                      .linear = w,
-                                      .bytes = layout_code_bytes(w),
-                                      .scale_bytes = layout_scale_bytes(w)});
+    rc = add(p, (struct weights_item){.t = salient, .order = w, .bytes = cols + w->n_groups});
     return rc ? rc
-              : add(p, (struct weights_item){
-                           .t = salient, .salient = &w->salient, .bytes = layout_acts(w)});
+              : add(p, (struct weights_item){.t = t,
+                                             .second = second,
+                                             .levels = levels,
+                                             .linear = w,
+                                             .bytes = layout_code_bytes(w),
+                                             .scale_bytes = layout_scale_bytes(w),
+                                             .order_at = p->plan->items[p->plan->n - 1].at});
 }
 
 /* A linear of METHOD_ONEBIT or METHOD_B1, and what stands around it. */

@@ -293,8 +293,9 @@ void weights_point(const struct weights_plan *plan, struct model *m, const uint8
             bool one = layout_one_scale(it->linear);
             it->linear->scales = one ? scales : NULL;
             it->linear->group_scales = one ? NULL : scales;
-        } else if (it->salient) {
-            *it->salient = payload + it->at;
+        } else if (it->order) {
+            it->order->order = payload + it->at;
+            it->order->n_salient = it->order->order + it->order->cols;
         } else if (it->table) {
             it->table->data = payload + it->at;
             it->table->scales = scales;

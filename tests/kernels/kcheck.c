@@ -190,6 +190,7 @@ static const struct {
     {"ternary", kc_ternary},
     {"signs", kc_signs},
     {"billm", kc_billm},
+    {"arrange", kc_arrange},
     {"layernorm", kc_layernorm},
     {"head_f16", kc_head_f16},
     {"head_q8", kc_head_q8},

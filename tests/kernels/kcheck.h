@@ -34,6 +34,7 @@ void kc_quantise(const struct kernels *k);
 void kc_ternary(const struct kernels *k);
 void kc_signs(const struct kernels *k);
 void kc_billm(const struct kernels *k);
+void kc_arrange(const struct kernels *k);
 void kc_layernorm(const struct kernels *k);
 void kc_head_f16(const struct kernels *k);
 void kc_head_q8(const struct kernels *k);

@@ -89,11 +89,11 @@ static struct setting new_setting(enum layout_id layout, uint32_t rows, uint32_t
     w->scales = billm ? NULL : scales;
     w->group_scales = billm ? scales : NULL;
     if (billm) {
-        uint8_t *salient = kc_new(layout_acts(w), KC_LINE);
-        uint32_t one_in = kc_below(8); /* none, all, or some of the columns */
-        for (size_t i = 0; i < cols; i++)
-            salient[i] = one_in && kc_below(one_in) == 0 ? UINT8_MAX : 0;
-        w->salient = salient;
+        uint8_t *n_salient = kc_new(w->n_groups, 1);
+        uint32_t most = kc_below(3) ? BILLM_BLOCK : 20; /* of a group; none and all are possible */
+        for (size_t g = 0; g < w->n_groups; g++)
+            n_salient[g] = (uint8_t)(kc_below(8) ? kc_below(most + 1) : kc_below(2) * BILLM_BLOCK);
+        w->n_salient = n_salient;
     }
     fill_acts(&s, fill);
     return s;
@@ -111,7 +111,7 @@ static double weight(const struct setting *s, size_t row, size_t col)
         size_t at = ((tile * w->n_groups + g) * BILLM_LEVELS + i) * LAYOUT_TILE + row % LAYOUT_TILE;
         m[i] = (double)quant_f16_to_f32(w->group_scales[at]);
     }
-    if (w->salient[col])
+    if (col % BILLM_BLOCK < w->n_salient[g])
         return m[4] + m[5] * a + m[6] * b;
     return b > 0 ? m[2] + m[3] * a : m[0] + m[1] * a;
 }
@@ -175,6 +175,8 @@ void kc_signs(const struct kernels *k)
         signs_case(k, LAYOUT_S1, 33, 396, tokens, FILL_RANDOM);
         signs_case(k, LAYOUT_S1, 150, 64 * 17, tokens, FILL_RANDOM);
     }
+    for (uint32_t tokens = 30; tokens <= 560; tokens += 10 + kc_below(90))
+        signs_case(k, LAYOUT_S1, 20, 64 * 3 + kc_below(64), tokens, FILL_RANDOM);
     /* Rows longer than what sixteen bits hold. */
     for (enum fill fill = FILL_RANDOM; fill < FILL_KINDS; fill++)
         for (uint32_t tokens = 1; tokens <= 13; tokens += 3)
@@ -186,9 +188,32 @@ void kc_billm(const struct kernels *k)
     for (uint32_t tokens = 1; tokens <= 13; tokens++)
         for (uint32_t groups = 1; groups <= 5; groups++)
             signs_case(k, LAYOUT_S2, 1 + kc_below(60), BILLM_BLOCK * groups, tokens, FILL_RANDOM);
+    for (uint32_t tokens = 30; tokens <= 560; tokens += 10 + kc_below(90))
+        signs_case(k, LAYOUT_S2, 20, BILLM_BLOCK * 3, tokens, FILL_RANDOM);
     for (enum fill fill = FILL_RANDOM; fill < FILL_KINDS; fill++)
-        for (uint32_t tokens = 1; tokens <= 5; tokens++)
+        for (uint32_t tokens = 1; tokens <= 17; tokens += 1 + tokens / 5 * 5)
             signs_case(k, LAYOUT_S2, 20, 2560, tokens, fill);
+}
+
+/* One body serves all. */
+void kc_arrange(const struct kernels *k)
+{
+    for (size_t n = 0; k == kc_scalar && n <= 3 * BILLM_BLOCK; n += BILLM_BLOCK) {
+        kc_case("%zu values", n);
+        float *x = kc_new(n * sizeof *x, 4), *y = kc_new(n * sizeof *y, 4);
+        float *want = kc_new(n * sizeof *want, 4);
+        uint8_t *order = kc_new(n, 1);
+        kc_fill_unit(x, n, 1);
+        for (size_t i = 0; i < n; i++) {
+            order[i] = (uint8_t)kc_below(BILLM_BLOCK);
+            want[i] = x[i - i % BILLM_BLOCK + order[i]];
+        }
+        kernels_arrange(y, x, order, n);
+        kc_same_floats("y", y, want, n);
+        kc_end();
+    }
+    kc_case("nothing");
+    kc_end();
 }
 
 /* One body serves all; it is held to plain arithmetic. */
