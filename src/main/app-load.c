@@ -62,7 +62,9 @@ static void load(struct app_model *m, int weights, int kv)
         .adopt = weights >= 0,
         .kept_fd = weights,
         .mlock = c->mlock,
-        .prove_later = m->threads >= team_usable_cpus(), /* else more read them than compute */
+        /* Within the first token, which takes longer then, so nobody else may wait for the crew; and
+         * its threads should be all that could read memory. */
+        .prove_later = m->alone && m->threads >= team_usable_cpus(),
         .chat_template = *c->chat_template ? c->chat_template : NULL,
         .stop = &app->stop_loading,
     };
