@@ -75,7 +75,9 @@ static void load(struct app_model *m, const struct reading *reading, int weights
         .adopt = weights >= 0,
         .kept_fd = weights,
         .mlock = c->mlock,
-        .prove_later = m->threads >= team_usable_cpus(), /* else more read them than compute */
+        /* Within the first token, which takes longer then, so nobody else may wait for the crew; and
+         * its threads should be all that could read memory. */
+        .prove_later = m->alone && m->threads >= team_usable_cpus(),
         .chat_template = *c->chat_template ? c->chat_template : NULL,
         .stop = &app->stop_loading,
     };

@@ -356,6 +356,7 @@ void app_load_next(struct app *app)
     }
     m->share = count(app, MODEL_READY) + count(app, MODEL_LOADED) + count(app, MODEL_WAITS);
     m->threads = app->threads;
+    m->alone = count(app, MODEL_READY) == 0;
     m->state = MODEL_LOADS;
     m->work.data = m;
     app->loading = m;

@@ -74,6 +74,7 @@ struct app_model {
     void *done_arg;
     unsigned share;   /* of so many models that memory is for */
     unsigned threads; /* that its engine begins with: the app's may change while it is loaded */
+    bool alone;       /* no other serves while it is loaded */
 
     /* Written by the loading thread, read by the loop after it has ended. */
     uv_work_t work;

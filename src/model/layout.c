@@ -110,6 +110,12 @@ typedef uint8_t lanes __attribute__((vector_size(16)));
 typedef uint32_t lanes32 __attribute__((vector_size(16)));
 typedef uint64_t lanes64 __attribute__((vector_size(16)));
 
+#ifdef __clang__
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else /* has that one too, but not before version 12 */
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (lanes32){__VA_ARGS__})
+#endif
+
 enum {
     STRIP_COLS = 16, /* of a row, loaded at once */
     STRIP_VECTORS = STRIP_COLS / ROW_LANES,
@@ -138,14 +144,13 @@ static void gather(const int8_t *trits, size_t stride, lanes code[STRIP_VECTORS]
         row[r] = (lanes32)x;
     }
     for (unsigned i = 0; i < 2; i++) {
-        even[i] = __builtin_shuffle(row[2 * i], row[2 * i + 1], (lanes32){0, 4, 1, 5});
-        odd[i] = __builtin_shuffle(row[2 * i], row[2 * i + 1], (lanes32){2, 6, 3, 7});
+        even[i] = SHUFFLE(row[2 * i], row[2 * i + 1], 0, 4, 1, 5);
+        odd[i] = SHUFFLE(row[2 * i], row[2 * i + 1], 2, 6, 3, 7);
     }
-    for (unsigned i = 0; i < 2; i++) {
-        const lanes32 half = {2 * i, 2 * i + 1, 4 + 2 * i, 5 + 2 * i};
-        code[i] = (lanes)__builtin_shuffle(even[0], even[1], half);
-        code[2 + i] = (lanes)__builtin_shuffle(odd[0], odd[1], half);
-    }
+    code[0] = (lanes)SHUFFLE(even[0], even[1], 0, 1, 4, 5);
+    code[1] = (lanes)SHUFFLE(even[0], even[1], 2, 3, 6, 7);
+    code[2] = (lanes)SHUFFLE(odd[0], odd[1], 0, 1, 4, 5);
+    code[3] = (lanes)SHUFFLE(odd[0], odd[1], 2, 3, 6, 7);
 }
 
 static inline void pack_t2(const int8_t *trits, size_t stride, uint8_t *dst, lanes *bad)

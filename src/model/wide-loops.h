@@ -2,7 +2,16 @@
 /*
  * wide-loops.h - the loops of wide.h over vectors of WIDE_BYTES; for wide.c and wide-avx2.c only.
  */
+#ifndef TRIT_WIDE_LOOPS_H
+#define TRIT_WIDE_LOOPS_H
+
 #include <string.h>
+
+#include "model/wide.h"
+
+#ifndef WIDE_BYTES
+#define WIDE_BYTES 16 /* what every machine has */
+#endif
 
 enum { LANES = WIDE_BYTES / 4, HALF = WIDE_CODES / 2, Q8_MAX = 127, Q8_OFFSET = 128 };
 
@@ -80,3 +89,5 @@ static inline void loop_codes(const float *x, float scale, uint8_t *restrict hig
     for (size_t i = 0; i < HALF; i++)
         low[i] = (uint8_t)lower[i];
 }
+
+#endif

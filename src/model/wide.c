@@ -5,7 +5,6 @@
 #include "config.h"
 #include "model/wide.h"
 
-#define WIDE_BYTES 16
 #include "model/wide-loops.h"
 
 #ifdef __x86_64__

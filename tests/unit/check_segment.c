@@ -381,10 +381,12 @@ END_TEST
 /* Whatever it is compiled for, a sum is the one that the library makes: segments outlive programs. */
 START_TEST(sums_are_the_library_s)
 {
-    static const size_t lens[] = {0, 1, 16, 128, 240, 241, 1024, 4095, 100003, SEGMENT_CHUNK};
-    uint8_t *bytes = mem_zalloc(SEGMENT_CHUNK + 1, 1);
+    enum { LONGEST = 4 << 20 };
+    static const size_t lens[] = {0,    1,    16,     128,           240,    241,
+                                  1024, 4095, 100003, SEGMENT_CHUNK, LONGEST};
+    uint8_t *bytes = mem_zalloc(LONGEST + 1, 1);
     ck_assert_ptr_nonnull(bytes);
-    for (size_t i = 0; i <= SEGMENT_CHUNK; i++)
+    for (size_t i = 0; i <= LONGEST; i++)
         bytes[i] = (uint8_t)(i * 0x9e3779b97f4a7c15u >> 56);
     for (size_t k = 0; k < ARRAY_LEN(lens); k++) {
         uint64_t want = XXH3_64bits(bytes + 1, lens[k]); /* at no multiple of anything */
