@@ -9,7 +9,8 @@
  * set has to deal with.
  *
  * With many queries a block of keys is turned as well, so that a register holds one number of many
- * positions: then the lanes of a sum, which are added up in the end, lie in registers of their own.
+ * positions: then the lanes of a sum, which are added up in the end, lie in registers of their own,
+ * and adding them up costs 15 operations for as many scores as a register holds.
  *
  * Adding those zeros may turn a score of -0 into +0, which the exponential does not see and the
  * largest score, reported without its sign when it is zero, does not show.
@@ -83,11 +84,11 @@ struct attend_isa {
     void (*divide)(float *y, const float *x, float s, size_t n);
 };
 
-/* How the queries of a tile meet the rows. */
+/* How the queries of a tile meet keys and values. */
 enum attend_way {
-    ATTEND_IN_PLACE, /* so few that numbers are read where they lie */
-    ATTEND_ROWS,
-    ATTEND_TURNED,
+    ATTEND_IN_PLACE, /* queries are so few that numbers are read where they lie */
+    ATTEND_ROWS,     /* a block is made floats */
+    ATTEND_TURNED,   /* and keys are turned; blocks are longer, so that a sum stays in registers */
 };
 
 INLINE enum attend_way attend_way(const struct attend_isa *isa, const struct kv_span *kv,
@@ -106,14 +107,14 @@ INLINE size_t attend_piece(const struct kv_span *kv, enum attend_way way)
     return MIN(piece, kv->page_tokens);
 }
 
-/* Positions of a block: a piece, or two. */
+/* Positions of a block: a piece, or several, which may lie in several pages. */
 INLINE size_t attend_block(const struct kv_span *kv, enum attend_way way)
 {
     return way == ATTEND_TURNED ? ATTEND_COLUMNS : attend_piece(kv, way);
 }
 
-/* K or V (at `offset` in its page) of `count` positions of one page as floats in `rows`, or where
- * they lie if they are not asked for elsewhere. */
+/* K or V (at `offset` in its page) of `count` positions of one page: as floats in `rows`, or there
+ * if they are wanted as they are and one block is one piece. */
 INLINE struct attend_rows attend_rows(const struct attend_isa *isa, const struct kv_span *kv,
                                       size_t offset, size_t p, size_t count, size_t head_dim,
                                       float *rows, enum attend_way way)

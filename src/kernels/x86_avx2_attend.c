@@ -257,4 +257,4 @@ static void divide(float *y, const float *x, float s, size_t n)
         avx2_store(y + i, n - i, _mm256_div_ps(_mm256_loadu_ps(x + i), all));
 }
 
-ATTEND_ENTRIES(avx2, QUERIES, .turn = turn, .score_turned = score_turned, .many = 16)
+ATTEND_ENTRIES(avx2, QUERIES, .turn = turn, .score_turned = score_turned, .many = 64)

@@ -284,4 +284,4 @@ static void divide(float *y, const float *x, float s, size_t n)
                               _mm512_div_ps(_mm512_loadu_ps(x + i), all));
 }
 
-ATTEND_ENTRIES(avx512, QUERIES, .turn = turn, .score_turned = score_turned, .many = 16)
+ATTEND_ENTRIES(avx512, QUERIES, .turn = turn, .score_turned = score_turned, .many = 48)
