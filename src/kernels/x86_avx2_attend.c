@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x86_avx2_attend.c - attention for AVX2: blocks of 2 queries by 2 positions, and of 2 queries by
- * 32 values.  attend.h walks over the range.
+ * x86_avx2_attend.c - attention for AVX2: blocks of 2 queries by 2 positions, or of 4 by 16 that
+ * are turned, and of 2 queries by 32 values.  attend.h walks over the range.
  */
 #include "config.h"
 #include "kernels/attend.h"
@@ -147,7 +147,8 @@ INLINE void one_lane(__m256 sum[TURNED][2], const float *q, size_t width, const 
 INLINE void score_columns(float *score, const float *q, size_t width, const float *columns,
                           const float *factor, const unsigned queries)
 {
-    __m256 half[4][TURNED][2], sum[TURNED][2];
+    __m256 half[4][TURNED][2] UNINITIALISED;
+    __m256 sum[TURNED][2] UNINITIALISED;
     for (unsigned n = 0; n < 16; n++) {
         size_t c = attend_lane[n];
         one_lane(sum, q + c, width, columns + c * (width / 16) * ATTEND_COLUMNS, queries);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x86_avx512_attend.c - attention for AVX-512: blocks of 4 queries by 4 positions, and of 4 queries
- * by 64 values.  attend.h walks over the range.
+ * x86_avx512_attend.c - attention for AVX-512: blocks of 4 queries by 4 positions, or by 64 that
+ * are turned, and of 4 queries by 64 values.  attend.h walks over the range.
  */
 #include "config.h"
 #include "kernels/attend.h"
@@ -162,7 +162,8 @@ INLINE void one_lane(__m512 sum[QUERIES][VECTORS], const float *q, size_t width,
 INLINE void score_columns(float *score, const float *q, size_t width, const float *columns,
                           const float *factor, const unsigned queries)
 {
-    __m512 half[4][QUERIES][VECTORS], sum[QUERIES][VECTORS];
+    __m512 half[4][QUERIES][VECTORS] UNINITIALISED;
+    __m512 sum[QUERIES][VECTORS] UNINITIALISED;
     for (unsigned n = 0; n < 16; n++) {
         size_t c = attend_lane[n];
         one_lane(sum, q + c, width, columns + c * (width / 16) * ATTEND_COLUMNS, queries);
