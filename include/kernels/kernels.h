@@ -100,10 +100,10 @@ struct kv_span {
  * long context can be shared out.  What one range says to a query is a part; parts are merged in
  * the order of their ranges.  The length belongs to the arithmetic: another one gives other bits.
  *
- * Why 256: merging costs one operation in 256.  The scores of 32 queries take 34 KiB, which the
- * caches hold beside the keys that pass by.  A longer range would leave contexts of a few thousand
- * positions with fewer ranges than a machine has threads; a shorter one would make the parts of a
- * long context many.
+ * Why 256: merging costs one operation in 256.  The scores of 128 queries take 152 KiB, which the
+ * second cache holds beside the keys that pass by.  A longer range would leave contexts of a few
+ * thousand positions with fewer ranges than a machine has threads; a shorter one would make the
+ * parts of a long context many.
  */
 enum {
     ATTEND_RANGE = 256,

@@ -123,29 +123,29 @@ INLINE void mix_block(float *mix, const float *e, size_t width, const uint8_t *v
             vst1q_f32(mix + j * width + 4 * c, sum[j][c]);
 }
 
-INLINE void mix_queries(float *mix, const float *e, size_t width, size_t dims, const uint8_t *v,
-                        size_t count, bool go_on, const unsigned queries, const enum kv_type type)
+INLINE void mix_queries(float *mix, const float *e, size_t width, const uint8_t *v, size_t count,
+                        bool go_on, const unsigned queries, const enum kv_type type)
 {
     size_t d = 0;
-    for (; d + 32 <= dims; d += 32)
+    for (; d + 32 <= width; d += 32)
         mix_block(mix + d, e, width, v + d * type, count, go_on, queries, CHUNKS, type);
-    if (d < dims)
+    if (d < width)
         mix_block(mix + d, e, width, v + d * type, count, go_on, queries, CHUNKS / 2, type);
 }
 
-INLINE void mix_typed(float *mix, const float *e, size_t n_queries, size_t width, size_t dims,
-                      const uint8_t *v, size_t count, bool go_on, const enum kv_type type)
+INLINE void mix_typed(float *mix, const float *e, size_t n_queries, size_t width, const uint8_t *v,
+                      size_t count, bool go_on, const enum kv_type type)
 {
     if (n_queries == QUERIES)
-        mix_queries(mix, e, width, dims, v, count, go_on, QUERIES, type);
+        mix_queries(mix, e, width, v, count, go_on, QUERIES, type);
     else
-        mix_queries(mix, e, width, dims, v, count, go_on, 1, type);
+        mix_queries(mix, e, width, v, count, go_on, 1, type);
 }
 
-static void mix(float *mix, const float *e, size_t n_queries, size_t width, size_t dims,
-                struct attend_rows v, size_t count, bool go_on)
+static void mix(float *mix, const float *e, size_t n_queries, size_t width, struct attend_rows v,
+                size_t count, bool go_on)
 {
-    ATTEND_TYPED(mix_typed, v.type, mix, e, n_queries, width, dims, v.at, count, go_on);
+    ATTEND_TYPED(mix_typed, v.type, mix, e, n_queries, width, v.at, count, go_on);
 }
 
 static void blend(float *y, float a, const float *x, float b, size_t n)

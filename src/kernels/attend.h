@@ -9,7 +9,8 @@
  * set has to deal with.
  *
  * With many queries a block of keys is turned as well, so that a register holds one number of many
- * positions: then the lanes of a sum, which are added up in the end, lie in registers of their own.
+ * positions: then the lanes of a sum, which are added up in the end, lie in registers of their own,
+ * and adding them up costs 15 operations for as many scores as a register holds.
  *
  * Adding those zeros may turn a score of -0 into +0, which the exponential does not see and the
  * largest score, reported without its sign when it is zero, does not show.
@@ -23,8 +24,6 @@
 
 enum {
     ATTEND_AHEAD = 48, /* positions to fetch ahead; a multiple of ATTEND_BLOCK */
-    ATTEND_SHARE = 16, /* queries between which a share of them is fetched; a multiple of `most` */
-    ATTEND_PANEL = 64, /* numbers of a row that are mixed for all queries before the others */
     /* Positions of a block that is used once: the fetching of one ahead must not fill the core's
      * buffers before anything is computed. */
     ATTEND_SMALL_BLOCK = 4,
@@ -74,10 +73,10 @@ struct attend_isa {
     /* e[i] *= step[i] for i < n <= ATTEND_BLOCK. */
     void (*weigh)(float *e, const float *step, size_t n);
 
-    /* mix[j][d] = fma over i < count of e[j][i] * v[i][d] for d < dims <= width, for at most `most`
-     * queries; from +0, or going on from what is there. */
-    void (*mix)(float *mix, const float *e, size_t n_queries, size_t width, size_t dims,
-                struct attend_rows v, size_t count, bool go_on);
+    /* mix[j][d] = fma over i < count of e[j][i] * v[i][d], for at most `most` queries; from +0, or
+     * going on from what is there. */
+    void (*mix)(float *mix, const float *e, size_t n_queries, size_t width, struct attend_rows v,
+                size_t count, bool go_on);
     size_t most; /* queries that mix takes, and that one pass of score takes */
 
     /* y[i] = fma(x[i], b, y[i] * a) and y[i] = x[i] / s. */
@@ -85,11 +84,11 @@ struct attend_isa {
     void (*divide)(float *y, const float *x, float s, size_t n);
 };
 
-/* How the queries of a tile meet the rows. */
+/* How the queries of a tile meet keys and values. */
 enum attend_way {
-    ATTEND_IN_PLACE, /* so few that numbers are read where they lie */
-    ATTEND_ROWS,
-    ATTEND_TURNED,
+    ATTEND_IN_PLACE, /* queries are so few that numbers are read where they lie */
+    ATTEND_ROWS,     /* a block is made floats */
+    ATTEND_TURNED,   /* and keys are turned; blocks are longer, so that a sum stays in registers */
 };
 
 INLINE enum attend_way attend_way(const struct attend_isa *isa, const struct kv_span *kv,
@@ -108,14 +107,14 @@ INLINE size_t attend_piece(const struct kv_span *kv, enum attend_way way)
     return MIN(piece, kv->page_tokens);
 }
 
-/* Positions of a block: a piece, or two. */
+/* Positions of a block: a piece, or several, which may lie in several pages. */
 INLINE size_t attend_block(const struct kv_span *kv, enum attend_way way)
 {
     return way == ATTEND_TURNED ? ATTEND_COLUMNS : attend_piece(kv, way);
 }
 
-/* K or V (at `offset` in its page) of `count` positions of one page as floats in `rows`, or where
- * they lie if they are not asked for elsewhere. */
+/* K or V (at `offset` in its page) of `count` positions of one page: as floats in `rows`, or there
+ * if they are wanted as they are and one block is one piece. */
 INLINE struct attend_rows attend_rows(const struct attend_isa *isa, const struct kv_span *kv,
                                       size_t offset, size_t p, size_t count, size_t head_dim,
                                       float *rows, enum attend_way way)
@@ -150,14 +149,6 @@ INLINE void attend_prefetch(const struct kv_span *kv, size_t at, size_t count, s
     const uint8_t *row = kv_row(kv, offset, at, row_bytes);
     for (size_t i = 0; i < count * row_bytes; i += 64)
         __builtin_prefetch(row + i, 0, 2);
-}
-
-/* The same for share `i` of n of a block. */
-INLINE void attend_prefetch_share(const struct kv_span *kv, size_t at, size_t count, size_t longest,
-                                  size_t head_dim, size_t i, size_t n)
-{
-    for (size_t p = count * i / n; p < count * (i + 1) / n; p++)
-        attend_prefetch(kv, at + p, 1, longest, head_dim);
 }
 
 /* The steps of the positions from p on, which lie in one page. */
@@ -210,59 +201,47 @@ INLINE void attend_scores_turned(const struct attend_isa *isa, float *score, con
 {
     size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim);
     float factor[ATTEND_COLUMNS] = {0}, *columns = rows + ATTEND_COLUMNS * width;
-    size_t shares = (queries + ATTEND_SHARE - 1) / ATTEND_SHARE;
     for (size_t p = shortest; p < longest; p += ATTEND_COLUMNS) {
         size_t count = 0;
         for (size_t i = 0; i < ATTEND_COLUMNS; i += ATTEND_BLOCK) {
             size_t at = p + i;
             if (at < longest) { /* else once more what was read last */
                 count = MIN((size_t)ATTEND_BLOCK, longest - at);
+                attend_prefetch(kv, at, count, longest, t->head_dim);
                 attend_rows(isa, kv, kv->k_offset, at, count, t->head_dim, rows, ATTEND_TURNED);
                 attend_factors(factor + i, t, kv, at, count);
             }
             isa->turn(columns + i, rows, count, width);
         }
-        for (size_t i = 0, j = 0; i < shares; i++, j += ATTEND_SHARE) {
-            attend_prefetch_share(kv, p, MIN((size_t)ATTEND_COLUMNS, longest - p), longest,
-                                  t->head_dim, i, shares);
-            isa->score_turned(score + j * ATTEND_STRIDE + p, q + j * width,
-                              MIN(queries - j, (size_t)ATTEND_SHARE), width, columns, factor);
-        }
+        isa->score_turned(score + p, q, queries, width, columns, factor);
     }
 }
 
-/* Numbers of row v from the i-th row and the d-th number on. */
-INLINE struct attend_rows attend_rows_at(struct attend_rows v, size_t i, size_t d, size_t width)
+/* The rows from the i-th on. */
+INLINE struct attend_rows attend_rows_at(struct attend_rows v, size_t i, size_t width)
 {
-    return (struct attend_rows){v.at + (i * width + d) * v.type, v.type};
+    return (struct attend_rows){v.at + i * width * v.type, v.type};
 }
 
 /* One block of values for all queries, of which the first may not see all of it. */
 INLINE void attend_mix(const struct attend_isa *isa, float *mix, const float *e,
-                       const struct attend_tile *t, const struct kv_span *kv, size_t n, size_t p,
-                       struct attend_rows v, size_t count, size_t longest)
+                       const struct attend_tile *t, size_t n, size_t p, struct attend_rows v,
+                       size_t count)
 {
-    size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim), share = 0;
-    size_t panel = queries > isa->most ? ATTEND_PANEL : width;
-    size_t shares = (width + panel - 1) / panel * ((queries + ATTEND_SHARE - 1) / ATTEND_SHARE);
+    size_t queries = t->n_rows * t->n_q, width = attend_width(t->head_dim);
     bool whole = p + count <= n;
-    for (size_t d = 0; d < width; d += panel)
-        for (size_t j = 0, few; j < queries; j += few) {
-            if (j % ATTEND_SHARE == 0)
-                attend_prefetch_share(kv, longest + p, count, longest, t->head_dim, share++,
-                                      shares);
-            few = MIN(queries - j, isa->most);
-            size_t first = whole ? p + count : attend_seen(t, n, j);
-            size_t last = whole ? p + count : attend_seen(t, n, j + few - 1);
-            if (first != last && first < p + count) {
-                few = 1;
-                last = first;
-            }
-            if (last > p)
-                isa->mix(mix + j * width + d, e + j * ATTEND_STRIDE, few, width,
-                         MIN(panel, width - d), attend_rows_at(v, 0, d, width),
-                         MIN(count, first - p), p > 0);
+    for (size_t j = 0, few; j < queries; j += few) {
+        few = MIN(queries - j, isa->most);
+        size_t first = whole ? p + count : attend_seen(t, n, j);
+        size_t last = whole ? p + count : attend_seen(t, n, j + few - 1);
+        if (first != last && first < p + count) {
+            few = 1;
+            last = first;
         }
+        if (last > p)
+            isa->mix(mix + j * width, e + j * ATTEND_STRIDE, few, width, v, MIN(count, first - p),
+                     p > 0);
+    }
 }
 
 /* The same for one block in which some queries begin. */
@@ -275,8 +254,8 @@ INLINE void attend_mix_window(const struct attend_isa *isa, float *mix, const fl
         size_t from = attend_from(t, n, j), first = MAX(from, p);
         size_t end = MIN(attend_seen(t, n, j), p + count);
         if (first < end)
-            isa->mix(mix + j * width, e + j * ATTEND_STRIDE + (first - p), 1, width, width,
-                     attend_rows_at(v, first - p, 0, width), end - first, first > from);
+            isa->mix(mix + j * width, e + j * ATTEND_STRIDE + (first - p), 1, width,
+                     attend_rows_at(v, first - p, width), end - first, first > from);
     }
 }
 
@@ -313,6 +292,7 @@ INLINE void attend_walk(const struct attend_isa *isa, const struct attend_part *
         struct attend_rows v = {(const uint8_t *)rows, KV_F32};
         for (size_t i = 0, some; i < count; i += some) {
             some = MIN(piece, count - i);
+            attend_prefetch(kv, longest + p + i, some, longest, head_dim);
             struct attend_rows read =
                 attend_rows(isa, kv, kv->v_offset, p + i, some, head_dim, rows + i * width, way);
             if (i == 0)
@@ -322,7 +302,7 @@ INLINE void attend_walk(const struct attend_isa *isa, const struct attend_part *
                            some);
         }
         if (p > begun || begun == 0)
-            attend_mix(isa, part->mix, score + p, t, kv, n, p, v, count, longest);
+            attend_mix(isa, part->mix, score + p, t, n, p, v, count);
         else
             attend_mix_window(isa, part->mix, score + p, t, n, p, v, count);
     }

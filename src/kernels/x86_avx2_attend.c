@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x86_avx2_attend.c - attention for AVX2: blocks of 2 queries by 2 positions, and of 2 queries by
- * 32 values.  attend.h walks over the range.
+ * x86_avx2_attend.c - attention for AVX2: blocks of 2 queries by 2 positions, or of 4 by 16 that
+ * are turned, and of 2 queries by 32 values.  attend.h walks over the range.
  */
 #include "config.h"
 #include "kernels/attend.h"
@@ -147,7 +147,8 @@ INLINE void one_lane(__m256 sum[TURNED][2], const float *q, size_t width, const 
 INLINE void score_columns(float *score, const float *q, size_t width, const float *columns,
                           const float *factor, const unsigned queries)
 {
-    __m256 half[4][TURNED][2], sum[TURNED][2];
+    __m256 half[4][TURNED][2] UNINITIALISED;
+    __m256 sum[TURNED][2] UNINITIALISED;
     for (unsigned n = 0; n < 16; n++) {
         size_t c = attend_lane[n];
         one_lane(sum, q + c, width, columns + c * (width / 16) * ATTEND_COLUMNS, queries);
@@ -217,29 +218,29 @@ INLINE void mix_block(float *mix, const float *e, size_t width, const uint8_t *v
             _mm256_storeu_ps(mix + j * width + 8 * c, sum[j][c]);
 }
 
-INLINE void mix_queries(float *mix, const float *e, size_t width, size_t dims, const uint8_t *v,
-                        size_t count, bool go_on, const unsigned queries, const enum kv_type type)
+INLINE void mix_queries(float *mix, const float *e, size_t width, const uint8_t *v, size_t count,
+                        bool go_on, const unsigned queries, const enum kv_type type)
 {
     size_t d = 0;
-    for (; d + 32 <= dims; d += 32)
+    for (; d + 32 <= width; d += 32)
         mix_block(mix + d, e, width, v + d * type, count, go_on, queries, CHUNKS, type);
-    if (d < dims)
+    if (d < width)
         mix_block(mix + d, e, width, v + d * type, count, go_on, queries, CHUNKS / 2, type);
 }
 
-INLINE void mix_typed(float *mix, const float *e, size_t n_queries, size_t width, size_t dims,
-                      const uint8_t *v, size_t count, bool go_on, const enum kv_type type)
+INLINE void mix_typed(float *mix, const float *e, size_t n_queries, size_t width, const uint8_t *v,
+                      size_t count, bool go_on, const enum kv_type type)
 {
     if (n_queries == QUERIES)
-        mix_queries(mix, e, width, dims, v, count, go_on, QUERIES, type);
+        mix_queries(mix, e, width, v, count, go_on, QUERIES, type);
     else
-        mix_queries(mix, e, width, dims, v, count, go_on, 1, type);
+        mix_queries(mix, e, width, v, count, go_on, 1, type);
 }
 
-static void mix(float *mix, const float *e, size_t n_queries, size_t width, size_t dims,
-                struct attend_rows v, size_t count, bool go_on)
+static void mix(float *mix, const float *e, size_t n_queries, size_t width, struct attend_rows v,
+                size_t count, bool go_on)
 {
-    ATTEND_TYPED(mix_typed, v.type, mix, e, n_queries, width, dims, v.at, count, go_on);
+    ATTEND_TYPED(mix_typed, v.type, mix, e, n_queries, width, v.at, count, go_on);
 }
 
 static void blend(float *y, float a, const float *x, float b, size_t n)
@@ -257,4 +258,4 @@ static void divide(float *y, const float *x, float s, size_t n)
         avx2_store(y + i, n - i, _mm256_div_ps(_mm256_loadu_ps(x + i), all));
 }
 
-ATTEND_ENTRIES(avx2, QUERIES, .turn = turn, .score_turned = score_turned, .many = 16)
+ATTEND_ENTRIES(avx2, QUERIES, .turn = turn, .score_turned = score_turned, .many = 64)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x86_avx512_attend.c - attention for AVX-512: blocks of 4 queries by 4 positions, and of 4 queries
- * by 64 values.  attend.h walks over the range.
+ * x86_avx512_attend.c - attention for AVX-512: blocks of 4 queries by 4 positions, or by 64 that
+ * are turned, and of 4 queries by 64 values.  attend.h walks over the range.
  */
 #include "config.h"
 #include "kernels/attend.h"
@@ -138,28 +138,23 @@ static void turn(float *columns, const float *rows, size_t count, size_t width)
     }
 }
 
-/* One step of a lane: sum[j][i] += q[j] * column[i], or the first one, which begins the sum. */
-INLINE void lane_step(__m512 sum[QUERIES][VECTORS], const float *q, size_t width,
-                      const float *column, const unsigned queries, const bool first)
-{
-    __m512 k[VECTORS];
-    foreach (i, VECTORS)
-        k[i] = _mm512_loadu_ps(column + 16 * i);
-    foreach (j, queries) {
-        __m512 x = _mm512_set1_ps(q[j * width]);
-        foreach (i, VECTORS)
-            sum[j][i] = first ? _mm512_mul_ps(x, k[i]) : _mm512_fmadd_ps(x, k[i], sum[j][i]);
-    }
-}
-
 /* One of the sixteen lanes of `queries` queries: what column c says. */
 INLINE void one_lane(__m512 sum[QUERIES][VECTORS], const float *q, size_t width,
                      const float *column, const unsigned queries)
 {
-    const float *end = q + width;
-    lane_step(sum, q, width, column, queries, true);
-    for (q += 16, column += ATTEND_COLUMNS; q < end; q += 16, column += ATTEND_COLUMNS)
-        lane_step(sum, q, width, column, queries, false);
+    foreach (j, queries)
+        foreach (i, VECTORS)
+            sum[j][i] = _mm512_setzero_ps();
+    for (const float *end = q + width; q < end; q += 16, column += ATTEND_COLUMNS) {
+        __m512 k[VECTORS];
+        foreach (i, VECTORS)
+            k[i] = _mm512_loadu_ps(column + 16 * i);
+        foreach (j, queries) {
+            __m512 x = _mm512_set1_ps(q[j * width]);
+            foreach (i, VECTORS)
+                sum[j][i] = _mm512_fmadd_ps(x, k[i], sum[j][i]);
+        }
+    }
 }
 
 /* The tree over the lanes, as attend_lane walks it; sums that wait for their other half lie in
@@ -167,7 +162,8 @@ INLINE void one_lane(__m512 sum[QUERIES][VECTORS], const float *q, size_t width,
 INLINE void score_columns(float *score, const float *q, size_t width, const float *columns,
                           const float *factor, const unsigned queries)
 {
-    __m512 half[4][QUERIES][VECTORS], sum[QUERIES][VECTORS];
+    __m512 half[4][QUERIES][VECTORS] UNINITIALISED;
+    __m512 sum[QUERIES][VECTORS] UNINITIALISED;
     for (unsigned n = 0; n < 16; n++) {
         size_t c = attend_lane[n];
         one_lane(sum, q + c, width, columns + c * (width / 16) * ATTEND_COLUMNS, queries);
@@ -237,40 +233,40 @@ INLINE void mix_block(float *mix, const float *e, size_t width, const uint8_t *v
             _mm512_storeu_ps(mix + j * width + 16 * c, sum[j][c]);
 }
 
-INLINE void mix_queries(float *mix, const float *e, size_t width, size_t dims, const uint8_t *v,
-                        size_t count, bool go_on, const unsigned queries, const enum kv_type type)
+INLINE void mix_queries(float *mix, const float *e, size_t width, const uint8_t *v, size_t count,
+                        bool go_on, const unsigned queries, const enum kv_type type)
 {
     size_t d = 0;
-    for (; d + 64 <= dims; d += 64)
+    for (; d + 64 <= width; d += 64)
         mix_block(mix + d, e, width, v + d * type, count, go_on, queries, 4, type);
-    if (dims - d >= 32) {
+    if (width - d >= 32) {
         mix_block(mix + d, e, width, v + d * type, count, go_on, queries, 2, type);
         d += 32;
     }
-    if (d < dims)
+    if (d < width)
         mix_block(mix + d, e, width, v + d * type, count, go_on, queries, 1, type);
 }
 
-INLINE void mix_typed(float *mix, const float *e, size_t n_queries, size_t width, size_t dims,
-                      const uint8_t *v, size_t count, bool go_on, const enum kv_type type)
+INLINE void mix_typed(float *mix, const float *e, size_t n_queries, size_t width, const uint8_t *v,
+                      size_t count, bool go_on, const enum kv_type type)
 {
     if (n_queries == QUERIES) {
-        mix_queries(mix, e, width, dims, v, count, go_on, QUERIES, type);
+        mix_queries(mix, e, width, v, count, go_on, QUERIES, type);
         return;
     }
     if (n_queries >= 2) {
-        mix_queries(mix, e, width, dims, v, count, go_on, 2, type);
+        mix_queries(mix, e, width, v, count, go_on, 2, type);
         mix += 2 * width;
         e += 2 * ATTEND_STRIDE;
     }
     if (n_queries % 2)
-        mix_queries(mix, e, width, dims, v, count, go_on, 1, type);
+        mix_queries(mix, e, width, v, count, go_on, 1, type);
 }
 
-static void mix(float *mix, const float *e, size_t n_queries, size_t width, size_t dims,
-                struct attend_rows v, size_t count, bool go_on)
+static void mix(float *mix, const float *e, size_t n_queries, size_t width, struct attend_rows v,
+                size_t count, bool go_on)
 {
-    ATTEND_TYPED(mix_typed, v.type, mix, e, n_queries, width, dims, v.at, count, go_on);
+    ATTEND_TYPED(mix_typed, v.type, mix, e, n_queries, width, v.at, count, go_on);
 }
 
 static void blend(float *y, float a, const float *x, float b, size_t n)
@@ -289,4 +285,4 @@ static void divide(float *y, const float *x, float s, size_t n)
                               _mm512_div_ps(_mm512_loadu_ps(x + i), all));
 }
 
-ATTEND_ENTRIES(avx512, QUERIES, .turn = turn, .score_turned = score_turned, .many = 16)
+ATTEND_ENTRIES(avx512, QUERIES, .turn = turn, .score_turned = score_turned, .many = 48)
