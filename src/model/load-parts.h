@@ -27,6 +27,7 @@ struct weights_item {
     struct table *table;
     const float **vector;
     bool plus_one; /* of a vector: the file has it less one */
+    bool decay;    /* of a vector: -exp of what the file has */
     const uint8_t **salient;
     size_t at, bytes;              /* codes, table data or floats */
     size_t scales_at, scale_bytes; /* scales of linears and q8 tables */
