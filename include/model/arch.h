@@ -46,7 +46,9 @@ struct arch {
     bool scaled_embedding; /* embeddings are multiplied by the root of their width */
     bool windows;          /* where the file has a window, most layers see no further back, and turn
                             * their heads by a base of their own */
-    bool norms_less_one;   /* norms are stored less one, but those of linears */
+    bool norms_less_one;   /* norms are stored less one, but those of linears and of deltas */
+    bool grouped_values;   /* of a hybrid: value heads lie by the key head that they read, not dealt
+                            * out, and a decay is stored as its logarithm */
 };
 
 /* NULL when the architecture is not one tritd serves. */

@@ -59,7 +59,8 @@ struct hparams_delta {
     uint32_t interval; /* 0: the model is none, all layers attend */
     uint32_t n_layers; /* with a state */
     uint32_t k_heads;  /* of queries and keys; divides v_heads */
-    uint32_t v_heads;  /* of values; head h reads query and key h % k_heads */
+    uint32_t v_heads;  /* of values; head h reads query and key h % k_heads, or, if they are */
+    bool grouped;      /* grouped, h / (v_heads / k_heads) */
     uint32_t head_dim; /* of all of them, a multiple of DELTA_LANES */
     uint32_t conv;     /* positions that the convolution sees, its own the last */
 };

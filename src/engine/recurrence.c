@@ -123,7 +123,7 @@ static void run_head(const struct recurrence *rc, const struct layer *l, const s
     float *state = states_matrix(rc->kv->states, run->slot, l->cache, head);
     if (run->fresh)
         memset(state, 0, (size_t)d->head_dim * d->head_dim * sizeof *state);
-    size_t keys = head % d->k_heads;
+    size_t keys = d->grouped ? head / (d->v_heads / d->k_heads) : head % d->k_heads;
     rc->k->delta(&(const struct delta_rows){
         .state = state,
         .q = first + keys * d->head_dim,
@@ -161,7 +161,7 @@ const float *recurrence_gate(const struct recurrence *rc, const struct layer *l,
         rc->k->rmsnorm(o, o, l->delta.norm, rc->eps, d->head_dim);
         rc->k->glu(o, z + (size_t)h * d->head_dim, o, ACT_SILU, d->head_dim);
     }
-    if (!rc->grouped || !l->delta.out.signs)
+    if (!rc->grouped || d->grouped || !l->delta.out.signs)
         return out;
     uint32_t each = d->v_heads / d->k_heads; /* value heads of a key head */
     for (uint32_t h = 0; h < d->v_heads; h++)

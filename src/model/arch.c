@@ -30,6 +30,8 @@ static const struct arch archs[] = {
     {"bitnet-silu",  ROPE_NEOX, ACT_SILU,  HEAD_OPTIONAL, .sub_norms = true, .absmean = true},
     {"gemma3-offset", ROPE_NEOX, ACT_GELU, HEAD_OPTIONAL, .qk_norms = true, .post_norms = true,
      .scaled_embedding = true, .windows = true, .norms_less_one = true},
+    {"qwen35-grouped", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, .qk_norms = true, .hybrid = true,
+     .norms_less_one = true, .grouped_values = true},
 };
 // clang-format on
 
@@ -46,5 +48,5 @@ const struct arch *arch_find(const char *name, size_t len)
 const char *arch_names(void)
 {
     return "bitnet, bitnet-25, bitnet-b1.58, llama, qwen3, qwen35, gemma3, llama-neox, bitnet-silu, "
-           "gemma3-offset";
+           "gemma3-offset, qwen35-grouped";
 }

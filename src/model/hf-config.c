@@ -32,13 +32,17 @@ static const struct family {
     {"BitLlamaForCausalLM", "silu", "llama-neox", 10000, 0, METHOD_ONEBIT},    /* in training */
     {"BitLlamaForCausalLMInf", "silu", "llama-neox", 10000, 0, METHOD_ONEBIT}, /* packed */
     {"Qwen3ForCausalLM", "silu", "qwen3", 10000, 128, METHOD_TERNARY},
+    {"Qwen3_5ForCausalLM", "silu", "qwen35-grouped", 1e7, 256, METHOD_TERNARY},
     {"Gemma3ForCausalLM", "gelu_pytorch_tanh", "gemma3-offset", 1e6, 256, METHOD_TERNARY},
 };
 
 /* model_type leads to these from any architecture. */
 static const struct {
     const char *type, *architecture;
-} types[] = {{"qwen3", "Qwen3ForCausalLM"}, {"gemma3_text", "Gemma3ForCausalLM"}};
+} types[] = {{"qwen3", "Qwen3ForCausalLM"},
+             {"gemma3_text", "Gemma3ForCausalLM"},
+             {"qwen3_5", "Qwen3_5ForCausalLM"}, /* with pictures, which are not looked at */
+             {"qwen3_5_text", "Qwen3_5ForCausalLM"}};
 
 struct config {
     struct hf *h;
@@ -67,7 +71,7 @@ static bool is_family(const struct family *f, struct jsontext name, struct jsont
     return false;
 }
 
-static int find_family(struct config *c)
+static int find_family(struct config *c, struct jsontext text)
 {
     static const char NAME[] = "architectures", TYPE[] = "model_type";
     const char *ACT = "hidden_act";
@@ -80,11 +84,11 @@ static int find_family(struct config *c)
     if (!jsontext_next(&w, &none, &name) || jsontext_kind(name) != JSONTEXT_STRING)
         return hf_refuse(c->h, c->t, TRIT_EFORMAT, NAME, list, "an array of names");
     if ((rc = hf_value(c->h, c->t, c->doc, TYPE, JSONTEXT_STRING, false, &found, &type)) ||
-        (rc = hf_value(c->h, c->t, c->doc, ACT, JSONTEXT_STRING, false, &found, &act)))
+        (rc = hf_value(c->h, c->t, text, ACT, JSONTEXT_STRING, false, &found, &act)))
         return rc;
     if (!found) { /* Gemma's name for it */
         ACT = "hidden_activation";
-        if ((rc = hf_value(c->h, c->t, c->doc, ACT, JSONTEXT_STRING, false, &found, &act)))
+        if ((rc = hf_value(c->h, c->t, text, ACT, JSONTEXT_STRING, false, &found, &act)))
             return rc;
     }
     bool known = false;
@@ -103,8 +107,8 @@ static int find_family(struct config *c)
                          "\"silu\", of BitNet also \"relu2\", of Gemma \"gelu_pytorch_tanh\"");
     return hf_refuse(c->h, c->t, TRIT_EUNSUPP, NAME, list,
                      "BitNetForCausalLM, BitnetForCausalLM, LlamaForCausalLM, "
-                     "BitLlamaForCausalLM, BitLlamaForCausalLMInf, Qwen3ForCausalLM or "
-                     "Gemma3ForCausalLM");
+                     "BitLlamaForCausalLM, BitLlamaForCausalLMInf, Qwen3ForCausalLM, "
+                     "Qwen3_5ForCausalLM or Gemma3ForCausalLM");
 }
 
 /* ------------------------------------------------------------------ sizes */
@@ -195,6 +199,8 @@ static int refuse_others(const struct config *c)
             return rc;
     }
     double rotated = 1;
+    if (c->h->facts.hybrid) /* A part of a head is rotated, which hf_deltas reads. */
+        return 0;
     int rc = hf_float(c->h, c->t, c->doc, "partial_rotary_factor", false, &found, &rotated);
     if (rc == 0 && rotated != 1)
         rc = gguf_fail_at(c->t->path, c->h->err, TRIT_EUNSUPP,
@@ -374,7 +380,7 @@ static int read_quantization(const struct config *c)
     static const char NAME[] = "quantization_config";
     bool found, has_method, yes = false, automatic = false, online = false;
     struct jsontext q, method = {"null", 4};
-    int rc = hf_value(c->h, c->t, c->doc, NAME, JSONTEXT_OBJECT, false, &found, &q);
+    int rc = hf_value(c->h, c->t, c->t->doc, NAME, JSONTEXT_OBJECT, false, &found, &q);
     if (rc || !found)
         return rc;
     if (c->f->method != METHOD_TERNARY)
@@ -476,23 +482,32 @@ static int read_sampling(struct hf *h)
 int hf_config(struct hf *h)
 {
     struct config c = {.h = h, .t = &h->config, .doc = h->config.doc};
-    bool found, tied = false;
+    bool found, tied = false, nested = false;
+    struct jsontext text;
     int rc;
-    if ((rc = find_family(&c)))
+    /* Of a model that also sees: what is about texts; the class is named outside. */
+    if ((rc = hf_value(h, c.t, c.doc, "text_config", JSONTEXT_OBJECT, false, &nested, &text)) ||
+        (rc = find_family(&c, nested ? text : c.doc)))
         return rc;
     trit_assert(c.f);
+    if (nested)
+        c.doc = text;
     gguf_make_string(h->g, "general.architecture", c.f->arch, strlen(c.f->arch));
     h->facts.method = c.f->method;
     h->facts.gemma = strcmp(c.f->arch, "gemma3-offset") == 0;
+    h->facts.hybrid = strcmp(c.f->arch, "qwen35-grouped") == 0;
     if (c.f->method != METHOD_TERNARY) {
         const char *name = method_name(c.f->method);
         gguf_make_string(h->g, "tritd.method", name, strlen(name));
     }
     if ((rc = read_sizes(&c)) || (rc = refuse_others(&c)) || (rc = read_rope(&c)) ||
         (h->facts.gemma && (rc = hf_windows(h, c.f->arch, c.f->head_dim))) ||
+        (h->facts.hybrid && (rc = hf_deltas(h, c.doc, c.f->arch, c.f->head_dim))) ||
         (rc = hf_pooling(h, c.f->arch)) || (rc = read_quantization(&c)) || (rc = read_tokens(h)) ||
         (rc = read_sampling(h)) ||
         (rc = hf_bool(h, c.t, c.doc, "tie_word_embeddings", &found, &tied)))
+        return rc;
+    if (nested && !found && (rc = hf_bool(h, c.t, h->config.doc, "tie_word_embeddings", &found, &tied)))
         return rc;
     h->facts.tied = found && tied;
     h->facts.untied = found && !tied;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hf-layers.c - how far the layers of Gemma 3 see, and what the embeddings of a folder are made of.
+ * hf-layers.c - how far the layers of Gemma 3 see, which of Qwen3.5 attend, and what the embeddings of
+ * a folder are made of.
  *
  * Sources: transformers (configuration_gemma3.py), whose names have changed over time: layer_types,
  * or a pattern; sentence-transformers (1_Pooling/config.json).
@@ -8,6 +9,7 @@
 #include "config.h"
 #include "model/hf-parts.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -68,6 +70,76 @@ int hf_windows(struct hf *h, const char *arch, uint64_t head_dim)
     gguf_make_uint(h->g, key_of(arch, "attention.sliding_window_pattern", key), period);
     if (scalar != (double)head_dim) /* else it is what all do */
         gguf_make_float(h->g, key_of(arch, "attention.scale", key), 1 / sqrt(scalar));
+    return 0;
+}
+
+/* layer_types says what the interval says. */
+static int check_types(const struct hf *h, struct jsontext doc, uint64_t interval)
+{
+    static const char NAME[] = "layer_types";
+    struct jsontext list, none, type;
+    uint64_t i = 0;
+    bool found;
+    int rc = hf_value(h, &h->config, doc, NAME, JSONTEXT_ARRAY, false, &found, &list);
+    if (rc || !found)
+        return rc;
+    for (struct jsontext_walk w = jsontext_begin(list); jsontext_next(&w, &none, &type); i++) {
+        const char *expected = (i + 1) % interval ? "linear_attention" : "full_attention";
+        if (jsontext_kind(type) != JSONTEXT_STRING || !jsontext_is(type, expected))
+            return hf_refuse(h, &h->config, TRIT_EUNSUPP, NAME, list,
+                             "full_attention in every full_attention_interval-th layer, and "
+                             "linear_attention in the others");
+    }
+    return 0;
+}
+
+/* configuration_qwen3_5.py; the defaults are those of its Qwen3_5TextConfig. */
+int hf_deltas(struct hf *h, struct jsontext doc, const char *arch, uint64_t head_dim)
+{
+    const struct hf_text *t = &h->config;
+    enum { INTERVAL, KERNEL, K_DIM, V_DIM, K_HEADS, V_HEADS, N };
+    static const char *const names[N] = {
+        "full_attention_interval", "linear_conv_kernel_dim", "linear_key_head_dim",
+        "linear_value_head_dim",   "linear_num_key_heads",   "linear_num_value_heads"};
+    uint64_t v[N] = {4, 4, 128, 128, 16, 32}, inner;
+    char key[96];
+    bool found, gate = true;
+    double rotated = 0.25;
+    struct jsontext rope;
+    int rc = 0;
+    for (size_t i = 0; i < N && rc == 0; i++) {
+        rc = hf_uint(h, t, doc, names[i], false, &found, &v[i]);
+        if (rc == 0 && (v[i] < 1 || v[i] > 1 << 16))
+            rc = gguf_fail_at(t->path, h->err, TRIT_EFORMAT, "%s is %" PRIu64 ", expected 1 to 65536",
+                              names[i], v[i]);
+    }
+    if (rc || (rc = check_types(h, doc, v[INTERVAL])) ||
+        (rc = hf_uint(h, t, doc, "head_dim", false, &found, &head_dim)) ||
+        (rc = hf_bool(h, t, doc, "attn_output_gate", &found, &gate)) ||
+        (rc = hf_float(h, t, doc, "partial_rotary_factor", false, &found, &rotated)) ||
+        (rc = hf_value(h, t, doc, "rope_parameters", JSONTEXT_OBJECT, false, &found, &rope)) ||
+        (found && (rc = hf_float(h, t, rope, "partial_rotary_factor", false, &found, &rotated))))
+        return rc;
+    if (!gate)
+        return hf_refuse(h, t, TRIT_EUNSUPP, "attn_output_gate", (struct jsontext){"false", 5},
+                         "true");
+    if (v[K_DIM] != v[V_DIM])
+        return gguf_fail_at(t->path, h->err, TRIT_EUNSUPP,
+                            "linear_key_head_dim is %" PRIu64 ", expected linear_value_head_dim, "
+                            "%" PRIu64,
+                            v[K_DIM], v[V_DIM]);
+    if (!(rotated > 0 && rotated <= 1))
+        return gguf_fail_at(t->path, h->err, TRIT_EFORMAT,
+                            "partial_rotary_factor is %g, expected more than 0, at most 1", rotated);
+    inner = v[V_HEADS] * v[V_DIM];
+    gguf_make_uint(h->g, key_of(arch, "full_attention_interval", key), v[INTERVAL]);
+    gguf_make_uint(h->g, key_of(arch, "ssm.conv_kernel", key), v[KERNEL]);
+    gguf_make_uint(h->g, key_of(arch, "ssm.state_size", key), v[V_DIM]);
+    gguf_make_uint(h->g, key_of(arch, "ssm.group_count", key), v[K_HEADS]);
+    gguf_make_uint(h->g, key_of(arch, "ssm.time_step_rank", key), v[V_HEADS]);
+    gguf_make_uint(h->g, key_of(arch, "ssm.inner_size", key), inner);
+    gguf_make_uint(h->g, key_of(arch, "rope.dimension_count", key),
+                   (uint64_t)((double)head_dim * rotated));
     return 0;
 }
 

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* In Gemma 3: post_attention_norm. */
+/* In Gemma 3 and Qwen3.5: post_attention_norm, which are two things. */
 static const char POST_ATTENTION[] = "post_attention_layernorm";
 
 static const struct {
@@ -35,11 +35,24 @@ static const struct {
         {POST_ATTENTION, "ffn_norm", HF_OTHER},
         {"pre_feedforward_layernorm", "ffn_norm", HF_OTHER},
         {"post_feedforward_layernorm", "post_ffw_norm", HF_OTHER},
+        {"linear_attn.in_proj_qkv", "attn_qkv", HF_LINEAR},
+        {"linear_attn.in_proj_z", "attn_gate", HF_LINEAR},
+        {"linear_attn.out_proj", "ssm_out", HF_LINEAR},
+        {"linear_attn.in_proj_a", "ssm_alpha", HF_OTHER},
+        {"linear_attn.in_proj_b", "ssm_beta", HF_OTHER},
+        {"linear_attn.conv1d", "ssm_conv1d", HF_OTHER},
+        {"linear_attn.norm", "ssm_norm", HF_OTHER},
         {"mlp.gate_proj", "ffn_gate", HF_LINEAR},
         {"mlp.up_proj", "ffn_up", HF_LINEAR},
         {"mlp.down_proj", "ffn_down", HF_LINEAR},
         {"mlp.ffn_sub_norm", "ffn_sub_norm", HF_OTHER},
         {"mlp.ffn_layernorm", "ffn_sub_norm", HF_OTHER},
+},
+  /* They have no ".weight". */
+  bare[] =
+      {
+          {"linear_attn.A_log", "ssm_a", HF_OTHER},
+          {"linear_attn.dt_bias", "ssm_dt.bias", HF_OTHER},
 },
   on_top[] = {
       {"embed_tokens.weight", "token_embd.weight", HF_OTHER},
@@ -59,6 +72,11 @@ static size_t layer_digits(const char *s)
 static enum hf_role name_in_layer(const char *layer, size_t digits, const char *rest,
                                   const struct hf_facts *facts, char *name)
 {
+    for (size_t i = 0; i < ARRAY_LEN(bare); i++)
+        if (strcmp(rest, bare[i].hf) == 0) {
+            snprintf(name, GGUF_NAME_MAX + 1, "blk.%.*s%s", (int)digits, layer, bare[i].gguf);
+            return bare[i].role;
+        }
     for (size_t i = 0; i < ARRAY_LEN(in_layer); i++) {
         size_t len = strlen(in_layer[i].hf);
         const char *end = rest + len;
@@ -69,7 +87,7 @@ static enum hf_role name_in_layer(const char *layer, size_t digits, const char *
         bool factor = strcmp(end, ".input_factor") == 0; /* OneBit's */
         bool scale = factor || strcmp(end, ".weight_scale") == 0;
         const char *stem = in_layer[i].gguf;
-        if (facts->gemma && strcmp(in_layer[i].hf, POST_ATTENTION) == 0)
+        if ((facts->gemma || facts->hybrid) && strcmp(in_layer[i].hf, POST_ATTENTION) == 0)
             stem = "post_attention_norm";
         if (in_layer[i].role == HF_LINEAR && strcmp(end, ".norm.weight") == 0) {
             snprintf(name, GGUF_NAME_MAX + 1, "blk.%.*s%s_norm_in.weight", (int)digits, layer,
@@ -89,11 +107,24 @@ static enum hf_role name_in_layer(const char *layer, size_t digits, const char *
     return HF_UNKNOWN;
 }
 
+/* In Qwen3.5 the text's part is one of several. */
+static const char TEXT[] = "language_model.";
+
+/* What looks at pictures, and what guesses ahead. */
+static bool is_aside(const char *name)
+{
+    return strncmp(name, "visual.", 7) == 0 || strncmp(name, "mtp.", 4) == 0;
+}
+
 enum hf_role hf_name(const char *origin, const struct hf_facts *facts, char name[GGUF_NAME_MAX + 1])
 {
     static const char MODEL[] = "model.", LAYERS[] = "layers.";
     if (strncmp(origin, MODEL, sizeof MODEL - 1) == 0)
         origin += sizeof MODEL - 1;
+    if (facts->hybrid && is_aside(origin))
+        return HF_IGNORED;
+    if (facts->hybrid && strncmp(origin, TEXT, sizeof TEXT - 1) == 0)
+        origin += sizeof TEXT - 1;
     for (size_t i = 0; i < ARRAY_LEN(on_top); i++)
         if (strcmp(origin, on_top[i].hf) == 0) {
             if (on_top[i].gguf)

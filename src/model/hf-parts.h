@@ -29,6 +29,7 @@ struct hf_facts {
     enum method_id method;
     bool divides; /* weight_scale divides, as that of BitLinear does; AutoBitLinear's multiplies */
     bool gemma;   /* names of tensors mean what they do in Gemma 3 */
+    bool hybrid;  /* or in Qwen3.5 */
     bool tied, untied; /* tie_word_embeddings, where it is stated */
     int32_t bos;       /* -1: not stated */
     int32_t eos[HF_EOS_MAX];
@@ -54,6 +55,9 @@ int hf_config(struct hf *h);
  * folder has none; and pooling, of any model (hf-layers.c). */
 int hf_windows(struct hf *h, const char *arch, uint64_t head_dim);
 int hf_pooling(struct hf *h, const char *arch);
+
+/* Of hf_config: what Qwen3.5 says of its layers in `doc`, with a class that has this head_dim. */
+int hf_deltas(struct hf *h, struct jsontext doc, const char *arch, uint64_t head_dim);
 
 /* Keys of tokenizer.json, tokenizer_config.json and chat_template.jinja. */
 int hf_tokenizer(struct hf *h);

@@ -185,6 +185,8 @@ static const struct quant_info *quant_of(const struct hf *h, const char *dtype, 
     return quant_find(onebit ? QUANT_SIGNS : QUANT_HF_U8);
 }
 
+static const char CONV1D[] = ".ssm_conv1d.weight";
+
 static int add_tensor(struct hf *h, const struct safetensors_entry *e, const char *path, int fd)
 {
     char name[GGUF_NAME_MAX + 1];
@@ -211,6 +213,13 @@ static int add_tensor(struct hf *h, const struct safetensors_entry *e, const cha
                             .bytes = e->bytes};
     for (uint32_t i = 0; i < e->n_dims; i++)
         t.ne[i] = e->shape[e->n_dims - 1 - i];
+    /* Channels of their own: the dimension of those that one reads is 1. */
+    size_t len = strlen(name), end = strlen(CONV1D);
+    if (len > end && strcmp(name + len - end, CONV1D) == 0 && e->n_dims == 3 && t.ne[1] == 1) {
+        t.ne[1] = t.ne[2];
+        t.ne[2] = 1;
+        t.n_dims = 2;
+    }
     /* The rows in the file are a quarter of the weights'. */
     if (q->type == QUANT_HF_U8 &&
         (e->n_dims != 2 || __builtin_mul_overflow(t.ne[1], (uint64_t)4, &t.ne[1])))

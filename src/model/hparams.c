@@ -233,7 +233,7 @@ static int read_heads(const struct reader *r, struct hparams *hp)
  * Keys as llama.cpp has them for `qwen35`.  Its `rope.dimension_sections` part text from pictures: all
  * positions of a text are equal in them, so they change nothing here.
  */
-static int read_delta(const struct reader *r, struct hparams *hp)
+static int read_delta(const struct reader *r, bool grouped, struct hparams *hp)
 {
     struct hparams_delta *d = &hp->delta;
     char key[160];
@@ -275,6 +275,7 @@ static int read_delta(const struct reader *r, struct hparams *hp)
                          "%s.block_count is %u, expected at least %s.full_attention_interval, %u", r->arch,
                          hp->n_layers, r->arch, d->interval);
     d->n_layers = hp->n_layers - hp->n_layers / d->interval;
+    d->grouped = grouped;
     return 0;
 }
 
@@ -313,7 +314,7 @@ int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
         (rc = read_float(&r, "attention.layer_norm_rms_epsilon", 1e-12, 1, REQUIRED, &eps)) ||
         (rc = read_float(&r, "rope.freq_base", 1, 1e12, !REQUIRED, &hp->rope_base)) ||
         (rc = read_rope_scaling(&r, hp)) || (rc = read_extras(&r, hp)) ||
-        (m->arch->hybrid && (rc = read_delta(&r, hp))))
+        (m->arch->hybrid && (rc = read_delta(&r, m->arch->grouped_values, hp))))
         return rc;
     hp->norm_eps = (float)eps;
     hp->absmean = m->arch->absmean || hp->in_norms; /* only BitNet's linears have such */

@@ -27,7 +27,8 @@ struct weights_item {
     struct table *table;
     const float **vector;
     bool plus_one; /* of a vector: the file has it less one */
-    struct linear *order;          /* of which it is order and n_salient */
+    bool decay;    /* of a vector: -exp of what the file has */
+    struct linear *order; /* of which it is order and n_salient */
     size_t at, bytes;              /* codes, table data or floats */
     size_t order_at;               /* of a linear of LAYOUT_S2, packed before it */
     size_t scales_at, scale_bytes; /* scales of linears and q8 tables */

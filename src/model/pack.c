@@ -312,6 +312,8 @@ static bool pack_rows(struct packer *p, struct bench *b, uint64_t run)
         uint8_t *dst = p->payload + it->at;
         for (size_t i = 0; it->plus_one && i < it->bytes / sizeof(float); i++)
             b->floats[i] += 1;
+        for (size_t i = 0; it->decay && i < it->bytes / sizeof(float); i++)
+            b->floats[i] = (float)-exp((double)b->floats[i]);
         if (it->vector) {
             memcpy(dst + row * it->t->ne[0] * sizeof(float), b->floats,
                    it->t->ne[0] * sizeof(float));

@@ -217,9 +217,12 @@ static int plan_layer(struct planner *p, uint32_t i)
             rc = weights_add_linear(p, name, rows, cols, (void *)(layer + r->linear));
         } else {
             snprintf(name, sizeof name, "blk.%u.%s%s", i, r->name, r->whole ? "" : ".weight");
-            rc = r->matrix  ? weights_add_matrix(p, name, rows, cols, (void *)(layer + r->vector))
-                 : r->whole ? weights_add_vector(p, name, cols, true, (void *)(layer + r->vector))
-                            : weights_add_norm(p, name, cols, (void *)(layer + r->vector));
+            bool plain = r->whole || r->vector == offsetof(struct layer, delta.norm);
+            rc = r->matrix ? weights_add_matrix(p, name, rows, cols, (void *)(layer + r->vector))
+                 : plain   ? weights_add_vector(p, name, cols, true, (void *)(layer + r->vector))
+                           : weights_add_norm(p, name, cols, (void *)(layer + r->vector));
+            if (rc == 0 && r->vector == offsetof(struct layer, delta.a))
+                p->plan->items[p->plan->n - 1].decay = p->m->arch->grouped_values;
         }
     }
     return rc;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // y-folder.mjs - makes small folders of Hugging Face files: y-folder.mjs DIRECTORY KIND.
 //
+// "hybrid-gguf" is the file DIRECTORY.gguf, as llama.cpp's converter has it (conversion/qwen.py): value heads dealt
+// out, ones added to norms, decays of their logarithms.  The others of its name are folders.
+//
 // Kinds that hold the same numbers must answer alike.  Trits and norms depend on names alone.  The
 // width 340 is no multiple of a block of any encoding, as those of 1bitLLM's models are not.
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -10,7 +13,9 @@ const [dir, kind] = process.argv.slice(2);
 // has whole bytes of signs.
 const [named, encoding] = kind.split("-"), sentencepiece = named === "sentencepiece" || named === "spllama";
 const family = { sentencepiece: "bitnet", spllama: "llama" }[named] ?? named;
-const dim = 64, ffn = named === "spllama" ? 344 : 340, heads = 4, kvHeads = 2, headDim = 16, layers = 2;
+const dim = 64, ffn = named === "spllama" ? 344 : 340, heads = 4, kvHeads = 2, headDim = 16, layers = named === "hybrid" ? 5 : 2;
+const keyHeads = 2, valueHeads = 6, stateDim = 16, kernel = 4, interval = 4; // of a hybrid
+const keyDim = keyHeads * stateDim, valueDim = valueHeads * stateDim, convDim = 2 * keyDim + valueDim;
 const special = sentencepiece ? ["<s>", "</s>", "<end>"] : ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"];
 if (process.argv[3].startsWith("qwen")) special.push("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>");
 
@@ -62,6 +67,7 @@ const table = (name, rows) => {
 };
 function linear(name, rows, cols) {
     const { w, mean, trits } = master(name, rows * cols);
+    if (encoding === "gguf") return tensors.set(name + ".weight", { shape: [rows, cols], trits });
     const scale = 0.125;
     const put1 = (v) => put(name + ".weight_scale", [1], asF32([v]));
     if (encoding === "master") return put(name + ".weight", [rows, cols], asBf16(w));
@@ -93,9 +99,96 @@ for (let l = 0; l < layers; l++) {
         norm(at + "self_attn.attn_sub_norm", dim);
         norm(at + "mlp.ffn_sub_norm", ffn);
     }
-    if (family === "qwen") for (const h of ["q_norm", "k_norm"]) norm(`${at}self_attn.${h}`, headDim);
-    for (const [n, rows, cols] of [["self_attn.q_proj", dim, dim], ["self_attn.k_proj", kvHeads * headDim, dim], ["self_attn.v_proj", kvHeads * headDim, dim], ["self_attn.o_proj", dim, dim],
-        ["mlp.gate_proj", ffn, dim], ["mlp.up_proj", ffn, dim], ["mlp.down_proj", dim, ffn]]) linear(at + n, rows, cols);
+    const attends = family !== "hybrid" || (l + 1) % interval === 0;
+    if (!attends) {
+        const lin = at + "linear_attn.";
+        linear(lin + "in_proj_qkv", convDim, dim);
+        linear(lin + "in_proj_z", valueDim, dim);
+        linear(lin + "out_proj", dim, valueDim);
+        const some = (name, shape, least, most) => {
+            const next = streamOf(lin + name);
+            put(lin + name, shape, asBf16(Array.from({ length: shape.reduce((a, b) => a * b) }, () => bf16(least + next() * (most - least)))));
+        };
+        some("in_proj_a.weight", [valueHeads, dim], -0.5, 0.5);
+        some("in_proj_b.weight", [valueHeads, dim], -0.5, 0.5);
+        some("conv1d.weight", [convDim, 1, kernel], -1, 1);
+        some("A_log", [valueHeads], -2, 1);
+        some("dt_bias", [valueHeads], -4, 0);
+        norm(lin + "norm", stateDim);
+    }
+    if (attends && (family === "qwen" || family === "hybrid")) for (const h of ["q_norm", "k_norm"]) norm(`${at}self_attn.${h}`, headDim);
+    const queries = (family === "hybrid" ? 2 : 1) * dim;
+    for (const [n, rows, cols] of [["self_attn.q_proj", queries, dim], ["self_attn.k_proj", kvHeads * headDim, dim], ["self_attn.v_proj", kvHeads * headDim, dim], ["self_attn.o_proj", dim, dim],
+        ["mlp.gate_proj", ffn, dim], ["mlp.up_proj", ffn, dim], ["mlp.down_proj", dim, ffn]]) if (attends || n.startsWith("mlp")) linear(at + n, rows, cols);
+}
+
+// ---- the hybrid as a file
+function writeGguf(path) {
+    const short = { input_layernorm: "attn_norm", post_attention_layernorm: "post_attention_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+        "mlp.down_proj": "ffn_down", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+        "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm", "linear_attn.in_proj_qkv": "attn_qkv", "linear_attn.in_proj_z": "attn_gate",
+        "linear_attn.out_proj": "ssm_out", "linear_attn.in_proj_a": "ssm_alpha", "linear_attn.in_proj_b": "ssm_beta", "linear_attn.conv1d": "ssm_conv1d",
+        "linear_attn.norm": "ssm_norm" };
+    const top = { "model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight", "lm_head.weight": "output.weight" };
+    const each = valueHeads / keyHeads;
+    const order = Array.from({ length: valueHeads }, (_, i) => (i % keyHeads) * each + Math.floor(i / keyHeads)); // head i of the file
+    const rowsOf = (wide) => order.flatMap((h) => Array.from({ length: wide }, (_, i) => h * wide + i));
+    const behind = (n, rows) => [...Array(n).keys(), ...rows.map((r) => n + r)];
+    const takeRows = (x, cols, rows) => rows.flatMap((r) => Array.from(x.subarray(r * cols, (r + 1) * cols)));
+    const takeCols = (x, cols, chosen) => Array.from({ length: x.length / cols }, (_, r) => chosen.map((c) => x[r * cols + c])).flat();
+    const made = [];
+    for (const [origin, t] of tensors) {
+        const [, l, stem] = /^model\.layers\.(\d+)\.(.*?)(?:\.weight)?$/.exec(origin) ?? [];
+        const base = l === undefined ? top[origin] : `blk.${l}.` + (stem.endsWith("A_log") ? "ssm_a" : stem.endsWith("dt_bias") ? "ssm_dt.bias" : short[stem] + ".weight");
+        const part = base.replace(/^blk\.\d+\./, "");
+        let shape = t.shape.filter((n, i) => !(t.shape.length === 3 && i === 1)), x = t.trits;
+        if (!x) { // what put() has made bytes of, all of it BF16
+            x = Float32Array.from(new Uint16Array(t.bytes.buffer, t.bytes.byteOffset, t.bytes.length / 2), (h) => new Float32Array(new Uint32Array([h << 16]).buffer)[0]);
+            if (/norm\.weight$/.test(part) && part !== "ssm_norm.weight") x = x.map((v) => v + 1);
+            if (part === "ssm_a") x = x.map((v) => -Math.exp(v));
+        }
+        const cols = shape[shape.length - 1];
+        if (part === "attn_qkv.weight" || part === "ssm_conv1d.weight") x = takeRows(x, cols, behind(2 * keyDim, rowsOf(stateDim)));
+        if (part === "attn_gate.weight") x = takeRows(x, cols, rowsOf(stateDim));
+        if (/^ssm_(alpha|beta)/.test(part)) x = takeRows(x, cols, order);
+        if (part === "ssm_a" || part === "ssm_dt.bias") x = takeRows(x, 1, order);
+        if (part === "ssm_out.weight") x = takeCols(x, cols, rowsOf(stateDim));
+        let bytes = Buffer.from(Float32Array.from(x).buffer);
+        if (t.trits) { // I2_S: 128 values in 32 bytes, and the scale behind all of them
+            bytes = Buffer.alloc(x.length / 4 + 32);
+            x.forEach((v, f) => { bytes[32 * Math.floor(f / 128) + f % 32] |= (v + 1) << (6 - 2 * Math.floor(f % 128 / 32)); });
+            bytes.writeFloatLE(0.125, x.length / 4);
+        }
+        made.push({ name: base, shape, type: t.trits ? 36 : 0, bytes });
+    }
+    const u32 = (v) => { const b = Buffer.alloc(4); b.writeUInt32LE(v); return b; };
+    const u64 = (v) => { const b = Buffer.alloc(8); b.writeBigUInt64LE(BigInt(v)); return b; };
+    const f32 = (v) => { const b = Buffer.alloc(4); b.writeFloatLE(v); return b; };
+    const string = (s) => Buffer.concat([u64(Buffer.byteLength(s)), Buffer.from(s)]);
+    const of = (v) => typeof v === "string" ? [u32(8), string(v)] : typeof v === "boolean" ? [u32(7), Buffer.from([v ? 1 : 0])]
+        : Array.isArray(v) ? [u32(9), u32(typeof v[0] === "string" ? 8 : 5), u64(v.length), ...v.map((e) => typeof e === "string" ? string(e) : u32(e))]
+        : v instanceof Float32Array ? [u32(6), f32(v[0])] : [u32(4), u32(v)];
+    const real = (v) => new Float32Array([v]);
+    const keys = { "general.architecture": "qwen35", "qwen35.block_count": layers, "qwen35.context_length": 512, "qwen35.embedding_length": dim,
+        "qwen35.feed_forward_length": ffn, "qwen35.attention.head_count": heads, "qwen35.attention.head_count_kv": kvHeads, "qwen35.attention.key_length": headDim,
+        "qwen35.attention.value_length": headDim, "qwen35.attention.layer_norm_rms_epsilon": real(1e-5), "qwen35.rope.freq_base": real(10000), "qwen35.rope.dimension_count": headDim / 4,
+        "qwen35.full_attention_interval": interval, "qwen35.ssm.conv_kernel": kernel, "qwen35.ssm.state_size": stateDim, "qwen35.ssm.group_count": keyHeads,
+        "qwen35.ssm.time_step_rank": valueHeads, "qwen35.ssm.inner_size": valueDim, "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "qwen35",
+        "tokenizer.ggml.tokens": [...words, ...special], "tokenizer.ggml.token_type": [...words.map(() => 1), ...special.map(() => 3)], "tokenizer.ggml.merges": ["t h"],
+        "tokenizer.ggml.bos_token_id": vocab - 3, "tokenizer.ggml.eos_token_id": vocab - 2, "tokenizer.ggml.add_bos_token": true, "general.sampling.temp": real(0.6) };
+    let at = 0;
+    const pad = (b) => Buffer.concat([b, Buffer.alloc((32 - b.length % 32) % 32)]);
+    const infos = made.map((t) => {
+        const info = Buffer.concat([string(t.name), u32(t.shape.length), ...[...t.shape].reverse().map(u64), u32(t.type), u64(at)]);
+        at += pad(t.bytes).length;
+        return info;
+    });
+    const pairs = Object.entries(keys).map(([k, v]) => Buffer.concat([string(k), ...of(v)]));
+    writeFileSync(path, Buffer.concat([pad(Buffer.concat([Buffer.from("GGUF"), u32(3), u64(made.length), u64(pairs.length), ...pairs, ...infos])), ...made.map((t) => pad(t.bytes))]));
+}
+if (encoding === "gguf") {
+    writeGguf(dir + ".gguf");
+    process.exit(0);
 }
 
 // ---- files
@@ -113,6 +206,13 @@ function safetensors(name, list) {
     length.writeBigUInt64LE(BigInt(text.length));
     writeFileSync(`${dir}/${name}`, Buffer.concat([length, text, ...list.map(([, t]) => t.bytes)]));
 }
+// As they are published: the text's part has a name, and what sees and what guesses ahead stand beside it.
+if (encoding === "seeing") {
+    for (const [k, t] of [...tensors])
+        if (k.startsWith("model.")) { tensors.delete(k); tensors.set(k.replace("model.", "model.language_model."), t); }
+    put("model.visual.blocks.0.norm1.weight", [4], asF32([1, 2, 3, 4]));
+    put("mtp.fc.weight", [2, 2], asF32([1, 2, 3, 4]));
+}
 const list = [...tensors];
 if (encoding === "shards") {
     const half = list.length >> 1, weight_map = {};
@@ -125,14 +225,21 @@ if (encoding === "shards") {
 } else safetensors("model.safetensors", list);
 
 const online = encoding === "master", floats = encoding === "f32";
-json("config.json", {
-    architectures: [{ bitnet: "BitNetForCausalLM", llama: "LlamaForCausalLM", qwen: "Qwen3ForCausalLM" }[family]],
+const config = {
+    architectures: [{ bitnet: "BitNetForCausalLM", llama: "LlamaForCausalLM", qwen: "Qwen3ForCausalLM", hybrid: "Qwen3_5ForCausalLM" }[family]],
     hidden_act: family === "bitnet" ? "relu2" : "silu", hidden_size: dim, intermediate_size: ffn, num_hidden_layers: layers, num_attention_heads: heads,
     num_key_value_heads: kvHeads, head_dim: headDim, vocab_size: vocab, max_position_embeddings: 512, rms_norm_eps: 1e-5, rope_theta: 10000,
     tie_word_embeddings: family === "bitnet", eos_token_id: vocab - 2, bos_token_id: vocab - 3,
     ...(family === "llama" ? { rope_scaling: { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 64 } } : {}),
+    ...(family === "hybrid" ? { model_type: "qwen3_5_text", full_attention_interval: interval, linear_conv_kernel_dim: kernel, linear_key_head_dim: stateDim, linear_value_head_dim: stateDim,
+        linear_num_key_heads: keyHeads, linear_num_value_heads: valueHeads, attn_output_gate: true, rope_parameters: { rope_type: "default", rope_theta: 10000, partial_rotary_factor: 0.25, mrope_section: [1, 1, 0] },
+        layer_types: Array.from({ length: layers }, (_, l) => (l + 1) % interval ? "linear_attention" : "full_attention") } : {}),
     ...(floats ? {} : { quantization_config: { quant_method: "bitnet", linear_class: encoding === "divide" ? "bitlinear" : "autobitlinear", quantization_mode: online ? "online" : "offline" } }),
-});
+};
+if (encoding === "seeing") {
+    const { quantization_config, tie_word_embeddings, ...text_config } = config;
+    json("config.json", { architectures: ["Qwen3_5ForConditionalGeneration"], model_type: "qwen3_5", quantization_config, tie_word_embeddings, text_config, vision_config: { depth: 1 } });
+} else json("config.json", config);
 json("generation_config.json", { eos_token_id: [vocab - 2, vocab - 1], temperature: 0.6, top_p: 0.9, do_sample: true });
 json("tokenizer_config.json", { bos_token: special[0], eos_token: { content: special[1] }, ...(sentencepiece ? { added_tokens_decoder: Object.fromEntries(special.map((content, i) => [words.length + i, { content, special: true }])) } : {}), chat_template: "{% for m in messages %}{{ m['role'] | capitalize + ': ' + m['content'] | trim + '" + special[2] + "' }}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}" });
 if (sentencepiece) {

@@ -47,6 +47,31 @@ same bitnet-means bitnet-master
 same llama-multiply llama-divide llama-f32
 same qwen-multiply qwen-f32
 
+# ---- Qwen3.5: value heads by key head, decays as logarithms, norms less one; and the file that the converter
+# would make of it, where nothing is so
+same hybrid-multiply hybrid-divide hybrid-f32 hybrid-seeing
+folders=$said
+make_folder hybrid-gguf
+model=$work/hybrid-gguf.gguf
+start --ctx 128
+said=$(post /v1/completions '{"prompt":"that thing","max_tokens":12,"temperature":0,
+    "logprobs":5,"ignore_eos":true}' | grep -Eo '"choices":.*"usage"')
+is "the file of the same weights" "$said" "$folders"
+stop
+make_folder hybrid-multiply
+refused_config() # FROM TO PATTERN
+{
+    rm -rf "$work/broken" && cp -r "$work/hybrid-multiply" "$work/broken"
+    sed -i "s/$1/$2/" "$work/broken/config.json"
+    refuses 1 "$3" "$tritd" --model "$work/broken" --port 0 --shm-dir "$shm"
+}
+refused_config '"full_attention_interval":4' '"full_attention_interval":3' 'layer_types is .*expected full_attention in every'
+refused_config '"linear_key_head_dim":16' '"linear_key_head_dim":32' 'linear_key_head_dim is 32, expected linear_value_head_dim, 16'
+refused_config '"attn_output_gate":true' '"attn_output_gate":false' 'attn_output_gate is false, expected true'
+refused_config '"partial_rotary_factor":0.25' '"partial_rotary_factor":1.5' 'partial_rotary_factor is 1.5'
+refused_config '"linear_num_value_heads":6' '"linear_num_value_heads":4' 'tensor .* is .*, expected'
+refused_config '"linear_num_value_heads":6' '"linear_num_value_heads":0' 'linear_num_value_heads is 0, expected 1 to'
+
 # ---- what trit-model synth makes of a shape, as a folder and as a file, is one model
 said_by()
 {

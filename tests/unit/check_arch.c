@@ -25,6 +25,8 @@ static const struct arch expected[] = {
     {"bitnet-silu", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, true, false, .absmean = true},
     {"gemma3-offset", ROPE_NEOX, ACT_GELU, HEAD_OPTIONAL, false, true, .post_norms = true,
      .scaled_embedding = true, .windows = true, .norms_less_one = true},
+    {"qwen35-grouped", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, false, true, .hybrid = true,
+     .norms_less_one = true, .grouped_values = true},
 };
 
 START_TEST(rows)
@@ -44,6 +46,7 @@ START_TEST(rows)
     ck_assert_int_eq(a->windows, want->windows);
     ck_assert_int_eq(a->norms_less_one, want->norms_less_one);
     ck_assert_int_eq(a->hybrid, want->hybrid);
+    ck_assert_int_eq(a->grouped_values, want->grouped_values);
 }
 END_TEST
 
