@@ -50,13 +50,14 @@ compile()
     local object instructions=()
     case $1 in *-avx2.c) instructions=(-mavx2) ;; esac # as src/model/floor.mk has it
     object=$dir/obj/$(echo "${1#"$top"/}" | tr / -).o
-    [ "$object" -nt "$1" ] && return
+    [ "$object" -nt "$1" ] && [ "$object" -nt "$header" ] && return
     "$clang" "${flags[@]}" "${instructions[@]}" -fsanitize=fuzzer-no-link -c "$1" -o "$object"
 }
 
 build()
 {
-    local source name
+    local source name header # the newest
+    header=$(find "$top/include" "$top/src" "$here" -name '*.h' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
     for source in $(sources | sort -u); do
         compile "$source" || exit 1
     done
