@@ -37,8 +37,8 @@ static const struct bad in_config[] = {
     {ARCH("null"), BAD, "architectures is missing"},
     {ARCH("[\"GPT2LMHeadModel\"]"), OTHER,
      "architectures is [\"GPT2LMHeadModel\"], expected BitNetForCausalLM, BitnetForCausalLM, "
-     "LlamaForCausalLM, BitLlamaForCausalLM, BitLlamaForCausalLMInf, Qwen3ForCausalLM or "
-     "Gemma3ForCausalLM"},
+     "LlamaForCausalLM, BitLlamaForCausalLM, BitLlamaForCausalLMInf, Qwen3ForCausalLM, "
+     "Qwen3_5ForCausalLM or Gemma3ForCausalLM"},
     {"\"relu2\"", "\"gelu\"", OTHER,
      "hidden_act is \"gelu\", expected \"silu\", of BitNet also \"relu2\", of Gemma "
      "\"gelu_pytorch_tanh\""},
