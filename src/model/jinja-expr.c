@@ -443,8 +443,8 @@ static struct jinja_node *unary(struct jinja_parser *p, bool filters)
     struct jinja_node *n;
     if (!jinja_enter(p))
         return NULL;
-    /* cppcheck-suppress legacyUninitvar ; it is a token that has been read */
     if (jinja_is_op(p, '-') || jinja_is_op(p, '+')) {
+        /* cppcheck-suppress legacyUninitvar ; it is a token that has been read */
         unsigned op = p->tok++->op;
         n = two(p, N_SIGN, at, op, unary(p, false), NULL);
     } else {
