@@ -5,6 +5,11 @@ TEST_LIBS = libserver.a libengine.a libkernels.a $(KERNEL_VARIANTS) libmodel.a l
 TEST_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) $(CHECK_CFLAGS)
 endif
 
+# Check's programs and the end to end tests: how many times their limits of time are as long.
+AM_TESTS_ENVIRONMENT = \
+	CK_TIMEOUT_MULTIPLIER=$${CK_TIMEOUT_MULTIPLIER:-$(PATIENCE)}; export CK_TIMEOUT_MULTIPLIER; \
+	E2E_PATIENCE=$${E2E_PATIENCE:-$(PATIENCE)}; export E2E_PATIENCE;
+
 TESTS += tests/headers.sh tests/docs.sh
 EXTRA_DIST += tests/headers.sh tests/docs.sh
 

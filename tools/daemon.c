@@ -69,7 +69,8 @@ static void show_log(const struct daemon_home *h)
         return;
     if (fseek(f, -(long)sizeof text, SEEK_END) != 0)
         rewind(f);
-    fwrite(text, 1, fread(text, 1, sizeof text, f), stderr);
+    size_t n = fread(text, 1, sizeof text, f);
+    fwrite(text, 1, n, stderr);
     fclose(f);
 }
 

@@ -295,6 +295,7 @@ void sampler_logprobs(const struct kernels *k, const float *logits, size_t n, in
     double total = 0;
     for (size_t i = 0; i < n; i++)
         total += (double)s.prob[i];
+    /* cppcheck-suppress invalidFunctionArg ; the largest adds 1 */
     double shift = (double)max + log(total);
     *logprob = (float)((double)logits[token] - shift);
     size_t have = n_top ? best(logits, n, n_top, s.cand) : 0;

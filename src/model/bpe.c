@@ -45,6 +45,7 @@ struct bpe {
     int32_t byte_id[256]; /* -1 only for bytes that UTF-8 never has */
 };
 
+/* cppcheck-suppress integerOverflow ; it is UINT32_MAX */
 enum { UNKNOWN = MERGER_NONE - 1 }; /* the symbol of a character that has no piece */
 
 struct bpe_scratch {

@@ -310,7 +310,7 @@ static int read_rope(const struct config *c)
 {
     char key[96];
     bool found, scaled, apart = false;
-    struct jsontext rope, local;
+    struct jsontext rope, local = {0};
     double theta = c->f->rope_theta;
     int rc =
         hf_value(c->h, c->t, c->doc, "rope_parameters", JSONTEXT_OBJECT, false, &scaled, &rope);

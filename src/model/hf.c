@@ -61,7 +61,7 @@ int hf_value(const struct hf *h, const struct hf_text *t, struct jsontext object
 int hf_uint(const struct hf *h, const struct hf_text *t, struct jsontext object, const char *name,
             bool required, bool *found, uint64_t *out)
 {
-    struct jsontext v;
+    struct jsontext v = {0};
     int rc = hf_value(h, t, object, name, JSONTEXT_NUMBER, required, found, &v);
     if (rc == 0 && *found && !jsontext_uint(v, out))
         rc = hf_refuse(h, t, TRIT_EFORMAT, name, v, "a whole number");
@@ -71,7 +71,7 @@ int hf_uint(const struct hf *h, const struct hf_text *t, struct jsontext object,
 int hf_float(const struct hf *h, const struct hf_text *t, struct jsontext object, const char *name,
              bool required, bool *found, double *out)
 {
-    struct jsontext v;
+    struct jsontext v = {0};
     int rc = hf_value(h, t, object, name, JSONTEXT_NUMBER, required, found, &v);
     if (rc == 0 && *found)
         *out = jsontext_number(v);
@@ -81,7 +81,7 @@ int hf_float(const struct hf *h, const struct hf_text *t, struct jsontext object
 int hf_bool(const struct hf *h, const struct hf_text *t, struct jsontext object, const char *name,
             bool *found, bool *out)
 {
-    struct jsontext v;
+    struct jsontext v = {0};
     int rc = hf_value(h, t, object, name, JSONTEXT_BOOL, false, found, &v);
     if (rc == 0 && *found)
         *out = jsontext_true(v);

@@ -490,5 +490,6 @@ struct jinja_value jinja_eval(struct jinja_run *r, const struct jinja_node *n)
     r->at = n->at;
     struct jinja_value v = evaluate(r, n);
     jinja_ascend(r);
+    /* cppcheck-suppress internalAstError ; it does not know literals of structs */
     return r->rc ? (struct jinja_value){0} : v;
 }

@@ -188,6 +188,7 @@ static struct jinja_node *elements(struct jinja_parser *p, unsigned close, bool 
 {
     struct jinja_node *first = NULL, **last = &first;
     while (p->rc == 0 && !jinja_is_op(p, close)) {
+        /* cppcheck-suppress compareBoolExpressionWithInt ; 0, and for pairs 1 */
         for (int half = 0; half <= pairs && p->rc == 0; half++) {
             if ((*last = jinja_expression(p)))
                 last = &(*last)->next;
@@ -443,6 +444,7 @@ static struct jinja_node *unary(struct jinja_parser *p, bool filters)
     if (!jinja_enter(p))
         return NULL;
     if (jinja_is_op(p, '-') || jinja_is_op(p, '+')) {
+        /* cppcheck-suppress legacyUninitvar ; it is a token that has been read */
         unsigned op = p->tok++->op;
         n = two(p, N_SIGN, at, op, unary(p, false), NULL);
     } else {

@@ -201,6 +201,7 @@ struct jinja_value jinja_slice(struct jinja_run *r, struct jinja_value v, struct
     }
     struct jinja_out o = {.pool = &r->pool};
     struct jinja_value l =
+        /* cppcheck-suppress internalAstError ; it does not know literals of structs */
         text ? (struct jinja_value){0} : jinja_list_sized(&r->pool, 0, v.list->tuple);
     /* No element is walked twice, so the sums stay in range. */
     for (int64_t i = start; (down ? i > stop : i < stop) && r->rc == 0;) {

@@ -260,7 +260,7 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     if (!m)
         return trit_fail(err, TRIT_ENOMEM, "%s: no memory", path);
     m->segment.fd = -1;
-    struct trit_error ignored;
+    struct trit_error ignored = {0};
     err = err ? err : &ignored;
     struct gguf *g = NULL;
     struct weights_plan plan = {0};

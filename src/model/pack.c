@@ -465,7 +465,7 @@ static void close_benches(struct packer *p, unsigned n)
 int weights_pack(const struct gguf *g, const struct weights_plan *plan, const struct model *m,
                  const atomic_bool *stop, uint8_t *payload, struct trit_error *err)
 {
-    struct trit_error ignored;
+    struct trit_error ignored = {0};
     struct packer p = {.g = g,
                        .method = m->hp.method,
                        .stop = stop,

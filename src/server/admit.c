@@ -290,6 +290,7 @@ enum admit_verdict admit_charge(struct admit *a, struct admit_ticket *ticket, ui
     struct tenant *t = ticket->tenant;
     trit_assert(t && ticket->charged == 0 && ticket->waiting == 0);
     *wait = 0;
+    /* cppcheck-suppress nullPointerRedundantCheck ; the assertion does not return */
     if (t->tokens.size > 0 && (double)cost > t->tokens.size)
         return ADMIT_TOO_LARGE;
     if (!holds(&t->tokens, (double)cost, now, wait))

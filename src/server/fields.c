@@ -158,7 +158,7 @@ static void note_ignored(struct buf *out, const char *name)
         return;
     if (out->len)
         buf_addc(out, ',');
-    for (size_t i = 0; name[i] && i < IGNORED_NAME; i++) {
+    for (size_t i = 0; i < IGNORED_NAME && name[i]; i++) {
         bool plain = (name[i] >= '0' && name[i] <= '9') || (name[i] >= 'a' && name[i] <= 'z') ||
                      (name[i] >= 'A' && name[i] <= 'Z') || strchr("_.-", name[i]);
         buf_addc(out, plain ? name[i] : '?');

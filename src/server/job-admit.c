@@ -182,11 +182,13 @@ bool job_refuse_early(struct exchange *x)
     double wait = 0;
     enum admit_verdict v = ADMIT_YES;
     const struct served *last = NULL;
-    for (const struct served *m = s->models.first; m && (!last || v != ADMIT_YES); m = m->next) {
+    for (const struct served *m = s->models.first; m; m = m->next) {
         v = look(s, m, x->tenant, &wait);
+        if (v == ADMIT_YES)
+            return false;
         last = m;
     }
-    if (v == ADMIT_YES)
+    if (!last)
         return false;
     refuse(s, last, x->tenant, v, wait, &p);
     exchange_problem(x, &p);

@@ -425,7 +425,7 @@ static int parse_choice(struct regex *r, uint32_t *node)
 int regex_to_grammar(const char *pattern, size_t len, const struct regex_want *want,
                      struct buf *rules, struct buf *expr, struct trit_error *err)
 {
-    struct trit_error none;
+    struct trit_error none = {0};
     struct regex r = {.s = pattern, .len = len, .err = err ? err : &none};
     uint32_t top;
     if (len > REGEX_BYTES)

@@ -188,7 +188,7 @@ static const char *check_shape(enum shape shape, const cJSON *v)
     case ANY_NAME:
         if (cJSON_IsTrue(v) || (cJSON_IsObject(v) && !of))
             return NULL;
-        return cJSON_IsObject(v) && !of->next && strcmp(of->string, "type") == 0 &&
+        return of && cJSON_IsObject(v) && !of->next && strcmp(of->string, "type") == 0 &&
                        (read_type(of) & IS_STRING)
                    ? NULL
                    : "only a schema that allows every string is supported";
@@ -274,7 +274,9 @@ static const cJSON *find_element(const cJSON *list, const char *token)
 
 static int resolve(struct work *w, const cJSON *schema, const cJSON **target)
 {
-    const char *ref = schema_get(schema, "$ref")->valuestring, *at = ref + 1;
+    const cJSON *given = schema_get(schema, "$ref");
+    trit_assert(given); /* and a string: its keyword has been checked */
+    const char *ref = given->valuestring, *at = ref + 1;
     char token[MAX_POINTER + 1];
     if (ref[0] != '#')
         return schema_refuse(w, schema, "$ref",

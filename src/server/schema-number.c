@@ -102,7 +102,6 @@ static void put_range(struct buf *out, const char *lo, const char *hi, unsigned 
     if (low == high) {
         buf_addf(out, "\"%c\" ", low);
         put_range(out, lo + 1, hi + 1, fraction, next);
-        some = true;
     } else {
         bool low_full = all_are(lo + 1, '0'), high_full = all_are(hi + 1, '9');
         if (!low_full) {

@@ -18,6 +18,9 @@ export const dial = (then) => {
   return Object.assign(tls.connect({ ...address, socket: tcp }, then), { tcp });
 };
 
+// What limits of time are multiplied with.
+export const patience = Number(process.env.E2E_PATIENCE ?? 1);
+
 let checks = 0;
 
 // A named check; a failure says which case it was.
@@ -56,7 +59,7 @@ export async function request(path, { method, body, headers = {}, signal } = {})
     headers: body === undefined ? headers : { 'content-type': 'application/json', ...headers },
     body: body === undefined ? undefined : typeof body === 'string' || body instanceof Uint8Array
       ? body : JSON.stringify(body),
-    signal: signal ?? AbortSignal.timeout(120_000),
+    signal: signal ?? AbortSignal.timeout(120_000 * patience),
   });
   const text = await response.text();
   let json;
@@ -113,7 +116,7 @@ export function seeded() {
 
 // Ask until `condition` holds; fails with `name` when it does not within the time.
 export async function until(name, condition, seconds = 30) {
-  const end = Date.now() + seconds * 1000;
+  const end = Date.now() + seconds * 1000 * patience;
   for (;;) {
     if (await condition()) {
       checks++;
@@ -137,13 +140,13 @@ export function raw(bytes, { end = false, quiet = 300, limit = 20_000 } = {}) {
       socket.destroy();
       resolve({ text: received, closed, answers: received.split(/^HTTP\/1\.1 /m).length - 1 });
     };
-    const hard = setTimeout(() => done(false), limit);
+    const hard = setTimeout(() => done(false), limit * patience);
     socket.setEncoding('latin1');
     socket.on(url.startsWith('https:') ? 'secureConnect' : 'connect', () => (end ? socket.end(bytes, 'latin1') : socket.write(bytes, 'latin1')));
     socket.on('data', (text) => {
       received += text;
       clearTimeout(timer);
-      timer = setTimeout(() => done(false), quiet);
+      timer = setTimeout(() => done(false), quiet * patience);
     });
     socket.on('end', () => done(true));
     socket.on('error', (error) =>

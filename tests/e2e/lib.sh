@@ -6,7 +6,8 @@
 # Tests run in the build directory.  TRITD_URL=http://host:port runs those that need nothing but a
 # server against one that runs already, in a debugger for example.  TRITD_OPTIONS="--cpu scalar" is
 # given to every daemon that is started.  E2E_ORDERLY=1: a daemon that is left at a test's end is told
-# to end instead of killed.
+# to end instead of killed.  E2E_PATIENCE=10: limits of time are ten times as long, for a daemon that is slow
+# because it is looked at; make check sets it as the build needs it.
 #
 # Exit status as automake has it: 0 passed, 77 skipped, 99 the test could not be set up, else failed.
 set -u
@@ -16,6 +17,7 @@ here=$top/tests/e2e
 tritd=$PWD/tritd
 trit_model=$PWD/trit-model
 state=$PWD/tests/e2e-state # what several tests share: the model, node packages
+patience=${E2E_PATIENCE:-1}
 checks=0
 pid=
 url=
@@ -103,7 +105,7 @@ refuses()
 {
     local expected=$1 pattern=$2 said status=0
     shift 2
-    said=$(timeout 60 "$@" 2>&1 >/dev/null </dev/null) || status=$?
+    said=$(timeout $((60 * patience)) "$@" 2>&1 >/dev/null </dev/null) || status=$?
     is "exit status of $(basename "$1") ${*:2}" $status "$expected"
     has "$(basename "$1") ${*:2}" "$said" "$pattern"
 }
@@ -118,7 +120,7 @@ logs()
 # within SECONDS COMMAND...: try until it succeeds; false when time is up.
 within()
 {
-    local end=$((SECONDS + $1))
+    local end=$((SECONDS + $1 * patience))
     shift
     until "$@"; do
         [ $SECONDS -lt $end ] || return 1
@@ -236,7 +238,7 @@ post()
 {
     local path=$1 body=$2
     shift 2
-    curl -sS --max-time 120 -H 'Content-Type: application/json' -d "$body" "$@" "$url$path"
+    curl -sS --max-time $((120 * patience)) -H 'Content-Type: application/json' -d "$body" "$@" "$url$path"
 }
 
 # npm_packages FOLDER PACKAGE@VERSION...: packages for Node in the versions that the tests were written

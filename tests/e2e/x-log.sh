@@ -47,8 +47,10 @@ is "exit status" "$ended" 0
 : >"$work/log"
 start
 curl -fs "$url/healthz" "$url/readyz" "$url/metrics" "$url/" -o /dev/null -o /dev/null -o /dev/null -o /dev/null
-n=300
+n=${LOG_FLOOD:-300} # 100000 for the whole bar
+begun=$SECONDS
 curl -s "$url/v1/completions?[1-$n]" -d '{' -o "$work/flood" || fail "the flood"
+took=$((SECONDS - begun + 1))
 suppressed()
 {
     local lines told
@@ -57,6 +59,10 @@ suppressed()
     [ $((lines + told)) -eq $n ] && [ "$told" -gt 0 ]
 }
 within 20 suppressed || fail "of $n bad requests the log tells of others"
+lines=$(grep -c 'request id=.* status=400' "$work/log")
+[ "$lines" -le $((10 * (took + 1))) ] || fail "$lines lines of one cause in $took s"
+bar 39 "$n bad requests in $took s: $lines lines, all others are told of by number" "at most 10 lines a second of a cause" \
+    "$([ "$n" -ge 100000 ] && echo ok || echo short)"
 is "the metric" "$(dropped limited)" "$(sed -n 's/.*log-suppressed .*lines=//p' "$work/log" | awk '{ n += $1 } END { print n }')"
 lacks "routine" "$(cat "$work/log")" "route=/(healthz|readyz|metrics)? status=200"
 post /v1/completions "$complete" -o /dev/null -H $'x-request-id: a\x1b[31mb' -H $'traceparent: \x1b'

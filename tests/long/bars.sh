@@ -24,7 +24,7 @@ mkdir -p "$logs"
 # part, minutes of sixty, bars.  What matters most stands first; eight minutes are for builds of fuzzers, with
 # sanitizers, and without hardening.
 plan="
-quick       3   2 6 19 25 29 30 31 32
+quick       3   2 6 19 25 29 30 31 32 39
 fuzz        8   1 3 13 14 16 26
 adversary   3   4 5 8 15 18 22 24
 chaos       3   9 10 27 28 38 39
@@ -48,7 +48,8 @@ static      2   34
 quick()
 {
     local number program said status verdict
-    export TRIT_NAN_ROUNDS=$((minutes >= 30 ? 1000 : s * 4)) SEGMENT_KILLS=$((minutes >= 30 ? 100 : 12))
+    export TRIT_NAN_ROUNDS=$((minutes >= 30 ? 1000 : s * 4)) SEGMENT_KILLS=$((minutes >= 30 ? 100 : 12)) \
+        LOG_FLOOD=$((minutes >= 30 ? 100000 : 300))
     while read -r number program; do
         case $program in
         check_*) said=$("./$program" 2>&1) ;;
@@ -70,6 +71,7 @@ quick()
 19 e2e/g-drain.sh
 25 check_nan
 26 e2e/x-structured.sh
+39 e2e/x-log.sh
 29 e2e/h-segments.sh
 30 check_sandbox
 31 e2e/i-systemd.sh

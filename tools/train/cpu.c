@@ -58,6 +58,7 @@ static struct at offsets(const struct cpu *c, int layer)
     a.down = a.ffn_sub_norm + f;
     a.end = a.down + f * d;
     size_t start = (size_t)c->s.vocab * d + d + (size_t)layer * a.end;
+    /* cppcheck-suppress comparePointers ; two members of one struct */
     for (size_t *p = &a.attn_norm; p <= &a.end; p++)
         *p += start;
     return a;
@@ -375,6 +376,7 @@ static float softmax(size_t n, float *x)
     float by = 1 / sum;
     for (size_t j = 0; j < n; j++)
         x[j] *= by;
+    /* cppcheck-suppress invalidFunctionArg ; the largest adds 1 */
     return most + logf(sum);
 }
 
