@@ -30,8 +30,8 @@ libkernels_vbmi_a_SOURCES = src/kernels/x86_avx512_t5.h src/kernels/x86_avx512_v
 libkernels_amx_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS) -mavx512vbmi -mamx-tile -mamx-int8 \
 	-mprfchw
 libkernels_amx_a_SOURCES = \
-	src/kernels/x86_amx.h src/kernels/x86_amx.c src/kernels/x86_amx_head.c \
-	src/kernels/x86_amx_signs.c
+	src/kernels/x86_amx.h src/kernels/x86_amx_groups.h src/kernels/x86_amx.c \
+	src/kernels/x86_amx_head.c src/kernels/x86_amx_signs.c
 endif
 if ARCH_ARM
 noinst_LIBRARIES += libkernels_neon.a

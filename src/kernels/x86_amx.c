@@ -9,8 +9,9 @@
  * is an operand as it stands.  Tiles take signed bytes on both sides, so the weights are unpacked
  * to trits rather than codes, and the sums of the activations need not come off again.
  *
- * With several scales a row the sums of a group leave the tiles when it ends, and are scaled and
- * added to the floats so far while the tiles multiply the group that follows.
+ * With several scales a row the sums of a group leave the tiles when the next one begins, and are
+ * scaled and added to the floats so far while the tiles multiply the groups that follow:
+ * x86_amx_groups.h.
  */
 #include "config.h"
 #include "kernels/x86_amx.h"
@@ -18,6 +19,7 @@
 #include <string.h>
 
 #include "kernels/variants.h"
+#include "kernels/x86_amx_groups.h"
 #include "kernels/x86_avx512_t5.h"
 
 enum {
@@ -39,7 +41,7 @@ enum {
 struct product {
     int32_t sums[BLOCKS][4 * TILE_INTS] ALIGNED;
     float y[BLOCKS][4 * TILE_INTS] ALIGNED;  /* with several scales a row: the groups so far */
-    int32_t ended[2][4 * TILE_INTS] ALIGNED; /* sums of groups that have ended, in turn */
+    int32_t ended[2][4 * TILE_INTS] ALIGNED; /* and sums of groups that have ended */
     const struct linear *w;
     const struct acts *a;
     float *out;
@@ -48,21 +50,6 @@ struct product {
     size_t tile, tile_end; /* the weight tiles under way, and the end of the call's */
     size_t first, n;       /* the tokens under way, at most BLOCKS blocks */
     size_t block, n_blocks;
-
-    /* With several scales a row. */
-    unsigned group_operands;
-    unsigned in_group; /* operands of the group under way that are done */
-    size_t group;      /* under way, of this block of tokens */
-    size_t at_block;
-    unsigned turn;    /* of `ended`, for the group under way */
-    size_t part_rows; /* of a sum tile, that are settled beside an operand */
-    struct {
-        const int32_t *sums;
-        float *y;
-        const float *step; /* of the first token */
-        size_t group;
-        unsigned part; /* the next one; all are done when it is group_operands */
-    } due;             /* the group that ended last, on its way to y */
 };
 
 static size_t block_start(const struct product *p, size_t b)
@@ -86,81 +73,6 @@ static size_t operands_of(const struct linear *w)
 INLINE size_t sums_at(unsigned i, size_t t)
 {
     return (i + t / SIDE * 2) * TILE_INTS + t % SIDE * 16;
-}
-
-/* ------------------------------------------------------------------ several scales a row */
-
-INLINE void settle_row(const int32_t *sums, float *y, __m512 scales, float step)
-{
-    __m512 value = _mm512_cvtepi32_ps(_mm512_load_si512(sums));
-    __m512 factor = _mm512_mul_ps(scales, _mm512_set1_ps(step));
-    _mm512_store_ps(y, _mm512_fmadd_ps(value, factor, _mm512_load_ps(y)));
-}
-
-/*
- * Of the group that has ended: part `part` of the rows of sum tile k become terms of y, as
- * kernels.h defines them.  The loop stands between the multiplications of another group and must be
- * short: whatever can be known before is in locals, because the compiler must think that y is
- * anything.
- */
-INLINE void settle(const struct product *p, unsigned k, unsigned weight_tile, unsigned part)
-{
-    const size_t n_groups = p->w->n_groups, half = k == weight_tile ? 0 : SIDE;
-    const size_t rows = MIN(p->block - half, (size_t)SIDE), first = part * p->part_rows;
-    const size_t end = MIN(first + p->part_rows, rows);
-    const float *step = p->due.step + (half + first) * n_groups;
-    const int32_t *sums = p->due.sums + k * TILE_INTS + first * SIDE;
-    float *y = p->due.y + k * TILE_INTS + first * SIDE;
-    size_t tile = MIN(p->tile + weight_tile, p->tile_end - 1);
-    const __m512 scales = avx512_group_scales(p->w, tile, p->due.group);
-    if (__builtin_expect(first + 8 == end, 1)) { /* groups of 128 and whole tiles of tokens */
-        foreach (r, 8)
-            settle_row(sums + r * SIDE, y + r * SIDE, scales, step[r * n_groups]);
-        return;
-    }
-    for (size_t r = first; r < end; r++, sums += SIDE, y += SIDE, step += n_groups)
-        settle_row(sums, y, scales, *step);
-}
-
-/* The part of that which is done beside weight tile i of an operand of the group under way. */
-INLINE void settle_part(const struct product *p, unsigned i, const bool wide)
-{
-    if (p->due.part == p->group_operands)
-        return;
-    settle(p, i, i, p->due.part);
-    if (wide)
-        settle(p, WIDE_TILES + i, i, p->due.part);
-}
-
-/* What is left of it. */
-static void settle_rest(struct product *p, const bool wide)
-{
-    for (; p->due.part < p->group_operands; p->due.part++)
-        for (unsigned i = 0; i < p->tiles; i++)
-            settle_part(p, i, wide);
-}
-
-/* Whether the operand at hand is the last one of its group. */
-INLINE bool group_ends(const struct product *p)
-{
-    return p->in_group + 1 == p->group_operands;
-}
-
-/* An operand of a group is through.  After the last one, whose sums have left the tiles, they are
- * what comes to be settled. */
-INLINE void end_operand(struct product *p, const bool wide)
-{
-    p->due.part += p->due.part < p->group_operands;
-    if (++p->in_group < p->group_operands)
-        return;
-    settle_rest(p, wide);
-    p->due.sums = p->ended[p->turn];
-    p->due.y = p->y[p->at_block];
-    p->due.step = p->a->step + block_start(p, p->at_block) * p->w->n_groups + p->group;
-    p->due.group = p->group++;
-    p->due.part = 0;
-    p->turn ^= 1;
-    p->in_group = 0;
 }
 
 /* ------------------------------------------------------------------ units */
@@ -251,21 +163,24 @@ static void unpack_rest(const struct product *p, const struct unit *next, unsign
 /* ------------------------------------------------------------------ products */
 
 /* What is done between the products of weight tile i and those of the one that follows. */
-INLINE void between(struct product *p, const struct unit *next, unsigned i, unsigned part,
+INLINE void between(struct groups *g, const struct unit *next, unsigned i, unsigned part,
                     const bool wide, const bool grouped)
 {
     if (next)
         unpack_part(next, i, part);
     if (grouped)
-        settle_part(p, i, wide);
+        groups_settle_part(g, i, wide);
 }
 
-/* The sums of tile k leave it when their group ends; a macro, because tiles are numbered in the
- * program.  It stands as far behind the tile's last product as it can: a store waits for that. */
-#define TAKE_SUMS(p, k)                                                                            \
+/* Where a group begins, what tile k has of the one before is taken; a macro, because tiles are
+ * numbered in the program. */
+#define BEGIN_GROUP(k)                                                                             \
     do {                                                                                           \
-        _tile_stored(k, (p)->ended[(p)->turn] + (k)*TILE_INTS, 64);                                \
-        _tile_zero(k);                                                                             \
+        if (begins) {                                                                              \
+            if (g->has_ended)                                                                      \
+                _tile_stored(k, g->room + (k)*TILE_INTS, 64);                                      \
+            _tile_zero(k);                                                                         \
+        }                                                                                          \
     } while (0)
 
 /*
@@ -277,54 +192,47 @@ INLINE void between(struct product *p, const struct unit *next, unsigned i, unsi
  * core, loads and products of tiles hardly overlap, and in this order more of them do.  Narrow,
  * where unpacking stands between them, the same order was slower.
  */
-INLINE void multiply(struct product *p, const int8_t *q, const int8_t *trits, size_t apart,
-                     const struct unit *next, unsigned part, const bool wide, const bool grouped)
+INLINE void multiply(struct product *p, struct groups *g, const int8_t *q, const int8_t *trits,
+                     size_t apart, const struct unit *next, unsigned part, const bool wide,
+                     const bool grouped)
 {
     const size_t stride = p->a->q_stride;
-    const bool ends = grouped && group_ends(p);
+    const bool begins = grouped && g->at == 0;
     _tile_loadd(4, q, stride);
     if (wide) {
         _tile_loadd(5, q + SIDE * stride, stride);
         _tile_loadd(6, trits, 64);
         _tile_loadd(7, trits + apart, 64);
+        BEGIN_GROUP(0);
         _tile_dpbssd(0, 4, 6);
+        BEGIN_GROUP(2);
         _tile_dpbssd(2, 5, 6);
-        between(p, next, 0, part, wide, grouped);
+        between(g, next, 0, part, wide, grouped);
+        BEGIN_GROUP(1);
         _tile_dpbssd(1, 4, 7);
+        BEGIN_GROUP(3);
         _tile_dpbssd(3, 5, 7);
-        if (ends) {
-            TAKE_SUMS(p, 0);
-            TAKE_SUMS(p, 2);
-        }
-        between(p, next, 1, part, wide, grouped);
-        if (ends) {
-            TAKE_SUMS(p, 1);
-            TAKE_SUMS(p, 3);
-        }
+        between(g, next, 1, part, wide, grouped);
     } else {
         _tile_loadd(6, trits, 64);
+        BEGIN_GROUP(0);
         _tile_dpbssd(0, 4, 6);
-        between(p, next, 0, part, wide, grouped);
+        between(g, next, 0, part, wide, grouped);
         _tile_loadd(7, trits + apart, 64);
+        BEGIN_GROUP(1);
         _tile_dpbssd(1, 4, 7);
-        if (ends)
-            TAKE_SUMS(p, 0);
-        between(p, next, 1, part, wide, grouped);
+        between(g, next, 1, part, wide, grouped);
         _tile_loadd(6, trits + 2 * apart, 64);
+        BEGIN_GROUP(2);
         _tile_dpbssd(2, 4, 6);
-        if (ends)
-            TAKE_SUMS(p, 1);
-        between(p, next, 2, part, wide, grouped);
+        between(g, next, 2, part, wide, grouped);
         _tile_loadd(7, trits + 3 * apart, 64);
+        BEGIN_GROUP(3);
         _tile_dpbssd(3, 4, 7);
-        if (ends)
-            TAKE_SUMS(p, 2);
-        between(p, next, 3, part, wide, grouped);
-        if (ends)
-            TAKE_SUMS(p, 3);
+        between(g, next, 3, part, wide, grouped);
     }
     if (grouped)
-        end_operand(p, wide);
+        groups_end_operand(g);
 }
 
 /*
@@ -370,14 +278,19 @@ INLINE void stream(struct product *p, size_t tile0, const bool wide, const bool 
     const size_t blocks = p->w->tile_bytes / T5_BYTES, operands = operands_of(p->w);
     int8_t *other = trits + p->tiles * UNIT_TRITS;
     struct unit units[2] = {0}, *now = &units[0], *next = &units[1];
+    struct groups groups = {0}, *g = &groups;
+    if (grouped)
+        groups = groups_open(p->w, p->block, p->ended);
     first_unit(p, tile0, trits, now);
     unpack_rest(p, now, 0);
     for (p->tile = tile0; p->tile < p->tile_end; p->tile += p->tiles) {
         const int8_t *q = p->a->q + p->first * p->a->q_stride;
-        p->group = p->at_block = 0;
-        if (grouped)
+        if (grouped) {
             memset(p->y[0], 0, sizeof p->y[0]);
-        zero_sums();
+            groups_begin(g, p->w, p->tile, p->tile_end, p->a, p->first, 0, p->y[0]);
+        } else {
+            zero_sums();
+        }
         for (size_t left = blocks, wanted = operands; left; wanted -= MIN(wanted, UNIT_OPERANDS)) {
             left -= now->blocks;
             if (left)
@@ -388,7 +301,8 @@ INLINE void stream(struct product *p, size_t tile0, const bool wide, const bool 
             for (unsigned op = 0; op < n; op++, q += DEPTH) {
                 if (wide) /* with up to 16 tokens it was no gain */
                     fetch_outputs(p, 0, operands - wanted + op, operands);
-                multiply(p, q, now->to + op * OPERAND_BYTES, UNIT_TRITS, next, op, wide, grouped);
+                multiply(p, g, q, now->to + op * OPERAND_BYTES, UNIT_TRITS, next, op, wide,
+                         grouped);
             }
             if (n < UNIT_OPERANDS)
                 unpack_rest(p, next, n);
@@ -398,7 +312,7 @@ INLINE void stream(struct product *p, size_t tile0, const bool wide, const bool 
             other = done->to;
         }
         if (grouped)
-            settle_rest(p, wide);
+            groups_finish(g, wide);
         else
             store_sums(p->sums[0]);
         deliver(p, 0);
@@ -437,30 +351,36 @@ INLINE void panel(struct product *p, int8_t *trits, const bool grouped)
 {
     const size_t blocks = p->w->tile_bytes / T5_BYTES, operands = operands_of(p->w);
     const size_t stretch = round_up(even_share(operands, STRETCH), UNIT_OPERANDS);
-    if (grouped)
+    struct groups groups = {0}, *g = &groups;
+    if (grouped) {
+        groups = groups_open(p->w, p->block, p->ended);
         memset(p->y, 0, p->n_blocks * sizeof p->y[0]);
+    }
     for (size_t first = 0; first < operands; first += stretch) {
         size_t block = first * SIDE / T5_VECTORS, n = MIN(stretch, operands - first);
         const bool last = first + n == operands;
+        /* A group that goes on in another stretch: its sums are put aside. */
+        const bool within = grouped && (first % g->operands || (first + n) % g->operands);
         unpack(p, block, MIN(stretch * SIDE / T5_VECTORS, blocks - block), trits);
         for (size_t b = 0; b < p->n_blocks; b++) {
             const int8_t *q = p->a->q + block_start(p, b) * p->a->q_stride + first * DEPTH;
             if (grouped) {
-                p->at_block = b;
-                p->group = first / p->group_operands;
-                p->in_group = first % p->group_operands;
+                if (within)
+                    groups_finish(g, true);
+                groups_begin(g, p->w, p->tile, p->tile_end, p->a, block_start(p, b), first,
+                             p->y[b]);
             }
-            if (grouped ? p->in_group == 0 : first == 0)
+            if (!grouped && first == 0)
                 zero_sums();
-            else
+            else if (!grouped || g->at)
                 load_sums(p->sums[b]);
             for (size_t op = 0; op < n; op++, q += DEPTH) {
                 if (last)
                     fetch_outputs(p, b, op, n);
-                multiply(p, q, trits + op * OPERAND_BYTES, STRETCH * OPERAND_BYTES, NULL, 0, true,
-                         grouped);
+                multiply(p, g, q, trits + op * OPERAND_BYTES, STRETCH * OPERAND_BYTES, NULL, 0,
+                         true, grouped);
             }
-            if (!grouped || p->in_group)
+            if (!grouped || g->at)
                 store_sums(p->sums[b]);
             if (last && !grouped)
                 deliver(p, b);
@@ -468,7 +388,7 @@ INLINE void panel(struct product *p, int8_t *trits, const bool grouped)
     }
     if (!grouped)
         return;
-    settle_rest(p, true);
+    groups_finish(g, true);
     for (size_t b = 0; b < p->n_blocks; b++)
         deliver(p, b);
 }
@@ -500,10 +420,6 @@ static __attribute__((noinline)) void on_tiles(float *out, size_t out_stride,
     p.tile_end = tile1;
     p.block = even_share(n_tokens, BLOCK_TOKENS);
     p.tiles = p.block <= SIDE ? NARROW_TILES : WIDE_TILES;
-    p.group_operands = w->group / DEPTH;
-    p.in_group = p.turn = 0;
-    p.due.part = p.group_operands;
-    p.part_rows = (MIN(p.block, SIDE) + p.group_operands - 1) / MAX(p.group_operands, 1u);
     uint8_t upper = (uint8_t)MIN(p.block, SIDE), lower = (uint8_t)(p.block - upper);
     if (p.tiles == NARROW_TILES)
         configure((const uint8_t[]){upper, upper, upper, upper, upper, 0, SIDE, SIDE});
