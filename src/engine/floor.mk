@@ -21,7 +21,7 @@ libengine_a_SOURCES = \
 	src/engine/queue.h src/engine/queue.c \
 	src/engine/recurrence.h src/engine/recurrence.c \
 	include/engine/sampler.h src/engine/sampler.c \
-	include/engine/sched.h src/engine/sched.c \
+	include/engine/sched.h src/engine/sched-parts.h src/engine/sched.c src/engine/sched-rows.c \
 	include/engine/seq.h src/engine/seq.c \
 	include/engine/states.h src/engine/states.c \
 	include/engine/stats.h src/engine/stats.c
