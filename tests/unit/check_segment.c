@@ -179,12 +179,21 @@ static void flip(const char *path, size_t at, int bit)
     chmod(path, 0400);
 }
 
+/* How many bits are flipped: 40, or $TRIT_FLIPS. */
+static int n_flips(void)
+{
+    const char *given = getenv("TRIT_FLIPS");
+    return given ? atoi(given) : 40;
+}
+
 /* Every damaged place must be found at attach, and the damaged segment removed. */
 START_TEST(damage_is_detected)
 {
     struct segment_source src = identify();
     struct segment a;
-    for (int i = 0; i < 40; i++) {
+    uint64_t seed = unit_seed();
+    const int n = n_flips();
+    for (int i = 0; i < n; i++) {
         build(&src, &a, true);
         char path[160];
         snprintf(path, sizeof path, "%s/%s", dir, a.name);
@@ -192,14 +201,15 @@ START_TEST(damage_is_detected)
         /* Bits of the header and of the checksums, then of the payload; padding between does not
          * count. */
         size_t start = (size_t)(a.payload - a.map);
-        at = i < 10 ? (size_t)i * 16 : start + unit_random(&(uint64_t){(uint64_t)i + 1}) % BYTES;
+        at = i < 10 ? (size_t)i * 16 : start + unit_random(&seed) % BYTES;
         ck_assert_uint_lt(at, bytes);
         segment_close(&a);
-        flip(path, at, i % 8);
+        flip(path, at, (int)(unit_random(&seed) % 8));
         ck_assert_msg(segment_attach(&src, SEGMENT_NOW, NULL, &a, &err) == -TRIT_ENOENT, "byte %zu",
                       at);
         ck_assert_int_ne(access(path, F_OK), 0);
     }
+    printf("%d bits flipped\n", n);
 }
 END_TEST
 
@@ -209,12 +219,14 @@ START_TEST(damage_is_detected_later)
 {
     struct segment_source src = identify();
     struct segment a;
-    for (int i = 0; i < 40; i++) {
+    uint64_t seed = unit_seed();
+    const int n = n_flips();
+    for (int i = 0; i < n; i++) {
         build(&src, &a, true);
         char path[160];
         snprintf(path, sizeof path, "%s/%s", dir, a.name);
         size_t start = (size_t)(a.payload - a.map);
-        size_t at = unit_random(&(uint64_t){(uint64_t)i + 1}) % BYTES, first, end;
+        size_t at = unit_random(&seed) % BYTES, first, end;
         segment_close(&a);
         if (i > 0)
             flip(path, start + at, i % 8);
@@ -400,7 +412,7 @@ int main(void)
 {
     Suite *s = suite_create("segment");
     TCase *c = tcase_create("segment");
-    tcase_set_timeout(c, 120);
+    tcase_set_timeout(c, 600);
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, built_then_attached);
     tcase_add_test(c, users_are_counted);
