@@ -27,6 +27,9 @@ struct trit_error;
 
 typedef void (*team_fn)(void *ctx, unsigned worker);
 
+/* Some hundred nanoseconds of what is of use but may be left undone; false: no more of it. */
+typedef bool (*team_idle_fn)(void *ctx);
+
 /*
  * Start n - 1 threads (n >= 1).  `pin` binds worker i to the i-th processor this process may use;
  * worker 0 is the calling thread.
@@ -58,6 +61,9 @@ void team_run(struct team *team, team_fn fn, void *ctx);
 
 /* Inside a run: wait until every worker is here.  Also starts the next dealing from zero. */
 void team_barrier(struct team *team);
+
+/* The same; a worker that has to wait calls `idle` meanwhile, until all are here or it says false. */
+void team_barrier_idle(struct team *team, team_idle_fn idle, void *ctx);
 
 /* Inside a run: the first of `grain` consecutive items nobody else has in this phase. */
 size_t team_take(struct team *team, size_t grain);

@@ -76,12 +76,15 @@ static void futex_wake_all(atomic_uint *word)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-static void gate_wait(struct gate *g, unsigned round, unsigned spins)
+static void gate_wait(struct gate *g, unsigned round, team_idle_fn idle, void *ctx)
 {
-    for (unsigned i = 0; i < spins; i++) {
+    for (unsigned i = 0; i < SPINS; i++) {
         if (atomic_load_explicit(&g->round, memory_order_acquire) != round)
             return;
-        relax();
+        if (!idle || !idle(ctx)) {
+            idle = NULL;
+            relax();
+        }
     }
     atomic_fetch_add(&g->sleepers, 1);
     while (atomic_load(&g->round) == round)
@@ -90,12 +93,12 @@ static void gate_wait(struct gate *g, unsigned round, unsigned spins)
 }
 
 /* The last of n to arrive resets the dealing and opens the gate for all. */
-static void gate_pass(struct team *t, struct gate *g, unsigned spins)
+static void gate_pass(struct team *t, struct gate *g, team_idle_fn idle, void *ctx)
 {
     unsigned round = atomic_load_explicit(&g->round, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&g->arrived, 1, memory_order_acq_rel) + 1 < t->n) {
         double before = trit_now();
-        gate_wait(g, round, spins);
+        gate_wait(g, round, idle, ctx);
         waited += trit_now() - before;
         return;
     }
@@ -110,8 +113,13 @@ static void gate_pass(struct team *t, struct gate *g, unsigned spins)
 
 void team_barrier(struct team *t)
 {
+    team_barrier_idle(t, NULL, NULL);
+}
+
+void team_barrier_idle(struct team *t, team_idle_fn idle, void *ctx)
+{
     if (t->n > 1)
-        gate_pass(t, &t->phase, SPINS);
+        gate_pass(t, &t->phase, idle, ctx);
     else
         atomic_store_explicit(&t->next, 0, memory_order_relaxed);
 }
@@ -172,7 +180,8 @@ static void *worker_main(void *arg)
     if (t->pin)
         pin_self(w->index);
     for (;;) {
-        gate_pass(t, &t->start, SPINS); /* Spins a little: the next step often follows at once. */
+        /* Spins a little: the next step often follows at once. */
+        gate_pass(t, &t->start, NULL, NULL);
         if (!t->fn)
             return NULL;
         work(w);
@@ -185,7 +194,7 @@ void team_run(struct team *t, team_fn fn, void *ctx)
     t->fn = fn;
     t->ctx = ctx;
     if (t->n > 1)
-        gate_pass(t, &t->start, SPINS);
+        gate_pass(t, &t->start, NULL, NULL);
     else
         atomic_store_explicit(&t->next, 0, memory_order_relaxed);
     work(&t->workers[0]);
@@ -219,7 +228,7 @@ static void stop_workers(struct team *t)
 {
     t->fn = NULL;
     if (t->n > 1)
-        gate_pass(t, &t->start, SPINS);
+        gate_pass(t, &t->start, NULL, NULL);
     for (unsigned i = 1; i < t->n; i++)
         trit_assert(pthread_join(t->workers[i].thread, NULL) == 0);
     t->n = 1;

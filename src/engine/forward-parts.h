@@ -33,8 +33,9 @@ struct kernels;
 struct recurrence;
 
 enum {
-    GRAIN = 16, /* tiles dealt to a worker at a time, at most */
-    INPUTS = 3, /* linears that read the same rows, at most: q, k and v */
+    GRAIN = 16,            /* tiles dealt to a worker at a time, at most */
+    INPUTS = 3,            /* linears that read the same rows, at most: q, k and v */
+    FETCH_BYTES = 1 << 17, /* of weights, ahead of time, at most: part of a second cache */
 };
 
 struct forward {
@@ -97,8 +98,8 @@ struct readers {
 
 /*
  * Each worker calls each of these, in the same order, and returns when all have done their part.
- * `temp` is its own [TEMPS][temp_stride].  `before` is the linear whose product lies in y (NULL:
- * none): it is added to x first, through `post_norm` where there is one.
+ * `before` is the linear whose product lies in y (NULL: none): it is added to x first, through
+ * `post_norm` where there is one.
  */
 
 /* Run n products over all rows. */
@@ -109,26 +110,26 @@ void forward_phase_embed(struct forward *f);
 
 /* Norm x, and quantise it for those who read it. */
 void forward_phase_norm(struct forward *f, const float *norm, const struct readers *to,
-                        const struct linear *before, const float *post_norm, float *temp);
+                        const struct linear *before, const float *post_norm, unsigned worker);
 
 /* That; what was normed stays in y, for those who read it as floats. */
 void forward_phase_norm_kept(struct forward *f, const float *norm, const struct readers *to,
-                             const struct linear *before, float *temp);
+                             const struct linear *before, unsigned worker);
 
 /* Norm and rotate q and k, and put k and v where attention will read them. */
 void forward_phase_rope(struct forward *f, uint32_t layer);
 
 /* Quantise what attention found, through a sub-norm where the model has one. */
-void forward_phase_attended(struct forward *f, uint32_t layer, float *temp);
+void forward_phase_attended(struct forward *f, uint32_t layer, unsigned worker);
 
 /* Norm, gate and quantise what the heads of a gated delta rule say. */
-void forward_phase_recalled(struct forward *f, const struct layer *l, float *temp);
+void forward_phase_recalled(struct forward *f, const struct layer *l, unsigned worker);
 
 /* Gate and up to one, through a sub-norm where the model has one, and quantise it. */
-void forward_phase_glu(struct forward *f, const struct layer *l, float *temp);
+void forward_phase_glu(struct forward *f, const struct layer *l, unsigned worker);
 
 /* The rows whose logits or hidden states are wanted: last residual, final norm. */
-void forward_phase_final(struct forward *f, float *temp);
+void forward_phase_final(struct forward *f, unsigned worker);
 
 /* What the caller does with the logits of the slots that have this use. */
 void forward_phase_after(struct forward *f, enum head_use use, unsigned worker);

@@ -37,36 +37,101 @@ static struct acts acts_for(const struct forward *f, const struct linear *w, uns
     return a;
 }
 
+/* Tiles of linears that read the same rows, counted through all of them. */
+struct share {
+    size_t first, end;
+};
+
 /*
- * Tiles of all products form one sequence that is dealt in chunks: small enough that a slow worker
- * delays little, large enough to stream, and of as many tiles as kernels take at a time or a
- * multiple of that: what they lack is computed for nothing.
+ * Share i of `total` tiles for n workers.  There are rounds of n shares, each of half of what is
+ * left for a worker: few calls, which are long streams, and a slow worker delays little.  A share
+ * is of as many tiles as kernels take at a time or a multiple of that, since what it lacks is
+ * computed for nothing; but the last round comes out even.
  */
+static struct share share_of(size_t total, size_t n, size_t i)
+{
+    size_t round = n * GRAIN, full = total > 2 * round ? (total - round - 1) / round : 0;
+    size_t first = MIN(i / n, full) * round, size = GRAIN;
+    for (i -= MIN(i / n, full) * n; first < total; first += n * size, i -= n) {
+        size_t rest = total - first;
+        if (rest <= 2 * round)
+            size = round_up((rest + 2 * n - 1) / (2 * n), KERNELS_TILES);
+        if (rest <= n * KERNELS_TILES)
+            size = (rest + n - 1) / n;
+        if (i < n)
+            break;
+    }
+    first = MIN(first + i * size, total);
+    return (struct share){first, MIN(first + size, total)};
+}
+
+/* The part of a share that lies in the linear whose first tile is number `base`. */
+static struct share part_of(struct share s, const struct linear *w, size_t base)
+{
+    size_t end = base + layout_tiles(w);
+    return (struct share){MAX(s.first, base) - base, MAX(MIN(s.end, end), base) - base};
+}
+
+/* A worker's first share is its own, so that it can be fetched before (await_rows). */
 void forward_multiply(struct forward *f, const struct product *p, unsigned n, unsigned worker)
 {
+    const size_t workers = team_size(f->team);
     size_t total = 0;
     for (unsigned i = 0; i < n; i++)
         total += layout_tiles(p[i].w);
-    size_t share = total / (16 * (size_t)team_size(f->team)) + 1;
-    size_t grain = round_up(MIN(share, (size_t)GRAIN), KERNELS_TILES);
     float *sums = row_of(f->sums, worker, f->sums_stride);
-    for (size_t first; (first = team_take(f->team, grain)) < total;) {
-        size_t last = MIN(first + grain, total), base = 0;
-        for (unsigned i = 0; i < n; i++) {
-            size_t tiles = layout_tiles(p[i].w);
-            size_t from = MAX(first, base), to = MIN(last, base + tiles);
-            if (from < to) {
-                struct acts a = acts_for(f, p[i].w, i);
-                acts_multiply(f->k, p[i].out, p[i].stride, p[i].w, from - base, to - base, &a,
-                              f->planes, f->n_rows, sums);
-                if (f->proves)
-                    model_prove(f->m, p[i].w->codes + (from - base) * p[i].w->tile_bytes,
-                                (to - from) * p[i].w->tile_bytes);
-            }
-            base += tiles;
+    struct share s = share_of(total, workers, worker);
+    while (s.first < s.end) {
+        size_t base = 0;
+        for (unsigned i = 0; i < n; base += layout_tiles(p[i++].w)) {
+            struct share t = part_of(s, p[i].w, base);
+            if (t.first >= t.end)
+                continue;
+            struct acts a = acts_for(f, p[i].w, i);
+            acts_multiply(f->k, p[i].out, p[i].stride, p[i].w, t.first, t.end, &a, f->planes,
+                          f->n_rows, sums);
+            if (f->proves)
+                model_prove(f->m, p[i].w->codes + t.first * p[i].w->tile_bytes,
+                            (t.end - t.first) * p[i].w->tile_bytes);
         }
+        s = share_of(total, workers, workers + team_take(f->team, 1));
     }
     team_barrier(f->team);
+}
+
+/* Weights on their way to the second cache. */
+struct fetch {
+    const uint8_t *at, *end;
+};
+
+static bool fetch_some(void *ctx)
+{
+    struct fetch *t = ctx;
+    for (unsigned i = 0; i < 8 && t->at < t->end; i++, t->at += 64)
+        __builtin_prefetch(t->at, 0, 2);
+    return t->at < t->end;
+}
+
+/*
+ * The barrier behind a phase that deals rows.  Few rows leave most of the team without work and the
+ * memory idle, so who waits fetches weights: of the products that follow, what it will begin with.
+ */
+static void await_rows(struct forward *f, const struct readers *to, unsigned worker)
+{
+    size_t total = 0, base = 0;
+    for (unsigned i = 0; i < to->n; i++)
+        total += layout_tiles(to->w[i]);
+    struct share s = share_of(total, team_size(f->team), worker);
+    struct fetch fetch = {0};
+    for (unsigned i = 0; i < to->n && !fetch.at; base += layout_tiles(to->w[i++])) {
+        const struct linear *w = to->w[i];
+        struct share t = part_of(s, w, base);
+        if (t.first >= t.end)
+            continue;
+        fetch.at = w->codes + t.first * w->tile_bytes;
+        fetch.end = fetch.at + MIN((t.end - t.first) * w->tile_bytes, (size_t)FETCH_BYTES);
+    }
+    team_barrier_idle(f->team, fetch_some, &fetch);
 }
 
 /* ------------------------------------------------------------------ rows */
@@ -93,12 +158,19 @@ void forward_phase_embed(struct forward *f)
     team_barrier(f->team);
 }
 
+/* TEMPS rows of this worker. */
+static float *temp_of(const struct forward *f, unsigned worker)
+{
+    return row_of(f->temp, (size_t)TEMPS * worker, f->temp_stride);
+}
+
 /* Row r of the activations: x[w->cols], normed first where there is a norm, then as each reader
- * wants it.  temp: TEMPS rows. */
+ * wants it. */
 static void quantise_row(struct forward *f, const struct readers *to, size_t r, const float *x,
-                         const float *norm, float *temp)
+                         const float *norm, unsigned worker)
 {
     const size_t n = to->w[0]->cols;
+    float *temp = temp_of(f, worker);
     float *input = row_of(temp, TEMP_INPUT, f->temp_stride);
     float *rest = row_of(temp, TEMP_REST, f->temp_stride);
     if (norm) {
@@ -145,24 +217,24 @@ static float *take_in(struct forward *f, size_t r, const struct linear *before,
 }
 
 void forward_phase_norm(struct forward *f, const float *norm, const struct readers *to,
-                        const struct linear *before, const float *post_norm, float *temp)
+                        const struct linear *before, const float *post_norm, unsigned worker)
 {
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;)
-        quantise_row(f, to, r, take_in(f, r, before, post_norm), norm, temp);
-    team_barrier(f->team);
+        quantise_row(f, to, r, take_in(f, r, before, post_norm), norm, worker);
+    await_rows(f, to, worker);
 }
 
 void forward_phase_norm_kept(struct forward *f, const float *norm, const struct readers *to,
-                             const struct linear *before, float *temp)
+                             const struct linear *before, unsigned worker)
 {
     const struct hparams *hp = &f->m->hp;
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
         const float *x = take_in(f, r, before, NULL);
         float *y = row_of(f->y, r, hp->dim);
         f->k->rmsnorm(y, x, norm, hp->norm_eps, hp->dim);
-        quantise_row(f, to, r, y, NULL, temp);
+        quantise_row(f, to, r, y, NULL, worker);
     }
-    team_barrier(f->team);
+    await_rows(f, to, worker);
 }
 
 /* ------------------------------------------------------------------ heads */
@@ -230,33 +302,33 @@ void forward_phase_rope(struct forward *f, uint32_t layer)
     team_barrier(f->team);
 }
 
-void forward_phase_attended(struct forward *f, uint32_t layer, float *temp)
+void forward_phase_attended(struct forward *f, uint32_t layer, unsigned worker)
 {
     const struct layer *l = &f->m->layers[layer];
     const struct readers to = {{&l->o}, 1};
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
         attention_join(f->attention, l->cache, (uint32_t)r, f->att);
         if (f->recurrence)
-            gate_heads(f, r, temp);
-        quantise_row(f, &to, r, row_of(f->att, r, f->q_dim), l->attn_sub_norm, temp);
+            gate_heads(f, r, temp_of(f, worker));
+        quantise_row(f, &to, r, row_of(f->att, r, f->q_dim), l->attn_sub_norm, worker);
     }
-    team_barrier(f->team);
+    await_rows(f, &to, worker);
 }
 
-void forward_phase_recalled(struct forward *f, const struct layer *l, float *temp)
+void forward_phase_recalled(struct forward *f, const struct layer *l, unsigned worker)
 {
     const struct readers to = {{&l->delta.out}, 1};
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {
         float *mixed = row_of(f->mixed, r, f->mixed_stride);
         float *z = row_of(f->z, r, f->z_stride);
-        quantise_row(f, &to, r, recurrence_gate(f->recurrence, l, mixed, z), NULL, temp);
+        quantise_row(f, &to, r, recurrence_gate(f->recurrence, l, mixed, z), NULL, worker);
     }
-    team_barrier(f->team);
+    await_rows(f, &to, worker);
 }
 
 /* ------------------------------------------------------------------ feed-forward and the end */
 
-void forward_phase_glu(struct forward *f, const struct layer *l, float *temp)
+void forward_phase_glu(struct forward *f, const struct layer *l, unsigned worker)
 {
     size_t ffn = f->m->hp.ffn;
     const struct readers to = {{&l->down}, 1};
@@ -265,13 +337,14 @@ void forward_phase_glu(struct forward *f, const struct layer *l, float *temp)
         settle_row(&l->gate, g);
         settle_row(&l->up, up);
         f->k->glu(g, g, up, f->m->arch->act, ffn);
-        quantise_row(f, &to, r, g, l->ffn_sub_norm, temp);
+        quantise_row(f, &to, r, g, l->ffn_sub_norm, worker);
     }
-    team_barrier(f->team);
+    await_rows(f, &to, worker);
 }
 
-void forward_phase_final(struct forward *f, float *temp)
+void forward_phase_final(struct forward *f, unsigned worker)
 {
+    float *temp = temp_of(f, worker);
     const struct model *m = f->m;
     const struct layer *last = &m->layers[m->hp.n_layers - 1];
     for (size_t r; (r = team_take(f->team, 1)) < f->n_rows;) {

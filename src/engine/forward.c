@@ -19,13 +19,14 @@
 
 /* ------------------------------------------------------------------ a step */
 
-static void run_attention(struct forward *f, uint32_t i, const struct layer *before, float *temp,
+static void run_attention(struct forward *f, uint32_t i, const struct layer *before,
                           unsigned worker)
 {
     const struct layer *l = &f->m->layers[i];
     bool gated = f->recurrence != NULL;
     forward_phase_norm(f, l->attn_norm, &(const struct readers){{&l->q, &l->k, &l->v}, 3},
-                       before ? &before->down : NULL, before ? before->ffn_post_norm : NULL, temp);
+                       before ? &before->down : NULL, before ? before->ffn_post_norm : NULL,
+                       worker);
     forward_multiply(f,
                      (const struct product[]){
                          {&l->q, gated ? f->mixed : f->q, gated ? f->mixed_stride : f->q_dim},
@@ -37,41 +38,41 @@ static void run_attention(struct forward *f, uint32_t i, const struct layer *bef
     attention_run(f->attention, l->cache, f->q, f->att, worker);
     if (worker == 0)
         f->attended += trit_now() - start;
-    forward_phase_attended(f, i, temp);
+    forward_phase_attended(f, i, worker);
     forward_multiply(f, &(const struct product){&l->o, f->y, f->m->hp.dim}, 1, worker);
 }
 
 static void run_delta(struct forward *f, const struct layer *l, const struct layer *before,
-                      float *temp, unsigned worker)
+                      unsigned worker)
 {
     const struct delta *d = &l->delta;
     forward_phase_norm_kept(f, l->attn_norm, &(const struct readers){{&d->qkv, &d->z}, 2},
-                            before ? &before->down : NULL, temp);
+                            before ? &before->down : NULL, worker);
     forward_multiply(
         f,
         (const struct product[]){{&d->qkv, f->mixed, f->mixed_stride}, {&d->z, f->z, f->z_stride}},
         2, worker);
     recurrence_run(f->recurrence, l, f->mixed, f->mixed_stride, f->y, f->m->hp.dim, worker);
-    forward_phase_recalled(f, l, temp);
+    forward_phase_recalled(f, l, worker);
     forward_multiply(f, &(const struct product){&d->out, f->y, f->m->hp.dim}, 1, worker);
 }
 
-static void run_layer(struct forward *f, uint32_t i, float *temp, unsigned worker)
+static void run_layer(struct forward *f, uint32_t i, unsigned worker)
 {
     const struct layer *l = &f->m->layers[i];
     const struct layer *before = i > 0 ? l - 1 : NULL;
     size_t dim = f->m->hp.dim, ffn = f->m->hp.ffn;
 
     if (l->attends)
-        run_attention(f, i, before, temp, worker);
+        run_attention(f, i, before, worker);
     else
-        run_delta(f, l, before, temp, worker);
+        run_delta(f, l, before, worker);
 
     forward_phase_norm(f, l->ffn_norm, &(const struct readers){{&l->gate, &l->up}, 2},
-                       l->attends ? &l->o : &l->delta.out, l->attn_post_norm, temp);
+                       l->attends ? &l->o : &l->delta.out, l->attn_post_norm, worker);
     forward_multiply(f, (const struct product[]){{&l->gate, f->gate, ffn}, {&l->up, f->up, ffn}}, 2,
                      worker);
-    forward_phase_glu(f, l, temp);
+    forward_phase_glu(f, l, worker);
     forward_multiply(f, &(const struct product){&l->down, f->y, dim}, 1, worker);
 }
 
@@ -89,14 +90,13 @@ static void prove_rest(struct forward *f)
 static void run_step(void *ctx, unsigned worker)
 {
     struct forward *f = ctx;
-    float *temp = f->temp + (size_t)TEMPS * worker * f->temp_stride;
 
     forward_phase_embed(f);
     for (uint32_t i = 0; i < f->m->hp.n_layers; i++)
-        run_layer(f, i, temp, worker);
+        run_layer(f, i, worker);
     if (f->n_logits == 0 && !f->any_kept)
         return;
-    forward_phase_final(f, temp);
+    forward_phase_final(f, worker);
     bool exact = false;
     if (f->any_use & HEAD_CHOOSE) {
         head_choose(f->head, f->use, f->n_logits, worker);
