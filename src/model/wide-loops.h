@@ -31,10 +31,8 @@ static inline void loop_halves(const uint8_t *src, float *dst, size_t n)
     for (size_t i = 0; i < n; i += LANES) {
         halves h;
         memcpy(&h, src + i * sizeof(uint16_t), sizeof h);
-        /* NOLINTNEXTLINE(-Wanalyzer-shift-count-overflow): gcc takes the vector for one half. */
         words x = __builtin_convertvector(h, words), sign = (x & 0x8000) << 16, rest = x & 0x7fff;
         floats tiny = __builtin_convertvector((ints)rest, floats) * 0x1p-24f;
-        /* NOLINTNEXTLINE(-Wanalyzer-shift-count-overflow): as above. */
         words normal = (rest << 13) + ((127 - 15) << 23), special = rest << 13 | WIDE_INFINITE;
         words bits = choose((ints)rest < 0x0400, (words)tiny, normal);
         bits = choose((ints)rest < 0x7c00, bits, special) | sign;
@@ -82,7 +80,6 @@ static inline void loop_codes(const float *x, float scale, uint8_t *restrict hig
     uint32_t upper[HALF], lower[HALF];
     for (size_t i = 0; i < HALF; i += LANES) {
         words a = codes_of(x + i, by), b = codes_of(x + HALF + i, by);
-        /* NOLINTNEXTLINE(-Wanalyzer-shift-count-overflow): gcc takes the vector for one byte. */
         words u = (a >> 4 & 15) | (b & 0xf0), l = (a & 15) | (b << 4 & 0xf0);
         memcpy(upper + i, &u, sizeof u);
         memcpy(lower + i, &l, sizeof l);

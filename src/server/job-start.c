@@ -206,6 +206,7 @@ static int check_memory(const struct job *j, const uint32_t *max_new, struct pro
     uint64_t bytes = 0, entry = sizeof(struct seq_logprob) +
                                 (uint64_t)j->params.top_logprobs * sizeof(struct sampler_top);
     for (size_t i = 0; i < j->n_prompts; i++) {
+        /* NOLINTNEXTLINE(-Wanalyzer-use-of-uninitialized-value): written for each prompt. */
         uint64_t places = max_new[i] + (j->params.echo ? j->prompt[i].ids.n : 0);
         bytes += places * entry * params_tries(&j->params);
     }

@@ -270,6 +270,38 @@ static const struct {
      {"true", "false", "\"é\"", "-0.5", "1000"},
      {"null", "0"}},
     {"{\"type\":\"boolean\",\"enum\":[true,1,null]}", {"true"}, {"false", "1", "null"}},
+    /* Choices of which one must hold: told apart by values, by members, by what is not allowed. */
+    {"{\"oneOf\":[{\"enum\":[\"a\",\"b\"]},{\"const\":\"c\"},{\"enum\":[\"d\"]},{\"const\":1},"
+     "false]}",
+     {"\"a\"", "\"b\"", "\"c\"", "\"d\"", "1"},
+     {"\"e\"", "2"}},
+    {"{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"null\"}},\"required\":["
+     "\"a\"]},{\"type\":\"object\",\"properties\":{\"b\":{\"const\":1}},\"required\":[\"b\"],"
+     "\"additionalProperties\":false}]}",
+     {"{\"a\":null}", "{\"b\":1}"},
+     {"{}", "{\"a\":1}"}},
+    {"{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"b\":{\"const\":1}},"
+     "\"additionalProperties\":false},{\"type\":\"object\",\"properties\":{\"a\":{\"type\":"
+     "\"null\"}},\"required\":[\"a\"]}]}",
+     {"{\"a\":null}", "{\"b\":1}", "{}"},
+     {"{\"a\":1}"}},
+    {"{\"oneOf\":[{\"type\":\"object\",\"allOf\":[{\"required\":[\"k\",\"x\"]},{\"properties\":{"
+     "\"k\":{\"const\":\"a\"},\"x\":{\"type\":\"null\"}}}]},{\"type\":\"object\",\"properties\":{"
+     "\"k\":{\"const\":\"b\"}},\"allOf\":[{\"required\":[\"k\"]}]}]}",
+     {"{\"k\":\"a\",\"x\":null}", "{\"k\":\"b\"}"},
+     {"{\"k\":\"a\"}", "{\"k\":\"c\"}"}},
+    {"{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"s\":{\"enum\":[1,2]},\"k\":{\"enum\":["
+     "\"a\",\"b\"]}},\"required\":[\"s\",\"k\"]},{\"type\":\"object\",\"properties\":{\"k\":{"
+     "\"enum\":[\"c\",\"d\"]},\"s\":{\"enum\":[2,1]}},\"required\":[\"s\",\"k\"]}]}",
+     {"{\"s\":1,\"k\":\"b\"}", "{\"k\":\"c\",\"s\":1}"},
+     {"{\"s\":1,\"k\":\"c\"}", "{\"s\":3,\"k\":\"a\"}"}},
+    /* Values that several parts name. */
+    {"{\"allOf\":[{\"enum\":[1,\"a\",3]},{\"enum\":[\"a\",3,4]},{\"enum\":[5,3,\"a\"]}]}",
+     {"\"a\"", "3"},
+     {"1", "4", "5"}},
+    {"{\"const\":2,\"allOf\":[{\"enum\":[1,2]}]}", {"2"}, {"1"}},
+    {"{\"enum\":[1,2],\"allOf\":[{\"const\":2},{}]}", {"2"}, {"1"}},
+    {"{\"enum\":[\"a\",[1,2]],\"uniqueItems\":false}", {"\"a\"", "[1, 2]"}, {"[1]"}},
 };
 
 START_TEST(test_texts)
@@ -398,6 +430,22 @@ static const struct {
     {"{\"allOf\":[{\"pattern\":\"a\"},{\"pattern\":\"b\"}]}", ".allOf[1].pattern",
      "only one pattern"},
     {"{\"type\":\"string\",\"pattern\":\"a\",\"const\":\"b\"}", ".pattern", "together with"},
+    {"{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"a\"}},\"required\":["
+     "\"k\"]},{\"type\":\"object\",\"properties\":{\"k\":{\"enum\":[\"b\",\"a\"]}},\"required\":["
+     "\"k\"]}]}",
+     ".oneOf", "0 and 1"},
+    {"{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"a\"}},\"required\":["
+     "\"k\"]},{\"type\":\"object\",\"required\":[\"k\"]}]}",
+     ".oneOf", "0 and 1"},
+    {"{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{}},\"required\":[\"k\"]},{\"type\":"
+     "\"object\",\"properties\":{\"k\":{},\"l\":{}},\"additionalProperties\":false}]}",
+     ".oneOf", "0 and 1"},
+    {"{\"oneOf\":[{\"enum\":[1,\"a\"]},{\"enum\":[\"b\",\"a\"]}]}", ".oneOf", "0 and 1"},
+    {"{\"allOf\":[{\"enum\":[[1],2]},{\"enum\":[[1]]}]}", ".allOf[1].enum",
+     "another enum or const"},
+    {"{\"enum\":[{\"a\":1}],\"allOf\":[{\"const\":{\"a\":1}}]}", ".enum", "another enum or const"},
+    {"{\"enum\":[1],\"allOf\":[{\"const\":2}]}", ".allOf[0].const", "no value"},
+    {"{\"enum\":[[1,{\"a\":9007199254740993000}]]}", ".enum", "exactly"},
 };
 
 /* Whatever fails for want of memory, nothing else is said. */
