@@ -150,6 +150,7 @@ static void count_busy(struct job *j, uint32_t n)
 static bool may_think(const struct job *j)
 {
     const struct params *p = &j->params;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a shape of calls has its tools. */
     bool free = p->shape.kind == SHAPE_FREE || (p->shape.kind == SHAPE_CALLS && !p->tools->must);
     return (p->endpoint & FOR_CONVERSATION) && !p->thoughts_as_text && free &&
            chat_thinks(j->chat->chat);

@@ -448,29 +448,36 @@ static const struct {
     {"{\"enum\":[[1,{\"a\":9007199254740993000}]]}", ".enum", "exactly"},
 };
 
+/* What no text is matched against. */
+static const char *const hungry[] = {
+    "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\",\"items\":{\"enum\":[1,"
+    "\"x\"]},"
+    "\"maxItems\":3},\"b\":{\"type\":\"string\",\"pattern\":\"^[a-c]{2,5}(x|y)+$\"}},"
+    "\"required\":[\"a\"],\"additionalProperties\":false}",
+    "{\"anyOf\":[{\"type\":\"integer\",\"minimum\":-5,\"maximum\":120},{\"format\":\"date\"},"
+    "{\"$ref\":\"#/$defs/t\"}],\"$defs\":{\"t\":{\"type\":\"string\",\"maxLength\":7}}}",
+    "{\"properties\":{\"n\":{\"type\":\"number\",\"minimum\":-1.5,\"maximum\":2},\"m\":{"
+    "\"type\":"
+    "\"integer\",\"multipleOf\":7,\"minimum\":0,\"maximum\":30},\"d\":{\"format\":\"date-"
+    "time\"}},"
+    "\"required\":[\"q\",\"n\"],\"additionalProperties\":{\"type\":[\"null\",\"boolean\"]}}",
+    "{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"a\"}},\"required\":["
+    "\"k\"]},"
+    "{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"b\"}},\"required\":[\"k\"]},"
+    "{\"type\":\"array\",\"prefixItems\":[{\"type\":\"string\"}],\"items\":{\"$ref\":\"#\"}}]}",
+    "{\"allOf\":[{\"type\":\"object\",\"properties\":{\"a\":{}}},{\"properties\":{\"a\":"
+    "{\"enum\":[[1,{\"b\":\"\\u00e9\"}],null]}},\"minProperties\":0}]}",
+};
+
+static const char *any_schema(int i)
+{
+    return i < (int)ARRAY_LEN(hungry) ? hungry[i] : cases[i - (int)ARRAY_LEN(hungry)].schema;
+}
+
 /* Whatever fails for want of memory, nothing else is said. */
 START_TEST(test_no_memory)
 {
-    static const char *const schemas[] = {
-        "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\",\"items\":{\"enum\":[1,"
-        "\"x\"]},"
-        "\"maxItems\":3},\"b\":{\"type\":\"string\",\"pattern\":\"^[a-c]{2,5}(x|y)+$\"}},"
-        "\"required\":[\"a\"],\"additionalProperties\":false}",
-        "{\"anyOf\":[{\"type\":\"integer\",\"minimum\":-5,\"maximum\":120},{\"format\":\"date\"},"
-        "{\"$ref\":\"#/$defs/t\"}],\"$defs\":{\"t\":{\"type\":\"string\",\"maxLength\":7}}}",
-        "{\"properties\":{\"n\":{\"type\":\"number\",\"minimum\":-1.5,\"maximum\":2},\"m\":{"
-        "\"type\":"
-        "\"integer\",\"multipleOf\":7,\"minimum\":0,\"maximum\":30},\"d\":{\"format\":\"date-"
-        "time\"}},"
-        "\"required\":[\"q\",\"n\"],\"additionalProperties\":{\"type\":[\"null\",\"boolean\"]}}",
-        "{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"a\"}},\"required\":["
-        "\"k\"]},"
-        "{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"b\"}},\"required\":[\"k\"]},"
-        "{\"type\":\"array\",\"prefixItems\":[{\"type\":\"string\"}],\"items\":{\"$ref\":\"#\"}}]}",
-        "{\"allOf\":[{\"type\":\"object\",\"properties\":{\"a\":{}}},{\"properties\":{\"a\":"
-        "{\"enum\":[[1,{\"b\":\"\\u00e9\"}],null]}},\"minProperties\":0}]}",
-    };
-    cJSON *tree = parse(schemas[_i]);
+    cJSON *tree = parse(any_schema(_i));
     unsigned n = 1;
     for (;; n++) {
         struct buf out = {0};
@@ -487,7 +494,41 @@ START_TEST(test_no_memory)
         }
         ck_assert_msg(rc == 0 || rc == -TRIT_ENOMEM, "%d %s", rc, p.text);
     }
-    ck_assert_uint_gt(n, 5);
+    ck_assert_uint_gt(n, 1);
+    cJSON_Delete(tree);
+}
+END_TEST
+
+/* Whether a schema is within limits; where it is not, they are what is said. */
+static bool fits(const cJSON *tree, const struct schema_limits *limits, const char *says)
+{
+    struct buf out = {0};
+    struct problem p = {0};
+    int rc = schema_to_grammar(tree, "s", "root", limits, &out, &p);
+    buf_free(&out);
+    if (rc == 0)
+        return true;
+    ck_assert_int_eq(p.status, 400);
+    ck_assert_msg(strstr(p.text, says), "\"%s\" does not say \"%s\"", p.text, says);
+    return false;
+}
+
+/* Wherever work ends before it is done, it ends in a refusal. */
+START_TEST(test_limits)
+{
+    cJSON *tree = parse(any_schema(_i));
+    struct schema_limits steps = schema_limits, schemas = schema_limits, text = schema_limits;
+    steps.steps = schemas.schemas = 0;
+    text.text_bytes = 0;
+    while (!fits(tree, &steps, "steps to read"))
+        steps.steps += 1 + steps.steps / 16;
+    while (!fits(tree, &schemas, "different schemas"))
+        schemas.schemas++;
+    while (!fits(tree, &text, "grammar"))
+        text.text_bytes += 1 + text.text_bytes / 16;
+    ck_assert_uint_gt(steps.steps, 0);
+    ck_assert_uint_gt(schemas.schemas, 0);
+    ck_assert_uint_gt(text.text_bytes, 0);
     cJSON_Delete(tree);
 }
 END_TEST
@@ -724,7 +765,8 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, test_texts, 0, (int)ARRAY_LEN(cases));
     tcase_add_loop_test(tc, test_refused, 0, (int)ARRAY_LEN(refused));
-    tcase_add_loop_test(tc, test_no_memory, 0, 2);
+    tcase_add_loop_test(tc, test_no_memory, 0, (int)(ARRAY_LEN(hungry) + ARRAY_LEN(cases)));
+    tcase_add_loop_test(tc, test_limits, 0, (int)(ARRAY_LEN(hungry) + ARRAY_LEN(cases)));
     tcase_add_loop_test(tc, test_endless, 0, (int)ARRAY_LEN(endless));
     tcase_add_loop_test(tc, test_many, 0, 2);
     tcase_add_test(tc, test_together);
