@@ -270,6 +270,11 @@ static const struct {
      {"true", "false", "\"é\"", "-0.5", "1000"},
      {"null", "0"}},
     {"{\"type\":\"boolean\",\"enum\":[true,1,null]}", {"true"}, {"false", "1", "null"}},
+    {"{\"properties\":{\"\\\"\\\\\":{\"const\":1},\"\\\\\":{\"const\":1},\"\\b\":{\"const\":1},"
+     "\"\\f\":{\"const\":1},\"\\n\":{\"const\":1},\"\\r\":{\"const\":1},\"\\t\":{\"const\":1}},"
+     "\"additionalProperties\":{\"const\":4}}",
+     {"{\"\\b\":1,\"\\f\":1}", "{\"\\\"\\\\\":1,\"\\\"\":4}", "{\"b\":4}"},
+     {"{\"\\b\":4}", "{\"\\t\":4}", "{\"\\\\\":4}"}},
     /* Choices of which one must hold: told apart by values, by members, by what is not allowed. */
     {"{\"oneOf\":[{\"enum\":[\"a\",\"b\"]},{\"const\":\"c\"},{\"enum\":[\"d\"]},{\"const\":1},"
      "false]}",
