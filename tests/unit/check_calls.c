@@ -176,6 +176,31 @@ START_TEST(test_answers)
 }
 END_TEST
 
+/* An answer for which there was no memory says so: half of a call is not told for a whole one. */
+START_TEST(test_no_memory)
+{
+    struct tools *t = make(answers[_i].form, answers[_i].must, true);
+    const char *answer = answers[_i].answer;
+    for (unsigned n = 1;; n++) {
+        struct calls c;
+        struct buf out = {0};
+        mem_fail_at(n);
+        calls_begin(&c, t);
+        for (const char *s = answer; *s; s++)
+            calls_push(&c, s, 1, &out);
+        calls_end(&c, &out);
+        bool struck = !mem_fail_pending();
+        mem_fail_at(0);
+        ck_assert_msg((c.failed || out.failed) == struck, "%s: allocation %u", answer, n);
+        calls_fini(&c);
+        buf_free(&out);
+        if (!struck)
+            break;
+    }
+    tools_free(t);
+}
+END_TEST
+
 /* One call is allowed: a second is text, as far as nothing keeps the model from it. */
 START_TEST(test_single)
 {
@@ -371,6 +396,7 @@ int main(void)
     TCase *tc = tcase_create("calls");
     seed = unit_seed();
     tcase_add_loop_test(tc, test_answers, 0, (int)ARRAY_LEN(answers));
+    tcase_add_loop_test(tc, test_no_memory, 0, (int)ARRAY_LEN(answers));
     tcase_add_test(tc, test_single);
     tcase_add_test(tc, test_growing);
     tcase_add_test(tc, test_names);
