@@ -201,6 +201,8 @@ static int write_branches(struct work *w, const struct parts *p, unsigned at, un
             continue;
         uint32_t number;
         rc = schema_view(w, &branch, &number);
+        if (rc)
+            continue;
         buf_adds(expr, some ? " | " : "");
         schema_name(w, number, expr);
         some = true;
