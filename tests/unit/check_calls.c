@@ -368,6 +368,34 @@ START_TEST(test_loose)
 }
 END_TEST
 
+/* Nor what is too large for a grammar. */
+START_TEST(test_too_large)
+{
+    static const char large[] = "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\","
+                                "\"maxLength\":90000000}},\"required\":[\"a\"]}";
+    static const struct {
+        bool must, strict, good;
+    } cases[] = {{true, false, false}, {false, true, false}, {false, false, true}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct tools *t = make("hermes", cases[i].must, false);
+        struct shape s = {.kind = SHAPE_CALLS, .field = "tools", .tools = t};
+        struct problem p = {0};
+        struct grammar *g = NULL;
+        cJSON_Delete(t->tool[0].schema);
+        t->tool[0].schema = cJSON_Parse(large);
+        t->tool[0].strict = cases[i].strict;
+        ck_assert_int_eq(shape_compile(&s, &g, &p) == 0, cases[i].good);
+        if (cases[i].good)
+            ck_assert(
+                shape_matches(g, "{\"name\": \"f\", \"arguments\": {\"z\": [1]}}\n</tool_call>"));
+        else
+            ck_assert_int_eq(p.status, 400);
+        grammar_unref(g);
+        tools_free(t);
+    }
+}
+END_TEST
+
 /* The same key is the same grammar. */
 START_TEST(test_keys)
 {
@@ -404,6 +432,7 @@ int main(void)
     tcase_add_test(tc, test_most);
     tcase_add_test(tc, test_content);
     tcase_add_test(tc, test_loose);
+    tcase_add_test(tc, test_too_large);
     tcase_add_test(tc, test_keys);
     suite_add_tcase(suite, tc);
     return unit_run(suite);
