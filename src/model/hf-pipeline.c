@@ -101,7 +101,9 @@ static int read_normalizer(struct pipeline *p)
 {
     struct jsontext v = hf_part(p->t->doc, "normalizer"), part[PARTS_MAX];
     size_t n = hf_unfold(v, "normalizers", part, PARTS_MAX);
-    for (size_t i = 0; i < MIN(n, (size_t)PARTS_MAX); i++) {
+    if (n > PARTS_MAX)
+        return refuse(p, "normalizer", v, "a list of at most six parts");
+    for (size_t i = 0; i < n; i++) {
         if (hf_is_type(part[i], "NFC")) {
             p->nfc = true;
         } else if (hf_is_type(part[i], "Prepend") && says(part[i], "prepend", VOCAB_SPACE) &&
@@ -115,7 +117,7 @@ static int read_normalizer(struct pipeline *p)
                           "NFC, or Prepend and Replace that write U+2581 for spaces");
         }
     }
-    if (n > PARTS_MAX || (p->space && !p->spaces) || (p->spaces && p->nfc))
+    if ((p->space && !p->spaces) || (p->spaces && p->nfc))
         return refuse(p, "normalizer", v,
                       "null, NFC, or Prepend and Replace that write U+2581 for spaces");
     return 0;
@@ -237,7 +239,7 @@ static int read_pre_tokenizer(struct pipeline *p)
     struct jsontext v = hf_part(p->t->doc, "pre_tokenizer"), part[PARTS_MAX];
     size_t n = hf_unfold(v, "pretokenizers", part, PARTS_MAX);
     if (n > PARTS_MAX)
-        return refuse(p, "pre_tokenizer", v, "at most six parts");
+        return refuse(p, "pre_tokenizer", v, "a list of at most six parts");
     if (n == 1 && hf_is_type(part[0], "Metaspace"))
         return read_metaspace(p, part[0]);
     if (!p->spaces)

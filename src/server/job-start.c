@@ -150,6 +150,7 @@ static void count_busy(struct job *j, uint32_t n)
 static bool may_think(const struct job *j)
 {
     const struct params *p = &j->params;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a shape of calls has its tools. */
     bool free = p->shape.kind == SHAPE_FREE || (p->shape.kind == SHAPE_CALLS && !p->tools->must);
     return (p->endpoint & FOR_CONVERSATION) && !p->thoughts_as_text && free &&
            chat_thinks(j->chat->chat);
@@ -206,6 +207,7 @@ static int check_memory(const struct job *j, const uint32_t *max_new, struct pro
     uint64_t bytes = 0, entry = sizeof(struct seq_logprob) +
                                 (uint64_t)j->params.top_logprobs * sizeof(struct sampler_top);
     for (size_t i = 0; i < j->n_prompts; i++) {
+        /* NOLINTNEXTLINE(-Wanalyzer-use-of-uninitialized-value): written for each prompt. */
         uint64_t places = max_new[i] + (j->params.echo ? j->prompt[i].ids.n : 0);
         bytes += places * entry * params_tries(&j->params);
     }

@@ -109,6 +109,7 @@ static int read_escape(struct regex *r, uint32_t *cp, bool *class)
         return wrong(r, at, "a backslash at the end");
     char ch = r->s[r->at++];
     *class = true;
+    *cp = 0; /* a class is no single character */
     switch (ch) {
     case 'd':
     case 'D':
@@ -349,9 +350,11 @@ static int parse_repeated(struct regex *r, uint32_t *node)
     int rc = parse_atom(r, &inner);
     if (rc == 0)
         rc = read_repeat(r, &least, &most);
-    *node = inner;
-    if (rc || (least == 1 && most == 1))
+    if (rc)
         return rc;
+    *node = inner;
+    if (least == 1 && most == 1)
+        return 0;
     rc = regex_add_node(r, REGEX_REPEATED, node);
     if (rc)
         return rc;

@@ -206,12 +206,12 @@ struct keys {
  */
 static int write_key_node(struct keys *k, size_t from, size_t to, size_t skip, unsigned number)
 {
-    struct buf rule = {0}, taken = {0}, escapes = {0};
+    struct buf rule = {0}, taken = {0};
+    char escapes[] = "\"\\bfnrt"; /* those that no name goes on with */
     unsigned first_child = k->n_nodes;
     bool ends = false, some = false;
     int rc = 0;
     buf_addf(&rule, "%sk%u ::= ", k->base, number);
-    buf_adds(&escapes, "\"\\bfnrt");
     for (size_t i = from; i < to && rc == 0;) {
         const char *s = k->name[i] + skip;
         uint32_t cp;
@@ -226,10 +226,9 @@ static int write_key_node(struct keys *k, size_t from, size_t to, size_t skip, u
             end++;
         char text[8];
         size_t n = gbnf_json_char(text, cp);
-        if (n <= 2 && text[0] == '\\' && escapes.data) {
-            char *e = strchr(escapes.data, text[1]);
+        if (n <= 2 && text[0] == '\\') {
+            char *e = strchr(escapes, text[1]);
             memmove(e, e + 1, strlen(e));
-            escapes.len--;
         } else if (n != 6) {
             gbnf_class_char(&taken, cp);
         }
@@ -249,18 +248,17 @@ static int write_key_node(struct keys *k, size_t from, size_t to, size_t skip, u
     }
     buf_adds(&rule, some ? " | " : "");
     buf_addf(&rule, "([^\\x22\\x5C\\x00-\\x1F%s]", taken.len ? taken.data : "");
-    if (escapes.len) {
+    if (*escapes) {
         buf_adds(&rule, " | \"\\\\\" [");
-        for (size_t i = 0; i < escapes.len; i++)
-            gbnf_class_char(&rule, (unsigned char)escapes.data[i]);
+        for (const char *e = escapes; *e; e++)
+            gbnf_class_char(&rule, (unsigned char)*e);
         buf_addc(&rule, ']');
     }
     buf_addf(&rule, ") %s-keychar*%s\n", k->w->prefix, skip && !ends ? " | " : "");
     buf_add(k->w->out, rule.data, rule.len);
-    k->w->out->failed |= rule.failed || taken.failed || escapes.failed;
+    k->w->out->failed |= rule.failed || taken.failed;
     buf_free(&rule);
     buf_free(&taken);
-    buf_free(&escapes);
 
     /* The children, in the same order. */
     for (size_t i = from; i < to && rc == 0;) {

@@ -199,8 +199,10 @@ static int write_branches(struct work *w, const struct parts *p, unsigned at, un
             rc = schema_flatten(w, &branch, &flat[i]);
         if (rc || schema_is_never(&flat[i]))
             continue;
-        uint32_t number;
+        uint32_t number = 0;
         rc = schema_view(w, &branch, &number);
+        if (rc)
+            continue;
         buf_adds(expr, some ? " | " : "");
         schema_name(w, number, expr);
         some = true;

@@ -83,6 +83,8 @@ analyse()
 }
 # Padding is measured by those who need it; strcpy and sprintf have their sizes checked by the compiler.
 export checks='-*,clang-analyzer-*,-clang-analyzer-optin.performance.Padding,-clang-analyzer-security.insecureAPI.*'
+# gcc 12 takes a vector for one of its elements; what else is shifted too far the compilers say themselves.
+no_vectors=-Wanalyzer-shift-count-overflow
 export top kept
 export -f analyse once
 for tool in gcc clang-tidy; do
@@ -95,7 +97,7 @@ done
         find "$top"/src/{base,model,engine,server,main} "$top"/src/kernels/{dispatch,rest,scalar}.c -name '*.c'
     fi
 } | xargs -P"$(nproc)" -I{} bash -c 'analyse {}' | sed 's/\x1b\[[0-9;]*m//g' |
-    grep -E '(warning|error): ' | sort -u >"$work/all"
+    grep -E '(warning|error): ' | grep -vF "[$no_vectors]" | sort -u >"$work/all"
 # gcc knows no comments: what one of them names, on its line or the line before, is taken out here.
 (cd "$top" && grep -rnE 'NOLINT(NEXTLINE)?\(-Wanalyzer' src) |
     sed -E "s|^([^:]*:[0-9]+):.*NOLINT(NEXTLINE)?\((-[A-Za-z-]*)\).*|$top/\1:\2:\3|" >"$work/excused"

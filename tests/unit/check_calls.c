@@ -176,6 +176,31 @@ START_TEST(test_answers)
 }
 END_TEST
 
+/* An answer for which there was no memory says so: half of a call is not told for a whole one. */
+START_TEST(test_no_memory)
+{
+    struct tools *t = make(answers[_i].form, answers[_i].must, true);
+    const char *answer = answers[_i].answer;
+    for (unsigned n = 1;; n++) {
+        struct calls c;
+        struct buf out = {0};
+        mem_fail_at(n);
+        calls_begin(&c, t);
+        for (const char *s = answer; *s; s++)
+            calls_push(&c, s, 1, &out);
+        calls_end(&c, &out);
+        bool struck = !mem_fail_pending();
+        mem_fail_at(0);
+        ck_assert_msg((c.failed || out.failed) == struck, "%s: allocation %u", answer, n);
+        calls_fini(&c);
+        buf_free(&out);
+        if (!struck)
+            break;
+    }
+    tools_free(t);
+}
+END_TEST
+
 /* One call is allowed: a second is text, as far as nothing keeps the model from it. */
 START_TEST(test_single)
 {
@@ -343,6 +368,34 @@ START_TEST(test_loose)
 }
 END_TEST
 
+/* Nor what is too large for a grammar. */
+START_TEST(test_too_large)
+{
+    static const char large[] = "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\","
+                                "\"maxLength\":90000000}},\"required\":[\"a\"]}";
+    static const struct {
+        bool must, strict, good;
+    } cases[] = {{true, false, false}, {false, true, false}, {false, false, true}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct tools *t = make("hermes", cases[i].must, false);
+        struct shape s = {.kind = SHAPE_CALLS, .field = "tools", .tools = t};
+        struct problem p = {0};
+        struct grammar *g = NULL;
+        cJSON_Delete(t->tool[0].schema);
+        t->tool[0].schema = cJSON_Parse(large);
+        t->tool[0].strict = cases[i].strict;
+        ck_assert_int_eq(shape_compile(&s, &g, &p) == 0, cases[i].good);
+        if (cases[i].good)
+            ck_assert(
+                shape_matches(g, "{\"name\": \"f\", \"arguments\": {\"z\": [1]}}\n</tool_call>"));
+        else
+            ck_assert_int_eq(p.status, 400);
+        grammar_unref(g);
+        tools_free(t);
+    }
+}
+END_TEST
+
 /* The same key is the same grammar. */
 START_TEST(test_keys)
 {
@@ -371,6 +424,7 @@ int main(void)
     TCase *tc = tcase_create("calls");
     seed = unit_seed();
     tcase_add_loop_test(tc, test_answers, 0, (int)ARRAY_LEN(answers));
+    tcase_add_loop_test(tc, test_no_memory, 0, (int)ARRAY_LEN(answers));
     tcase_add_test(tc, test_single);
     tcase_add_test(tc, test_growing);
     tcase_add_test(tc, test_names);
@@ -378,6 +432,7 @@ int main(void)
     tcase_add_test(tc, test_most);
     tcase_add_test(tc, test_content);
     tcase_add_test(tc, test_loose);
+    tcase_add_test(tc, test_too_large);
     tcase_add_test(tc, test_keys);
     suite_add_tcase(suite, tc);
     return unit_run(suite);

@@ -102,6 +102,11 @@ START_TEST(what_was_made_is_found)
 }
 END_TEST
 
+#define TWICE(a, b) "alice " SECRET " " a "\nalice " OTHER " " b "\n"
+#define SIXTEEN     "0123456789abcdef"
+#define QUARTER     SIXTEEN SIXTEEN SIXTEEN SIXTEEN
+#define LONG        QUARTER QUARTER QUARTER QUARTER
+
 static const struct {
     const char *content, *text;
 } refused[] = {
@@ -117,6 +122,12 @@ static const struct {
     {"_a " SECRET "\n", ":1: expected a name first"},
     {"alice " SECRET "\nbob " SECRET "\n", ":2: bob: the same key as alice"},
     {"alice " SECRET "\nalice " OTHER " concurrency=1\n", ":2: alice: stands above with other"},
+    {TWICE("requests-per-minute=1", "requests-per-minute=2"), ":2: alice: stands above with other"},
+    {TWICE("tokens-per-minute=1", "tokens-per-minute=2"), ":2: alice: stands above with other"},
+    {TWICE("tenant=a", "tenant=b"), ":2: alice: stands above with other"},
+    {TWICE("models=a", "models=b"), ":2: alice: stands above with other"},
+    {TWICE("admin=yes", "admin=no"), ":2: alice: stands above with other"},
+    {TWICE("priority=low", "priority=high"), ":2: alice: stands above with other"},
     {"alice " SECRET " speed=1\n", ":1: found \"speed\", expected priority="},
     {"alice " SECRET " concurrency\n", ":1: found \"concurrency\", expected priority="},
     {"alice " SECRET " concurrency=0\n", ":1: concurrency: found \"0\""},
@@ -126,8 +137,13 @@ static const struct {
     {"alice " SECRET " tenant=a/b\n", ":1: tenant: found \"a/b\""},
     {"alice " SECRET " models=\n", ":1: models: found \"\""},
     {"alice " SECRET " models=a,,b\n", ":1: models: found \"a,,b\""},
+    {"alice " SECRET " models=,a\n", ":1: models: found \",a\""},
+    {"alice " SECRET " models=a,\n", ":1: models: found \"a,\""},
+    {"alice " SECRET " models=" LONG "\n", ":1: models: found \"" SIXTEEN SIXTEEN "\", expected"},
+    {"alice " SECRET " admin=maybe\n", ":1: admin: found \"maybe\", expected yes or no"},
     {"alice " SECRET " models=a models=b\n", ":1: models: stands there twice"},
     {"alice " SECRET " tokens-per-minute=4294967296\n", ":1: tokens-per-minute: found"},
+    {"alice " SECRET " tokens-per-minute=42949672950\n", ":1: tokens-per-minute: found"},
     {"alice " SECRET " tokens-per-minute=1k\n", ":1: tokens-per-minute: found \"1k\""},
     {"alice " SECRET " priority=urgent\n", ":1: priority: found \"urgent\""},
     {"alice " SECRET " priority=low priority=low\n", ":1: priority: stands there twice"},

@@ -239,6 +239,18 @@ START_TEST(refusals)
          "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},"
          "{\"type\":\"Lowercase\"}]}}",
          "normalizer", "Lowercase"},
+        {"bytes", "{\"normalizer\":{\"type\":\"Sequence\"}}", "normalizer", "a list of"},
+        {"bytes", "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":7}}", "normalizer",
+         "a list of"},
+        {"bytes",
+         "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":["
+         "{\"type\":\"NFC\"},{\"type\":\"NFC\"},{\"type\":\"NFC\"},{\"type\":\"NFC\"},"
+         "{\"type\":\"NFC\"},{\"type\":\"NFC\"},{\"type\":\"NFC\"}]}}",
+         "normalizer", "at most six parts"},
+        {"bytes", "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":{}}}",
+         "pre_tokenizer", "a list of"},
+        {"bytes", "{\"decoder\":{\"type\":\"Sequence\",\"decoders\":\"\"}}", "decoder",
+         "ByteLevel"},
         {"bytes", "{\"normalizer\":{\"type\":\"Prepend\",\"prepend\":\"\\u2581\"}}", "normalizer",
          "Prepend"},
         {"bytes", "{\"pre_tokenizer\":null}", "pre_tokenizer", "ByteLevel"},

@@ -144,6 +144,20 @@ static const struct {
     {"(?<a", "a group's name without its '>'"},
     {"\\x4", "expected two hexadecimal digits after \\x"},
     {"\\u{110000}", "expected \\u{...} with a code point in it"},
+    {"\\u{}", "a code point in it"},
+    {"\\u{zz}", "a code point in it"},
+    {"\\u{41", "a code point in it"},
+    {"\\u{123456789}", "a code point in it"},
+    {"\\uD83D\\u12", "expected a low surrogate"},
+    {"\\uD83D\\uE000", "expected a low surrogate"},
+    {"\\uDC00", "surrogate"},
+    {"(?!a)", "look-around"},
+    {"(?<=a)b", "look-around"},
+    {"(?:a", "without its closing parenthesis"},
+    {"a{10001,}", "a repeat of more than 10000"},
+    {"a{1,10001}", "a repeat of more than 10000"},
+    {"a{2}{3}", "a repeat of a repeat"},
+    {"a{2}+", "possessive"},
 };
 
 START_TEST(test_refused)
@@ -196,6 +210,35 @@ START_TEST(test_bombs)
 }
 END_TEST
 
+/* Without memory nothing is said but that, and no half of a grammar is taken for one. */
+START_TEST(test_no_memory)
+{
+    bool inside = _i >= (int)ARRAY_LEN(whole);
+    size_t k = (size_t)_i - (inside ? ARRAY_LEN(whole) : 0);
+    const char *pattern = inside ? strings[k].pattern : whole[k].pattern;
+    struct regex_want want = {.into = inside ? REGEX_STRING : REGEX_TEXT,
+                              .search = inside,
+                              .prefix = "root-",
+                              .min = inside ? strings[k].min : 0,
+                              .max = inside ? strings[k].max : UINT64_MAX};
+    for (unsigned n = 1;; n++) {
+        struct buf rules = {0}, expr = {0};
+        struct trit_error err = {0};
+        mem_fail_at(n);
+        int rc = regex_to_grammar(pattern, strlen(pattern), &want, &rules, &expr, &err);
+        bool struck = !mem_fail_pending();
+        mem_fail_at(0);
+        bool good = rc == 0 && !rules.failed && !expr.failed;
+        buf_free(&rules);
+        buf_free(&expr);
+        ck_assert_msg(rc == 0 || rc == -TRIT_ENOMEM, "%d %s", rc, err.text);
+        ck_assert_msg(good == !struck, "%s: allocation %u", pattern, n);
+        if (!struck)
+            break;
+    }
+}
+END_TEST
+
 /* Patterns of random characters are refused or compile; nothing else happens. */
 START_TEST(test_random)
 {
@@ -230,6 +273,7 @@ int main(void)
     tcase_add_loop_test(tc, test_strings, 0, (int)ARRAY_LEN(strings));
     tcase_add_loop_test(tc, test_refused, 0, (int)ARRAY_LEN(refused));
     tcase_add_test(tc, test_bombs);
+    tcase_add_loop_test(tc, test_no_memory, 0, (int)(ARRAY_LEN(whole) + ARRAY_LEN(strings)));
     tcase_add_test(tc, test_random);
     suite_add_tcase(suite, tc);
     return unit_run(suite);

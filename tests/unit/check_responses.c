@@ -91,6 +91,54 @@ START_TEST(test_object)
     ck_assert_ptr_nonnull(strstr(out.data, "\"status\":\"failed\",\"error\":{\"code\":"
                                            "\"server_error\",\"message\":\"broken\"},"));
     ck_assert_ptr_nonnull(strstr(out.data, "\"role\":\"assistant\",\"status\":\"incomplete\""));
+    buf_reset(&out);
+    problem_set(&p, TRIT_EBUSY, NULL, "later");
+    ck_assert_int_eq(p.status, 429);
+    put(&head, &b);
+    ck_assert_ptr_nonnull(strstr(out.data, "\"code\":\"rate_limit_exceeded\""));
+    buf_reset(&out);
+    problem_set(&p, TRIT_EINVAL, "input", "no");
+    put(&head, &b);
+    ck_assert_ptr_nonnull(strstr(out.data, "\"code\":\"invalid_prompt\""));
+    buf_free(&out);
+}
+END_TEST
+
+/* Thoughts and calls stand around the message; what is not whole says so. */
+START_TEST(test_items)
+{
+    struct responses_head h = head;
+    struct format_call call[] = {
+        {.id = "call_a", .name = "f", .arguments = "{}", .len = 2, .whole = true},
+        {.id = "b", .name = "g", .arguments = "{\"x", .len = 3}};
+    struct responses_body b = {.status = RESPONSES_INCOMPLETE,
+                               .begun = true,
+                               .thought = "hm",
+                               .thought_len = 2,
+                               .thought_cut = true,
+                               .call = call,
+                               .n_calls = 2};
+    h.thought = true;
+    h.item_id = "7";
+    h.message_at = 1;
+    put(&h, &b);
+    const char *thought = strstr(out.data, "\"id\":\"rs_7\",\"type\":\"reasoning\"");
+    const char *whole = strstr(out.data, "\"id\":\"fc_a\",\"type\":\"function_call\"");
+    const char *message = strstr(out.data, "\"id\":\"7\",\"type\":\"message\"");
+    const char *cut = strstr(out.data, "\"id\":\"fc_b\",\"type\":\"function_call\"");
+    ck_assert_ptr_nonnull(thought);
+    ck_assert(thought < whole && whole < message && message < cut);
+    ck_assert_ptr_nonnull(strstr(thought, "\"status\":\"incomplete\"},{\"id\":\"fc_a\""));
+    ck_assert_ptr_nonnull(strstr(whole, "\"arguments\":\"{}\",\"status\":\"completed\"}"));
+    ck_assert_ptr_nonnull(strstr(cut, "\"arguments\":\"{\\\"x\",\"status\":\"incomplete\"}"));
+    /* Without a word the message is left out. */
+    b.begun = b.thought_cut = false;
+    b.thought = NULL;
+    b.thought_len = 0;
+    buf_reset(&out);
+    put(&h, &b);
+    ck_assert_ptr_null(strstr(out.data, "\"type\":\"message\""));
+    ck_assert_ptr_nonnull(strstr(out.data, "\"text\":\"\"}],\"status\":\"completed\"}"));
     buf_free(&out);
 }
 END_TEST
@@ -192,6 +240,7 @@ int main(void)
     Suite *suite = suite_create("responses");
     TCase *tc = tcase_create("responses");
     tcase_add_test(tc, test_object);
+    tcase_add_test(tc, test_items);
     tcase_add_test(tc, test_echoes);
     tcase_add_test(tc, test_events);
     tcase_add_test(tc, test_error);

@@ -270,6 +270,43 @@ static const struct {
      {"true", "false", "\"é\"", "-0.5", "1000"},
      {"null", "0"}},
     {"{\"type\":\"boolean\",\"enum\":[true,1,null]}", {"true"}, {"false", "1", "null"}},
+    {"{\"properties\":{\"\\\"\\\\\":{\"const\":1},\"\\\\\":{\"const\":1},\"\\b\":{\"const\":1},"
+     "\"\\f\":{\"const\":1},\"\\n\":{\"const\":1},\"\\r\":{\"const\":1},\"\\t\":{\"const\":1}},"
+     "\"additionalProperties\":{\"const\":4}}",
+     {"{\"\\b\":1,\"\\f\":1}", "{\"\\\"\\\\\":1,\"\\\"\":4}", "{\"b\":4}"},
+     {"{\"\\b\":4}", "{\"\\t\":4}", "{\"\\\\\":4}"}},
+    /* Choices of which one must hold: told apart by values, by members, by what is not allowed. */
+    {"{\"oneOf\":[{\"enum\":[\"a\",\"b\"]},{\"const\":\"c\"},{\"enum\":[\"d\"]},{\"const\":1},"
+     "false]}",
+     {"\"a\"", "\"b\"", "\"c\"", "\"d\"", "1"},
+     {"\"e\"", "2"}},
+    {"{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"null\"}},\"required\":["
+     "\"a\"]},{\"type\":\"object\",\"properties\":{\"b\":{\"const\":1}},\"required\":[\"b\"],"
+     "\"additionalProperties\":false}]}",
+     {"{\"a\":null}", "{\"b\":1}"},
+     {"{}", "{\"a\":1}"}},
+    {"{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"b\":{\"const\":1}},"
+     "\"additionalProperties\":false},{\"type\":\"object\",\"properties\":{\"a\":{\"type\":"
+     "\"null\"}},\"required\":[\"a\"]}]}",
+     {"{\"a\":null}", "{\"b\":1}", "{}"},
+     {"{\"a\":1}"}},
+    {"{\"oneOf\":[{\"type\":\"object\",\"allOf\":[{\"required\":[\"k\",\"x\"]},{\"properties\":{"
+     "\"k\":{\"const\":\"a\"},\"x\":{\"type\":\"null\"}}}]},{\"type\":\"object\",\"properties\":{"
+     "\"k\":{\"const\":\"b\"}},\"allOf\":[{\"required\":[\"k\"]}]}]}",
+     {"{\"k\":\"a\",\"x\":null}", "{\"k\":\"b\"}"},
+     {"{\"k\":\"a\"}", "{\"k\":\"c\"}"}},
+    {"{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"s\":{\"enum\":[1,2]},\"k\":{\"enum\":["
+     "\"a\",\"b\"]}},\"required\":[\"s\",\"k\"]},{\"type\":\"object\",\"properties\":{\"k\":{"
+     "\"enum\":[\"c\",\"d\"]},\"s\":{\"enum\":[2,1]}},\"required\":[\"s\",\"k\"]}]}",
+     {"{\"s\":1,\"k\":\"b\"}", "{\"k\":\"c\",\"s\":1}"},
+     {"{\"s\":1,\"k\":\"c\"}", "{\"s\":3,\"k\":\"a\"}"}},
+    /* Values that several parts name. */
+    {"{\"allOf\":[{\"enum\":[1,\"a\",3]},{\"enum\":[\"a\",3,4]},{\"enum\":[5,3,\"a\"]}]}",
+     {"\"a\"", "3"},
+     {"1", "4", "5"}},
+    {"{\"const\":2,\"allOf\":[{\"enum\":[1,2]}]}", {"2"}, {"1"}},
+    {"{\"enum\":[1,2],\"allOf\":[{\"const\":2},{}]}", {"2"}, {"1"}},
+    {"{\"enum\":[\"a\",[1,2]],\"uniqueItems\":false}", {"\"a\"", "[1, 2]"}, {"[1]"}},
 };
 
 START_TEST(test_texts)
@@ -398,31 +435,54 @@ static const struct {
     {"{\"allOf\":[{\"pattern\":\"a\"},{\"pattern\":\"b\"}]}", ".allOf[1].pattern",
      "only one pattern"},
     {"{\"type\":\"string\",\"pattern\":\"a\",\"const\":\"b\"}", ".pattern", "together with"},
+    {"{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"a\"}},\"required\":["
+     "\"k\"]},{\"type\":\"object\",\"properties\":{\"k\":{\"enum\":[\"b\",\"a\"]}},\"required\":["
+     "\"k\"]}]}",
+     ".oneOf", "0 and 1"},
+    {"{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"a\"}},\"required\":["
+     "\"k\"]},{\"type\":\"object\",\"required\":[\"k\"]}]}",
+     ".oneOf", "0 and 1"},
+    {"{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{}},\"required\":[\"k\"]},{\"type\":"
+     "\"object\",\"properties\":{\"k\":{},\"l\":{}},\"additionalProperties\":false}]}",
+     ".oneOf", "0 and 1"},
+    {"{\"oneOf\":[{\"enum\":[1,\"a\"]},{\"enum\":[\"b\",\"a\"]}]}", ".oneOf", "0 and 1"},
+    {"{\"allOf\":[{\"enum\":[[1],2]},{\"enum\":[[1]]}]}", ".allOf[1].enum",
+     "another enum or const"},
+    {"{\"enum\":[{\"a\":1}],\"allOf\":[{\"const\":{\"a\":1}}]}", ".enum", "another enum or const"},
+    {"{\"enum\":[1],\"allOf\":[{\"const\":2}]}", ".allOf[0].const", "no value"},
+    {"{\"enum\":[[1,{\"a\":9007199254740993000}]]}", ".enum", "exactly"},
 };
+
+/* What no text is matched against. */
+static const char *const hungry[] = {
+    "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\",\"items\":{\"enum\":[1,"
+    "\"x\"]},"
+    "\"maxItems\":3},\"b\":{\"type\":\"string\",\"pattern\":\"^[a-c]{2,5}(x|y)+$\"}},"
+    "\"required\":[\"a\"],\"additionalProperties\":false}",
+    "{\"anyOf\":[{\"type\":\"integer\",\"minimum\":-5,\"maximum\":120},{\"format\":\"date\"},"
+    "{\"$ref\":\"#/$defs/t\"}],\"$defs\":{\"t\":{\"type\":\"string\",\"maxLength\":7}}}",
+    "{\"properties\":{\"n\":{\"type\":\"number\",\"minimum\":-1.5,\"maximum\":2},\"m\":{"
+    "\"type\":"
+    "\"integer\",\"multipleOf\":7,\"minimum\":0,\"maximum\":30},\"d\":{\"format\":\"date-"
+    "time\"}},"
+    "\"required\":[\"q\",\"n\"],\"additionalProperties\":{\"type\":[\"null\",\"boolean\"]}}",
+    "{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"a\"}},\"required\":["
+    "\"k\"]},"
+    "{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"b\"}},\"required\":[\"k\"]},"
+    "{\"type\":\"array\",\"prefixItems\":[{\"type\":\"string\"}],\"items\":{\"$ref\":\"#\"}}]}",
+    "{\"allOf\":[{\"type\":\"object\",\"properties\":{\"a\":{}}},{\"properties\":{\"a\":"
+    "{\"enum\":[[1,{\"b\":\"\\u00e9\"}],null]}},\"minProperties\":0}]}",
+};
+
+static const char *any_schema(int i)
+{
+    return i < (int)ARRAY_LEN(hungry) ? hungry[i] : cases[i - (int)ARRAY_LEN(hungry)].schema;
+}
 
 /* Whatever fails for want of memory, nothing else is said. */
 START_TEST(test_no_memory)
 {
-    static const char *const schemas[] = {
-        "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\",\"items\":{\"enum\":[1,"
-        "\"x\"]},"
-        "\"maxItems\":3},\"b\":{\"type\":\"string\",\"pattern\":\"^[a-c]{2,5}(x|y)+$\"}},"
-        "\"required\":[\"a\"],\"additionalProperties\":false}",
-        "{\"anyOf\":[{\"type\":\"integer\",\"minimum\":-5,\"maximum\":120},{\"format\":\"date\"},"
-        "{\"$ref\":\"#/$defs/t\"}],\"$defs\":{\"t\":{\"type\":\"string\",\"maxLength\":7}}}",
-        "{\"properties\":{\"n\":{\"type\":\"number\",\"minimum\":-1.5,\"maximum\":2},\"m\":{"
-        "\"type\":"
-        "\"integer\",\"multipleOf\":7,\"minimum\":0,\"maximum\":30},\"d\":{\"format\":\"date-"
-        "time\"}},"
-        "\"required\":[\"q\",\"n\"],\"additionalProperties\":{\"type\":[\"null\",\"boolean\"]}}",
-        "{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"a\"}},\"required\":["
-        "\"k\"]},"
-        "{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"b\"}},\"required\":[\"k\"]},"
-        "{\"type\":\"array\",\"prefixItems\":[{\"type\":\"string\"}],\"items\":{\"$ref\":\"#\"}}]}",
-        "{\"allOf\":[{\"type\":\"object\",\"properties\":{\"a\":{}}},{\"properties\":{\"a\":"
-        "{\"enum\":[[1,{\"b\":\"\\u00e9\"}],null]}},\"minProperties\":0}]}",
-    };
-    cJSON *tree = parse(schemas[_i]);
+    cJSON *tree = parse(any_schema(_i));
     unsigned n = 1;
     for (;; n++) {
         struct buf out = {0};
@@ -439,7 +499,41 @@ START_TEST(test_no_memory)
         }
         ck_assert_msg(rc == 0 || rc == -TRIT_ENOMEM, "%d %s", rc, p.text);
     }
-    ck_assert_uint_gt(n, 5);
+    ck_assert_uint_gt(n, 1);
+    cJSON_Delete(tree);
+}
+END_TEST
+
+/* Whether a schema is within limits; where it is not, they are what is said. */
+static bool fits(const cJSON *tree, const struct schema_limits *limits, const char *says)
+{
+    struct buf out = {0};
+    struct problem p = {0};
+    int rc = schema_to_grammar(tree, "s", "root", limits, &out, &p);
+    buf_free(&out);
+    if (rc == 0)
+        return true;
+    ck_assert_int_eq(p.status, 400);
+    ck_assert_msg(strstr(p.text, says), "\"%s\" does not say \"%s\"", p.text, says);
+    return false;
+}
+
+/* Wherever work ends before it is done, it ends in a refusal. */
+START_TEST(test_limits)
+{
+    cJSON *tree = parse(any_schema(_i));
+    struct schema_limits steps = schema_limits, schemas = schema_limits, text = schema_limits;
+    steps.steps = schemas.schemas = 0;
+    text.text_bytes = 0;
+    while (!fits(tree, &steps, "steps to read"))
+        steps.steps += 1 + steps.steps / 16;
+    while (!fits(tree, &schemas, "different schemas"))
+        schemas.schemas++;
+    while (!fits(tree, &text, "grammar"))
+        text.text_bytes += 1 + text.text_bytes / 16;
+    ck_assert_uint_gt(steps.steps, 0);
+    ck_assert_uint_gt(schemas.schemas, 0);
+    ck_assert_uint_gt(text.text_bytes, 0);
     cJSON_Delete(tree);
 }
 END_TEST
@@ -676,7 +770,8 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, test_texts, 0, (int)ARRAY_LEN(cases));
     tcase_add_loop_test(tc, test_refused, 0, (int)ARRAY_LEN(refused));
-    tcase_add_loop_test(tc, test_no_memory, 0, 2);
+    tcase_add_loop_test(tc, test_no_memory, 0, (int)(ARRAY_LEN(hungry) + ARRAY_LEN(cases)));
+    tcase_add_loop_test(tc, test_limits, 0, (int)(ARRAY_LEN(hungry) + ARRAY_LEN(cases)));
     tcase_add_loop_test(tc, test_endless, 0, (int)ARRAY_LEN(endless));
     tcase_add_loop_test(tc, test_many, 0, 2);
     tcase_add_test(tc, test_together);

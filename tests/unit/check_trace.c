@@ -44,6 +44,10 @@ START_TEST(no_trace)
         "00-4BF92F3577B34DA6A3CE929D0E0E4736-" PARENT "-01",
         "00-4bf92f3577b34da6a3ce929d0e0e473\n-" PARENT "-01",
         "00_" ID "-" PARENT "-01",
+        "00-" ID "_" PARENT "-01",
+        "00-" ID "-" PARENT "_01",
+        "00-" ID "-" PARENT "-0g",
+        "00-" ID "-00f067aa0ba902bx-01",
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct trace t;
