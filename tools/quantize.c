@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * quantize.c - the ternary linears of a GGUF file in another encoding, and its embedding and head
- * where that is asked for.
+ * quantize.c - the ternary linears of a GGUF file, or of a folder that is like one, in another
+ * encoding, and its embedding and head where that is asked for.
  *
  * From one ternary encoding to another the trits stay what they are.  A matrix of floats that holds
  * only -s, 0 and s is taken as it is; any other is master weights and goes through absmean.  All
  * else in the file, metadata and tensors, is copied byte for byte, but for the number that says
- * which encoding the linears have.
+ * which encoding the linears have.  Of a folder norms become F32, as GGUF's readers have them.
  *
- * Not here: the command line (quantize-options.c), methods that are not ternary (method.c).
+ * Not here: the metadata (quantize-keys.c), the command line (quantize-options.c), methods that are
+ * not ternary (method.c).
  */
 #include "config.h"
 #include "quantize.h"
