@@ -108,8 +108,8 @@ static bool is_table(const struct gguf_tensor *t)
            (strcmp(t->name, "token_embd.weight") == 0 || strcmp(t->name, "output.weight") == 0);
 }
 
-/* Who writes a tensor as floats, or something like it; NULL: nobody.  Norms of folders are what GGUF's
- * readers expect of them. */
+/* Who writes a tensor as floats, or something like it; NULL: nobody.  Norms of folders are what
+ * GGUF's readers expect of them. */
 static const struct quantize_embedding *writer(const struct job *j, const struct gguf_tensor *t)
 {
     if (is_table(t))
@@ -117,7 +117,7 @@ static const struct quantize_embedding *writer(const struct job *j, const struct
     return !gguf_version(j->g) && t->n_dims == 1 ? quantize_embedding("f32") : NULL;
 }
 
-/* The encoding that a tensor is to have; NULL: its own.  Floats that are ternary are so in the file. */
+/* The encoding that a tensor is to have; NULL: its own.  Ternary floats are so in the file too. */
 static const struct quant_info *target(const struct job *j, const struct gguf_tensor *t)
 {
     const struct quantize_embedding *e = writer(j, t);
@@ -430,7 +430,7 @@ static void report(const struct job *j, const char *out)
                j->to->name, j->worst, j->rounded);
 }
 
-/* A folder that is, but for its names, what a GGUF file has: rows in the same order, norms alike. */
+/* Whether a folder is, but for names, what a GGUF file has: rows in the same order, norms alike. */
 static int check_folder(const struct job *j, const struct arch *arch)
 {
     if (arch && arch->of_folders)

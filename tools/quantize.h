@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * quantize.h - what the parts of `trit-model quantize` share: the work for ternary encodings
- * (quantize.c), the metadata beside them (quantize-keys.c) and the command line (quantize-options.c).
+ * (quantize.c), the metadata beside them (quantize-keys.c), the command line (quantize-options.c).
  */
 #ifndef TRIT_QUANTIZE_H
 #define TRIT_QUANTIZE_H

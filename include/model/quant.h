@@ -54,7 +54,7 @@ enum quant_type {
     QUANT_I2_S_ARM, /* what other builds of bitnet.cpp write under the id of I2_S (gguf_read_as) */
     QUANT_I2_S_FOUR,
     QUANT_SIGNS, /* of the methods in model/method.h */
-    QUANT_F32_TERNARY, /* floats that are -d, 0 and d in each group of 128, of which d is the scale */
+    QUANT_F32_TERNARY, /* floats that are -d, 0 and d in each group of 128; d is the scale */
     QUANT_F16_TERNARY,
     QUANT_BF16_TERNARY,
     QUANT_NONE = UINT32_MAX, /* no type at all */
@@ -104,8 +104,8 @@ float quant_block_scale(const struct quant_info *q, const void *block);
 const struct quant_info *quant_ternary_floats(const struct quant_info *q);
 const struct quant_info *quant_of_floats(const struct quant_info *q);
 
-/* The first of n values that is neither 0 nor of the size of the first that is not; n: there is none.
- * size: that one's, 0 of zeros. */
+/* The first of n values that is neither 0 nor of the size of the first that is not 0; n: there is
+ * none.  size: that one's, 0 of zeros. */
 size_t quant_odd_value(const float *w, size_t n, float *size);
 
 /*

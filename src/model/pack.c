@@ -114,16 +114,18 @@ static void complain_of_code(struct packer *p, uint64_t row, const uint8_t *raw)
     struct trit_error err;
     float w[FLOATS_GROUP], size = 0;
     size_t n = FLOATS_GROUP, odd = n, k = 0;
-    if (!floats)
-        return complain(p, -TRIT_EFORMAT, NULL, row, "a code that is no trit (3)");
+    if (!floats) {
+        complain(p, -TRIT_EFORMAT, NULL, row, "a code that is no trit (3)");
+        return;
+    }
     for (; odd == n; k += n, raw += t->quant->block_bytes) {
         trit_assert(k < t->ne[0]);
         quant_floats(floats, raw, w, n);
         odd = quant_odd_value(w, n, &size);
     }
     gguf_fail(p->g, &err, TRIT_EUNSUPP,
-              "tensor %s, row %" PRIu64 ", inputs %zu to %zu: found %g beside %g, expected -d, 0 and d "
-              "alone, as in the rows that were looked at first",
+              "tensor %s, row %" PRIu64 ", inputs %zu to %zu: found %g beside %g, expected -d, 0 "
+              "and d alone, as in the rows that were looked at first",
               t->origin, row, k - n, k - 1, (double)w[odd], (double)size);
     complain(p, -TRIT_EUNSUPP, &err, row, NULL);
 }
@@ -288,8 +290,7 @@ static bool pack_planes(struct packer *p, struct bench *b, uint64_t tile)
     return true;
 }
 
-/* One bit a column to the order of columns, salient ones first, and how many of a group these are.
- */
+/* One bit a column to the order of columns, salient ones first, and how many a group has. */
 static bool pack_order(struct packer *p, struct bench *b)
 {
     const struct linear *w = p->item->order;
@@ -381,8 +382,7 @@ static void pack_run(void *ctx, unsigned worker)
     }
 }
 
-/* For float linears, before packing: what they are scaled by, and whether they are master weights.
- */
+/* For float linears, before packing: what they are scaled by, and whether it is exact. */
 static int scan_floats(struct packer *p, bool *exact)
 {
     const struct gguf_tensor *t = p->item->t;
@@ -397,8 +397,7 @@ static int scan_floats(struct packer *p, bool *exact)
             sum += (double)b->floats[i];
     }
     p->middle = (float)(sum / (double)seen.n);
-    if (p->method ==
-        METHOD_B1) /* beta; the mean that the weights are centred by is no part of it */
+    if (p->method == METHOD_B1) /* beta; the mean that they are centred by is no part of it */
         p->scale = (float)(seen.sum / (double)seen.n);
     if (p->method != METHOD_TERNARY)
         return 0;
@@ -414,11 +413,11 @@ static int refuse_floats(struct packer *p, const struct model *m)
     const struct gguf_tensor *t = p->item->t;
     struct bench *b = &p->benches[0];
     size_t n = t->ne[0] % FLOATS_GROUP ? t->ne[0] : FLOATS_GROUP;
+    float size;
     for (uint64_t row = 0; row < t->ne[1]; row++) {
         if (!read_floats(p, b, row))
             return atomic_load(&p->rc);
         for (size_t at = 0; at < t->ne[0]; at += n) {
-            float size;
             size_t odd = quant_odd_value(b->floats + at, n, &size);
             if (odd < n)
                 return gguf_fail(
@@ -426,13 +425,13 @@ static int refuse_floats(struct packer *p, const struct model *m)
                     "tensor %s: its %s values are not ternary, expected -d, 0 and d alone in each "
                     "group of %zu, found %g beside %g in row %" PRIu64 ", inputs %zu to %zu; this "
                     "looks like an ordinary %s model, which tritd does not serve",
-                    t->origin, t->quant->name, n, (double)b->floats[at + odd], (double)size, row, at,
-                    at + n - 1, m->arch->name);
+                    t->origin, t->quant->name, n, (double)b->floats[at + odd], (double)size, row,
+                    at, at + n - 1, m->arch->name);
         }
     }
     return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
-                     "tensor %s: its %s values are of several sizes, which a folder may have, in rows "
-                     "of a multiple of %d inputs",
+                     "tensor %s: its %s values have several sizes, which is for folders, in rows of a "
+                     "multiple of %d",
                      t->origin, t->quant->name, FLOATS_GROUP);
 }
 

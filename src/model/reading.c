@@ -129,16 +129,16 @@ static int read_config(struct reading *r, FILE *f, const char *path, struct trit
         number++;
         if (!strchr(line, '\n') && !feof(f)) /* What follows would count as a line of its own. */
             return trit_fail(err, TRIT_EFORMAT,
-                             "%.200s: line %u: expected a text of less than %zu bytes", path, number,
-                             sizeof line - 1);
+                             "%.200s: line %u: expected a text of less than %zu bytes", path,
+                             number, sizeof line - 1);
         if (*at == '[')
             rc = end_section(r, &t, &seen, path, number, err);
         if (*at == '[' || *at == '\0' || *at == '#' || *at == ';')
             continue;
         if (sscanf(at, "%39[a-zA-Z_] = %9[0-9] %n", key, digits, &end) != 2 || at[end] != '\0')
             return trit_fail(err, TRIT_EFORMAT,
-                             "%.200s: line %u: expected NAME = NUMBER, of nine digits at most", path,
-                             number);
+                             "%.200s: line %u: expected NAME = NUMBER, of nine digits at most",
+                             path, number);
         unsigned value = (unsigned)strtoul(digits, NULL, 10);
         for (unsigned i = 0; i < ARRAY_LEN(keys); i++)
             if (strcmp(keys[i], key) == 0) {

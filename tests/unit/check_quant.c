@@ -648,7 +648,8 @@ START_TEST(floats_that_are_ternary_by_groups)
             for (int i = 0; i < N; i++) {
                 uint32_t bits;
                 memcpy(&bits, &w[i], sizeof bits);
-                uint16_t half = types[k] == QUANT_F16 ? quant_f32_to_f16(w[i]) : (uint16_t)(bits >> 16);
+                uint16_t half = (uint16_t)(bits >> 16);
+                half = types[k] == QUANT_F16 ? quant_f32_to_f16(w[i]) : half;
                 if (types[k] == QUANT_F32)
                     memcpy(raw + 4 * i, &bits, 4);
                 else
@@ -657,9 +658,9 @@ START_TEST(floats_that_are_ternary_by_groups)
             int rc = quant_trits(q, raw, trits, scales, N);
             bool lone = bad >= 128 && bad < 256; /* in a group of zeros it is the scale */
             ck_assert_int_eq(rc, bad < 0 || lone ? 0 : -TRIT_EFORMAT);
-            if (bad > 0) {
+            if (bad > 0) { /* Of the first of a group the next one is odd. */
                 size_t odd = quant_odd_value(w + bad / 128 * 128, 128, &size);
-                ck_assert(lone ? odd == 128 : odd == (size_t)bad % 128 || bad % 128 < 2); /* or the first, against which the next one is odd */
+                ck_assert(lone ? odd == 128 : odd == (size_t)bad % 128 || bad % 128 < 2);
             }
             for (int i = 0; bad < 0 && i < N; i++) {
                 ck_assert_int_eq(trits[i], (w[i] > 0) - (w[i] < 0));
