@@ -168,8 +168,12 @@ static int run(int argc, char **argv)
 }
 
 const struct tool_command tool_quantize = {
-    "quantize", "write the ternary layers of a GGUF file in another encoding",
+    "quantize", "write the ternary layers of a model in another encoding",
     "Usage: trit-model quantize --type TYPE [OPTIONS] IN OUT\n"
+    "\n"
+    "IN is a GGUF file, or a folder of Hugging Face files whose matrices lie as in one (Qwen3,\n"
+    "BitNet); floats that are ternary by groups of 128 inputs are so in OUT, embedding and head "
+    "too.\n"
     "\n"
     "Re-encodes attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up and ffn_down of every "
     "layer\n"
@@ -217,6 +221,7 @@ const struct tool_command tool_quantize = {
     "Examples:\n"
     "  trit-model quantize --type billm --calibration some.txt --perplexity other.txt llama/ "
     "b.gguf\n"
+    "  trit-model quantize --type q2_0 Ternary-Bonsai-1.7B-unpacked/ bonsai.gguf\n"
     "  trit-model quantize --type tq1_0 model.i2_s.gguf model.tq1_0.gguf\n"
     "  trit-model quantize --type i2_s bf16-master.gguf ternary.gguf\n"
     "  trit-model quantize --type tq1_0 --embedding q8_0 f32-master.gguf small.gguf\n"

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * quantize.c - the ternary linears of a GGUF file in another encoding, and its embedding and head
- * where that is asked for.
+ * quantize.c - the ternary linears of a GGUF file, or of a folder that is like one, in another
+ * encoding, and its embedding and head where that is asked for.
  *
  * From one ternary encoding to another the trits stay what they are.  A matrix of floats that holds
  * only -s, 0 and s is taken as it is; any other is master weights and goes through absmean.  All
  * else in the file, metadata and tensors, is copied byte for byte, but for the number that says
- * which encoding the linears have.
+ * which encoding the linears have.  Of a folder norms become F32, as GGUF's readers have them.
  *
- * Not here: the command line (quantize-options.c), methods that are not ternary (method.c).
+ * Not here: the metadata (quantize-keys.c), the command line (quantize-options.c), methods that are
+ * not ternary (method.c).
  */
 #include "config.h"
 #include "quantize.h"
@@ -88,7 +89,7 @@ struct job {
     struct trit_error *err;
     unsigned char *bytes; /* one piece, encoded */
     int8_t *trits;        /* and as trits, where the source has floats */
-    unsigned linears, absmean, rounded, tables;
+    unsigned linears, absmean, rounded, tables, likewise;
     const struct gguf_tensor *rounded_last;
     double worst; /* relative error of a scale that binary16 could not hold */
     uint64_t done;
@@ -100,40 +101,6 @@ struct plan {
     bool exact; /* they are -scale, 0, scale already */
 };
 
-static int copy_metadata(struct job *j)
-{
-    struct buf pair = {0};
-    int rc = 0;
-    for (size_t i = 0; i < gguf_n_keys(j->g) && rc == 0; i++) {
-        size_t len = gguf_pair_bytes(j->g, i);
-        enum gguf_type elem;
-        size_t count;
-        const char *key = gguf_key_at(j->g, i);
-        if (strcmp(key, "general.file_type") == 0 &&
-            gguf_type_at(j->g, i, &elem, &count) == GGUF_U32) {
-            if (j->target->file_type)
-                gguf_write_u32(j->w, key, j->target->file_type);
-            continue;
-        }
-        if (strncmp(key, "split.", 6) == 0) /* What is written is one file. */
-            continue;
-        /* The writer pads to its own alignment, which the file must then declare. */
-        if (strcmp(key, "general.alignment") == 0) {
-            gguf_write_u32(j->w, key, GGUF_WRITE_ALIGNMENT);
-            continue;
-        }
-        buf_reset(&pair);
-        if (!buf_reserve(&pair, len))
-            rc = trit_fail(j->err, TRIT_ENOMEM, "%s: out of memory", gguf_path(j->g));
-        else
-            rc = gguf_read_pair(j->g, i, pair.data, j->err);
-        if (rc == 0)
-            gguf_write_pair(j->w, pair.data, len);
-    }
-    buf_free(&pair);
-    return rc;
-}
-
 /* The token embedding, and the output head of a file that has one of its own. */
 static bool is_table(const struct gguf_tensor *t)
 {
@@ -141,12 +108,22 @@ static bool is_table(const struct gguf_tensor *t)
            (strcmp(t->name, "token_embd.weight") == 0 || strcmp(t->name, "output.weight") == 0);
 }
 
-/* The encoding that a tensor is to have; NULL: its own. */
+/* Who writes a tensor as floats, or something like it; NULL: nobody.  Norms of folders are what
+ * GGUF's readers expect of them. */
+static const struct quantize_embedding *writer(const struct job *j, const struct gguf_tensor *t)
+{
+    if (is_table(t))
+        return j->embedding;
+    return !gguf_version(j->g) && t->n_dims == 1 ? quantize_embedding("f32") : NULL;
+}
+
+/* The encoding that a tensor is to have; NULL: its own.  Ternary floats are so in the file too. */
 static const struct quant_info *target(const struct job *j, const struct gguf_tensor *t)
 {
-    if (tool_is_linear(t))
+    const struct quantize_embedding *e = writer(j, t);
+    if (tool_is_linear(t) || (!e && t->quant && quant_of_floats(t->quant)))
         return j->to;
-    return j->embedding && is_table(t) ? quant_find(j->embedding->type) : NULL;
+    return e ? quant_find(e->type) : NULL;
 }
 
 /* Can it be made from what is there?  Types without a decoder are an error, not a copy. */
@@ -202,8 +179,9 @@ static int declare(struct job *j)
             rc = sized(j, t, to, &bytes);
         if (rc == 0)
             gguf_write_tensor(j->w, t->name, t->n_dims, t->ne, to ? to->type : t->type, bytes);
-        j->linears += to && to->ternary;
-        j->tables += to && !to->ternary;
+        j->linears += tool_is_linear(t);
+        j->tables += j->embedding && is_table(t);
+        j->likewise += to == j->to && is_table(t);
     }
     if (rc == 0 && j->linears == 0)
         rc = trit_fail(j->err, TRIT_EFORMAT,
@@ -378,7 +356,8 @@ static int encode_linear(struct job *j, struct tensor_reader *w)
 }
 
 /* Value i of the piece is no number, or larger than the new encoding can say. */
-static int bad_value(struct job *j, const struct tensor_reader *w, size_t i)
+static int bad_value(struct job *j, const struct tensor_reader *w,
+                     const struct quantize_embedding *e, size_t i)
 {
     uint64_t row = (w->at + i) / w->t->ne[0], col = (w->at + i) % w->t->ne[0];
     double found = (double)w->floats[i];
@@ -390,20 +369,20 @@ static int bad_value(struct job *j, const struct tensor_reader *w, size_t i)
     return trit_fail(j->err, TRIT_EUNSUPP,
                      "%s: tensor %s: found %g at row %" PRIu64 ", column %" PRIu64
                      ", expected a size below %.0f, which %s can hold; use --embedding f32",
-                     gguf_path(j->g), w->t->name, found, row, col, (double)j->embedding->limit,
-                     quant_find(j->embedding->type)->name);
+                     gguf_path(j->g), w->t->name, found, row, col, (double)e->limit,
+                     quant_find(e->type)->name);
 }
 
 /* Rows are whole blocks, and so are pieces: no block sees the values of two rows. */
 static int encode_table(struct job *j, struct tensor_reader *w)
 {
-    const struct quantize_embedding *e = j->embedding;
+    const struct quantize_embedding *e = writer(j, w->t);
     const struct quant_info *to = quant_find(e->type);
     int rc = 0;
     while (rc == 0 && (rc = tensor_reader_next(w, j->err)) == 0 && w->n) {
         for (size_t i = 0; i < w->n; i++)
             if (!(fabsf(w->floats[i]) < e->limit))
-                return bad_value(j, w, i);
+                return bad_value(j, w, e, i);
         e->write(w->floats, j->bytes, w->n);
         rc = gguf_write_data(j->w, j->bytes, w->n / to->block_values * to->block_bytes, j->err);
     }
@@ -442,11 +421,32 @@ static void report(const struct job *j, const char *out)
     if (j->embedding)
         printf("; the embedding%s as %s", j->tables > 1 ? " and the head" : "",
                quant_find(j->embedding->type)->name);
+    else if (j->likewise)
+        printf(", the embedding%s likewise", j->likewise > 1 ? " and the head" : "");
     putchar('\n');
     if (j->worst > 0)
         printf("the binary16 scales of %s are off by at most %.2g of their value in %u layers; "
                "the trits are exact\n",
                j->to->name, j->worst, j->rounded);
+}
+
+/* Whether a folder is, but for names, what a GGUF file has: rows in the same order, norms alike. */
+static int check_folder(const struct job *j, const struct arch *arch)
+{
+    if (arch && arch->of_folders)
+        return trit_fail(j->err, TRIT_EUNSUPP,
+                         "%s: a folder of architecture %s, whose matrices lie otherwise in GGUF; "
+                         "expected one of qwen3 or bitnet",
+                         gguf_path(j->g), arch->name);
+    for (size_t i = 0; i < gguf_n_tensors(j->g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(j->g, i);
+        size_t len = strlen(t->name);
+        if (len > 8 && strcmp(t->name + len - 8, ".divisor") == 0)
+            return trit_fail(j->err, TRIT_EUNSUPP,
+                             "%s: tensor %s divides a layer, which no GGUF file has",
+                             gguf_path(j->g), t->origin);
+    }
+    return 0;
 }
 
 int quantize_run(const struct quantize_wish *wish, struct trit_error *err)
@@ -463,8 +463,6 @@ int quantize_run(const struct quantize_wish *wish, struct trit_error *err)
     int rc = reading_open(&wish->how, in, &g, note, j->err);
     if (*note)
         printf("%s: %s\n", in, note);
-    if (rc == 0 && !gguf_version(g))
-        rc = trit_fail(j->err, TRIT_EUNSUPP, "%s: a folder, expected a GGUF file", in);
     j->g = g;
     if (rc == 0 && gguf_has(g, "tritd.method"))
         rc = trit_fail(j->err, TRIT_EUNSUPP,
@@ -474,16 +472,18 @@ int quantize_run(const struct quantize_wish *wish, struct trit_error *err)
         struct gguf_str name = {0};
         (void)gguf_string(g, "general.architecture", &name, NULL);
         const struct arch *arch = arch_find(name.data, name.len);
+        if (!gguf_version(g))
+            rc = check_folder(j, arch);
         j->master = j->master || (arch && arch->absmean);
         j->bytes = mem_zalloc(TENSOR_PIECE, sizeof(float)); /* a table may become F32 */
         j->trits = mem_zalloc(TENSOR_PIECE, 1);
-        if (!j->bytes || !j->trits)
+        if (rc == 0 && (!j->bytes || !j->trits))
             rc = trit_fail(j->err, TRIT_ENOMEM, "out of memory");
     }
     if (rc == 0)
         rc = gguf_write_open(out, &j->w, j->err);
     if (rc == 0)
-        rc = copy_metadata(j);
+        rc = quantize_keys(g, j->w, j->target->file_type, j->err);
     if (rc == 0)
         rc = declare(j);
     if (rc == 0)

@@ -138,6 +138,12 @@ int tensor_reader_next(struct tensor_reader *w, struct trit_error *err)
     if (rc == 0)
         return 0;
     uint64_t bad = first_bad(w);
+    if (quant_of_floats(q))
+        return trit_fail(err, TRIT_EFORMAT,
+                         "tensor %s: row %" PRIu64 ", columns %" PRIu64 " to %" PRIu64
+                         ": expected -d, 0 and d alone, as in the rows that were looked at first",
+                         w->t->origin, bad / w->t->ne[0], bad % w->t->ne[0],
+                         bad % w->t->ne[0] + q->block_values - 1);
     return trit_fail(err, TRIT_EFORMAT,
                      "tensor %s: the block at row %" PRIu64 ", column %" PRIu64
                      " has code 3, expected 0, 1 or 2",

@@ -4,7 +4,7 @@ bin_PROGRAMS += trit-model
 trit_model_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 trit_model_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 trit_model_SOURCES = tools/trit-model.c tools/tool.h tools/inspect.c tools/verify.c \
-	tools/quantize.c tools/quantize.h tools/quantize-options.c \
+	tools/quantize.c tools/quantize.h tools/quantize-keys.c tools/quantize-options.c \
 	tools/synth.c tools/synth.h tools/synth-options.c tools/synth-vocab.c tools/synth-hf.c \
 	tools/synth-method.c tools/segments.c \
 	tools/tensor-reader.c tools/gguf-write.c tools/gguf-write.h \

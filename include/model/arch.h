@@ -49,6 +49,7 @@ struct arch {
     bool norms_less_one;   /* norms are stored less one, but those of linears and of deltas */
     bool grouped_values;   /* of a hybrid: value heads lie by the key head that they read, not dealt
                             * out, and a decay is stored as its logarithm */
+    bool of_folders;       /* a name of ours, for what lies otherwise in GGUF files */
 };
 
 /* NULL when the architecture is not one tritd serves. */

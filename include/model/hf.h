@@ -9,6 +9,7 @@
  *
  *   hf.c            the folder, its files and shards
  *   safetensors.c   the container of tensors
+ *   hf-groups.c     floats that are ternary already, a scale for each group of 128 inputs
  *   hf-names.c      model.layers.N.self_attn.q_proj.weight is blk.N.attn_q.weight
  *   hf-config.c     config.json, generation_config.json: {arch}.*, general.*
  *   hf-tokenizer.c  tokenizer.json, tokenizer_config.json: tokenizer.*

@@ -54,6 +54,10 @@ enum quant_type {
     QUANT_I2_S_ARM, /* what other builds of bitnet.cpp write under the id of I2_S (gguf_read_as) */
     QUANT_I2_S_FOUR,
     QUANT_SIGNS, /* of the methods in model/method.h */
+    QUANT_F32_TERNARY, /* floats that are -d, 0 and d in each group of 128; d is the scale */
+    QUANT_F16_TERNARY,
+    QUANT_BF16_TERNARY,
+    QUANT_NONE = UINT32_MAX, /* no type at all */
 };
 
 struct quant_info {
@@ -91,6 +95,18 @@ int quant_trits(const struct quant_info *q, const void *src, int8_t *trits, floa
 
 /* The scale alone of such a block. */
 float quant_block_scale(const struct quant_info *q, const void *block);
+
+/*
+ * Floats that are ternary already, a scale for each group of 128: how the Ternary Bonsai family is
+ * published for training and for other engines.  F32, F16 or BF16 read so, and back; NULL for any
+ * other encoding.
+ */
+const struct quant_info *quant_ternary_floats(const struct quant_info *q);
+const struct quant_info *quant_of_floats(const struct quant_info *q);
+
+/* The first of n values that is neither 0 nor of the size of the first that is not 0; n: there is
+ * none.  size: that one's, 0 of zeros. */
+size_t quant_odd_value(const float *w, size_t n, float *size);
 
 /*
  * I2_S, canonical layout: blocks of 128 values over the flattened tensor.  Decodes the values

@@ -26,12 +26,13 @@ static const struct arch archs[] = {
      .scaled_embedding = true, .windows = true},
     /* Of Hugging Face folders: rows are not permuted there, a head of its own counts, and Gemma's
      * norms are what they add to one. */
-    {"llama-neox",   ROPE_NEOX, ACT_SILU,  HEAD_OPTIONAL, .sub_norms = false},
-    {"bitnet-silu",  ROPE_NEOX, ACT_SILU,  HEAD_OPTIONAL, .sub_norms = true, .absmean = true},
+    {"llama-neox",   ROPE_NEOX, ACT_SILU,  HEAD_OPTIONAL, .of_folders = true},
+    {"bitnet-silu",  ROPE_NEOX, ACT_SILU,  HEAD_OPTIONAL, .sub_norms = true, .absmean = true,
+     .of_folders = true},
     {"gemma3-offset", ROPE_NEOX, ACT_GELU, HEAD_OPTIONAL, .qk_norms = true, .post_norms = true,
-     .scaled_embedding = true, .windows = true, .norms_less_one = true},
+     .scaled_embedding = true, .windows = true, .norms_less_one = true, .of_folders = true},
     {"qwen35-grouped", ROPE_NEOX, ACT_SILU, HEAD_OPTIONAL, .qk_norms = true, .hybrid = true,
-     .norms_less_one = true, .grouped_values = true},
+     .norms_less_one = true, .grouped_values = true, .of_folders = true},
 };
 // clang-format on
 

@@ -33,7 +33,7 @@ libmodel_a_SOURCES = \
 	src/model/gguf-planes.c src/model/gguf-view.c \
 	src/model/gguf-make.c include/model/rotation.h src/model/rotation.c include/model/rows.h src/model/rows.c include/model/plausible.h src/model/plausible.c \
 	include/model/reading.h src/model/reading.c src/model/reading-check.c \
-	include/model/hf.h src/model/hf.c src/model/hf-config.c src/model/hf-layers.c src/model/hf-names.c src/model/hf-parts.h \
+	include/model/hf.h src/model/hf.c src/model/hf-config.c src/model/hf-groups.c src/model/hf-layers.c src/model/hf-names.c src/model/hf-parts.h \
 	src/model/hf-tokenizer.c src/model/hf-pipeline.c src/model/hf-sentencepiece.c src/model/safetensors.h src/model/safetensors.c \
 	include/model/loader.h src/model/loader.c src/model/loader-host.c src/model/loader-reader.c \
 	src/model/loader-talk.c src/model/loader-parts.h \

@@ -82,6 +82,9 @@ bool hf_flag(struct jsontext part, const char *name, bool otherwise);
 bool hf_is_type(struct jsontext part, const char *type);
 size_t hf_unfold(struct jsontext part, const char *list, struct jsontext *out, size_t max);
 
+/* Once the view is whole: matrices of floats that are ternary by groups are read so. */
+int hf_groups(struct hf *h);
+
 enum hf_role {
     HF_UNKNOWN, /* not in the table */
     HF_IGNORED, /* computed by whoever needs it */

@@ -428,7 +428,7 @@ static int read_all(struct hf *h)
     if (h->facts.untied && !gguf_tensor(h->g, "output.weight"))
         return gguf_fail_at(h->config.path, h->err, TRIT_EFORMAT,
                             "tie_word_embeddings is false, but there is no tensor lm_head.weight");
-    return 0;
+    return hf_groups(h);
 }
 
 int hf_open(const char *folder, struct gguf **g, struct trit_error *err)

@@ -23,7 +23,10 @@
 #include "model/rows.h"
 #include "model/wide.h"
 
-enum { TABLE_RUN = 16 }; /* rows of a table packed as one piece of work */
+enum {
+    TABLE_RUN = 16,     /* rows of a table packed as one piece of work */
+    FLOATS_GROUP = 128, /* inputs that may share a scale where a file has floats */
+};
 
 /* A worker's buffers, sized for 16 rows of the widest tensor. */
 struct bench {
@@ -89,12 +92,42 @@ static bool take_scales(struct packer *p, struct bench *b, uint64_t row, size_t 
         shared = s != 0.0f ? s : shared;
         if (s == 0.0f)
             memset(b->trits + r * w->cols + k * block, 0, block);
-        if (w->n_groups > 1) /* exact: it was a binary16 */
-            group_scales[k * block / w->group * LAYOUT_TILE + r] = quant_f32_to_f16(shared);
+        uint16_t half = quant_f32_to_f16(shared);
+        if (w->n_groups > 1 && quant_f16_to_f32(half) != shared) { /* only where it was a float */
+            complain(p, -TRIT_EUNSUPP, NULL, row,
+                     "a scale of a group of inputs that is no binary16, as which they are kept");
+            return false;
+        }
+        if (w->n_groups > 1)
+            group_scales[k * block / w->group * LAYOUT_TILE + r] = half;
         else
             scales[r] = shared;
     }
     return true;
+}
+
+/* Row `row`, which is at `raw`, has a code that is no trit, or a float. */
+static void complain_of_code(struct packer *p, uint64_t row, const uint8_t *raw)
+{
+    const struct gguf_tensor *t = p->item->t;
+    const struct quant_info *floats = quant_of_floats(t->quant);
+    struct trit_error err;
+    float w[FLOATS_GROUP], size = 0;
+    size_t n = FLOATS_GROUP, odd = n, k = 0;
+    if (!floats) {
+        complain(p, -TRIT_EFORMAT, NULL, row, "a code that is no trit (3)");
+        return;
+    }
+    for (; odd == n; k += n, raw += t->quant->block_bytes) {
+        trit_assert(k < t->ne[0]);
+        quant_floats(floats, raw, w, n);
+        odd = quant_odd_value(w, n, &size);
+    }
+    gguf_fail(p->g, &err, TRIT_EUNSUPP,
+              "tensor %s, row %" PRIu64 ", inputs %zu to %zu: found %g beside %g, expected -d, 0 "
+              "and d alone, as in the rows that were looked at first",
+              t->origin, row, k - n, k - 1, (double)w[odd], (double)size);
+    complain(p, -TRIT_EUNSUPP, &err, row, NULL);
 }
 
 /* Rows [row, row + n) of the item as trits, of an encoding with a scale in every block. */
@@ -114,7 +147,7 @@ static bool read_blocks(struct packer *p, struct bench *b, uint64_t row, uint32_
     for (uint32_t r = 0; r < n; r++) {
         int8_t *trits = b->trits + r * cols;
         if (quant_trits(q, b->raw + r * row_bytes, trits, b->scales, cols) != 0) {
-            complain(p, -TRIT_EFORMAT, NULL, row + r, "a code that is no trit (3)");
+            complain_of_code(p, row + r, b->raw + r * row_bytes);
             return false;
         }
         if (!take_scales(p, b, row + r, r, scales, group_scales))
@@ -138,7 +171,7 @@ static bool row_of_trits(struct packer *p, struct bench *b, uint64_t row)
 {
     const struct gguf_tensor *t = p->item->t;
     if (quant_trits(t->quant, b->raw, b->trits, b->scales, t->ne[0]) != 0) {
-        complain(p, -TRIT_EFORMAT, NULL, row, "a code that is no trit (3)");
+        complain_of_code(p, row, b->raw);
         return false;
     }
     for (size_t i = 0; i < t->ne[0]; i++)
@@ -257,8 +290,7 @@ static bool pack_planes(struct packer *p, struct bench *b, uint64_t tile)
     return true;
 }
 
-/* One bit a column to the order of columns, salient ones first, and how many of a group these are.
- */
+/* One bit a column to the order of columns, salient ones first, and how many a group has. */
 static bool pack_order(struct packer *p, struct bench *b)
 {
     const struct linear *w = p->item->order;
@@ -350,8 +382,7 @@ static void pack_run(void *ctx, unsigned worker)
     }
 }
 
-/* For float linears, before packing: what they are scaled by, and whether they are master weights.
- */
+/* For float linears, before packing: what they are scaled by, and whether it is exact. */
 static int scan_floats(struct packer *p, bool *exact)
 {
     const struct gguf_tensor *t = p->item->t;
@@ -366,8 +397,7 @@ static int scan_floats(struct packer *p, bool *exact)
             sum += (double)b->floats[i];
     }
     p->middle = (float)(sum / (double)seen.n);
-    if (p->method ==
-        METHOD_B1) /* beta; the mean that the weights are centred by is no part of it */
+    if (p->method == METHOD_B1) /* beta; the mean that they are centred by is no part of it */
         p->scale = (float)(seen.sum / (double)seen.n);
     if (p->method != METHOD_TERNARY)
         return 0;
@@ -377,23 +407,44 @@ static int scan_floats(struct packer *p, bool *exact)
     return 0;
 }
 
+/* Floats of an architecture that has no master weights are not ternary: where. */
+static int refuse_floats(struct packer *p, const struct model *m)
+{
+    const struct gguf_tensor *t = p->item->t;
+    struct bench *b = &p->benches[0];
+    size_t n = t->ne[0] % FLOATS_GROUP ? t->ne[0] : FLOATS_GROUP;
+    float size;
+    for (uint64_t row = 0; row < t->ne[1]; row++) {
+        if (!read_floats(p, b, row))
+            return atomic_load(&p->rc);
+        for (size_t at = 0; at < t->ne[0]; at += n) {
+            size_t odd = quant_odd_value(b->floats + at, n, &size);
+            if (odd < n)
+                return gguf_fail(
+                    p->g, p->err, TRIT_EUNSUPP,
+                    "tensor %s: its %s values are not ternary, expected -d, 0 and d alone in each "
+                    "group of %zu, found %g beside %g in row %" PRIu64 ", inputs %zu to %zu; this "
+                    "looks like an ordinary %s model, which tritd does not serve",
+                    t->origin, t->quant->name, n, (double)b->floats[at + odd], (double)size, row,
+                    at, at + n - 1, m->arch->name);
+        }
+    }
+    return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
+                     "tensor %s: its %s values have several sizes, which is for folders, in rows of a "
+                     "multiple of %d",
+                     t->origin, t->quant->name, FLOATS_GROUP);
+}
+
 /* Before a linear is packed: the scale of its floats, or what its encoding has for the tensor. */
 static int begin_linear(struct packer *p, const struct model *m)
 {
     const struct gguf_tensor *t = p->item->t;
     bool exact = true;
-    int rc = 0;
     if (rows_needed(t->quant))
         return rows_open(p->g, t, &p->rows, p->err);
     p->scale = m->hp.method == METHOD_ONEBIT; /* its own is the multiplier */
-    if (!t->quant->ternary)
-        rc = scan_floats(p, &exact);
-    if (rc == 0 && !exact && !m->hp.absmean)
-        rc = gguf_fail(p->g, p->err, TRIT_EUNSUPP,
-                       "tensor %s: its %s values are not ternary, expected only -s, 0 and s; "
-                       "this looks like an ordinary %s model, which tritd does not serve",
-                       t->origin, t->quant->name, m->arch->name);
-    return rc;
+    int rc = t->quant->ternary ? 0 : scan_floats(p, &exact);
+    return rc == 0 && !exact && !m->hp.absmean ? refuse_floats(p, m) : rc;
 }
 
 /* One number for all rows, or one for each. */

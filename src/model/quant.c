@@ -44,6 +44,9 @@ static const struct quant_info infos[] = {
     {"SIGNS", QUANT_SIGNS, 8,       1,          true, 0, 0, 0},
     {"I2_S (arm)", QUANT_I2_S_ARM, 1, 0, true, 0, 0, 0},
     {"I2_S (four rows)", QUANT_I2_S_FOUR, 1, 0, true, 0, 0, 0},
+    {"F32 (ternary)",  QUANT_F32_TERNARY,  PRISM_VALUES, 4 * PRISM_VALUES, true, 0, 0, 0},
+    {"F16 (ternary)",  QUANT_F16_TERNARY,  PRISM_VALUES, 2 * PRISM_VALUES, true, 0, 0, 0},
+    {"BF16 (ternary)", QUANT_BF16_TERNARY, PRISM_VALUES, 2 * PRISM_VALUES, true, 0, 0, 0},
 };
 // clang-format on
 
@@ -328,6 +331,45 @@ static void signs(const uint8_t *restrict src, int8_t *restrict dst, int bytes)
         dst[i] = (int8_t)((src[i / 8] >> (i % 8) & 1) * 2 - 1);
 }
 
+size_t quant_odd_value(const float *w, size_t n, float *size)
+{
+    size_t i = 0;
+    while (i < n && w[i] == 0)
+        i++;
+    *size = i < n ? fabsf(w[i]) : 0;
+    while (i < n && (w[i] == 0 || fabsf(w[i]) == *size))
+        i++;
+    return i;
+}
+
+const struct quant_info *quant_ternary_floats(const struct quant_info *q)
+{
+    return quant_find(q->type == QUANT_F32    ? QUANT_F32_TERNARY
+                      : q->type == QUANT_F16  ? QUANT_F16_TERNARY
+                      : q->type == QUANT_BF16 ? QUANT_BF16_TERNARY
+                                              : QUANT_NONE);
+}
+
+const struct quant_info *quant_of_floats(const struct quant_info *q)
+{
+    return quant_find(q->type == QUANT_F32_TERNARY    ? QUANT_F32
+                      : q->type == QUANT_F16_TERNARY  ? QUANT_F16
+                      : q->type == QUANT_BF16_TERNARY ? QUANT_BF16
+                                                      : QUANT_NONE);
+}
+
+/* The floats of a block.  Non-zero when they are not ternary. */
+static unsigned float_trits(const struct quant_info *q, const uint8_t *b, int8_t *trits,
+                            float *scale)
+{
+    float w[PRISM_VALUES];
+    quant_floats(quant_of_floats(q), b, w, PRISM_VALUES);
+    unsigned bad = quant_odd_value(w, PRISM_VALUES, scale) < PRISM_VALUES;
+    for (int i = 0; i < PRISM_VALUES; i++)
+        trits[i] = (int8_t)((w[i] > 0) - (w[i] < 0));
+    return bad;
+}
+
 /* The T family has its scale last, as PTQ1_0 has; the others have it first. */
 float quant_block_scale(const struct quant_info *q, const void *block)
 {
@@ -335,6 +377,12 @@ float quant_block_scale(const struct quant_info *q, const void *block)
     trit_assert(q->ternary && q->block_bytes);
     if (q->type == QUANT_SIGNS)
         return 1;
+    if (quant_of_floats(q)) {
+        int8_t ignored[PRISM_VALUES];
+        float scale;
+        (void)float_trits(q, block, ignored, &scale);
+        return scale;
+    }
     return load_f16((const uint8_t *)block + (last ? q->block_bytes - 2 : 0));
 }
 
@@ -368,6 +416,13 @@ int quant_trits(const struct quant_info *q, const void *src, int8_t *trits, floa
         case QUANT_PQ2_0:
             bad |= neighbours2(p + 2, trits, PRISM_VALUES / 4);
             break;
+        case QUANT_F32_TERNARY:
+        case QUANT_F16_TERNARY:
+        case QUANT_BF16_TERNARY:
+            bad |= float_trits(q, p, trits, &scales[i]);
+            p += q->block_bytes;
+            trits += q->block_values;
+            continue;
         default:
             trit_unreachable("a ternary encoding without a decoder");
         }

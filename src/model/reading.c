@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -119,20 +120,26 @@ static int read_config(struct reading *r, FILE *f, const char *path, struct trit
 {
     static const char *const keys[] = {"m", "k", "bm", "bk", "bmm"};
     struct quant_tiles t = {0};
-    char line[200], key[40];
+    char line[200], key[40], digits[10];
     unsigned number = 0, seen = 0;
     int rc = 0;
     while (rc == 0 && fgets(line, sizeof line, f)) {
-        unsigned value;
+        int end = 0;
         const char *at = line + strspn(line, " \t\r\n");
         number++;
+        if (!strchr(line, '\n') && !feof(f)) /* What follows would count as a line of its own. */
+            return trit_fail(err, TRIT_EFORMAT,
+                             "%.200s: line %u: expected a text of less than %zu bytes", path,
+                             number, sizeof line - 1);
         if (*at == '[')
             rc = end_section(r, &t, &seen, path, number, err);
         if (*at == '[' || *at == '\0' || *at == '#' || *at == ';')
             continue;
-        if (sscanf(at, "%39[a-zA-Z_] = %9u", key, &value) != 2)
-            return trit_fail(err, TRIT_EFORMAT, "%.200s: line %u: expected NAME = NUMBER", path,
-                             number);
+        if (sscanf(at, "%39[a-zA-Z_] = %9[0-9] %n", key, digits, &end) != 2 || at[end] != '\0')
+            return trit_fail(err, TRIT_EFORMAT,
+                             "%.200s: line %u: expected NAME = NUMBER, of nine digits at most",
+                             path, number);
+        unsigned value = (unsigned)strtoul(digits, NULL, 10);
         for (unsigned i = 0; i < ARRAY_LEN(keys); i++)
             if (strcmp(keys[i], key) == 0) {
                 seen |= 1u << i;

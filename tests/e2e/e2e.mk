@@ -26,7 +26,7 @@ E2E_TESTS = \
 	tests/e2e/u-page.sh \
 	tests/e2e/v-browser.sh \
 	tests/e2e/w-embeddings.sh tests/e2e/w-embedders.sh \
-	tests/e2e/y-folder.sh tests/e2e/y-kubernetes.sh tests/e2e/y-recall.sh \
+	tests/e2e/y-folder.sh tests/e2e/y-groups.sh tests/e2e/y-kubernetes.sh tests/e2e/y-recall.sh \
 	tests/e2e/z-sentencepiece.sh \
 	tests/e2e/r-reading.sh tests/e2e/r-tls.sh \
 	tests/e2e/s-sockets.sh \
@@ -77,7 +77,7 @@ EXTRA_DIST += tests/e2e/y-pull.sh tests/e2e/y-pull.mjs tests/e2e/z-methods.sh te
 	tests/e2e/u-page.sh tests/e2e/v-browser.sh tests/e2e/v-browser.mjs tests/e2e/browser.mjs \
 	tests/e2e/w-embeddings.sh tests/e2e/w-embeddings.mjs \
 	tests/e2e/w-embedders.sh tests/e2e/w-embedders.mjs \
-	tests/e2e/y-folder.sh tests/e2e/y-folder.mjs tests/e2e/y-recall.sh tests/e2e/y-kubernetes.sh \
+	tests/e2e/y-folder.sh tests/e2e/y-groups.sh tests/e2e/y-folder.mjs tests/e2e/y-recall.sh tests/e2e/y-kubernetes.sh \
 	tests/e2e/y-kubernetes.mjs tests/e2e/z-sentencepiece.sh \
 	tests/e2e/x-log.sh tests/e2e/y-scale.sh tests/e2e/y-scale.py \
 	tests/e2e/x-restart.sh tests/e2e/x-restart.mjs \

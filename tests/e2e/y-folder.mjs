@@ -4,6 +4,11 @@
 // "hybrid-gguf" is the file DIRECTORY.gguf, as llama.cpp's converter has it (conversion/qwen.py): value heads dealt
 // out, ones added to norms, decays of their logarithms.  The others of its name are folders.
 //
+// "bonsai" and "bonsai35" are "qwen" and "hybrid" with matrices that are ternary by groups: a scale for each row and 128
+// inputs, embedding and head among them.  As a folder they are floats (bf16, f16, f32; "signs": without zeros; "odd": but
+// for one value, "plain": none of it, "fine": a scale that binary16 does not have), as a file PQ2_0 ("gguf"), Q2_0 ("narrow-gguf")
+// or, of those without zeros, Q1_0 ("signs-gguf").  With "dealt" a key head has two value heads, which lie otherwise in the file.
+//
 // Kinds that hold the same numbers must answer alike.  Trits and norms depend on names alone.  The
 // width 340 is no multiple of a block of any encoding, as those of 1bitLLM's models are not.
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -11,13 +16,14 @@ import { mkdirSync, writeFileSync } from "node:fs";
 const [dir, kind] = process.argv.slice(2);
 // "sentencepiece" is "bitnet" with a tokenizer.model, "spllama" a "llama" with one, of a width that
 // has whole bytes of signs.
-const [named, encoding] = kind.split("-"), sentencepiece = named === "sentencepiece" || named === "spllama";
-const family = { sentencepiece: "bitnet", spllama: "llama" }[named] ?? named;
-const dim = 64, ffn = named === "spllama" ? 344 : 340, heads = 4, kvHeads = 2, headDim = 16, layers = named === "hybrid" ? 5 : 2;
-const keyHeads = 2, valueHeads = 6, stateDim = 16, kernel = 4, interval = 4; // of a hybrid
+const [named, ...rest] = kind.split("-"), encoding = rest[rest.length - 1], sentencepiece = named === "sentencepiece" || named === "spllama";
+const family = { sentencepiece: "bitnet", spllama: "llama", bonsai: "qwen", bonsai35: "hybrid" }[named] ?? named;
+const grouped = named.startsWith("bonsai"), group = 128, signs = rest[0] === "signs";
+const dim = grouped ? 256 : 64, ffn = grouped ? 384 : named === "spllama" ? 344 : 340, heads = 4, kvHeads = 2, headDim = grouped ? 64 : 16, layers = family === "hybrid" ? 5 : 2;
+const keyHeads = 2, valueHeads = !grouped ? 6 : rest[0] === "dealt" ? 4 : 2, stateDim = grouped ? 128 : 16, kernel = 4, interval = 4; // of a hybrid
 const keyDim = keyHeads * stateDim, valueDim = valueHeads * stateDim, convDim = 2 * keyDim + valueDim;
 const special = sentencepiece ? ["<s>", "</s>", "<end>"] : ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"];
-if (process.argv[3].startsWith("qwen")) special.push("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>");
+if (family === "qwen") special.push("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>");
 
 // ---- values
 const random = (seed) => () => {
@@ -45,9 +51,26 @@ function master(name, n) {
     return { w, mean, trits };
 }
 
+const asHalf = (x) => { // of a number that binary16 has, and no smaller than 2^-14
+    if (x === 0) return 0;
+    const e = Math.floor(Math.log2(Math.abs(x)));
+    return (x < 0 ? 0x8000 : 0) | (e + 15) << 10 | (Math.abs(x) / 2 ** e - 1) * 1024;
+};
+// Trits, and a scale for each row and group, seven bits of it; the first group and the last rows of a table are zeros.
+function groupsOf(name, rows, cols, isTable) {
+    const next = streamOf(name);
+    const scales = Float32Array.from({ length: rows * cols / group }, () => (64 + Math.floor(next() * 64)) / 4096);
+    const trits = Int8Array.from({ length: rows * cols }, () => (signs ? (next() < 0.5 ? -1 : 1) : Math.floor(next() * 3) - 1));
+    if (!signs) trits.fill(0, 0, group);
+    if (!signs && isTable) trits.fill(0, (rows - 3) * cols);
+    return { trits, scales };
+}
+
 // ---- tensors as bytes
 const asF32 = (x) => ["F32", Buffer.from(Float32Array.from(x).buffer)];
 const asBf16 = (x) => ["BF16", Buffer.from(Uint16Array.from(x, (v) => new Uint32Array(new Float32Array([v]).buffer)[0] >>> 16).buffer)];
+const asF16 = (x) => ["F16", Buffer.from(Uint16Array.from(x, asHalf).buffer)];
+const asGrouped = (x) => (encoding === "f32" || encoding === "fine" ? asF32 : encoding === "f16" ? asF16 : asBf16)(x);
 function packed(trits, rows, cols) {
     const bytes = Buffer.alloc((rows / 4) * cols);
     for (let p = 0; p < bytes.length; p++)
@@ -61,11 +84,22 @@ const norm = (name, n) => {
     const next = streamOf(name);
     put(name + ".weight", [n], asBf16(Array.from({ length: n }, () => bf16(0.75 + next() / 2))));
 };
+// A matrix of groups: one for the file, or as floats.
+function putGrouped(name, rows, cols, isTable) {
+    const { trits, scales } = groupsOf(name, rows, cols, isTable), of = (i) => scales[Math.floor(i / group)] * (encoding === "fine" ? 1 + 2 ** -20 : 1);
+    if (encoding === "gguf") return tensors.set(name, { shape: [rows, cols], trits, scales });
+    const x = Array.from(trits, (t, i) => t * of(i));
+    if (encoding === "odd" && name.endsWith("0.mlp.up_proj.weight")) x[5 * cols + 200] = 3; // row 5 is not among those that are looked at first
+    if (encoding === "plain" && !isTable) x.forEach((_, i) => { x[i] = bf16(x[i] * (1 + (i % 7) / 4)); });
+    put(name, [rows, cols], asGrouped(x));
+}
 const table = (name, rows) => {
+    if (grouped) return putGrouped(name, rows, dim, true);
     const next = streamOf(name);
     put(name, [rows, dim], asBf16(Array.from({ length: rows * dim }, () => bf16(2 * next() - 1))));
 };
 function linear(name, rows, cols) {
+    if (grouped) return putGrouped(name + ".weight", rows, cols, false);
     const { w, mean, trits } = master(name, rows * cols);
     if (encoding === "gguf") return tensors.set(name + ".weight", { shape: [rows, cols], trits });
     const scale = 0.125;
@@ -122,13 +156,30 @@ for (let l = 0; l < layers; l++) {
         ["mlp.gate_proj", ffn, dim], ["mlp.up_proj", ffn, dim], ["mlp.down_proj", dim, ffn]]) if (attends || n.startsWith("mlp")) linear(at + n, rows, cols);
 }
 
-// ---- the hybrid as a file
+// ---- what is grouped as blocks: a scale, then two bits a value, or one
+function blocksOf(trits, scales, cols) {
+    const values = rest[0] === "narrow" ? 64 : group, codes = values / (signs ? 8 : 4), bytes = Buffer.alloc(trits.length / values * (2 + codes));
+    for (let b = 0; b < trits.length / values; b++) {
+        const at = b * (2 + codes);
+        bytes.writeUInt16LE(asHalf(scales[Math.floor(b * values / group)]), at);
+        for (let i = 0; i < values; i++) {
+            const t = trits[b * values + i];
+            if (signs) bytes[at + 2 + (i >> 3)] |= (t > 0 ? 1 : 0) << (i & 7);
+            else bytes[at + 2 + (i >> 2)] |= (t + 1) << (2 * (i & 3));
+        }
+    }
+    return { type: signs ? 41 : values === 64 ? 42 : 142, bytes };
+}
+
+// ---- a Qwen as a file
 function writeGguf(path) {
     const short = { input_layernorm: "attn_norm", post_attention_layernorm: "post_attention_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
         "mlp.down_proj": "ffn_down", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
         "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm", "linear_attn.in_proj_qkv": "attn_qkv", "linear_attn.in_proj_z": "attn_gate",
         "linear_attn.out_proj": "ssm_out", "linear_attn.in_proj_a": "ssm_alpha", "linear_attn.in_proj_b": "ssm_beta", "linear_attn.conv1d": "ssm_conv1d",
         "linear_attn.norm": "ssm_norm" };
+    const hybrid = family === "hybrid", arch = hybrid ? "qwen35" : "qwen3";
+    if (!hybrid) short.post_attention_layernorm = "ffn_norm";
     const top = { "model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight", "lm_head.weight": "output.weight" };
     const each = valueHeads / keyHeads;
     const order = Array.from({ length: valueHeads }, (_, i) => (i % keyHeads) * each + Math.floor(i / keyHeads)); // head i of the file
@@ -144,22 +195,27 @@ function writeGguf(path) {
         let shape = t.shape.filter((n, i) => !(t.shape.length === 3 && i === 1)), x = t.trits;
         if (!x) { // what put() has made bytes of, all of it BF16
             x = Float32Array.from(new Uint16Array(t.bytes.buffer, t.bytes.byteOffset, t.bytes.length / 2), (h) => new Float32Array(new Uint32Array([h << 16]).buffer)[0]);
-            if (/norm\.weight$/.test(part) && part !== "ssm_norm.weight") x = x.map((v) => v + 1);
+            if (hybrid && /norm\.weight$/.test(part) && part !== "ssm_norm.weight") x = x.map((v) => v + 1);
             if (part === "ssm_a") x = x.map((v) => -Math.exp(v));
         }
         const cols = shape[shape.length - 1];
+        let scales = t.scales; // of rows as long as their number of groups
+        if (scales && part === "attn_qkv.weight") scales = takeRows(scales, cols / group, behind(2 * keyDim, rowsOf(stateDim)));
+        if (scales && part === "attn_gate.weight") scales = takeRows(scales, cols / group, rowsOf(stateDim));
+        if (scales && part === "ssm_out.weight") scales = takeCols(scales, cols / group, order);
         if (part === "attn_qkv.weight" || part === "ssm_conv1d.weight") x = takeRows(x, cols, behind(2 * keyDim, rowsOf(stateDim)));
         if (part === "attn_gate.weight") x = takeRows(x, cols, rowsOf(stateDim));
         if (/^ssm_(alpha|beta)/.test(part)) x = takeRows(x, cols, order);
         if (part === "ssm_a" || part === "ssm_dt.bias") x = takeRows(x, 1, order);
         if (part === "ssm_out.weight") x = takeCols(x, cols, rowsOf(stateDim));
-        let bytes = Buffer.from(Float32Array.from(x).buffer);
-        if (t.trits) { // I2_S: 128 values in 32 bytes, and the scale behind all of them
+        let bytes = Buffer.from(Float32Array.from(x).buffer), type = t.trits ? 36 : 0;
+        if (scales) ({ type, bytes } = blocksOf(x, scales, cols));
+        else if (t.trits) { // I2_S: 128 values in 32 bytes, and the scale behind all of them
             bytes = Buffer.alloc(x.length / 4 + 32);
             x.forEach((v, f) => { bytes[32 * Math.floor(f / 128) + f % 32] |= (v + 1) << (6 - 2 * Math.floor(f % 128 / 32)); });
             bytes.writeFloatLE(0.125, x.length / 4);
         }
-        made.push({ name: base, shape, type: t.trits ? 36 : 0, bytes });
+        made.push({ name: base, shape, type, bytes });
     }
     const u32 = (v) => { const b = Buffer.alloc(4); b.writeUInt32LE(v); return b; };
     const u64 = (v) => { const b = Buffer.alloc(8); b.writeBigUInt64LE(BigInt(v)); return b; };
@@ -169,13 +225,13 @@ function writeGguf(path) {
         : Array.isArray(v) ? [u32(9), u32(typeof v[0] === "string" ? 8 : 5), u64(v.length), ...v.map((e) => typeof e === "string" ? string(e) : u32(e))]
         : v instanceof Float32Array ? [u32(6), f32(v[0])] : [u32(4), u32(v)];
     const real = (v) => new Float32Array([v]);
-    const keys = { "general.architecture": "qwen35", "qwen35.block_count": layers, "qwen35.context_length": 512, "qwen35.embedding_length": dim,
-        "qwen35.feed_forward_length": ffn, "qwen35.attention.head_count": heads, "qwen35.attention.head_count_kv": kvHeads, "qwen35.attention.key_length": headDim,
-        "qwen35.attention.value_length": headDim, "qwen35.attention.layer_norm_rms_epsilon": real(1e-5), "qwen35.rope.freq_base": real(10000), "qwen35.rope.dimension_count": headDim / 4,
-        "qwen35.full_attention_interval": interval, "qwen35.ssm.conv_kernel": kernel, "qwen35.ssm.state_size": stateDim, "qwen35.ssm.group_count": keyHeads,
-        "qwen35.ssm.time_step_rank": valueHeads, "qwen35.ssm.inner_size": valueDim, "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "qwen35",
+    const named = (o) => Object.fromEntries(Object.entries(o).map(([k, v]) => [`${arch}.${k}`, v]));
+    const keys = { "general.architecture": arch, ...named({ block_count: layers, context_length: 512, embedding_length: dim, feed_forward_length: ffn, "attention.head_count": heads,
+        "attention.head_count_kv": kvHeads, "attention.key_length": headDim, "attention.value_length": headDim, "attention.layer_norm_rms_epsilon": real(1e-5), "rope.freq_base": real(10000) }),
+        ...(hybrid ? named({ "rope.dimension_count": headDim / 4, full_attention_interval: interval, "ssm.conv_kernel": kernel, "ssm.state_size": stateDim, "ssm.group_count": keyHeads,
+            "ssm.time_step_rank": valueHeads, "ssm.inner_size": valueDim }) : {}), "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "qwen35",
         "tokenizer.ggml.tokens": [...words, ...special], "tokenizer.ggml.token_type": [...words.map(() => 1), ...special.map(() => 3)], "tokenizer.ggml.merges": ["t h"],
-        "tokenizer.ggml.bos_token_id": vocab - 3, "tokenizer.ggml.eos_token_id": vocab - 2, "tokenizer.ggml.add_bos_token": true, "general.sampling.temp": real(0.6) };
+        "tokenizer.ggml.bos_token_id": words.length, "tokenizer.ggml.eos_token_id": words.length + 1, "tokenizer.ggml.add_bos_token": true, "general.sampling.temp": real(0.6) };
     let at = 0;
     const pad = (b) => Buffer.concat([b, Buffer.alloc((32 - b.length % 32) % 32)]);
     const infos = made.map((t) => {
@@ -224,7 +280,7 @@ if (encoding === "shards") {
     json("model.safetensors.index.json", { metadata: {}, weight_map });
 } else safetensors("model.safetensors", list);
 
-const online = encoding === "master", floats = encoding === "f32";
+const online = encoding === "master", floats = grouped || encoding === "f32";
 const config = {
     architectures: [{ bitnet: "BitNetForCausalLM", llama: "LlamaForCausalLM", qwen: "Qwen3ForCausalLM", hybrid: "Qwen3_5ForCausalLM" }[family]],
     hidden_act: family === "bitnet" ? "relu2" : "silu", hidden_size: dim, intermediate_size: ffn, num_hidden_layers: layers, num_attention_heads: heads,

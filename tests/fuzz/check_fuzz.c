@@ -19,7 +19,7 @@ typedef int fuzz_fn(const uint8_t *bytes, size_t len);
 
 fuzz_fn fuzz_chat, fuzz_conf, fuzz_framing, fuzz_gguf, fuzz_grammar, fuzz_jinja, fuzz_keys,
     fuzz_params, fuzz_regex, fuzz_safetensors, fuzz_schema, fuzz_sentencepiece, fuzz_sse,
-    fuzz_text, fuzz_tokenizer, fuzz_view;
+    fuzz_text, fuzz_tiles, fuzz_tokenizer, fuzz_view;
 
 static const struct {
     const char *name;
@@ -32,7 +32,8 @@ static const struct {
     {"regex", fuzz_regex},     {"safetensors", fuzz_safetensors},
     {"schema", fuzz_schema},   {"sentencepiece", fuzz_sentencepiece},
     {"sse", fuzz_sse},         {"text", fuzz_text},
-    {"tokenizer", fuzz_tokenizer}, {"view", fuzz_view},
+    {"tiles", fuzz_tiles},     {"tokenizer", fuzz_tokenizer},
+    {"view", fuzz_view},
 };
 
 static uint64_t seed;

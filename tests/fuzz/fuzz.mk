@@ -3,8 +3,8 @@ FUZZ_HARNESSES = \
 	tests/fuzz/fuzz.h tests/fuzz/without/check.h tests/fuzz/fuzz_chat.c tests/fuzz/fuzz_conf.c tests/fuzz/fuzz_framing.c \
 	tests/fuzz/fuzz_gguf.c tests/fuzz/fuzz_grammar.c tests/fuzz/fuzz_jinja.c tests/fuzz/fuzz_keys.c \
 	tests/fuzz/fuzz_params.c tests/fuzz/fuzz_regex.c tests/fuzz/fuzz_safetensors.c \
-	tests/fuzz/fuzz_schema.c tests/fuzz/fuzz_sentencepiece.c tests/fuzz/fuzz_sse.c tests/fuzz/fuzz_text.c tests/fuzz/fuzz_tokenizer.c \
-	tests/fuzz/fuzz_view.c \
+	tests/fuzz/fuzz_schema.c tests/fuzz/fuzz_sentencepiece.c tests/fuzz/fuzz_sse.c tests/fuzz/fuzz_text.c \
+	tests/fuzz/fuzz_tiles.c tests/fuzz/fuzz_tokenizer.c tests/fuzz/fuzz_view.c \
 	tests/fuzz/walk.h
 if HAVE_CHECK
 if FULL

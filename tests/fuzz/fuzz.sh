@@ -13,7 +13,7 @@ set -u
 top=$(cd "${srcdir:-.}" && pwd)
 here=$top/tests/fuzz
 clang=${FUZZ_CC:-clang}
-all="chat conf framing gguf grammar jinja keys params regex safetensors schema sentencepiece sse text tokenizer view"
+all="chat conf framing gguf grammar jinja keys params regex safetensors schema sentencepiece sse text tiles tokenizer view"
 # Bounds of every single input.  (Freed memory that the sanitizer keeps aside counts as ours.)
 export ASAN_OPTIONS=quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1
 bounds=(-timeout=5 -rss_limit_mb=512)

@@ -60,6 +60,9 @@ START_TEST(table_of_types)
         {QUANT_TQ2_0, "TQ2_0", 256, 66, true}, {QUANT_I2_S, "I2_S", 1, 0, true},
         {QUANT_Q1_0, "Q1_0", 128, 18, true},   {QUANT_Q2_0, "Q2_0", 64, 18, true},
         {QUANT_PQ2_0, "PQ2_0", 128, 34, true}, {QUANT_PTQ1_0, "PTQ1_0", 128, 28, true},
+        {QUANT_F32_TERNARY, "F32 (ternary)", 128, 512, true},
+        {QUANT_F16_TERNARY, "F16 (ternary)", 128, 256, true},
+        {QUANT_BF16_TERNARY, "BF16 (ternary)", 128, 256, true},
     };
     for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
         const struct quant_info *q = info(expected[i].type);
@@ -622,6 +625,61 @@ START_TEST(oracle_models_hold_the_same_trits)
 }
 END_TEST
 
+/* Floats in groups of 128: trits and the scale of each come back, and one value that is another is
+ * found, whichever it is. */
+START_TEST(floats_that_are_ternary_by_groups)
+{
+    static const enum quant_type types[] = {QUANT_F32, QUANT_F16, QUANT_BF16};
+    enum { GROUPS = 3, N = GROUPS * 128 };
+    static const float sizes[GROUPS] = {0.046875f, 0, 3};
+    for (size_t k = 0; k < ARRAY_LEN(types); k++) {
+        const struct quant_info *floats = info(types[k]), *q = quant_ternary_floats(floats);
+        ck_assert_ptr_nonnull(q);
+        ck_assert_ptr_eq(quant_of_floats(q), floats);
+        float w[N], scales[GROUPS], size;
+        int8_t trits[N];
+        uint8_t raw[4 * N];
+        for (int i = 0; i < N; i++)
+            w[i] = (float)((i * 7 + i / 5) % 3 - 1) * sizes[i / 128];
+        for (int bad = -1; bad < N; bad += 1 + bad / 40) {
+            float kept = bad < 0 ? 0 : w[bad];
+            if (bad >= 0)
+                w[bad] = 0.75f;
+            for (int i = 0; i < N; i++) {
+                uint32_t bits;
+                memcpy(&bits, &w[i], sizeof bits);
+                uint16_t half = (uint16_t)(bits >> 16);
+                half = types[k] == QUANT_F16 ? quant_f32_to_f16(w[i]) : half;
+                if (types[k] == QUANT_F32)
+                    memcpy(raw + 4 * i, &bits, 4);
+                else
+                    memcpy(raw + 2 * i, &half, 2);
+            }
+            int rc = quant_trits(q, raw, trits, scales, N);
+            bool lone = bad >= 128 && bad < 256; /* in a group of zeros it is the scale */
+            ck_assert_int_eq(rc, bad < 0 || lone ? 0 : -TRIT_EFORMAT);
+            if (bad > 0) { /* Of the first of a group the next one is odd. */
+                size_t odd = quant_odd_value(w + bad / 128 * 128, 128, &size);
+                ck_assert(lone ? odd == 128 : odd == (size_t)bad % 128 || bad % 128 < 2);
+            }
+            for (int i = 0; bad < 0 && i < N; i++) {
+                ck_assert_int_eq(trits[i], (w[i] > 0) - (w[i] < 0));
+                ck_assert_float_eq(scales[i / 128], sizes[i / 128]);
+                ck_assert_float_eq(quant_block_scale(q, raw + i / 128 * q->block_bytes),
+                                   sizes[i / 128]);
+            }
+            if (bad >= 0)
+                w[bad] = kept;
+        }
+        w[5] = NAN;
+        ck_assert_uint_eq(quant_odd_value(w, 128, &size), 5);
+    }
+    ck_assert_ptr_null(quant_ternary_floats(info(QUANT_Q8_0)));
+    ck_assert_ptr_null(quant_of_floats(info(QUANT_TQ1_0)));
+    ck_assert_ptr_null(quant_of_floats(info(QUANT_F32)));
+}
+END_TEST
+
 int main(void)
 {
     const char *given = getenv("TRIT_SEED");
@@ -652,6 +710,7 @@ int main(void)
     tcase_add_test(trits, i2s_every_phase);
     tcase_add_test(trits, i2s_code_3_is_refused_where_it_counts);
     tcase_add_test(trits, absmean_by_hand);
+    tcase_add_test(trits, floats_that_are_ternary_by_groups);
     tcase_add_test(trits, oracle_models_hold_the_same_trits);
     tcase_set_timeout(trits, 60);
     tcase_set_timeout(values, 60);

@@ -240,6 +240,10 @@ sed -i '/^bk/d' kernel_config.ini
 expect 2 'before line 7 lacks one of m, k, bm, bk, bmm' "$tool" verify --tiles kernel_config.ini "$rows"
 echo 'bm: 3' >kernel_config.ini
 expect 2 'line 1: expected NAME = NUMBER' "$tool" verify --tiles kernel_config.ini "$rows"
+for line in 'bm = 3 4' 'bm = 4294967295' 'bm = -3' "# $(printf '%0200d' 0)"; do
+    printf '[Kernels_0]\n%s\n' "$line" >kernel_config.ini
+    expect 2 'line 2: expected' "$tool" verify --tiles kernel_config.ini "$rows"
+done
 echo '[Kernels_0]' >kernel_config.ini
 expect 2 'there is no section' "$tool" verify --tiles kernel_config.ini "$rows"
 expect 2 'expected published, arm or four' "$tool" verify --order x86 "$rows"
