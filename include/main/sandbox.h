@@ -33,9 +33,11 @@ struct sandbox {
 /*
  * Enter it: the calling thread and those it makes later.  To be called when sockets are open and
  * before any thread is started.  recalled: models beside those of the configuration, or NULL.
- * What this kernel does not offer is left out.  Takes well under a millisecond.
+ * A successor that is in its predecessor's stays there and enters no other.  What this kernel does not
+ * offer is left out.  Takes well under a millisecond.
  */
-void sandbox_enter(const struct conf *c, const struct recall *recalled, struct sandbox *got);
+void sandbox_enter(const struct conf *c, const struct recall *recalled, bool successor,
+                   struct sandbox *got);
 
 /*
  * The one of a reader of models (model/loader.h), which has everything open that it needs: no place of

@@ -119,10 +119,19 @@ static void close_handle(uv_handle_t *handle, void *arg)
         uv_close(handle, NULL);
 }
 
+/* libuv gives signals their defaults back, which are to end us.  What comes so late changes nothing any
+ * more: it waits, and then is ignored. */
 void app_close_loop(struct app *app)
 {
+    sigset_t late;
+    sigemptyset(&late);
+    for (int i = 0; i < APP_SIGNALS; i++)
+        sigaddset(&late, signals[i]);
+    pthread_sigmask(SIG_BLOCK, &late, NULL);
     uv_walk(&app->loop, close_handle, NULL);
     uv_run(&app->loop, UV_RUN_DEFAULT);
+    for (int i = 0; i < APP_SIGNALS; i++)
+        signal(signals[i], SIG_IGN);
     trit_assert(uv_loop_close(&app->loop) == 0);
 }
 

@@ -74,7 +74,7 @@ static void enter_sandbox(const struct app *app)
         log_notice("sandbox landlock=no seccomp=no reason=\"sandbox = no\"");
         return;
     }
-    sandbox_enter(c, &app->recall, &in);
+    sandbox_enter(c, &app->recall, app->replaces.fd >= 0, &in);
     log_notice("sandbox landlock=%d seccomp=%s%s%s%s", in.landlock, in.seccomp ? "yes" : "no",
                in.lacks ? " reason=\"" : "", in.lacks ? in.lacks : "", in.lacks ? "\"" : "");
 }

@@ -166,7 +166,7 @@ static const int allowed[] = {
     SYS_setpgid,
     SYS_wait4,
     SYS_waitid,
-    /* a successor goes into a sandbox of its own */
+    /* a successor looks whether it is in one; readers go into their own */
     SYS_landlock_create_ruleset,
     SYS_landlock_add_rule,
     SYS_landlock_restrict_self,

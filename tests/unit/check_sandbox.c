@@ -284,7 +284,10 @@ static int serve(void)
 
 /* ------------------------------------------------------------------ the child */
 
-static struct sandbox enter(void)
+enum { OPEN = 100, NO_LANDLOCK = 101, NO_SANDBOX = 102, LOST = 103 };
+
+/* `again`: so many successors of it; there are 16 layers of Landlock. */
+static struct sandbox enter(int again)
 {
     char model[96], shm[96], program[] = "tritd", option[] = "--model", option_2[] = "--shm-dir";
     char *argv[] = {program, option, model, option_2, shm, NULL};
@@ -296,11 +299,14 @@ static struct sandbox enter(void)
     snprintf(shm, sizeof shm, "%s/write", dir);
     if (conf_load(5, argv, &c, &action, &err) != 0)
         _exit(125);
-    sandbox_enter(&c, NULL, &in);
+    sandbox_enter(&c, NULL, false, &in);
+    const struct sandbox first = in;
+    for (int i = 0; i < again; i++)
+        sandbox_enter(&c, NULL, true, &in);
+    if (in.landlock != first.landlock || in.seccomp != first.seccomp)
+        _exit(LOST);
     return in;
 }
-
-enum { OPEN = 100, NO_LANDLOCK = 101, NO_SANDBOX = 102 };
 
 /* In a child: its exit status. */
 static int in_sandbox(int which)
@@ -309,7 +315,7 @@ static int in_sandbox(int which)
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) {
-        struct sandbox in = enter();
+        struct sandbox in = enter(which < 0 ? 0 : 20);
         if (!in.seccomp)
             _exit(NO_SANDBOX);
         if (which < 0)
