@@ -17,8 +17,13 @@ static const struct tool_command *const commands[] = {
     &tool_inspect, &tool_verify, &tool_quantize, &tool_synth, &tool_segments,
 };
 
+/* Of what is ternary already quantize only changes the encoding, which many look for by this name. */
+static const char synonym[] = "convert";
+
 static const struct tool_command *find(const char *name)
 {
+    if (strcmp(name, synonym) == 0)
+        return &tool_quantize;
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         if (strcmp(commands[i]->name, name) == 0)
             return commands[i];
@@ -33,6 +38,7 @@ static int overview(void)
          "       trit-model COMMAND --help\n");
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         printf("  %-9s  %s\n", commands[i]->name, commands[i]->summary);
+    printf("  %-9s  the same as quantize\n", synonym);
     puts("\n"
          "Examples:\n"
          "  trit-model inspect model.gguf             what is in it\n"
@@ -99,7 +105,7 @@ int main(int argc, char **argv)
     if (!c) {
         fprintf(stderr,
                 "trit-model: no command '%s'; there are inspect, verify, quantize, synth, "
-                "segments\nTry: trit-model --help\n",
+                "segments, convert\nTry: trit-model --help\n",
                 name);
         return TOOL_USAGE;
     }

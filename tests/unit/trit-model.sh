@@ -51,7 +51,8 @@ size()
 expect 0 'Usage: trit-model COMMAND' "$tool" --help
 expect 0 'trit-model [0-9]' "$tool" --version
 expect 2 'Usage' "$tool"
-expect 2 "no command 'convert'" "$tool" convert
+expect 2 "no command 'transmute'" "$tool" transmute
+expect 0 'Usage: trit-model quantize' "$tool" convert --help
 for c in inspect verify quantize synth segments; do
     expect 0 'Examples:' "$tool" $c --help
     expect 0 'Examples:' "$tool" help $c
