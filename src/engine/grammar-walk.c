@@ -137,7 +137,7 @@ static uint32_t row_of_set(struct grammar_walk *w)
     return w->n_sets++ * row_len(w);
 }
 
-static const struct grammar_set *set_of_row(const struct grammar_walk *w, uint32_t row)
+static struct grammar_set *set_of_row(const struct grammar_walk *w, uint32_t row)
 {
     return &w->set[row / row_len(w)];
 }
@@ -211,7 +211,7 @@ enum { STACK_WORK = 8 /* nodes */ };
 
 static void count_set(struct grammar_walk *w, uint32_t row)
 {
-    struct grammar_set *set = &w->set[row / row_len(w)];
+    struct grammar_set *set = set_of_row(w, row);
     if (set->run == w->run)
         return;
     set->run = w->run;

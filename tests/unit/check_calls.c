@@ -337,6 +337,18 @@ START_TEST(test_content)
 END_TEST
 
 /* What cannot be enforced is refused by its path, unless nothing was promised. */
+/* The grammar of a call of one function with this schema; shape_compile's status.  *t is the caller's. */
+static int compile_with(const char *schema, bool must, bool strict, struct tools **t,
+                        struct grammar **g, struct problem *p)
+{
+    *t = make("hermes", must, false);
+    cJSON_Delete((*t)->tool[0].schema);
+    (*t)->tool[0].schema = cJSON_Parse(schema);
+    (*t)->tool[0].strict = strict;
+    struct shape s = {.kind = SHAPE_CALLS, .field = "tools", .tools = *t};
+    return shape_compile(&s, g, p);
+}
+
 START_TEST(test_loose)
 {
     static const char odd[] = "{\"type\":\"object\",\"properties\":{\"a\":{\"not\":{}}}}";
@@ -345,14 +357,10 @@ START_TEST(test_loose)
     } cases[] = {
         {true, false, false}, {true, true, false}, {false, true, false}, {false, false, true}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct tools *t = make("hermes", cases[i].must, false);
-        struct shape s = {.kind = SHAPE_CALLS, .field = "tools", .tools = t};
+        struct tools *t;
         struct problem p = {0};
         struct grammar *g = NULL;
-        cJSON_Delete(t->tool[0].schema);
-        t->tool[0].schema = cJSON_Parse(odd);
-        t->tool[0].strict = cases[i].strict;
-        int rc = shape_compile(&s, &g, &p);
+        int rc = compile_with(odd, cases[i].must, cases[i].strict, &t, &g, &p);
         ck_assert_int_eq(rc == 0, cases[i].good);
         if (rc) {
             ck_assert_str_eq(p.param, "tools[0].function.parameters.properties.a.not");
@@ -377,14 +385,11 @@ START_TEST(test_too_large)
         bool must, strict, good;
     } cases[] = {{true, false, false}, {false, true, false}, {false, false, true}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct tools *t = make("hermes", cases[i].must, false);
-        struct shape s = {.kind = SHAPE_CALLS, .field = "tools", .tools = t};
+        struct tools *t;
         struct problem p = {0};
         struct grammar *g = NULL;
-        cJSON_Delete(t->tool[0].schema);
-        t->tool[0].schema = cJSON_Parse(large);
-        t->tool[0].strict = cases[i].strict;
-        ck_assert_int_eq(shape_compile(&s, &g, &p) == 0, cases[i].good);
+        int rc = compile_with(large, cases[i].must, cases[i].strict, &t, &g, &p);
+        ck_assert_int_eq(rc == 0, cases[i].good);
         if (cases[i].good)
             ck_assert(
                 shape_matches(g, "{\"name\": \"f\", \"arguments\": {\"z\": [1]}}\n</tool_call>"));

@@ -179,6 +179,18 @@ static void flip(const char *path, size_t at, int bit)
     chmod(path, 0400);
 }
 
+/* A finished segment that nobody has open: its file, and where its payload begins there. */
+static size_t leave(const struct segment_source *src, char *path, size_t cap, size_t *bytes)
+{
+    struct segment a;
+    build(src, &a, true);
+    snprintf(path, cap, "%s/%s", dir, a.name);
+    size_t start = (size_t)(a.payload - a.map);
+    *bytes = a.map_bytes;
+    segment_close(&a);
+    return start;
+}
+
 /* How many bits are flipped: 40, or $TRIT_FLIPS. */
 static int n_flips(void)
 {
@@ -194,16 +206,12 @@ START_TEST(damage_is_detected)
     uint64_t seed = unit_seed();
     const int n = n_flips();
     for (int i = 0; i < n; i++) {
-        build(&src, &a, true);
         char path[160];
-        snprintf(path, sizeof path, "%s/%s", dir, a.name);
-        size_t bytes = a.map_bytes, at;
+        size_t bytes, start = leave(&src, path, sizeof path, &bytes);
         /* Bits of the header and of the checksums, then of the payload; padding between does not
          * count. */
-        size_t start = (size_t)(a.payload - a.map);
-        at = i < 10 ? (size_t)i * 16 : start + unit_random(&seed) % BYTES;
+        size_t at = i < 10 ? (size_t)i * 16 : start + unit_random(&seed) % BYTES;
         ck_assert_uint_lt(at, bytes);
-        segment_close(&a);
         flip(path, at, (int)(unit_random(&seed) % 8));
         ck_assert_msg(segment_attach(&src, SEGMENT_NOW, NULL, &a, &err) == -TRIT_ENOENT, "byte %zu",
                       at);
@@ -222,12 +230,9 @@ START_TEST(damage_is_detected_later)
     uint64_t seed = unit_seed();
     const int n = n_flips();
     for (int i = 0; i < n; i++) {
-        build(&src, &a, true);
         char path[160];
-        snprintf(path, sizeof path, "%s/%s", dir, a.name);
-        size_t start = (size_t)(a.payload - a.map);
+        size_t bytes, start = leave(&src, path, sizeof path, &bytes);
         size_t at = unit_random(&seed) % BYTES, first, end;
-        segment_close(&a);
         if (i > 0)
             flip(path, start + at, i % 8);
         ck_assert_int_eq(segment_attach(&src, SEGMENT_LATER, NULL, &a, &err), 0);
