@@ -336,7 +336,6 @@ START_TEST(test_content)
 }
 END_TEST
 
-/* What cannot be enforced is refused by its path, unless nothing was promised. */
 /* The grammar of a call of one function with this schema; shape_compile's status.  *t is the caller's. */
 static int compile_with(const char *schema, bool must, bool strict, struct tools **t,
                         struct grammar **g, struct problem *p)
@@ -349,6 +348,7 @@ static int compile_with(const char *schema, bool must, bool strict, struct tools
     return shape_compile(&s, g, p);
 }
 
+/* What cannot be enforced is refused by its path, unless nothing was promised. */
 START_TEST(test_loose)
 {
     static const char odd[] = "{\"type\":\"object\",\"properties\":{\"a\":{\"not\":{}}}}";
