@@ -102,6 +102,7 @@ else
 fi
 
 # ---- killed later it costs nothing, as often as it happens
+rm -f "$work/log" # The twin's word above is not counted here.
 touch "$work/run.conf"
 start --alias first --config "$work/run.conf"
 loader=$(child tritd-loader "$pid")
