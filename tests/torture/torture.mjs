@@ -25,6 +25,33 @@ const random = (n) => {
 };
 
 const HANG = 20_000; // ms, for a whole run on a busy machine: a healthy one takes half a second
+const TICK = 100; // ms
+
+// Calls back after so many ms in which we have run ourselves: a machine that was stopped meanwhile, or
+// had no processor for us, has no hanging daemon.  Gives what takes it back.
+function after(ms, callback) {
+  let left = ms / TICK;
+  const ticks = setInterval(() => {
+    if (--left > 0) return;
+    clearInterval(ticks);
+    callback();
+  }, TICK);
+  return () => clearInterval(ticks);
+}
+
+// Where the threads of a process stand, a line each.
+function threads(pid) {
+  const read = (task, name) => {
+    try {
+      return fs.readFileSync(`/proc/${pid}/task/${task}/${name}`, 'utf8').trim();
+    } catch (e) {
+      return e.code;
+    }
+  };
+  return fs.readdirSync(`/proc/${pid}/task`).map((task) => `${task} ${read(task, 'comm')}: ` +
+    `state ${read(task, 'stat').split(') ')[1]?.[0]}, waits in ${read(task, 'wchan')}, ` +
+    `call ${read(task, 'syscall')}`).join('\n');
+}
 
 // One request on a connection of its own; its status, 0 where the connection ended without one.
 function ask(port, method, path, body) {
@@ -32,12 +59,15 @@ function ask(port, method, path, body) {
     const text = body ? JSON.stringify(body) : '';
     const socket = net.connect({ host: '127.0.0.1', port });
     let received = '';
-    socket.setTimeout(HANG / 2, () => socket.destroy());
+    const forget = after(HANG / 2, () => socket.destroy());
     socket.on('connect', () => socket.write(`${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n` +
       `Connection: close\r\nContent-Length: ${text.length}\r\n\r\n${text}`));
     socket.on('data', (data) => { received += data; });
     socket.on('error', () => {});
-    socket.on('close', () => resolve(Number(/^HTTP\/1\.1 (\d+)/.exec(received)?.[1] ?? 0)));
+    socket.on('close', () => {
+      forget();
+      resolve(Number(/^HTTP\/1\.1 (\d+)/.exec(received)?.[1] ?? 0));
+    });
   });
 }
 
@@ -108,13 +138,12 @@ async function life(kind, at) {
     ended = { code, signal };
     resolve();
   }));
-  const deadline = Date.now() + HANG;
-  let hung = false;
-  const killer = setTimeout(() => {
-    hung = true;
+  let hung;
+  const forget = after(HANG, () => {
+    hung = threads(child.pid);
     child.kill('SIGKILL');
-  }, HANG);
-  const alive = () => !ended && Date.now() < deadline;
+  });
+  const alive = () => !ended && hung === undefined;
   let port = 0;
   let ready = false;
   while (alive() && !ready) {
@@ -155,9 +184,9 @@ async function life(kind, at) {
     if (alive()) child.kill('SIGTERM');
   }
   await end;
-  clearTimeout(killer);
+  forget();
   const words = fs.readFileSync(file('log'), 'utf8');
-  if (hung) wrong = 'hangs';
+  if (hung !== undefined) wrong = `hangs:\n${hung}\n`;
   else if (ended.signal) wrong = `ended by ${ended.signal}`;
   else if (ready && ended.code !== 0) wrong ??= `exit status ${ended.code} after it served`;
   else if (!ready && ended.code !== 1) wrong ??= `exit status ${ended.code} before it served`;
