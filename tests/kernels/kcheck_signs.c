@@ -216,13 +216,38 @@ void kc_arrange(const struct kernels *k)
     kc_end();
 }
 
-/* One body serves all; it is held to plain arithmetic. */
+/* A sum as kernels.h has it: x[i] in lane i % 16, then lanes by halves. */
+static float lane_sum(const float *x, size_t n)
+{
+    float lane[16] = {0};
+    for (size_t i = 0; i < n; i++)
+        lane[i % 16] += x[i];
+    for (size_t half = 8; half > 0; half /= 2)
+        for (size_t l = 0; l < half; l++)
+            lane[l] += lane[l + half];
+    return lane[0];
+}
+
+/* One rounding after another, as kernels.h says. */
+static void told_layernorm(float *y, const float *x, const float *w, const float *b, float eps,
+                           size_t n)
+{
+    float mean = lane_sum(x, n) / (float)n;
+    for (size_t i = 0; i < n; i++)
+        y[i] = (x[i] - mean) * (x[i] - mean);
+    float r = 1.0f / sqrtf(lane_sum(y, n) / (float)n + eps);
+    for (size_t i = 0; i < n; i++)
+        y[i] = w ? (x[i] - mean) * r * w[i] + b[i] : (x[i] - mean) * r;
+}
+
+/* One body serves all; it is held to what is told of it, bit for bit, and to plain arithmetic. */
 void kc_layernorm(const struct kernels *k)
 {
     for (size_t n = 1; k == kc_scalar && n <= 70; n++) {
         kc_case("%zu values", n);
         float *x = kc_new(n * sizeof *x, 4), *y = kc_new(n * sizeof *y, 4);
         float *w = kc_new(n * sizeof *w, 4), *b = kc_new(n * sizeof *b, 4);
+        float *told = kc_new(n * sizeof *told, 4);
         kc_fill_unit(x, n, ldexpf(1, (int)kc_below(20) - 10));
         kc_fill_unit(w, n, 2);
         kc_fill_unit(b, n, 2);
@@ -233,7 +258,9 @@ void kc_layernorm(const struct kernels *k)
         for (size_t i = 0; i < n; i++)
             squares += ((double)x[i] - mean) * ((double)x[i] - mean);
         memcpy(y, x, n * sizeof *y);
+        told_layernorm(told, x, affine ? w : NULL, affine ? b : NULL, 1e-5f, n);
         kernels_layernorm(y, y, affine ? w : NULL, affine ? b : NULL, 1e-5f, n);
+        kc_same_floats("y", y, told, n);
         for (size_t i = 0; i < n; i++) {
             double want = ((double)x[i] - mean) / sqrt(squares / (double)n + 1e-5);
             kc_near("y", i, (double)y[i], affine ? want * (double)w[i] + (double)b[i] : want, 4e-5);
