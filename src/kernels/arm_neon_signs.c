@@ -78,17 +78,7 @@ void neon_signs(float *out, size_t out_stride, const struct linear *w, size_t ti
     for (size_t tile = tile0; tile < tile1; tile++)
         for (size_t token = 0, n; token < n_tokens; token += n) {
             n = even_share(n_tokens - token, SIGN_TOKENS);
-            switch (n) {
-#define BLOCK(tokens)                                                                              \
-    case tokens:                                                                                   \
-        signs_block(out, out_stride, w, tile, a, token, tokens);                                   \
-        break
-                BLOCK(1);
-                BLOCK(2);
-                BLOCK(3);
-                BLOCK(4);
-#undef BLOCK
-            }
+            SIZED(signs_block, n, SIGN_TOKENS, out, out_stride, w, tile, a, token);
         }
 }
 
@@ -237,11 +227,9 @@ void neon_billm(float *out, size_t out_stride, const struct linear *w, size_t ti
                 const struct acts *a, size_t n_tokens)
 {
     for (size_t tile = tile0; tile < tile1; tile++)
-        for (unsigned half = 0; half < LAYOUT_TILE; half += HALF_ROWS) {
-            size_t token = 0;
-            for (; token + 2 <= n_tokens; token += 2)
-                billm_block(out, out_stride, w, tile, half, a, token, 2);
-            if (token < n_tokens)
-                billm_block(out, out_stride, w, tile, half, a, token, 1);
-        }
+        for (unsigned half = 0; half < LAYOUT_TILE; half += HALF_ROWS)
+            for (size_t token = 0, n; token < n_tokens; token += n) {
+                n = even_share(n_tokens - token, BILLM_TOKENS);
+                SIZED(billm_block, n, BILLM_TOKENS, out, out_stride, w, tile, half, a, token);
+            }
 }

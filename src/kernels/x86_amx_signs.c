@@ -38,13 +38,20 @@ static const int8_t *block_acts(const struct tokens *x, size_t b)
     return x->a->q + block_start(x, b) * x->a->q_stride;
 }
 
-/* The next of n_tokens tokens. */
-static void take_tokens(struct tokens *x, size_t n_tokens)
+/* The next of n_tokens tokens, and tiles that fit them; false when there are no more. */
+static bool take_tokens(struct tokens *x, size_t n_tokens)
 {
     x->first += x->n;
+    if (x->first == n_tokens) {
+        _tile_release();
+        return false;
+    }
     x->n = even_share(n_tokens - x->first, MOST_BLOCKS * SIDE);
     x->block = even_share(x->n, SIDE);
     x->n_blocks = (x->n + x->block - 1) / x->block;
+    uint8_t rows = (uint8_t)x->block;
+    configure((const uint8_t[]){rows, rows, rows, rows, rows, rows, rows, SIDE});
+    return true;
 }
 
 /* ------------------------------------------------------------------ signs */
@@ -124,19 +131,7 @@ static void signs_tile(float *out, size_t out_stride, const struct linear *w, si
                 zero_sums();
             else
                 load_sums(k->sums[b]);
-            switch (x->n_blocks - b) {
-            case 1:
-                multiply_signs(k->codes[0], n, x, b, op * DEPTH, 1);
-                break;
-            case 2:
-                multiply_signs(k->codes[0], n, x, b, op * DEPTH, 2);
-                break;
-            case 3:
-                multiply_signs(k->codes[0], n, x, b, op * DEPTH, 3);
-                break;
-            default:
-                multiply_signs(k->codes[0], n, x, b, op * DEPTH, 4);
-            }
+            SIZED(multiply_signs, MIN(x->n_blocks - b, 4u), 4, k->codes[0], n, x, b, op * DEPTH);
             store_sums(k->sums[b]);
         }
     }
@@ -152,14 +147,9 @@ static __attribute__((noinline)) void signs_on_tiles(float *out, size_t out_stri
 {
     struct signs_work k UNINITIALISED;
     struct tokens x = {.a = a};
-    while (x.first + x.n < n_tokens) {
-        take_tokens(&x, n_tokens);
-        uint8_t rows = (uint8_t)x.block;
-        configure((const uint8_t[]){rows, rows, rows, rows, rows, rows, rows, SIDE});
+    while (take_tokens(&x, n_tokens))
         for (size_t tile = tile0; tile < tile1; tile++)
             signs_tile(out, out_stride, w, tile, &x, &k);
-    }
-    _tile_release();
 }
 
 void amx_signs(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
@@ -336,14 +326,9 @@ static __attribute__((noinline)) void billm_on_tiles(float *out, size_t out_stri
 {
     struct billm_work k UNINITIALISED;
     struct tokens x = {.a = a};
-    while (x.first + x.n < n_tokens) {
-        take_tokens(&x, n_tokens);
-        uint8_t rows = (uint8_t)x.block;
-        configure((const uint8_t[]){rows, rows, rows, rows, rows, rows, rows, SIDE});
+    while (take_tokens(&x, n_tokens))
         for (size_t tile = tile0; tile < tile1; tile++)
             billm_tile(out, out_stride, w, tile, &x, &k);
-    }
-    _tile_release();
 }
 
 void amx_billm(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,

@@ -83,17 +83,7 @@ void avx2_signs(float *out, size_t out_stride, const struct linear *w, size_t ti
     for (size_t tile = tile0; tile < tile1; tile++)
         for (size_t token = 0, n; token < n_tokens; token += n) {
             n = even_share(n_tokens - token, SIGN_TOKENS);
-            switch (n) {
-#define BLOCK(tokens)                                                                              \
-    case tokens:                                                                                   \
-        signs_block(out, out_stride, w, tile, a, token, tokens);                                   \
-        break
-                BLOCK(1);
-                BLOCK(2);
-                BLOCK(3);
-                BLOCK(4);
-#undef BLOCK
-            }
+            SIZED(signs_block, n, SIGN_TOKENS, out, out_stride, w, tile, a, token);
         }
 }
 
@@ -255,15 +245,6 @@ void avx2_billm(float *out, size_t out_stride, const struct linear *w, size_t ti
         for (unsigned half = 0; half < LAYOUT_TILE; half += 8)
             for (size_t token = 0, n; token < n_tokens; token += n) {
                 n = even_share(n_tokens - token, BILLM_TOKENS);
-                switch (n) {
-#define BLOCK(tokens)                                                                              \
-    case tokens:                                                                                   \
-        billm_block(out, out_stride, w, tile, half, a, token, tokens);                             \
-        break
-                    BLOCK(1);
-                    BLOCK(2);
-                    BLOCK(3);
-#undef BLOCK
-                }
+                SIZED(billm_block, n, BILLM_TOKENS, out, out_stride, w, tile, half, a, token);
             }
 }

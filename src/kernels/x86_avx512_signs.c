@@ -241,16 +241,6 @@ void avx512_billm(float *out, size_t out_stride, const struct linear *w, size_t 
     for (size_t tile = tile0; tile < tile1; tile++)
         for (size_t token = 0, n; token < n_tokens; token += n) {
             n = even_share(n_tokens - token, BILLM_TOKENS);
-            switch (n) {
-#define BLOCK(tokens)                                                                              \
-    case tokens:                                                                                   \
-        billm_block(out, out_stride, w, tile, a, token, tokens);                                   \
-        break
-                BLOCK(1);
-                BLOCK(2);
-                BLOCK(3);
-                BLOCK(4);
-#undef BLOCK
-            }
+            SIZED(billm_block, n, BILLM_TOKENS, out, out_stride, w, tile, a, token);
         }
 }
