@@ -91,7 +91,7 @@ INLINE billm_floats billm_fma(billm_floats a, billm_floats b, billm_floats c)
     return vfmaq_f32(c, a, b);
 }
 
-#include "kernels/billm.h"
+#include "kernels/billm.inc"
 
 enum { SUMS = BILLM_SUMS, QUADS = HALF_ROWS / 4 };
 

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#include "kernels/billm.h"
+#include "kernels/billm.inc"
 
 enum {
     LEAST_TOKENS = 16, /* for which tiles pay */
@@ -165,7 +165,7 @@ void amx_signs(float *out, size_t out_stride, const struct linear *w, size_t til
 
 /* ------------------------------------------------------------------ BiLLM */
 
-/* The sums of billm.h, as tiles are numbered. */
+/* The sums of billm.inc, as tiles are numbered. */
 enum { U, E, F, A, B, AB, SUMS };
 enum { OPERANDS = BILLM_BLOCK / DEPTH };
 

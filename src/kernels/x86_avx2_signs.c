@@ -139,7 +139,7 @@ INLINE void billm_prefetch(const void *p)
     _mm_prefetch((const char *)p + PREFETCH_BYTES, _MM_HINT_T0);
 }
 
-#include "kernels/x86_billm.h"
+#include "kernels/x86_billm.inc"
 
 void avx2_billm(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
                 const struct acts *a, size_t n_tokens)

@@ -187,7 +187,7 @@ INLINE __m512 avx512_group_scales(const struct linear *w, size_t tile, size_t gr
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
-/* What billm.h and x86_billm.h want of every file that includes them. */
+/* What billm.inc and x86_billm.inc want of every file that includes them. */
 typedef __m512 billm_floats;
 
 INLINE billm_floats billm_fma(billm_floats a, billm_floats b, billm_floats c)
