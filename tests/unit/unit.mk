@@ -118,9 +118,9 @@ endif
 # formats
 if HAVE_CHECK
 if FULL
-check_PROGRAMS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
+check_PROGRAMS += check_quant check_quant_trits check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
 	check_safetensors check_hf check_hf_bad check_hparams check_view check_method
-TESTS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
+TESTS += check_quant check_quant_trits check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
 	check_safetensors check_hf check_hf_bad check_hparams check_view check_method
 check_method_SOURCES = tests/unit/check_method.c
 check_method_CFLAGS = $(TEST_CFLAGS)
@@ -128,9 +128,12 @@ check_method_LDADD = $(TEST_LIBS)
 check_groups_SOURCES = tests/unit/check_groups.c
 check_groups_CFLAGS = $(TEST_CFLAGS)
 check_groups_LDADD = $(TEST_LIBS)
-check_quant_SOURCES = tests/unit/check_quant.c
+check_quant_SOURCES = tests/unit/check_quant.c tests/unit/quant-run.h
 check_quant_CFLAGS = $(TEST_CFLAGS)
 check_quant_LDADD = $(TEST_LIBS)
+check_quant_trits_SOURCES = tests/unit/check_quant_trits.c tests/unit/quant-run.h
+check_quant_trits_CFLAGS = $(TEST_CFLAGS)
+check_quant_trits_LDADD = $(TEST_LIBS)
 check_gguf_SOURCES = tests/unit/check_gguf.c tests/unit/gguf-files.h tools/gguf-write.h \
 	tools/gguf-write.c
 check_gguf_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
@@ -236,7 +239,7 @@ endif
 if HAVE_CHECK
 if FULL
 SERVER_TESTS = check_json check_params check_params_fields check_params_words check_text check_format \
-	check_responses check_framing check_admit check_keys check_origin check_regex check_schema check_trace check_agent check_tls \
+	check_responses check_framing check_admit check_keys check_origin check_regex check_schema check_schema_bad check_trace check_agent check_tls \
 	check_calls check_models check_thought check_tools
 EXTRA_DIST += tests/unit/shape-run.h tests/unit/params-read.h
 check_PROGRAMS += $(SERVER_TESTS)
@@ -299,9 +302,12 @@ shape_texts_LDADD = $(TEST_LIBS)
 check_regex_SOURCES = tests/unit/check_regex.c
 check_regex_CFLAGS = $(TEST_CFLAGS)
 check_regex_LDADD = $(TEST_LIBS)
-check_schema_SOURCES = tests/unit/check_schema.c
+check_schema_SOURCES = tests/unit/check_schema.c tests/unit/schema-run.h
 check_schema_CFLAGS = $(TEST_CFLAGS)
 check_schema_LDADD = $(TEST_LIBS)
+check_schema_bad_SOURCES = tests/unit/check_schema_bad.c tests/unit/schema-run.h
+check_schema_bad_CFLAGS = $(TEST_CFLAGS)
+check_schema_bad_LDADD = $(TEST_LIBS)
 check_framing_SOURCES = tests/unit/check_framing.c
 check_framing_CFLAGS = $(TEST_CFLAGS)
 check_framing_LDADD = $(TEST_LIBS)
