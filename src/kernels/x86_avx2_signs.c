@@ -15,11 +15,6 @@ enum {
     PREFETCH_BYTES = 1536,
 };
 
-INLINE __m256i load_line(const void *p)
-{
-    return _mm256_loadu_si256((const __m256i *)p);
-}
-
 INLINE __m256i widened(__m256i sum, __m256i part)
 {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(part, _mm256_set1_epi16(1)));
@@ -44,7 +39,7 @@ INLINE void signs_block(float *out, size_t out_stride, const struct linear *w, s
             part[t][0] = part[t][1] = _mm256_setzero_si256();
         for (size_t stop = MIN(blocks, block + NARROW_BLOCKS); block < stop;
              block++, codes += PLANE) {
-            __m256i v0 = load_line(codes), v1 = load_line(codes + 32);
+            __m256i v0 = avx2_line(codes), v1 = avx2_line(codes + 32);
             _mm_prefetch((const char *)codes + PREFETCH_BYTES, _MM_HINT_T0);
             foreach (f, 8) {
                 __m256i c0 = _mm256_and_si256(v0, one), c1 = _mm256_and_si256(v1, one);
