@@ -79,12 +79,15 @@ endif
 # main
 if HAVE_CHECK
 if FULL
-MAIN_TESTS = check_conf check_listen check_notify check_plan check_recall check_sandbox
+MAIN_TESTS = check_conf check_conf_models check_listen check_notify check_plan check_recall check_sandbox
 check_PROGRAMS += $(MAIN_TESTS)
 TESTS += $(MAIN_TESTS)
-check_conf_SOURCES = tests/unit/check_conf.c
+check_conf_SOURCES = tests/unit/check_conf.c tests/unit/conf-run.h
 check_conf_CFLAGS = $(TEST_CFLAGS)
 check_conf_LDADD = libmain.a $(TEST_LIBS)
+check_conf_models_SOURCES = tests/unit/check_conf_models.c tests/unit/conf-run.h
+check_conf_models_CFLAGS = $(TEST_CFLAGS)
+check_conf_models_LDADD = libmain.a $(TEST_LIBS)
 check_listen_SOURCES = tests/unit/check_listen.c
 check_listen_CFLAGS = $(TEST_CFLAGS)
 check_listen_LDADD = libmain.a $(TEST_LIBS)
@@ -190,7 +193,7 @@ EXTRA_DIST += tests/unit/trit-model.sh tests/unit/hardening.sh
 # tokenizer and chat formats
 if HAVE_CHECK
 if FULL
-TEXT_TESTS = check_utf8 check_vocab check_bpe check_tokenizer check_pipelines check_chat \
+TEXT_TESTS = check_utf8 check_vocab check_bpe check_tokenizer check_pipelines check_sentencepiece check_chat \
 	check_grammar check_jinja check_jinja_python check_jinja_errors
 TEXT_FILES = tests/unit/tok-file.h tools/gguf-write.h tools/gguf-write.c
 check_PROGRAMS += $(TEXT_TESTS)
@@ -214,10 +217,14 @@ check_tokenizer_SOURCES = tests/unit/check_tokenizer.c $(TEXT_FILES)
 check_tokenizer_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_tokenizer_CFLAGS = $(TEST_CFLAGS)
 check_tokenizer_LDADD = $(TEST_LIBS)
-check_pipelines_SOURCES = tests/unit/check_pipelines.c $(TEXT_FILES)
+check_pipelines_SOURCES = tests/unit/check_pipelines.c tests/unit/tok-folder.h $(TEXT_FILES)
 check_pipelines_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_pipelines_CFLAGS = $(TEST_CFLAGS)
 check_pipelines_LDADD = $(TEST_LIBS)
+check_sentencepiece_SOURCES = tests/unit/check_sentencepiece.c tests/unit/tok-folder.h $(TEXT_FILES)
+check_sentencepiece_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_sentencepiece_CFLAGS = $(TEST_CFLAGS)
+check_sentencepiece_LDADD = $(TEST_LIBS)
 check_jinja_SOURCES = tests/unit/check_jinja.c tests/unit/jinja-run.h $(TEXT_FILES)
 check_jinja_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_jinja_CFLAGS = $(TEST_CFLAGS)
