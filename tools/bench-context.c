@@ -14,10 +14,10 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "base/team.h"
+#include "model/model.h"
+#include "kernels/kernels.h"
 #include "engine/forward.h"
 #include "engine/kv.h"
-#include "kernels/kernels.h"
-#include "model/model.h"
 
 enum {
     CHUNK = 256,     /* rows of a prefill step, as the daemon's default */

@@ -20,9 +20,9 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/mem.h"
-#include "engine/grammar.h"
 #include "model/gguf.h"
 #include "model/tokenizer.h"
+#include "engine/grammar.h"
 
 enum { WARM = 100, MASKS_BYTES = 64 << 20, STEPS = 200 };
 

@@ -18,13 +18,13 @@
 #include "base/base.h"
 #include "base/mailbox.h"
 #include "base/mem.h"
+#include "model/model.h"
+#include "model/tokenizer.h"
+#include "kernels/kernels.h"
 #include "engine/engine.h"
 #include "engine/kv.h"
 #include "engine/seq.h"
 #include "engine/stats.h"
-#include "kernels/kernels.h"
-#include "model/model.h"
-#include "model/tokenizer.h"
 
 enum { DECODE_PROMPT = 16 };
 

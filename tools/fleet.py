@@ -3,7 +3,7 @@
 """Many replicas behind balancers, simulated step by step: how routing and queueing behave before one
 buys the machines. doc/scale.md says what is assumed, and what came out.
 
-A replica is what doc/performance.md measured of one: a step computes a token for each running sequence,
+A replica is what doc/performance-log.md has of one: a step computes a token for each running sequence,
 and a chunk of one prompt; how long it takes depends on how many. It has a prefix cache that forgets what
 was used least lately, and a queue with a limit (more get a refusal, which is counted and not retried).
 
@@ -13,7 +13,7 @@ import bisect
 import heapq
 import random
 
-# A step with so many sequences, in seconds: BitNet 2B-4T's shape on two cores, doc/performance.md
+# A step with so many sequences, in seconds: BitNet 2B-4T's shape on two cores, doc/performance-log.md
 # (tokens a second of 1, 4, 8, 16 and 32 streams: 31, 90, 146, 254, 248).
 DECODE = [(0, 0.0), (1, 1 / 31), (4, 4 / 90), (8, 8 / 146), (16, 16 / 254), (32, 32 / 248)]
 PREFILL = 325.0  # prompt tokens a second

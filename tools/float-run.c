@@ -18,10 +18,10 @@
 
 #include "base/base.h"
 #include "base/mem.h"
-#include "kernels/kernels.h"
 #include "model/arch.h"
 #include "model/gguf.h"
 #include "model/tokenizer.h"
+#include "kernels/kernels.h"
 
 enum {
     TEXT_MAX = 256 << 20, /* bytes of a text */

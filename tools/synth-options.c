@@ -131,6 +131,84 @@ static bool choose_head(struct synth *s, const char *name)
     return false;
 }
 
+/* Of a folder the linears are packed in one way, and not all that a model may have is written. */
+static int choose_folder(struct synth *s, bool typed)
+{
+    if (typed)
+        return tool_usage(&tool_synth,
+                          "--hf packs its linears in the one way there is; found --type");
+    if (s->shape.embeds || s->arch->post_norms)
+        return tool_usage(&tool_synth, "--hf: expected another shape than embed-0.6b and "
+                                       "embed-270m, and another graph than gemma3");
+    if (s->head != QUANT_F16 && s->head != QUANT_F32)
+        return tool_usage(&tool_synth, "--hf: expected --head f16 or f32 with it");
+    choose_type(s, "i2_s");
+    return TOOL_OK;
+}
+
+/* What the command line says beside the model's own: 0 and NULL where it says nothing. */
+struct asked {
+    const char *arch;
+    uint64_t vocab, ctx;
+    bool typed, folder;
+};
+
+/* One option; TOOL_USAGE where its argument is wrong. */
+static int take_option(struct synth *s, struct asked *a, int option, const char *arg)
+{
+    switch (option) {
+    case 's':
+        if (choose_shape(s, arg))
+            return TOOL_OK;
+        return tool_usage(&tool_synth,
+                          "--shape %s: expected tiny, small, 700m, 2b, 3b, 8b, bonsai-tiny, "
+                          "bonsai-1.7b, bonsai-8b, embed-0.6b or embed-270m",
+                          arg);
+    case 't':
+        a->typed = true;
+        if (choose_type(s, arg))
+            return TOOL_OK;
+        return tool_usage(&tool_synth,
+                          "--type %s: expected tq1_0, tq2_0, i2_s, f16, q2_0, q2_0_g128, "
+                          "pq2_0, ptq1_0, q1_0, onebit, b1 or billm",
+                          arg);
+    case 'a':
+        a->arch = arg;
+        s->arch = arch_find(arg, strlen(arg));
+        if (s->arch && !s->arch->hybrid)
+            return TOOL_OK;
+        if (s->arch)
+            return tool_usage(&tool_synth, "--arch %s: hybrid models are not made", arg);
+        return tool_usage(&tool_synth, "--arch %s: expected one of: %s", arg, arch_names());
+    case 'H':
+        if (choose_head(s, arg))
+            return TOOL_OK;
+        return tool_usage(&tool_synth, "--head %s: expected f16, q8_0, f32 or same", arg);
+    case 'v':
+        if (number(arg, SYNTH_VOCAB_MAX, &a->vocab) && a->vocab >= SYNTH_VOCAB_MIN)
+            return TOOL_OK;
+        return tool_usage(&tool_synth, "--vocab %s: expected a number from %d to %d", arg,
+                          SYNTH_VOCAB_MIN, SYNTH_VOCAB_MAX);
+    case 'c':
+        if (number(arg, SYNTH_CTX_MAX, &a->ctx) && a->ctx > 0)
+            return TOOL_OK;
+        return tool_usage(&tool_synth, "--ctx %s: expected a number from 1 to %d", arg,
+                          SYNTH_CTX_MAX);
+    case 'S':
+        if (number(arg, UINT64_MAX, &s->seed))
+            return TOOL_OK;
+        return tool_usage(&tool_synth, "--seed %s: expected a number", arg);
+    case 'o':
+        s->path = arg;
+        return TOOL_OK;
+    case 'F':
+        a->folder = true;
+        return TOOL_OK;
+    default:
+        return tool_usage(&tool_synth, NULL);
+    }
+}
+
 static int run(int argc, char **argv)
 {
     static const struct option options[] = {{"shape", required_argument, NULL, 's'},
@@ -145,90 +223,29 @@ static int run(int argc, char **argv)
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     struct trit_error err = {0};
+    struct asked a = {0};
     struct synth s = {
         .type = QUANT_TQ2_0, .id = QUANT_TQ2_0, .file_type = 37, .head = QUANT_F16, .err = &err};
-    const char *arch = NULL;
-    uint64_t vocab = 0, ctx = 0;
-    bool typed = false, folder = false;
     s.seed = 1;
-    for (int c; (c = getopt_long(argc, argv, "s:t:o:h", options, NULL)) != -1;)
-        switch (c) {
-        case 's':
-            if (!choose_shape(&s, optarg))
-                return tool_usage(&tool_synth,
-                                  "--shape %s: expected tiny, small, 700m, 2b, 3b, 8b, "
-                                  "bonsai-tiny, bonsai-1.7b, bonsai-8b, embed-0.6b or "
-                                  "embed-270m",
-                                  optarg);
-            break;
-        case 't':
-            typed = true;
-            if (!choose_type(&s, optarg))
-                return tool_usage(&tool_synth,
-                                  "--type %s: expected tq1_0, tq2_0, i2_s, f16, q2_0, q2_0_g128, "
-                                  "pq2_0, ptq1_0, q1_0, onebit, b1 or billm",
-                                  optarg);
-            break;
-        case 'a':
-            arch = optarg;
-            s.arch = arch_find(optarg, strlen(optarg));
-            if (s.arch && s.arch->hybrid)
-                return tool_usage(&tool_synth, "--arch %s: hybrid models are not made", optarg);
-            if (!s.arch)
-                return tool_usage(&tool_synth, "--arch %s: expected one of: %s", optarg,
-                                  arch_names());
-            break;
-        case 'H':
-            if (!choose_head(&s, optarg))
-                return tool_usage(&tool_synth, "--head %s: expected f16, q8_0, f32 or same",
-                                  optarg);
-            break;
-        case 'v':
-            if (!number(optarg, SYNTH_VOCAB_MAX, &vocab) || vocab < SYNTH_VOCAB_MIN)
-                return tool_usage(&tool_synth, "--vocab %s: expected a number from %d to %d",
-                                  optarg, SYNTH_VOCAB_MIN, SYNTH_VOCAB_MAX);
-            break;
-        case 'c':
-            if (!number(optarg, SYNTH_CTX_MAX, &ctx) || ctx == 0)
-                return tool_usage(&tool_synth, "--ctx %s: expected a number from 1 to %d", optarg,
-                                  SYNTH_CTX_MAX);
-            break;
-        case 'S':
-            if (!number(optarg, UINT64_MAX, &s.seed))
-                return tool_usage(&tool_synth, "--seed %s: expected a number", optarg);
-            break;
-        case 'o':
-            s.path = optarg;
-            break;
-        case 'F':
-            folder = true;
-            break;
-        case 'h':
+    for (int o; (o = getopt_long(argc, argv, "s:t:o:h", options, NULL)) != -1;) {
+        if (o == 'h')
             return tool_help(&tool_synth);
-        default:
-            return tool_usage(&tool_synth, NULL);
-        }
+        if (take_option(&s, &a, o, optarg) != TOOL_OK)
+            return TOOL_USAGE;
+    }
     if (optind != argc)
         return tool_usage(&tool_synth, "found '%s', expected options only", argv[optind]);
     if (!s.shape.name || !s.path)
         return tool_usage(&tool_synth, "%s is missing", s.path ? "--shape" : "-o FILE");
-    s.shape.arch = arch ? arch : s.shape.arch;
-    s.shape.vocab = vocab ? (uint32_t)vocab : s.shape.vocab;
-    s.shape.context = ctx ? (uint32_t)ctx : s.shape.context;
+    s.shape.arch = a.arch ? a.arch : s.shape.arch;
+    s.shape.vocab = a.vocab ? (uint32_t)a.vocab : s.shape.vocab;
+    s.shape.context = a.ctx ? (uint32_t)a.ctx : s.shape.context;
     s.arch = arch_find(s.shape.arch, strlen(s.shape.arch));
-    if (folder && typed)
-        return tool_usage(&tool_synth,
-                          "--hf packs its linears in the one way there is; found --type");
-    if (folder && (s.shape.embeds || s.arch->post_norms))
-        return tool_usage(&tool_synth, "--hf: expected another shape than embed-0.6b and "
-                                       "embed-270m, and another graph than gemma3");
-    if (folder && s.head != QUANT_F16 && s.head != QUANT_F32)
-        return tool_usage(&tool_synth, "--hf: expected --head f16 or f32 with it");
-    if (folder)
-        choose_type(&s, "i2_s");
-    if (check_type(&s, typed) != TOOL_OK)
+    if (a.folder && choose_folder(&s, a.typed) != TOOL_OK)
         return TOOL_USAGE;
-    if (folder)
+    if (check_type(&s, a.typed) != TOOL_OK)
+        return TOOL_USAGE;
+    if (a.folder)
         return synth_in_folder(&s) ? tool_failed(&err) : TOOL_OK;
     return synth_file(&s) ? tool_failed(&err) : TOOL_OK;
 }

@@ -27,9 +27,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernels.h"
 #include "engine/pool.h"
 #include "engine/prefix.h"
-#include "kernels/kernels.h"
 
 struct model;
 struct states;

@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/acts.h"
 #include "kernels/kernels.h"
+#include "engine/acts.h"
 
 struct conf;
 struct model;

@@ -13,11 +13,11 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "engine/sampler.h"
-#include "engine/seq.h"
 #include "model/chat.h"
 #include "model/jinja.h"
 #include "model/model.h"
+#include "engine/sampler.h"
+#include "engine/seq.h"
 #include "server/fields.h"
 #include "server/responses.h"
 #include "server/shape.h"

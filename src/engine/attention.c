@@ -12,8 +12,8 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "base/team.h"
-#include "kernels/kernels.h"
 #include "model/model.h"
+#include "kernels/kernels.h"
 
 enum {
     ITEMS_PER_WORKER = 4, /* so that the last one to finish is not far behind the others */

@@ -14,12 +14,12 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "base/team.h"
+#include "model/model.h"
+#include "model/tokenizer.h"
 #include "engine/engine.h"
 #include "engine/grammar.h"
 #include "engine/sched.h"
 #include "engine/seq.h"
-#include "model/model.h"
-#include "model/tokenizer.h"
 
 /* Logits beyond one for each sequence: for guesses, and for the logprobs of prompts. */
 enum { SPARE_SLOTS = 8 };

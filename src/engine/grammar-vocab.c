@@ -13,8 +13,8 @@
 
 #include "base/base.h"
 #include "base/mem.h"
-#include "engine/grammar-parts.h"
 #include "model/tokenizer.h"
+#include "engine/grammar-parts.h"
 
 struct text {
     const char *bytes;

@@ -17,8 +17,8 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "base/team.h"
-#include "kernels/kernels.h"
 #include "model/model.h"
+#include "kernels/kernels.h"
 #include "engine/acts.h"
 
 enum {

@@ -21,8 +21,8 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "base/team.h"
-#include "kernels/kernels.h"
 #include "model/model.h"
+#include "kernels/kernels.h"
 #include "engine/states.h"
 
 #define NORM_EPS 1e-6 /* of |query| and |key|, whatever that of the model's norms is */

@@ -217,8 +217,8 @@ static size_t nucleus(const float *prob, size_t n, double total, float p)
 
 int sampler_pick(const struct kernels *k, const struct sampler_params *p,
                  const struct sampler_past *past, const int32_t *banned, size_t n_banned,
-                 const uint64_t *allowed, uint64_t position, const float *model_logits, size_t n, void *scratch,
-                 int32_t *token)
+                 const uint64_t *allowed, uint64_t position, const float *model_logits, size_t n,
+                 void *scratch, int32_t *token)
 {
     struct scratch s = scratch_of(scratch, n);
     const float *logits = adjust(p, past, banned, n_banned, allowed, model_logits, n, s.adjusted);

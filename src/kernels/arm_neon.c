@@ -159,8 +159,8 @@ INLINE float32x4_t scales4(const struct linear *w, size_t first, const bool grou
 
 /* One tile, tokens [token, token + tokens). */
 INLINE void ternary_block(float *out, size_t out_stride, const struct linear *w, size_t tile,
-                          const struct acts *a, size_t token, const unsigned tokens,
-                          const bool grouped)
+                          const struct acts *a, size_t token, const bool grouped,
+                          const unsigned tokens)
 {
     const uint8_t *codes = w->codes + tile * w->tile_bytes;
     const size_t n_groups = grouped ? w->n_groups : 1;
@@ -215,20 +215,10 @@ static void ternary(float *out, size_t out_stride, const struct linear *w, size_
     for (size_t tile = tile0; tile < tile1; tile++)
         for (size_t token = 0, n; token < n_tokens; token += n) {
             n = even_share(n_tokens - token, TERNARY_TOKENS);
-            switch (n) {
-#define BLOCK(tokens)                                                                              \
-    case tokens:                                                                                   \
-        if (w->n_groups == 1)                                                                      \
-            ternary_block(out, out_stride, w, tile, a, token, tokens, false);                      \
-        else                                                                                       \
-            ternary_block(out, out_stride, w, tile, a, token, tokens, true);                       \
-        break
-                BLOCK(1);
-                BLOCK(2);
-                BLOCK(3);
-                BLOCK(4);
-#undef BLOCK
-            }
+            if (w->n_groups == 1)
+                SIZED(ternary_block, n, TERNARY_TOKENS, out, out_stride, w, tile, a, token, false);
+            else
+                SIZED(ternary_block, n, TERNARY_TOKENS, out, out_stride, w, tile, a, token, true);
         }
 }
 
@@ -278,10 +268,7 @@ static void head_q8(float *out, size_t out_stride, const struct table *t, size_t
     for (size_t row = row0; row < row1; row += Q8_ROWS)
         for (size_t token = 0, n; token < n_tokens; token += n) {
             n = even_share(n_tokens - token, Q8_TOKENS);
-            if (n == 1)
-                head_q8_block(out, out_stride, t, row, row1, x, token, 1);
-            else
-                head_q8_block(out, out_stride, t, row, row1, x, token, 2);
+            SIZED(head_q8_block, n, Q8_TOKENS, out, out_stride, t, row, row1, x, token);
         }
 }
 
@@ -331,10 +318,7 @@ static void head_coarse(float *out, size_t out_stride, const struct table *t, si
     for (size_t row = row0; row < row1; row += Q8_ROWS)
         for (size_t token = 0, n; token < n_tokens; token += n) {
             n = even_share(n_tokens - token, Q8_TOKENS);
-            if (n == 1)
-                coarse_block(out, out_stride, t, row, row1, x, token, 1);
-            else
-                coarse_block(out, out_stride, t, row, row1, x, token, 2);
+            SIZED(coarse_block, n, Q8_TOKENS, out, out_stride, t, row, row1, x, token);
         }
 }
 

@@ -78,26 +78,22 @@ void neon_signs(float *out, size_t out_stride, const struct linear *w, size_t ti
     for (size_t tile = tile0; tile < tile1; tile++)
         for (size_t token = 0, n; token < n_tokens; token += n) {
             n = even_share(n_tokens - token, SIGN_TOKENS);
-            switch (n) {
-#define BLOCK(tokens)                                                                              \
-    case tokens:                                                                                   \
-        signs_block(out, out_stride, w, tile, a, token, tokens);                                   \
-        break
-                BLOCK(1);
-                BLOCK(2);
-                BLOCK(3);
-                BLOCK(4);
-#undef BLOCK
-            }
+            SIZED(signs_block, n, SIGN_TOKENS, out, out_stride, w, tile, a, token);
         }
 }
 
-/*
- * A kind of column, and the three sums that it has in a group: of the salient ones all of them, the
- * first bit, the second bit; of the others the first bit, the second bit, both.
- */
-enum kind { SALIENT, OTHER };
-enum { SUMS = 3, QUADS = HALF_ROWS / 4 };
+/* ------------------------------------------------------------------ BiLLM */
+
+typedef float32x4_t billm_floats;
+
+INLINE billm_floats billm_fma(billm_floats a, billm_floats b, billm_floats c)
+{
+    return vfmaq_f32(c, a, b);
+}
+
+#include "kernels/billm.inc"
+
+enum { SUMS = BILLM_SUMS, QUADS = HALF_ROWS / 4 };
 
 /* The sums of a token, of eight rows. */
 struct sums {
@@ -123,7 +119,7 @@ INLINE struct bits load_bits(const uint8_t *block, unsigned shift)
 /* Four columns; returns what is left of the bits. */
 INLINE struct bits add_four(struct sums sum[BILLM_TOKENS], struct bits bits,
                             const int8_t *const q[BILLM_TOKENS], unsigned col, uint32_t mask,
-                            const enum kind kind, const unsigned tokens)
+                            const enum billm_kind kind, const unsigned tokens)
 {
     int8x16_t x[BILLM_TOKENS];
     foreach (t, tokens) {
@@ -133,8 +129,9 @@ INLINE struct bits add_four(struct sums sum[BILLM_TOKENS], struct bits bits,
     }
     foreach (r, QUADS) {
         int8x16_t a = lowest(bits.first[r]), b = lowest(bits.second[r]);
-        int8x16_t code[SUMS] = {kind == SALIENT ? vdupq_n_s8(1) : a, kind == SALIENT ? a : b,
-                                kind == SALIENT ? b : vandq_s8(a, b)};
+        int8x16_t code[SUMS] = {kind == BILLM_SALIENT ? vdupq_n_s8(1) : a,
+                                kind == BILLM_SALIENT ? a : b,
+                                kind == BILLM_SALIENT ? b : vandq_s8(a, b)};
         foreach (i, SUMS * tokens)
             sum[i / SUMS].v[i % SUMS][r] =
                 vdotq_s32(sum[i / SUMS].v[i % SUMS][r], code[i % SUMS], x[i / SUMS]);
@@ -148,7 +145,7 @@ INLINE struct bits add_four(struct sums sum[BILLM_TOKENS], struct bits bits,
  * vector that is shared by both kinds is one of each. */
 INLINE void add_columns(struct sums sum[BILLM_TOKENS], const uint8_t *codes,
                         const int8_t *const q[BILLM_TOKENS], unsigned from, unsigned to,
-                        const enum kind kind, const unsigned tokens)
+                        const enum billm_kind kind, const unsigned tokens)
 {
     foreach (i, tokens * SUMS * QUADS)
         sum[i / (SUMS * QUADS)].v[i / QUADS % SUMS][i % QUADS] = vdupq_n_s32(0);
@@ -173,12 +170,6 @@ INLINE float32x4_t level(const uint16_t *levels, unsigned i)
     return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(levels + i * LAYOUT_TILE)));
 }
 
-/* v + factor * sum */
-INLINE float32x4_t add_product(float32x4_t v, float32x4_t factor, int32x4_t sum)
-{
-    return vfmaq_f32(v, factor, vcvtq_f32_s32(sum));
-}
-
 /* Rows [half, half + 8) of one tile, tokens [token, token + tokens). */
 INLINE void billm_block(float *out, size_t out_stride, const struct linear *w, size_t tile,
                         const unsigned half, const struct acts *acts, size_t token,
@@ -198,27 +189,21 @@ INLINE void billm_block(float *out, size_t out_stride, const struct linear *w, s
             __builtin_prefetch(codes + PREFETCH_BYTES + i * PLANE);
         foreach (t, tokens)
             q[t] = acts->q + (token + t) * acts->q_stride + g * BILLM_BLOCK;
-        add_columns(salient, codes, q, 0, n_salient, SALIENT, tokens);
-        add_columns(other, codes, q, n_salient, BILLM_BLOCK, OTHER, tokens);
+        add_columns(salient, codes, q, 0, n_salient, BILLM_SALIENT, tokens);
+        add_columns(other, codes, q, n_salient, BILLM_BLOCK, BILLM_OTHERS, tokens);
         foreach (r, QUADS) {
-            float32x4_t m[BILLM_LEVELS];
+            billm_floats m[BILLM_LEVELS];
             foreach (i, BILLM_LEVELS)
                 m[i] = level(levels + 4 * r, i);
-            float32x4_t base = vsubq_f32(vsubq_f32(m[4], m[5]), m[6]);
-            float32x4_t small = vsubq_f32(m[0], m[1]), large = vsubq_f32(m[2], m[3]);
-            float32x4_t wider = vsubq_f32(m[3], m[1]);
             foreach (t, tokens) {
                 size_t at = (token + t) * acts->n_groups + g;
-                int32x4_t u = salient[t].v[0][r];
-                int32x4_t others = vsubq_s32(vdupq_n_s32(acts->sum[at]), u);
-                float32x4_t v = vmulq_f32(base, vcvtq_f32_s32(u));
-                v = add_product(v, vaddq_f32(m[5], m[5]), salient[t].v[1][r]);
-                v = add_product(v, vaddq_f32(m[6], m[6]), salient[t].v[2][r]);
-                v = add_product(v, small, others);
-                v = add_product(v, vaddq_f32(m[1], m[1]), other[t].v[0][r]);
-                v = add_product(v, vsubq_f32(large, small), other[t].v[1][r]);
-                v = add_product(v, vaddq_f32(wider, wider), other[t].v[2][r]);
-                acc[t][r] = vfmaq_f32(acc[t][r], v, vdupq_n_f32(acts->step[at]));
+                billm_floats u[SUMS], o[SUMS], all = vcvtq_f32_s32(vdupq_n_s32(acts->sum[at]));
+                foreach (i, SUMS) {
+                    u[i] = vcvtq_f32_s32(salient[t].v[i][r]);
+                    o[i] = vcvtq_f32_s32(other[t].v[i][r]);
+                }
+                billm_floats v = billm_others(billm_salient(m, u, all), m, o);
+                acc[t][r] = billm_fma(v, vdupq_n_f32(acts->step[at]), acc[t][r]);
             }
         }
         codes += GROUP_BLOCKS * 2 * PLANE;
@@ -237,11 +222,9 @@ void neon_billm(float *out, size_t out_stride, const struct linear *w, size_t ti
                 const struct acts *a, size_t n_tokens)
 {
     for (size_t tile = tile0; tile < tile1; tile++)
-        for (unsigned half = 0; half < LAYOUT_TILE; half += HALF_ROWS) {
-            size_t token = 0;
-            for (; token + 2 <= n_tokens; token += 2)
-                billm_block(out, out_stride, w, tile, half, a, token, 2);
-            if (token < n_tokens)
-                billm_block(out, out_stride, w, tile, half, a, token, 1);
-        }
+        for (unsigned half = 0; half < LAYOUT_TILE; half += HALF_ROWS)
+            for (size_t token = 0, n; token < n_tokens; token += n) {
+                n = even_share(n_tokens - token, BILLM_TOKENS);
+                SIZED(billm_block, n, BILLM_TOKENS, out, out_stride, w, tile, half, a, token);
+            }
 }

@@ -12,7 +12,7 @@ noinst_LIBRARIES += libkernels.a
 libkernels_a_CFLAGS = $(KERNEL_CFLAGS)
 libkernels_a_SOURCES = \
 	include/kernels/kernels.h src/kernels/variants.h src/kernels/numbers.h src/kernels/inline.h \
-	src/kernels/attend.h \
+	src/kernels/attend.h src/kernels/billm.inc \
 	src/kernels/dispatch.c src/kernels/scalar.c src/kernels/scalar_signs.c \
 	src/kernels/rest.c src/kernels/layernorm.c src/kernels/delta.h src/kernels/convolve.c \
 	src/kernels/rotate.c src/kernels/arrange.c
@@ -22,7 +22,7 @@ noinst_LIBRARIES += libkernels_avx2.a libkernels_avx512.a libkernels_vbmi.a libk
 KERNEL_VARIANTS += libkernels_amx.a libkernels_vbmi.a libkernels_avx512.a libkernels_avx2.a
 libkernels_avx2_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX2_CFLAGS)
 libkernels_avx2_a_SOURCES = \
-	src/kernels/x86_avx2.h src/kernels/x86_avx2.c src/kernels/x86_avx2_float.c \
+	src/kernels/x86_avx2.h src/kernels/x86_billm.inc src/kernels/x86_avx2.c src/kernels/x86_avx2_float.c \
 	src/kernels/x86_avx2_attend.c src/kernels/x86_avx2_signs.c
 libkernels_avx512_a_CFLAGS = $(KERNEL_CFLAGS) $(AVX512_CFLAGS)
 libkernels_avx512_a_SOURCES = \

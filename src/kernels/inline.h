@@ -41,6 +41,32 @@ INLINE size_t even_share(size_t n, size_t most)
     return (n + blocks - 1) / blocks;
 }
 
+/* f(..., n), with an n that the compiler knows; it is at most `most`, a constant up to 5. */
+#define SIZED(f, n, most, ...)                                                                     \
+    do {                                                                                           \
+        _Static_assert((most) <= 5, "a case for each");                                            \
+        switch (n) {                                                                               \
+        case 1:                                                                                    \
+            f(__VA_ARGS__, 1);                                                                     \
+            break;                                                                                 \
+        case 2:                                                                                    \
+            if ((most) >= 2)                                                                       \
+                f(__VA_ARGS__, 2);                                                                 \
+            break;                                                                                 \
+        case 3:                                                                                    \
+            if ((most) >= 3)                                                                       \
+                f(__VA_ARGS__, 3);                                                                 \
+            break;                                                                                 \
+        case 4:                                                                                    \
+            if ((most) >= 4)                                                                       \
+                f(__VA_ARGS__, 4);                                                                 \
+            break;                                                                                 \
+        case 5:                                                                                    \
+            if ((most) >= 5)                                                                       \
+                f(__VA_ARGS__, 5);                                                                 \
+        }                                                                                          \
+    } while (0)
+
 /* K or V (at `offset` in its page) of position p. */
 INLINE const uint8_t *kv_row(const struct kv_span *kv, size_t offset, size_t p, size_t row_bytes)
 {

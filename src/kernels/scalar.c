@@ -19,9 +19,9 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "model/quant.h"
 #include "kernels/numbers.h"
 #include "kernels/variants.h"
-#include "model/quant.h"
 
 enum {
     LANES = 16,

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "kernels/variants.h"
 #include "model/quant.h"
+#include "kernels/variants.h"
 
 enum { COLS = 32, PLANE = 64 }; /* columns and bytes of a block of one plane */
 

@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#include "kernels/billm.inc"
+
 enum {
     LEAST_TOKENS = 16, /* for which tiles pay */
     MOST_BLOCKS = 32,  /* of tokens, that pass over an unpacked weight tile */
@@ -38,13 +40,20 @@ static const int8_t *block_acts(const struct tokens *x, size_t b)
     return x->a->q + block_start(x, b) * x->a->q_stride;
 }
 
-/* The next of n_tokens tokens. */
-static void take_tokens(struct tokens *x, size_t n_tokens)
+/* The next of n_tokens tokens, and tiles that fit them; false when there are no more. */
+static bool take_tokens(struct tokens *x, size_t n_tokens)
 {
     x->first += x->n;
+    if (x->first == n_tokens) {
+        _tile_release();
+        return false;
+    }
     x->n = even_share(n_tokens - x->first, MOST_BLOCKS * SIDE);
     x->block = even_share(x->n, SIDE);
     x->n_blocks = (x->n + x->block - 1) / x->block;
+    uint8_t rows = (uint8_t)x->block;
+    configure((const uint8_t[]){rows, rows, rows, rows, rows, rows, rows, SIDE});
+    return true;
 }
 
 /* ------------------------------------------------------------------ signs */
@@ -124,19 +133,7 @@ static void signs_tile(float *out, size_t out_stride, const struct linear *w, si
                 zero_sums();
             else
                 load_sums(k->sums[b]);
-            switch (x->n_blocks - b) {
-            case 1:
-                multiply_signs(k->codes[0], n, x, b, op * DEPTH, 1);
-                break;
-            case 2:
-                multiply_signs(k->codes[0], n, x, b, op * DEPTH, 2);
-                break;
-            case 3:
-                multiply_signs(k->codes[0], n, x, b, op * DEPTH, 3);
-                break;
-            default:
-                multiply_signs(k->codes[0], n, x, b, op * DEPTH, 4);
-            }
+            SIZED(multiply_signs, MIN(x->n_blocks - b, 4u), 4, k->codes[0], n, x, b, op * DEPTH);
             store_sums(k->sums[b]);
         }
     }
@@ -152,14 +149,9 @@ static __attribute__((noinline)) void signs_on_tiles(float *out, size_t out_stri
 {
     struct signs_work k UNINITIALISED;
     struct tokens x = {.a = a};
-    while (x.first + x.n < n_tokens) {
-        take_tokens(&x, n_tokens);
-        uint8_t rows = (uint8_t)x.block;
-        configure((const uint8_t[]){rows, rows, rows, rows, rows, rows, rows, SIDE});
+    while (take_tokens(&x, n_tokens))
         for (size_t tile = tile0; tile < tile1; tile++)
             signs_tile(out, out_stride, w, tile, &x, &k);
-    }
-    _tile_release();
 }
 
 void amx_signs(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
@@ -173,7 +165,7 @@ void amx_signs(float *out, size_t out_stride, const struct linear *w, size_t til
 
 /* ------------------------------------------------------------------ BiLLM */
 
-/* The sums of kernels.h, as tiles are numbered.  The others' T is what U leaves of all. */
+/* The sums of billm.inc, as tiles are numbered. */
 enum { U, E, F, A, B, AB, SUMS };
 enum { OPERANDS = BILLM_BLOCK / DEPTH };
 
@@ -256,44 +248,25 @@ static void multiply_billm(int8_t codes[SUMS][OPERANDS][OPERAND_BYTES], const in
     _tile_stored(5, sums[5], 64);
 }
 
-/* v + factor * sum */
-INLINE __m512 add_product(__m512 v, __m512 factor, __m512i sum)
-{
-    return _mm512_fmadd_ps(factor, _mm512_cvtepi32_ps(sum), v);
-}
-
 /* What a group adds to a block of tokens. */
 static void settle_billm(struct billm_work *k, const struct tokens *x)
 {
     const uint16_t *levels = k->due.levels;
     if (!levels)
         return;
-    __m512 m[BILLM_LEVELS];
+    billm_floats m[BILLM_LEVELS];
     foreach (i, BILLM_LEVELS)
-        m[i] = _mm512_cvtph_ps(
-            _mm256_loadu_si256((const __m256i *)(const void *)(levels + i * LAYOUT_TILE)));
-    const __m512 base = _mm512_sub_ps(_mm512_sub_ps(m[4], m[5]), m[6]);
-    const __m512 e = _mm512_add_ps(m[5], m[5]), f = _mm512_add_ps(m[6], m[6]);
-    const __m512 small = _mm512_sub_ps(m[0], m[1]), large = _mm512_sub_ps(m[2], m[3]);
-    const __m512 twice = _mm512_add_ps(m[1], m[1]), more = _mm512_sub_ps(large, small);
-    const __m512 wider = _mm512_sub_ps(m[3], m[1]), both = _mm512_add_ps(wider, wider);
+        m[i] = billm_level(levels + i * LAYOUT_TILE);
     const size_t first = block_start(x, k->due.b);
     float *y = k->y[k->due.b];
     const int32_t *sums = k->sums[k->due.turn][0];
     for (size_t t = 0; t < x->block; t++, y += 16, sums += 16) {
         size_t at = (first + t) * x->a->n_groups + k->due.g;
-        __m512i s[SUMS];
+        billm_floats s[SUMS], all = billm_whole(x->a->sum[at]);
         foreach (i, SUMS)
-            s[i] = _mm512_load_si512(sums + i * TILE_INTS);
-        __m512i others = _mm512_sub_epi32(_mm512_set1_epi32(x->a->sum[at]), s[U]);
-        __m512 v = _mm512_mul_ps(base, _mm512_cvtepi32_ps(s[U]));
-        v = add_product(v, e, s[E]);
-        v = add_product(v, f, s[F]);
-        v = add_product(v, small, others);
-        v = add_product(v, twice, s[A]);
-        v = add_product(v, more, s[B]);
-        v = add_product(v, both, s[AB]);
-        _mm512_store_ps(y, _mm512_fmadd_ps(v, _mm512_set1_ps(x->a->step[at]), _mm512_load_ps(y)));
+            s[i] = _mm512_cvtepi32_ps(_mm512_load_si512(sums + i * TILE_INTS));
+        billm_floats v = billm_others(billm_salient(m, s + U, all), m, s + A);
+        _mm512_store_ps(y, billm_fma(v, _mm512_set1_ps(x->a->step[at]), _mm512_load_ps(y)));
     }
 }
 
@@ -336,14 +309,9 @@ static __attribute__((noinline)) void billm_on_tiles(float *out, size_t out_stri
 {
     struct billm_work k UNINITIALISED;
     struct tokens x = {.a = a};
-    while (x.first + x.n < n_tokens) {
-        take_tokens(&x, n_tokens);
-        uint8_t rows = (uint8_t)x.block;
-        configure((const uint8_t[]){rows, rows, rows, rows, rows, rows, rows, SIDE});
+    while (take_tokens(&x, n_tokens))
         for (size_t tile = tile0; tile < tile1; tile++)
             billm_tile(out, out_stride, w, tile, &x, &k);
-    }
-    _tile_release();
 }
 
 void amx_billm(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,

@@ -11,12 +11,7 @@
 #include "kernels/numbers.h"
 #include "kernels/variants.h"
 
-INLINE __m256i load_line(const void *p)
-{
-    return _mm256_loadu_si256((const __m256i *)p);
-}
-
-static int32_t sum_i32(__m256i v)
+INLINE int32_t sum_i32(__m256i v)
 {
     __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
     s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
@@ -148,8 +143,8 @@ INLINE __m256 scales8(const struct linear *w, size_t first, const bool grouped)
 
 /* One tile, tokens [token, token + tokens). */
 INLINE void ternary_block(float *out, size_t out_stride, const struct linear *w, size_t tile,
-                          const struct acts *a, size_t token, const unsigned tokens,
-                          const bool grouped)
+                          const struct acts *a, size_t token, const bool grouped,
+                          const unsigned tokens)
 {
     const uint8_t *codes = w->codes + tile * w->tile_bytes;
     const size_t n_groups = grouped ? w->n_groups : 1;
@@ -171,7 +166,7 @@ INLINE void ternary_block(float *out, size_t out_stride, const struct linear *w,
             foreach (t, tokens)
                 part[t][0] = part[t][1] = _mm256_setzero_si256();
             for (size_t stop = MIN(end, col + NARROW_COLS); col < stop; col += 16, codes += 64) {
-                __m256i v0 = load_line(codes), v1 = load_line(codes + 32);
+                __m256i v0 = avx2_line(codes), v1 = avx2_line(codes + 32);
                 _mm_prefetch((const char *)codes + 1536, _MM_HINT_T0);
                 foreach (f, 4) {
                     __m256i c0 = _mm256_and_si256(v0, three), c1 = _mm256_and_si256(v1, three);
@@ -215,20 +210,10 @@ static void ternary(float *out, size_t out_stride, const struct linear *w, size_
     for (size_t tile = tile0; tile < tile1; tile++)
         for (size_t token = 0, n; token < n_tokens; token += n) {
             n = even_share(n_tokens - token, TERNARY_TOKENS);
-            switch (n) {
-#define BLOCK(tokens)                                                                              \
-    case tokens:                                                                                   \
-        if (w->n_groups == 1)                                                                      \
-            ternary_block(out, out_stride, w, tile, a, token, tokens, false);                      \
-        else                                                                                       \
-            ternary_block(out, out_stride, w, tile, a, token, tokens, true);                       \
-        break
-                BLOCK(1);
-                BLOCK(2);
-                BLOCK(3);
-                BLOCK(4);
-#undef BLOCK
-            }
+            if (w->n_groups == 1)
+                SIZED(ternary_block, n, TERNARY_TOKENS, out, out_stride, w, tile, a, token, false);
+            else
+                SIZED(ternary_block, n, TERNARY_TOKENS, out, out_stride, w, tile, a, token, true);
         }
 }
 
@@ -260,9 +245,9 @@ static void head_q8(float *out, size_t out_stride, const struct table *t, size_t
                 hi[r] = lo[r] = _mm256_setzero_si256();
             }
             for (size_t i = 0; i < t->stride; i += 32) {
-                __m256i h = load_line(xh + i), l = load_line(xl + i);
+                __m256i h = avx2_line(xh + i), l = avx2_line(xl + i);
                 foreach (r, Q8_ROWS) {
-                    __m256i v = load_line(w[r] + i), size = _mm256_abs_epi8(v);
+                    __m256i v = avx2_line(w[r] + i), size = _mm256_abs_epi8(v);
                     hi[r] = dot_i8(hi[r], v, size, h);
                     lo[r] = dot_i8(lo[r], v, size, l);
                 }
@@ -295,12 +280,12 @@ INLINE void coarse_narrow(__m256i *part, const uint8_t *const *w, const int8_t *
         const int8_t *x = hi + at / 64 * 128 + at % 64;
         __m256i low[COARSE_ROWS], high[COARSE_ROWS];
         foreach (r, rows) {
-            __m256i v = load_line(w[r] + at);
+            __m256i v = avx2_line(w[r] + at);
             low[r] = _mm256_and_si256(v, nibble);
             high[r] = _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble);
         }
         foreach (k, tokens) {
-            __m256i x0 = load_line(x + k * stride), x1 = load_line(x + k * stride + 64);
+            __m256i x0 = avx2_line(x + k * stride), x1 = avx2_line(x + k * stride + 64);
             foreach (r, rows) {
                 __m256i sum = _mm256_add_epi16(_mm256_maddubs_epi16(low[r], x0),
                                                _mm256_maddubs_epi16(high[r], x1));
@@ -308,13 +293,6 @@ INLINE void coarse_narrow(__m256i *part, const uint8_t *const *w, const int8_t *
             }
         }
     }
-}
-
-INLINE int32_t sum_all(__m256i v)
-{
-    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
 }
 
 INLINE void coarse_block(float *out, size_t out_stride, const struct table *t, size_t row,
@@ -338,7 +316,7 @@ INLINE void coarse_block(float *out, size_t out_stride, const struct table *t, s
         foreach (r, rows) {
             if (row + r >= row_end)
                 break;
-            uint32_t dot = (uint32_t)sum_all(sum[k * rows + r]);
+            uint32_t dot = (uint32_t)sum_i32(sum[k * rows + r]);
             int32_t total = x->sum_hi[token + k];
             int32_t value = (int32_t)(16u * dot - 120u * (uint32_t)total);
             float y = __builtin_fmaf(-64.0f, (float)total, 128.0f * (float)value);
@@ -357,12 +335,7 @@ static void head_coarse(float *out, size_t out_stride, const struct table *t, si
     for (size_t row = row0; row < row1; row += 2)
         for (size_t token = 0, n; token < n_tokens; token += n) {
             n = even_share(n_tokens - token, COARSE_TOKENS);
-            if (n == 1)
-                coarse_block(out, out_stride, t, row, row1, x, token, 2, 1);
-            else if (n == 2)
-                coarse_block(out, out_stride, t, row, row1, x, token, 2, 2);
-            else
-                coarse_block(out, out_stride, t, row, row1, x, token, 2, 3);
+            SIZED(coarse_block, n, COARSE_TOKENS, out, out_stride, t, row, row1, x, token, 2);
         }
 }
 

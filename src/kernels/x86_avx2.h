@@ -47,6 +47,11 @@ INLINE __m256i avx2_lanes(size_t n)
     return _mm256_loadu_si256((const __m256i *)(const void *)(window + 8 - MIN(n, (size_t)8)));
 }
 
+INLINE __m256i avx2_line(const void *p)
+{
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+
 /* How many of n elements are left behind the first 8. */
 INLINE size_t avx2_rest(size_t n)
 {

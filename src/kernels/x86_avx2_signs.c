@@ -11,17 +11,9 @@
 enum {
     SIGN_TOKENS = 4,    /* 4 tokens x 16 rows take eight of the 16 registers for sums */
     NARROW_BLOCKS = 15, /* that are summed in 16 bits */
-    BILLM_TOKENS = 3,   /* 3 tokens x 3 sums, of 8 rows */
-    BLOCK_COLS = 32,
-    GROUP_BLOCKS = BILLM_BLOCK / BLOCK_COLS,
     PLANE = 64,
     PREFETCH_BYTES = 1536,
 };
-
-INLINE __m256i load_line(const void *p)
-{
-    return _mm256_loadu_si256((const __m256i *)p);
-}
 
 INLINE __m256i widened(__m256i sum, __m256i part)
 {
@@ -47,7 +39,7 @@ INLINE void signs_block(float *out, size_t out_stride, const struct linear *w, s
             part[t][0] = part[t][1] = _mm256_setzero_si256();
         for (size_t stop = MIN(blocks, block + NARROW_BLOCKS); block < stop;
              block++, codes += PLANE) {
-            __m256i v0 = load_line(codes), v1 = load_line(codes + 32);
+            __m256i v0 = avx2_line(codes), v1 = avx2_line(codes + 32);
             _mm_prefetch((const char *)codes + PREFETCH_BYTES, _MM_HINT_T0);
             foreach (f, 8) {
                 __m256i c0 = _mm256_and_si256(v0, one), c1 = _mm256_and_si256(v1, one);
@@ -83,187 +75,69 @@ void avx2_signs(float *out, size_t out_stride, const struct linear *w, size_t ti
     for (size_t tile = tile0; tile < tile1; tile++)
         for (size_t token = 0, n; token < n_tokens; token += n) {
             n = even_share(n_tokens - token, SIGN_TOKENS);
-            switch (n) {
-#define BLOCK(tokens)                                                                              \
-    case tokens:                                                                                   \
-        signs_block(out, out_stride, w, tile, a, token, tokens);                                   \
-        break
-                BLOCK(1);
-                BLOCK(2);
-                BLOCK(3);
-                BLOCK(4);
-#undef BLOCK
-            }
+            SIZED(signs_block, n, SIGN_TOKENS, out, out_stride, w, tile, a, token);
         }
 }
 
-/* Level i of eight rows. */
-INLINE __m256 level(const uint16_t *levels, unsigned i)
+/* ------------------------------------------------------------------ BiLLM */
+
+enum { BILLM_TOKENS = 3, BILLM_ROWS = 8 }; /* 3 tokens x 3 sums, of 8 rows */
+
+typedef __m256 billm_floats;
+typedef uint16_t billm_bits __attribute__((vector_size(4 * BILLM_ROWS)));
+typedef __m256i billm_part; /* a group's sums fit 16 bits */
+
+INLINE billm_floats billm_fma(billm_floats a, billm_floats b, billm_floats c)
 {
-    return _mm256_cvtph_ps(
-        _mm_loadu_si128((const __m128i *)(const void *)(levels + i * LAYOUT_TILE)));
+    return _mm256_fmadd_ps(a, b, c);
 }
 
-/*
- * A kind of column, and the three sums that it has in a group: of the salient ones all of them, the
- * first bit, the second bit; of the others the first bit, the second bit, both.  They fit 16 bits.
- */
-enum kind { SALIENT, OTHER };
-enum { SUMS = 3 };
-
-/* Columns [col, col + 4) of 8 rows, of which the bits are the lowest of each byte; of the
- * activations what the mask leaves. */
-INLINE void add_four(__m256i part[BILLM_TOKENS][SUMS], __m256i first, __m256i second,
-                     const int8_t *const q[BILLM_TOKENS], size_t col, uint32_t mask,
-                     const enum kind kind, const unsigned tokens)
+INLINE billm_part billm_dot(billm_part part, billm_bits code, billm_bits x)
 {
-    const __m256i one = _mm256_set1_epi8(1);
-    __m256i a = _mm256_and_si256(first, one), b = _mm256_and_si256(second, one);
-    __m256i code[SUMS] = {kind == SALIENT ? one : a, kind == SALIENT ? a : b,
-                          kind == SALIENT ? b : _mm256_and_si256(a, b)};
-    foreach (t, tokens) {
-        uint32_t four;
-        __builtin_memcpy(&four, q[t] + col, sizeof four);
-        __m256i x = _mm256_set1_epi32((int32_t)(four & mask));
-        foreach (i, SUMS)
-            part[t][i] = _mm256_add_epi16(part[t][i], _mm256_maddubs_epi16(code[i], x));
-    }
+    return _mm256_add_epi16(part, _mm256_maddubs_epi16((__m256i)code, (__m256i)x));
 }
 
-/* Of a block the last n of its eight vectors of four columns, or of salient columns the first n.
- * One jump into a straight line: loops of so few turns are mispredicted at their ends. */
-INLINE void add_vectors(__m256i part[BILLM_TOKENS][SUMS], const uint8_t *block,
-                        const int8_t *const q[BILLM_TOKENS], size_t col, unsigned n,
-                        const enum kind kind, const unsigned tokens)
+INLINE billm_floats billm_sum(billm_part part)
 {
-    const __m256i first = load_line(block), second = load_line(block + PLANE);
-    switch (n) {
-#define VECTOR(left)                                                                               \
-    case left: {                                                                                   \
-        const unsigned f = kind == SALIENT ? (left)-1 : 8 - (left);                                \
-        add_four(part, _mm256_srli_epi16(first, f), _mm256_srli_epi16(second, f), q, col + 4 * f,  \
-                 UINT32_MAX, kind, tokens);                                                        \
-    }                                                                                              \
-        __attribute__((fallthrough))
-        VECTOR(8);
-        VECTOR(7);
-        VECTOR(6);
-        VECTOR(5);
-        VECTOR(4);
-        VECTOR(3);
-        VECTOR(2);
-        VECTOR(1);
-#undef VECTOR
-    case 0:
-        break;
-    }
+    return _mm256_cvtepi32_ps(widened(_mm256_setzero_si256(), part));
 }
 
-/* The vector of four columns that n salient ones end in, n % 4 of it. */
-INLINE void add_shared(__m256i part[BILLM_TOKENS][SUMS], const uint8_t *codes,
-                       const int8_t *const q[BILLM_TOKENS], unsigned n, const enum kind kind,
-                       const unsigned tokens)
+INLINE billm_bits billm_acts(const int8_t *q, uint32_t mask)
 {
-    const uint8_t *block = codes + n / BLOCK_COLS * 2 * PLANE;
-    const __m128i shift = _mm_cvtsi32_si128((int)(n % BLOCK_COLS / 4));
-    const uint32_t others = UINT32_MAX << 8 * (n % 4);
-    add_four(part, _mm256_srl_epi16(load_line(block), shift),
-             _mm256_srl_epi16(load_line(block + PLANE), shift), q, n & ~3u,
-             kind == SALIENT ? ~others : others, kind, tokens);
+    uint32_t four;
+    __builtin_memcpy(&four, q, sizeof four);
+    return (billm_bits)_mm256_set1_epi32((int32_t)(four & mask));
 }
 
-/* The sums of the columns of one kind in a group, of which n are salient. */
-INLINE void add_columns(__m256 sum[BILLM_TOKENS][SUMS], const uint8_t *codes,
-                        const int8_t *const q[BILLM_TOKENS], unsigned n, const enum kind kind,
-                        const unsigned tokens)
+INLINE billm_floats billm_each(float x)
 {
-    const __m256i zero = _mm256_setzero_si256();
-    __m256i part[BILLM_TOKENS][SUMS];
-    foreach (i, tokens * SUMS)
-        part[i / SUMS][i % SUMS] = zero;
-    unsigned col = kind == SALIENT ? 0 : (n + 3) / 4 * 4;
-    unsigned end = kind == SALIENT ? n / 4 * 4 : BILLM_BLOCK;
-    while (col < end) {
-        unsigned block = col / BLOCK_COLS, stop = MIN(end, (block + 1) * BLOCK_COLS);
-        add_vectors(part, codes + block * 2 * PLANE, q, block * BLOCK_COLS, (stop - col) / 4, kind,
-                    tokens);
-        col = stop;
-    }
-    if (n % 4 != 0)
-        add_shared(part, codes, q, n, kind, tokens);
-    foreach (i, tokens * SUMS)
-        sum[i / SUMS][i % SUMS] = _mm256_cvtepi32_ps(widened(zero, part[i / SUMS][i % SUMS]));
+    return _mm256_set1_ps(x);
 }
 
-/* Rows [half, half + 8) of one tile, tokens [token, token + tokens). */
-INLINE void billm_block(float *out, size_t out_stride, const struct linear *w, size_t tile,
-                        const unsigned half, const struct acts *acts, size_t token,
-                        const unsigned tokens)
+INLINE billm_floats billm_whole(int32_t i)
 {
-    const uint8_t *codes = w->codes + tile * w->tile_bytes + 4 * half;
-    const uint16_t *levels =
-        w->group_scales + tile * w->n_groups * BILLM_LEVELS * LAYOUT_TILE + half;
-    __m256 acc[BILLM_TOKENS];
-    foreach (t, tokens)
-        acc[t] = _mm256_setzero_ps();
-    for (size_t g = 0; g < w->n_groups; g++) {
-        const int8_t *q[BILLM_TOKENS];
-        __m256 sum[BILLM_TOKENS][SUMS], m[BILLM_LEVELS], v[BILLM_TOKENS];
-        foreach (i, GROUP_BLOCKS * 2)
-            _mm_prefetch((const char *)codes + PREFETCH_BYTES + i * PLANE, _MM_HINT_T0);
-        foreach (i, BILLM_LEVELS * LAYOUT_TILE * sizeof *levels / PLANE)
-            _mm_prefetch((const char *)levels + PREFETCH_BYTES + i * PLANE, _MM_HINT_T0);
-        foreach (t, tokens)
-            q[t] = acts->q + (token + t) * acts->q_stride + g * BILLM_BLOCK;
-
-        add_columns(sum, codes, q, w->n_salient[g], SALIENT, tokens);
-        foreach (i, BILLM_LEVELS)
-            m[i] = level(levels, i);
-        __m256 base = _mm256_sub_ps(_mm256_sub_ps(m[4], m[5]), m[6]);
-        __m256 small = _mm256_sub_ps(m[0], m[1]), large = _mm256_sub_ps(m[2], m[3]);
-        foreach (t, tokens) {
-            /* Both are integers that a float has exactly, and so is their difference. */
-            __m256 all = _mm256_set1_ps((float)acts->sum[(token + t) * acts->n_groups + g]);
-            v[t] = _mm256_mul_ps(base, sum[t][0]);
-            v[t] = _mm256_fmadd_ps(_mm256_add_ps(m[5], m[5]), sum[t][1], v[t]);
-            v[t] = _mm256_fmadd_ps(_mm256_add_ps(m[6], m[6]), sum[t][2], v[t]);
-            v[t] = _mm256_fmadd_ps(small, _mm256_sub_ps(all, sum[t][0]), v[t]);
-        }
-
-        add_columns(sum, codes, q, w->n_salient[g], OTHER, tokens);
-        __m256 wider = _mm256_sub_ps(m[3], m[1]);
-        foreach (t, tokens) {
-            v[t] = _mm256_fmadd_ps(_mm256_add_ps(m[1], m[1]), sum[t][0], v[t]);
-            v[t] = _mm256_fmadd_ps(_mm256_sub_ps(large, small), sum[t][1], v[t]);
-            v[t] = _mm256_fmadd_ps(_mm256_add_ps(wider, wider), sum[t][2], v[t]);
-            acc[t] = _mm256_fmadd_ps(
-                v[t], _mm256_set1_ps(acts->step[(token + t) * acts->n_groups + g]), acc[t]);
-        }
-        codes += GROUP_BLOCKS * 2 * PLANE;
-        levels += BILLM_LEVELS * LAYOUT_TILE;
-    }
-    size_t row = tile * LAYOUT_TILE + half;
-    foreach (t, tokens)
-        if (w->rows > row)
-            avx2_store(out + (token + t) * out_stride + row, w->rows - row, acc[t]);
+    return _mm256_cvtepi32_ps(_mm256_set1_epi32(i));
 }
+
+INLINE billm_floats billm_level(const uint16_t *levels)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)levels));
+}
+
+INLINE void billm_store(float *out, size_t n, billm_floats v)
+{
+    avx2_store(out, n, v);
+}
+
+INLINE void billm_prefetch(const void *p)
+{
+    _mm_prefetch((const char *)p + PREFETCH_BYTES, _MM_HINT_T0);
+}
+
+#include "kernels/x86_billm.inc"
 
 void avx2_billm(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
                 const struct acts *a, size_t n_tokens)
 {
-    for (size_t tile = tile0; tile < tile1; tile++)
-        for (unsigned half = 0; half < LAYOUT_TILE; half += 8)
-            for (size_t token = 0, n; token < n_tokens; token += n) {
-                n = even_share(n_tokens - token, BILLM_TOKENS);
-                switch (n) {
-#define BLOCK(tokens)                                                                              \
-    case tokens:                                                                                   \
-        billm_block(out, out_stride, w, tile, half, a, token, tokens);                             \
-        break
-                    BLOCK(1);
-                    BLOCK(2);
-                    BLOCK(3);
-#undef BLOCK
-                }
-            }
+    billm_walk(out, out_stride, w, tile0, tile1, a, n_tokens);
 }

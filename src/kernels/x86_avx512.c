@@ -241,18 +241,7 @@ void avx512_head_coarse(float *out, size_t out_stride, const struct table *t, si
         for (size_t token = 0, n; token < n_tokens; token += n) {
             n = even_share(n_tokens - token, COARSE_TOKENS);
             for (size_t r = row; r < end; r += Q8_ROWS)
-                switch (n) {
-#define BLOCK(tokens)                                                                              \
-    case tokens:                                                                                   \
-        coarse_block(out, out_stride, t, r, end, x, token, tokens);                                \
-        break
-                    BLOCK(1);
-                    BLOCK(2);
-                    BLOCK(3);
-                    BLOCK(4);
-                    BLOCK(5);
-#undef BLOCK
-                }
+                SIZED(coarse_block, n, COARSE_TOKENS, out, out_stride, t, r, end, x, token);
         }
     }
 }

@@ -187,6 +187,24 @@ INLINE __m512 avx512_group_scales(const struct linear *w, size_t tile, size_t gr
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
+/* What billm.inc and x86_billm.inc want of every file that includes them. */
+typedef __m512 billm_floats;
+
+INLINE billm_floats billm_fma(billm_floats a, billm_floats b, billm_floats c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+INLINE billm_floats billm_whole(int32_t i)
+{
+    return _mm512_cvtepi32_ps(_mm512_set1_epi32(i));
+}
+
+INLINE billm_floats billm_level(const uint16_t *levels)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)levels));
+}
+
 /* Vector i of a block of each tile by the four activations of each token that belong to it. */
 INLINE void avx512_multiply(avx512_sum sum[DIRECT_TILES][DIRECT_TOKENS], __m512i v[DIRECT_TILES][4],
                             unsigned i, const int8_t *const q[DIRECT_TOKENS], size_t col,

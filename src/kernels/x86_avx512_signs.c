@@ -8,12 +8,7 @@
 #include "config.h"
 #include "kernels/x86_avx512.h"
 
-enum {
-    PLANE = 64,
-    BLOCK_COLS = 32,
-    BILLM_TOKENS = 4, /* 8 were a tenth faster, and four times the code */
-    GROUP_BLOCKS = BILLM_BLOCK / BLOCK_COLS,
-};
+enum { PLANE = 64, BLOCK_COLS = 32 };
 
 /* `tiles` tiles from `tile` on (those at or behind tile_end compute the last one again and are not
  * stored), tokens [token, token + tokens). */
@@ -84,173 +79,53 @@ void avx512_signs(float *out, size_t out_stride, const struct linear *w, size_t 
     }
 }
 
-/* Level i of sixteen rows. */
-INLINE __m512 level(const uint16_t *levels, unsigned i)
+/* ------------------------------------------------------------------ BiLLM */
+
+enum {
+    BILLM_TOKENS = 4, /* 8 were a tenth faster, and four times the code */
+    BILLM_ROWS = 16,
+};
+
+typedef uint16_t billm_bits __attribute__((vector_size(4 * BILLM_ROWS)));
+typedef avx512_sum billm_part;
+
+INLINE billm_part billm_dot(billm_part part, billm_bits code, billm_bits x)
 {
-    return _mm512_cvtph_ps(
-        _mm256_loadu_si256((const __m256i *)(const void *)(levels + i * LAYOUT_TILE)));
+    return avx512_dot(part, (__m512i)code, (__m512i)x);
 }
 
-/* v + factor * sum */
-INLINE __m512 add_product(__m512 v, __m512 factor, __m512i sum)
+INLINE billm_floats billm_sum(billm_part part)
 {
-    return _mm512_fmadd_ps(factor, _mm512_cvtepi32_ps(sum), v);
+    return _mm512_cvtepi32_ps((__m512i)part);
 }
 
-/*
- * A kind of column, and the three sums that it has in a group: of the salient ones all of them, the
- * first bit, the second bit; of the others the first bit, the second bit, both.
- */
-enum kind { SALIENT, OTHER };
-enum { SUMS = 3 };
-
-/* Columns [col, col + 4) of 16 rows, of which the bits are the lowest of each byte; of the
- * activations what the mask leaves. */
-INLINE void add_four(avx512_sum sum[BILLM_TOKENS][SUMS], __m512i first, __m512i second,
-                     const int8_t *const q[BILLM_TOKENS], size_t col, uint32_t mask,
-                     const enum kind kind, const unsigned tokens)
+INLINE billm_bits billm_acts(const int8_t *q, uint32_t mask)
 {
-    const __m512i one = _mm512_set1_epi8(1);
-    __m512i a = _mm512_and_si512(first, one), b = _mm512_and_si512(second, one);
-    __m512i code[SUMS] = {kind == SALIENT ? one : a, kind == SALIENT ? a : b,
-                          kind == SALIENT ? b : _mm512_and_si512(a, b)};
-    foreach (t, tokens) {
-        __m512i x = avx512_acts4(q[t] + col);
-        if (mask != UINT32_MAX)
-            x = _mm512_and_si512(x, _mm512_set1_epi32((int32_t)mask));
-        foreach (i, SUMS)
-            sum[t][i] = avx512_dot(sum[t][i], code[i], x);
-    }
+    __m512i four = avx512_acts4(q);
+    if (mask != UINT32_MAX)
+        four = _mm512_and_si512(four, _mm512_set1_epi32((int32_t)mask));
+    return (billm_bits)four;
 }
 
-/* Of a block the last n of its eight vectors of four columns, or of salient columns the first n.
- * One jump into a straight line: loops of so few turns are mispredicted at their ends. */
-INLINE void add_vectors(avx512_sum sum[BILLM_TOKENS][SUMS], const uint8_t *block,
-                        const int8_t *const q[BILLM_TOKENS], size_t col, unsigned n,
-                        const enum kind kind, const unsigned tokens)
+INLINE billm_floats billm_each(float x)
 {
-    const __m512i first = _mm512_loadu_si512(block), second = _mm512_loadu_si512(block + PLANE);
-    switch (n) {
-#define VECTOR(left)                                                                               \
-    case left: {                                                                                   \
-        const unsigned f = kind == SALIENT ? (left)-1 : 8 - (left);                                \
-        add_four(sum, _mm512_srli_epi16(first, f), _mm512_srli_epi16(second, f), q, col + 4 * f,   \
-                 UINT32_MAX, kind, tokens);                                                        \
-    }                                                                                              \
-        __attribute__((fallthrough))
-        VECTOR(8);
-        VECTOR(7);
-        VECTOR(6);
-        VECTOR(5);
-        VECTOR(4);
-        VECTOR(3);
-        VECTOR(2);
-        VECTOR(1);
-#undef VECTOR
-    case 0:
-        break;
-    }
+    return _mm512_set1_ps(x);
 }
 
-/* The vector of four columns that n salient ones end in, n % 4 of it. */
-INLINE void add_shared(avx512_sum sum[BILLM_TOKENS][SUMS], const uint8_t *codes,
-                       const int8_t *const q[BILLM_TOKENS], unsigned n, const enum kind kind,
-                       const unsigned tokens)
+INLINE void billm_store(float *out, size_t n, billm_floats v)
 {
-    const uint8_t *block = codes + n / BLOCK_COLS * 2 * PLANE;
-    const __m128i shift = _mm_cvtsi32_si128((int)(n % BLOCK_COLS / 4));
-    const uint32_t others = UINT32_MAX << 8 * (n % 4);
-    add_four(sum, _mm512_srl_epi16(_mm512_loadu_si512(block), shift),
-             _mm512_srl_epi16(_mm512_loadu_si512(block + PLANE), shift), q, n & ~3u,
-             kind == SALIENT ? ~others : others, kind, tokens);
+    _mm512_mask_storeu_ps(out, avx512_lanes(n), v);
 }
 
-/* The sums of the columns of one kind in a group, of which n are salient. */
-INLINE void add_columns(avx512_sum sum[BILLM_TOKENS][SUMS], const uint8_t *codes,
-                        const int8_t *const q[BILLM_TOKENS], unsigned n, const enum kind kind,
-                        const unsigned tokens)
+INLINE void billm_prefetch(const void *p)
 {
-    foreach (i, tokens * SUMS)
-        sum[i / SUMS][i % SUMS] = (avx512_sum){0};
-    unsigned col = kind == SALIENT ? 0 : (n + 3) / 4 * 4;
-    unsigned end = kind == SALIENT ? n / 4 * 4 : BILLM_BLOCK;
-    while (col < end) {
-        unsigned block = col / BLOCK_COLS, stop = MIN(end, (block + 1) * BLOCK_COLS);
-        add_vectors(sum, codes + block * 2 * PLANE, q, block * BLOCK_COLS, (stop - col) / 4, kind,
-                    tokens);
-        col = stop;
-    }
-    if (n % 4 != 0)
-        add_shared(sum, codes, q, n, kind, tokens);
+    _mm_prefetch((const char *)p + PREFETCH_BYTES, _MM_HINT_T0);
 }
 
-/* One tile, tokens [token, token + tokens). */
-INLINE void billm_block(float *out, size_t out_stride, const struct linear *w, size_t tile,
-                        const struct acts *acts, size_t token, const unsigned tokens)
-{
-    const uint8_t *codes = w->codes + tile * w->tile_bytes;
-    const uint16_t *levels = w->group_scales + tile * w->n_groups * BILLM_LEVELS * LAYOUT_TILE;
-    __m512 acc[BILLM_TOKENS];
-    foreach (t, tokens)
-        acc[t] = _mm512_setzero_ps();
-    for (size_t g = 0; g < w->n_groups; g++) {
-        const int8_t *q[BILLM_TOKENS];
-        avx512_sum sum[BILLM_TOKENS][SUMS];
-        __m512 m[BILLM_LEVELS], v[BILLM_TOKENS];
-        foreach (i, GROUP_BLOCKS * 2)
-            _mm_prefetch((const char *)codes + PREFETCH_BYTES + i * PLANE, _MM_HINT_T0);
-        foreach (i, BILLM_LEVELS * LAYOUT_TILE * sizeof *levels / PLANE)
-            _mm_prefetch((const char *)levels + PREFETCH_BYTES + i * PLANE, _MM_HINT_T0);
-        foreach (t, tokens)
-            q[t] = acts->q + (token + t) * acts->q_stride + g * BILLM_BLOCK;
-
-        add_columns(sum, codes, q, w->n_salient[g], SALIENT, tokens);
-        foreach (i, BILLM_LEVELS)
-            m[i] = level(levels, i);
-        __m512 base = _mm512_sub_ps(_mm512_sub_ps(m[4], m[5]), m[6]);
-        __m512 small = _mm512_sub_ps(m[0], m[1]), large = _mm512_sub_ps(m[2], m[3]);
-        foreach (t, tokens) {
-            __m512i all = _mm512_set1_epi32(acts->sum[(token + t) * acts->n_groups + g]);
-            __m512i u = (__m512i)sum[t][0];
-            v[t] = _mm512_mul_ps(base, _mm512_cvtepi32_ps(u));
-            v[t] = add_product(v[t], _mm512_add_ps(m[5], m[5]), (__m512i)sum[t][1]);
-            v[t] = add_product(v[t], _mm512_add_ps(m[6], m[6]), (__m512i)sum[t][2]);
-            v[t] = add_product(v[t], small, _mm512_sub_epi32(all, u));
-        }
-
-        add_columns(sum, codes, q, w->n_salient[g], OTHER, tokens);
-        __m512 wider = _mm512_sub_ps(m[3], m[1]);
-        foreach (t, tokens) {
-            __m512 step = _mm512_set1_ps(acts->step[(token + t) * acts->n_groups + g]);
-            v[t] = add_product(v[t], _mm512_add_ps(m[1], m[1]), (__m512i)sum[t][0]);
-            v[t] = add_product(v[t], _mm512_sub_ps(large, small), (__m512i)sum[t][1]);
-            v[t] = add_product(v[t], _mm512_add_ps(wider, wider), (__m512i)sum[t][2]);
-            acc[t] = _mm512_fmadd_ps(v[t], step, acc[t]);
-        }
-        codes += GROUP_BLOCKS * 2 * PLANE;
-        levels += BILLM_LEVELS * LAYOUT_TILE;
-    }
-    foreach (t, tokens)
-        _mm512_mask_storeu_ps(out + (token + t) * out_stride + tile * LAYOUT_TILE,
-                              avx512_rows(w, tile), acc[t]);
-}
+#include "kernels/x86_billm.inc"
 
 void avx512_billm(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
                   const struct acts *a, size_t n_tokens)
 {
-    for (size_t tile = tile0; tile < tile1; tile++)
-        for (size_t token = 0, n; token < n_tokens; token += n) {
-            n = even_share(n_tokens - token, BILLM_TOKENS);
-            switch (n) {
-#define BLOCK(tokens)                                                                              \
-    case tokens:                                                                                   \
-        billm_block(out, out_stride, w, tile, a, token, tokens);                                   \
-        break
-                BLOCK(1);
-                BLOCK(2);
-                BLOCK(3);
-                BLOCK(4);
-#undef BLOCK
-            }
-        }
+    billm_walk(out, out_stride, w, tile0, tile1, a, n_tokens);
 }

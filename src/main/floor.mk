@@ -54,7 +54,7 @@ dist_sysusers_DATA = systemd/tritd.conf
 dist_doc_DATA = README.md LICENSE CONTRIBUTING.md SECURITY.md
 pagesdir = $(docdir)/doc
 dist_pages_DATA = doc/api.md doc/reliability.md doc/exactness.md doc/hybrid.md doc/first-hour.md doc/operations.md \
-	doc/performance.md doc/scale.md doc/page.png
+	doc/performance.md doc/performance-log.md doc/scale.md doc/page.png
 modelsdir = $(pkgdatadir)/models
 if HAVE_BUILTIN_MODEL
 dist_models_DATA = models/$(BUILTIN_MODEL) models/README.md models/loss.svg

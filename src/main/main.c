@@ -94,6 +94,48 @@ static bool has_waiting(const struct app *app)
     return l->activated || l->kept;
 }
 
+/* The sockets of clients and of the agent, and the file that says where. */
+static int open_ports(struct app *app, struct trit_error *err)
+{
+    const struct conf *c = &app->conf;
+    int rc = open_sockets(app, err);
+    if (rc == 0 && *c->port_file)
+        rc = listen_write_port(&app->sockets.at[0], c->port_file, err);
+    if (rc != 0 || !c->agent_port)
+        return rc;
+    rc = listen_open_agent(c->host, (uint16_t)c->agent_port, conf_allows_remote(c), &app->agent,
+                           err);
+    if (rc == 0)
+        log_notice("agent port=%u", app->agent.port);
+    return rc;
+}
+
+/* What the server is told; app and certificate stay ours. */
+static void set_options(struct app *app, struct tls_cert *cert, struct server_options *so)
+{
+    const struct conf *c = &app->conf;
+    uint32_t n_sockets = (uint32_t)app->sockets.n;
+    *so = (struct server_options){
+        .loop = &app->loop,
+        .n_sockets = app->sockets.n,
+        .cert = cert,
+        .kernels = app->kernels->name,
+        .powercap_dir = c->powercap_dir,
+        .max_body = (size_t)c->max_body,
+        .hold = has_waiting(app),
+        .max_connections = plan_connections(c->max_connections * n_sockets) / n_sockets,
+        .agent = app->agent.fd >= 0,
+        .agent_fd = app->agent.fd,
+        .limits = app_limits(c, &app->sockets),
+        .admin = app_admin(app),
+    };
+    for (size_t i = 0; i < app->sockets.n; i++)
+        so->socket[i] = (struct server_socket){.fd = app->sockets.at[i].fd,
+                                               .tls = cert && !app->sockets.at[i].local,
+                                               .loopback = !app->sockets.at[i].remote &&
+                                                           !app->sockets.at[i].local};
+}
+
 /* Everything between a good configuration and the end.  Only what fails at once returns an error;
  * a model that cannot be loaded has logged its reason. */
 static int serve(struct app *app, struct trit_error *err)
@@ -114,17 +156,7 @@ static int serve(struct app *app, struct trit_error *err)
         return rc;
     }
     app->kernels = kernels_pick(mask);
-    rc = open_sockets(app, err);
-    if (rc == 0 && *c->port_file)
-        rc = listen_write_port(&app->sockets.at[0], c->port_file, err);
-    if (rc != 0)
-        goto no_socket;
-    if (rc == 0 && c->agent_port) {
-        rc = listen_open_agent(c->host, (uint16_t)c->agent_port, conf_allows_remote(c), &app->agent,
-                               err);
-        if (rc == 0)
-            log_notice("agent port=%u", app->agent.port);
-    }
+    rc = open_ports(app, err);
     if (rc != 0)
         goto no_socket;
     enter_sandbox(app);
@@ -134,26 +166,8 @@ static int serve(struct app *app, struct trit_error *err)
     if (rc != 0)
         goto no_loop;
 
-    uint32_t n_sockets = (uint32_t)app->sockets.n;
-    struct server_options so = {
-        .loop = &app->loop,
-        .n_sockets = app->sockets.n,
-        .cert = cert,
-        .kernels = app->kernels->name,
-        .powercap_dir = c->powercap_dir,
-        .max_body = (size_t)c->max_body,
-        .hold = has_waiting(app),
-        .max_connections = plan_connections(c->max_connections * n_sockets) / n_sockets,
-        .agent = app->agent.fd >= 0,
-        .agent_fd = app->agent.fd,
-        .limits = app_limits(c, &app->sockets),
-        .admin = app_admin(app),
-    };
-    for (size_t i = 0; i < app->sockets.n; i++)
-        so.socket[i] = (struct server_socket){.fd = app->sockets.at[i].fd,
-                                              .tls = cert && !app->sockets.at[i].local,
-                                              .loopback = !app->sockets.at[i].remote &&
-                                                          !app->sockets.at[i].local};
+    struct server_options so;
+    set_options(app, cert, &so);
     rc = server_open(&so, &app->server, err);
     if (rc == 0)
         rc = server_set_keys(app->server, &keys, err);

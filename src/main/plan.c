@@ -14,10 +14,10 @@
 #include "base/cgroup.h"
 #include "base/log.h"
 #include "base/team.h"
+#include "model/model.h"
 #include "engine/kv.h"
 #include "engine/states.h"
 #include "main/conf.h"
-#include "model/model.h"
 
 uint64_t plan_memory(void)
 {

@@ -23,8 +23,8 @@ libmodel_a_SOURCES = \
 	include/model/chat.h src/model/chat.c src/model/chat-choose.c src/model/chat-family.h \
 	src/model/chat-jinja.c src/model/chat-calls.c \
 	include/model/jinja.h src/model/jinja-parts.h src/model/jinja-value.c src/model/jinja-text.c \
-	src/model/jinja-lex.c src/model/jinja-expr.c src/model/jinja-parse.c src/model/jinja-eval.c \
-	src/model/jinja-exec.c src/model/jinja-ops.c src/model/jinja-inside.c src/model/jinja-string.c \
+	src/model/jinja-lex.c src/model/jinja-cursor.c src/model/jinja-expr.c src/model/jinja-parse.c \
+	src/model/jinja-eval.c src/model/jinja-exec.c src/model/jinja-ops.c src/model/jinja-inside.c src/model/jinja-string.c \
 	src/model/jinja-methods.c src/model/jinja-json.c \
 	src/model/jinja-filters.c src/model/jinja-lists.c src/model/jinja-tests.c \
 	src/model/files.h src/model/files.c \

@@ -4,6 +4,7 @@
  * state of a rendering.
  *
  *     jinja-lex.c    text -> tokens, white space control
+ *     jinja-cursor.c the next token, nodes, failures
  *     jinja-expr.c   tokens -> tree, expressions
  *     jinja-parse.c  tokens -> tree, statements; opening and closing
  *     jinja-eval.c   the tree, walked: scopes, macros, calls
@@ -245,10 +246,13 @@ struct jinja_parser {
 
 void jinja_parse_fail(struct jinja_parser *p, size_t at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The next token is not what stands in `expected`. */
+void jinja_unexpected(struct jinja_parser *p, const char *expected);
 /* Counts nesting; false: too deep, or failed before. */
 bool jinja_enter(struct jinja_parser *p);
 struct jinja_node *jinja_node(struct jinja_parser *p, enum jinja_kind kind, size_t at);
 const struct jinja_string *jinja_intern(struct jinja_parser *p, const struct jinja_string *s);
+bool jinja_is_word(const struct jinja_token *k, const char *name);
 bool jinja_is_name(const struct jinja_parser *p, const char *name);
 bool jinja_is_op(const struct jinja_parser *p, unsigned op);
 bool jinja_skip_name(struct jinja_parser *p, const char *name); /* takes it if it is next */

@@ -18,11 +18,11 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "engine/engine.h"
-#include "engine/stats.h"
 #include "model/model.h"
 #include "model/reading.h"
 #include "model/tokenizer.h"
+#include "engine/engine.h"
+#include "engine/stats.h"
 #include "server/fields.h"
 #include "server/json.h"
 #include "server/problem.h"
@@ -163,11 +163,13 @@ static int read_tiles(const struct field_input *in)
 {
     struct server_wish *wish = in->dst;
     const char *text = cJSON_GetStringValue(in->value);
-    if (!text || strlen(text) > PATH_MOST || (*text && !strchr(text, '/') && !reading_is_tiles(text)))
-        return fields_refuse(in->problem, in->name, in->value,
-                             "up to %d of BM,BK,BMM or ROWSxCOLS=BM,BK,BMM with blanks between them, "
-                             "or the path of a kernel_config.ini with a / in it",
-                             READING_TILES);
+    if (!text || strlen(text) > PATH_MOST ||
+        (*text && !strchr(text, '/') && !reading_is_tiles(text)))
+        return fields_refuse(
+            in->problem, in->name, in->value,
+            "up to %d of BM,BK,BMM or ROWSxCOLS=BM,BK,BMM with blanks between them, "
+            "or the path of a kernel_config.ini with a / in it",
+            READING_TILES);
     wish->tiles = text;
     return 0;
 }

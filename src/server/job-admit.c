@@ -216,7 +216,8 @@ int job_ask(struct job *j, uint64_t sequences, struct problem *p)
                                      j->priority, waiting_tokens(j->m), now, &j->ticket, &wait);
     if (v != ADMIT_YES)
         return refuse(s, j->m, j->tenant, v, wait, p);
-    struct engine_claim own = admit_claim(&s->admit, j->m->queue, j->tenant, j->priority, &j->ticket);
+    struct engine_claim own =
+        admit_claim(&s->admit, j->m->queue, j->tenant, j->priority, &j->ticket);
     struct engine_estimate e = engine_estimate(j->m->opt.engine, &own, 0, 0);
     if (e.start > j->deadline - now)
         return refuse_late(j, e.start, j->deadline - now, p);
@@ -244,9 +245,10 @@ int job_charge(struct job *j, const uint32_t *max_new, struct problem *p)
     if (j->params.endpoint == FOR_EMBEDDINGS)
         prompt = job_embed_waiting(j, prompt);
     agent_note(s, prompt);
-    struct engine_claim own = admit_claim(&s->admit, j->m->queue, j->tenant, j->priority, &j->ticket);
-    struct engine_estimate e =
-        engine_estimate(j->m->opt.engine, &own, (uint32_t)MIN(j->prompt_tokens, UINT32_MAX), longest);
+    struct engine_claim own =
+        admit_claim(&s->admit, j->m->queue, j->tenant, j->priority, &j->ticket);
+    struct engine_estimate e = engine_estimate(
+        j->m->opt.engine, &own, (uint32_t)MIN(j->prompt_tokens, UINT32_MAX), longest);
     if (admit_deadline(&e, j->deadline - now, &wait) != ADMIT_YES)
         return refuse_late(j, e.end, j->deadline - now, p);
     enum admit_verdict v =

@@ -17,9 +17,9 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "model/model.h"
 #include "engine/engine.h"
 #include "engine/seq.h"
-#include "model/model.h"
 #include "server/json.h"
 #include "server/names.h"
 

@@ -15,8 +15,8 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "engine/seq.h"
 #include "model/model.h"
+#include "engine/seq.h"
 #include "server/json.h"
 #include "server/tools.h"
 

@@ -14,12 +14,12 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "model/chat.h"
+#include "model/model.h"
 #include "engine/engine.h"
 #include "engine/grammar.h"
 #include "engine/seq.h"
 #include "engine/stats.h"
-#include "model/chat.h"
-#include "model/model.h"
 #include "server/names.h"
 #include "server/tools.h"
 

@@ -12,10 +12,10 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "model/model.h"
 #include "engine/engine.h"
 #include "engine/grammar.h"
 #include "engine/seq.h"
-#include "model/model.h"
 
 /* ------------------------------------------------------------------ making and freeing */
 

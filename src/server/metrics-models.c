@@ -14,10 +14,10 @@
 
 #include "base/base.h"
 #include "base/buf.h"
-#include "engine/engine.h"
-#include "engine/stats.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
+#include "engine/engine.h"
+#include "engine/stats.h"
 #include "server/metrics-text.h"
 
 /* The numbers of one model, in the order of the page. */

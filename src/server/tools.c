@@ -130,7 +130,7 @@ static int put_arguments(const struct tool *tool, const char *rule, bool must, b
 
 int tools_to_grammar(const struct tools *t, bool loose, struct buf *out, struct problem *problem)
 {
-    const char * or = "";
+    const char *bar = "";
     char rule[24];
     buf_adds(out, "root ::= ");
     if (t->content.kind != SHAPE_FREE)
@@ -139,8 +139,8 @@ int tools_to_grammar(const struct tools *t, bool loose, struct buf *out, struct 
     buf_adds(out, "\ncall ::= ");
     for (size_t i = 0; i < t->n; i++)
         if (t->tool[i].allowed) {
-            buf_addf(out, "%sc%zu", or, i);
-            or = " | ";
+            buf_addf(out, "%sc%zu", bar, i);
+            bar = " | ";
         }
     buf_addc(out, '\n');
     if (t->content.kind != SHAPE_FREE) {

@@ -23,12 +23,12 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/model.h"
+#include "model/tokenizer.h"
+#include "kernels/kernels.h"
 #include "engine/engine.h"
 #include "engine/seq.h"
 #include "engine/stats.h"
-#include "kernels/kernels.h"
-#include "model/model.h"
-#include "model/tokenizer.h"
 #include "unit/engine-run.h"
 
 enum { MAX_CASES = 16, MAX_DIM = 128, N_CTX = 320 };

@@ -30,10 +30,10 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/model.h"
+#include "kernels/kernels.h"
 #include "engine/engine.h"
 #include "engine/seq.h"
-#include "kernels/kernels.h"
-#include "model/model.h"
 #include "unit/engine-run.h"
 
 enum { N_TOP = 16, MAX_CASES = 8, MAX_NEW = 64 };

@@ -11,10 +11,10 @@
 
 #include "base/base.h"
 #include "base/mem.h"
-#include "engine/acts.h"
-#include "kernels/kernels.h"
 #include "model/model.h"
 #include "model/quant.h"
+#include "kernels/kernels.h"
+#include "engine/acts.h"
 #include "unit/unit.h"
 
 enum { N_IN = 640, N_OUT = 131, TILES = 9, N_ROWS = 20, STRIDE = N_OUT + 3 };

@@ -11,9 +11,9 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "base/team.h"
-#include "engine/attention.h"
-#include "kernels/kernels.h"
 #include "model/model.h"
+#include "kernels/kernels.h"
+#include "engine/attention.h"
 #include "unit/unit.h"
 
 enum {

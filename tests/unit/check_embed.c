@@ -10,9 +10,9 @@
 
 #include "base/base.h"
 #include "base/mem.h"
-#include "engine/stats.h"
 #include "model/model.h"
 #include "model/table.h"
+#include "engine/stats.h"
 #include "unit/unit.h"
 #include "unit/engine-run.h"
 

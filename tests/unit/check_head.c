@@ -12,10 +12,10 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "base/team.h"
-#include "engine/head.h"
-#include "kernels/kernels.h"
 #include "model/model.h"
 #include "model/quant.h"
+#include "kernels/kernels.h"
+#include "engine/head.h"
 #include "unit/unit.h"
 
 enum { VOCAB = 3001, DIM = 300, SLOTS = 9 };

@@ -14,9 +14,9 @@
 
 #include "base/base.h"
 #include "base/log.h"
+#include "model/model.h"
 #include "engine/kv.h"
 #include "engine/states.h"
-#include "model/model.h"
 #include "unit/unit.h"
 
 /* ------------------------------------------------------------------ files */

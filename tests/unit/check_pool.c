@@ -14,8 +14,8 @@
 
 #include "base/base.h"
 #include "base/mem.h"
-#include "engine/kv.h"
 #include "model/model.h"
+#include "engine/kv.h"
 #include "unit.h"
 
 static struct model tiny = {.hp = {.n_layers = 1, .n_kv_heads = 1, .head_dim = 16}};

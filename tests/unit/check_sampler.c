@@ -7,8 +7,8 @@
 
 #include "base/base.h"
 #include "base/mem.h"
-#include "engine/sampler.h"
 #include "kernels/kernels.h"
+#include "engine/sampler.h"
 #include "unit/unit.h"
 
 enum { N = 1000 };

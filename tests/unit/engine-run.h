@@ -13,11 +13,11 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/mailbox.h"
+#include "model/model.h"
+#include "kernels/kernels.h"
 #include "engine/engine.h"
 #include "engine/kv.h"
 #include "engine/seq.h"
-#include "kernels/kernels.h"
-#include "model/model.h"
 
 struct run {
     struct engine *engine;

@@ -17,9 +17,9 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "model/model.h"
 #include "engine/sched.h"
 #include "engine/states.h"
-#include "model/model.h"
 #include "unit/unit.h"
 
 static const struct model drive_model = {.hp = {.n_layers = 1, .n_kv_heads = 1, .head_dim = 16}};

@@ -79,12 +79,15 @@ endif
 # main
 if HAVE_CHECK
 if FULL
-MAIN_TESTS = check_conf check_listen check_notify check_plan check_recall check_sandbox
+MAIN_TESTS = check_conf check_conf_models check_listen check_notify check_plan check_recall check_sandbox
 check_PROGRAMS += $(MAIN_TESTS)
 TESTS += $(MAIN_TESTS)
-check_conf_SOURCES = tests/unit/check_conf.c
+check_conf_SOURCES = tests/unit/check_conf.c tests/unit/conf-run.h
 check_conf_CFLAGS = $(TEST_CFLAGS)
 check_conf_LDADD = libmain.a $(TEST_LIBS)
+check_conf_models_SOURCES = tests/unit/check_conf_models.c tests/unit/conf-run.h
+check_conf_models_CFLAGS = $(TEST_CFLAGS)
+check_conf_models_LDADD = libmain.a $(TEST_LIBS)
 check_listen_SOURCES = tests/unit/check_listen.c
 check_listen_CFLAGS = $(TEST_CFLAGS)
 check_listen_LDADD = libmain.a $(TEST_LIBS)
@@ -118,9 +121,9 @@ endif
 # formats
 if HAVE_CHECK
 if FULL
-check_PROGRAMS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
+check_PROGRAMS += check_quant check_quant_trits check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
 	check_safetensors check_hf check_hf_bad check_hparams check_view check_method
-TESTS += check_quant check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
+TESTS += check_quant check_quant_trits check_gguf check_gguf_bad check_split check_rows check_sampling check_arch check_groups check_rope \
 	check_safetensors check_hf check_hf_bad check_hparams check_view check_method
 check_method_SOURCES = tests/unit/check_method.c
 check_method_CFLAGS = $(TEST_CFLAGS)
@@ -128,9 +131,12 @@ check_method_LDADD = $(TEST_LIBS)
 check_groups_SOURCES = tests/unit/check_groups.c
 check_groups_CFLAGS = $(TEST_CFLAGS)
 check_groups_LDADD = $(TEST_LIBS)
-check_quant_SOURCES = tests/unit/check_quant.c
+check_quant_SOURCES = tests/unit/check_quant.c tests/unit/quant-run.h
 check_quant_CFLAGS = $(TEST_CFLAGS)
 check_quant_LDADD = $(TEST_LIBS)
+check_quant_trits_SOURCES = tests/unit/check_quant_trits.c tests/unit/quant-run.h
+check_quant_trits_CFLAGS = $(TEST_CFLAGS)
+check_quant_trits_LDADD = $(TEST_LIBS)
 check_gguf_SOURCES = tests/unit/check_gguf.c tests/unit/gguf-files.h tools/gguf-write.h \
 	tools/gguf-write.c
 check_gguf_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
@@ -187,7 +193,7 @@ EXTRA_DIST += tests/unit/trit-model.sh tests/unit/hardening.sh
 # tokenizer and chat formats
 if HAVE_CHECK
 if FULL
-TEXT_TESTS = check_utf8 check_vocab check_bpe check_tokenizer check_pipelines check_chat \
+TEXT_TESTS = check_utf8 check_vocab check_bpe check_tokenizer check_pipelines check_sentencepiece check_chat \
 	check_grammar check_jinja check_jinja_python check_jinja_errors
 TEXT_FILES = tests/unit/tok-file.h tools/gguf-write.h tools/gguf-write.c
 check_PROGRAMS += $(TEXT_TESTS)
@@ -211,10 +217,14 @@ check_tokenizer_SOURCES = tests/unit/check_tokenizer.c $(TEXT_FILES)
 check_tokenizer_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_tokenizer_CFLAGS = $(TEST_CFLAGS)
 check_tokenizer_LDADD = $(TEST_LIBS)
-check_pipelines_SOURCES = tests/unit/check_pipelines.c $(TEXT_FILES)
+check_pipelines_SOURCES = tests/unit/check_pipelines.c tests/unit/tok-folder.h $(TEXT_FILES)
 check_pipelines_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_pipelines_CFLAGS = $(TEST_CFLAGS)
 check_pipelines_LDADD = $(TEST_LIBS)
+check_sentencepiece_SOURCES = tests/unit/check_sentencepiece.c tests/unit/tok-folder.h $(TEXT_FILES)
+check_sentencepiece_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_sentencepiece_CFLAGS = $(TEST_CFLAGS)
+check_sentencepiece_LDADD = $(TEST_LIBS)
 check_jinja_SOURCES = tests/unit/check_jinja.c tests/unit/jinja-run.h $(TEXT_FILES)
 check_jinja_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 check_jinja_CFLAGS = $(TEST_CFLAGS)
@@ -236,7 +246,7 @@ endif
 if HAVE_CHECK
 if FULL
 SERVER_TESTS = check_json check_params check_params_fields check_params_words check_text check_format \
-	check_responses check_framing check_admit check_keys check_origin check_regex check_schema check_trace check_agent check_tls \
+	check_responses check_framing check_admit check_keys check_origin check_regex check_schema check_schema_bad check_trace check_agent check_tls \
 	check_calls check_models check_thought check_tools
 EXTRA_DIST += tests/unit/shape-run.h tests/unit/params-read.h
 check_PROGRAMS += $(SERVER_TESTS)
@@ -299,9 +309,12 @@ shape_texts_LDADD = $(TEST_LIBS)
 check_regex_SOURCES = tests/unit/check_regex.c
 check_regex_CFLAGS = $(TEST_CFLAGS)
 check_regex_LDADD = $(TEST_LIBS)
-check_schema_SOURCES = tests/unit/check_schema.c
+check_schema_SOURCES = tests/unit/check_schema.c tests/unit/schema-run.h
 check_schema_CFLAGS = $(TEST_CFLAGS)
 check_schema_LDADD = $(TEST_LIBS)
+check_schema_bad_SOURCES = tests/unit/check_schema_bad.c tests/unit/schema-run.h
+check_schema_bad_CFLAGS = $(TEST_CFLAGS)
+check_schema_bad_LDADD = $(TEST_LIBS)
 check_framing_SOURCES = tests/unit/check_framing.c
 check_framing_CFLAGS = $(TEST_CFLAGS)
 check_framing_LDADD = $(TEST_LIBS)
