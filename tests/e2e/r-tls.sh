@@ -82,7 +82,7 @@ subject()
     openssl s_client -connect "$address" </dev/null 2>/dev/null | sed -n 's/^subject=CN = //p'
 }
 is "the first certificate" "$(subject)" first
-curl -sSN --max-time 60 -d '{"prompt":"a","max_tokens":1500,"ignore_eos":true,"stream":true}' \
+curl -sSN --max-time $((60 * patience)) -d '{"prompt":"a","max_tokens":1500,"ignore_eos":true,"stream":true}' \
     "$url/v1/completions" >"$work/stream" 2>"$work/curl" &
 stream=$!
 has_data()
@@ -115,7 +115,7 @@ is "still the second" "$(subject)" second
 ) 2>/dev/null &
 storm=$!
 for i in $(seq 60); do
-    curl -fsS --max-time 20 -o "$work/out" "$url/healthz" || fail "handshake $i during reloads"
+    curl -fsS --max-time $((20 * patience)) -o "$work/out" "$url/healthz" || fail "handshake $i during reloads"
     checks=$((checks + 1))
 done
 wait "$storm"

@@ -89,7 +89,7 @@ rm -f "$work/port"
 pid=$!
 within 60 is_ready || fail "it does not become ready"
 for _ in 1 2 3 4 5 6 7 8 9 10; do
-    curl -fs --max-time 60 "$url/v1/models?[1-500]" -o "$work/models" || fail "requests wait for the log"
+    curl -fs --max-time $((60 * patience)) "$url/v1/models?[1-500]" -o "$work/models" || fail "requests wait for the log"
     [ "$(dropped blocked)" -eq 0 ] || break
 done
 [ "$(dropped blocked)" -gt 0 ] || fail "the pipe is not full"
@@ -104,7 +104,7 @@ kill "$reader"
 wait "$reader" 2>/dev/null
 # The end does not wait for a reader either.
 for _ in 1 2 3 4 5 6 7 8 9 10; do
-    curl -fs --max-time 60 "$url/v1/models?[1-500]" -o "$work/models" || fail "requests wait for the log"
+    curl -fs --max-time $((60 * patience)) "$url/v1/models?[1-500]" -o "$work/models" || fail "requests wait for the log"
 done
 stop
 is "exit status" "$ended" 0
