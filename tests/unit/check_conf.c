@@ -555,9 +555,7 @@ END_TEST
 
 START_TEST(names)
 {
-    static const char *const good[] = {"a", "a b", "qwen3:8b",
-                                       "gr\xc3\xb6\xc3\x9f"
-                                       "er"};
+    static const char *const good[] = {"a", "a b", "qwen3:8b", "gr\303\266\303\237er"};
     static const char *const bad[] = {"",   " a",  "a ",   "a,b",   "a[",
                                       "a]", "a#b", "a\nb", "a\x7f", "\xc3"};
     char longest[102];
