@@ -27,7 +27,7 @@ function ask(body, late) {
     socket.on('close', () => resolve({
       status: Number(/^HTTP\/1\.1 (\d+)/.exec(got)?.[1] ?? 0),
       whole: body.stream ? got.includes('data: [DONE]') : got.trimEnd().endsWith('}') }));
-    setTimeout(() => socket.destroy(), 30_000 * patience);
+    setTimeout(() => socket.destroy(), 30_000 * patience).unref();
   });
 }
 
