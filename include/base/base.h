@@ -82,6 +82,15 @@ _Noreturn void trit_bug(const char *expr, const char *file, int line, const char
 #define TRIT_WRAPS
 #endif
 
+/* Whether AddressSanitizer or ThreadSanitizer is built in; gcc has macros that say so, clang features. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define TRIT_SANITIZED 1
+#elif defined __clang__
+#define TRIT_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define TRIT_SANITIZED 0
+#endif
+
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #ifndef MIN /* sys/param.h, which libuv includes, has the same two */

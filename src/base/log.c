@@ -210,7 +210,8 @@ void log_tell_limited(bool all)
 
 /* ------------------------------------------------------------------ lines */
 
-static void emit_line(enum log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void emit_line(enum log_level level, const char *fmt,
+                                                            va_list ap)
 {
     char line[LINE_BYTES], event[32];
     vsnprintf(line, sizeof line, fmt, ap);

@@ -30,7 +30,7 @@
 #include "main/sandbox-parts.h"
 
 /* The sanitizers look at files and start programs of their own, gcov writes files at the end. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || defined TRIT_COVERAGE
+#if TRIT_SANITIZED || defined TRIT_COVERAGE
 #define INSTRUMENTED 1
 #else
 #define INSTRUMENTED 0

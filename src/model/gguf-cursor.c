@@ -14,7 +14,8 @@
 
 #include "base/mem.h"
 
-static int fail_at(const char *path, struct trit_error *err, int code, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static int fail_at(const char *path, struct trit_error *err,
+                                                         int code, const char *fmt, va_list ap)
 {
     enum { SHOWN = 160 };
     char text[300];

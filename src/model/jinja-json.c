@@ -168,7 +168,7 @@ static void write_value(struct writer *w, struct jinja_value v)
             write_dict(w, v.dict);
             break;
         }
-        /* fallthrough */
+        __attribute__((fallthrough));
     default:
         jinja_fail(w->r, "%s has no form in JSON", jinja_type_name(v));
     }

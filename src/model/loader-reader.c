@@ -30,13 +30,6 @@
 #include "model/segment-file.h"
 #include "model/tokenizer.h"
 
-/* The sanitizers have terabytes of addresses of their own. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
-
 static struct {
     int socket;
     int given; /* the file that came with the wish to read it; -1: none */
@@ -187,7 +180,7 @@ static void read_model(const struct loader_note *wish, int given)
     int fd = -1;
     size_t bytes = 0;
     limit(RLIMIT_CPU, wish->n[1]);
-    if (!SANITIZED)
+    if (!TRIT_SANITIZED) /* They have terabytes of addresses of their own. */
         limit(RLIMIT_DATA, wish->n[2]);
     loader_fault("read", self.socket, NULL, 0);
     int rc = (wish->n[0] ? hf_open : gguf_open)(wish->text, &self.g, &err);

@@ -6,11 +6,13 @@
 import fs from 'node:fs';
 import crypto from 'node:crypto';
 import net from 'node:net';
-import { bar, equal, ok, request, raw, metrics, total, until, host, port, report } from '../e2e/lib.mjs';
+import { bar, equal, ok, request, raw, metrics, total, until, host, port, patience, report } from '../e2e/lib.mjs';
 
 const long = process.env.ADVERSARY_LONG === '1';
 const pid = process.env.TRITD_PID;
 const log = process.env.TRITD_LOG;
+// A sanitizer keeps freed memory aside, so that what is resident says nothing.
+const lean = (name, condition, detail) => process.env.SANITIZED === '1' || ok(name, condition, detail);
 const H = `Host: ${host}\r\n`;
 
 // KiB that the daemon has resident; seconds of CPU that it has used.
@@ -96,7 +98,7 @@ const parts = {
       if (pass) grown = Math.min(grown, rss() - before);
     }
     console.log(`edges: ${asked} requests, ${fields.length} fields, RSS +${grown} KiB`);
-    ok('RSS', grown < 2 * 1024, `${grown} KiB`);
+    lean('RSS', grown < 2 * 1024, `${grown} KiB`);
     bar(5, `${fields.length} fields, ${asked} requests: 400 with the name; RSS +${(grown / 1024).toFixed(1)} MiB`,
         '400 with the name; RSS < 1 MiB', grown < 1024 ? 'ok' : 'missed');
   },
@@ -133,7 +135,7 @@ const parts = {
     console.log(`bodies: ${3 * all.length} requests, slowest ${worst} ms, peak +${peak - before} KiB`);
     bar(15, `${3 * all.length} requests: peak +${((peak - before) / 1024).toFixed(1)} MiB, slowest ${worst} ms`,
         'peak RSS <= 8 bodies');
-    ok('peak RSS at most 8 times a body of 4 MiB', peak - before < 8 * 4 * 1024, `${peak - before}`);
+    lean('peak RSS at most 8 times a body of 4 MiB', peak - before < 8 * 4 * 1024, `${peak - before}`);
   },
 
   // ---- framing in doubt: nothing behind it is answered, and the connection ends
@@ -185,7 +187,7 @@ const parts = {
       ok(`${name}: closed`, r.closed, r.text.slice(0, 300));
       // Health has a body that nothing else has.
       ok(`${name}: nothing behind it is answered`, !/"status": ?"ok"|\r\n\r\nok/.test(r.text), r.text);
-      ok(`${name}: in good time`, took < 4500, `${took} ms`);
+      ok(`${name}: in good time`, took < 4500 * patience, `${took} ms`);
     }
     console.log(`framing: ${cases.length} cases`);
     bar(4, `${cases.length} cases: 0`, '0 smuggled answers');
@@ -201,7 +203,7 @@ const parts = {
       if (!c.closed) c.socket.write(i < n ? 'x' : ' ');
     }), 500);
     let worst = 0;
-    for (const end = Date.now() + 6000; Date.now() < end && slow.some((c) => !c.closed);) {
+    for (const end = Date.now() + 6000 * patience; Date.now() < end && slow.some((c) => !c.closed);) {
       worst = Math.max(worst, await healthy('beside slowloris'));
       await sleep(50);
     }
@@ -210,9 +212,9 @@ const parts = {
     ok('all are cut', slow.every((c) => c.closed));
     console.log(`slowloris: ${2 * n} connections; header cut in ${life(0, n)} ms, body in ` +
       `${life(n, 2 * n)} ms; health at worst ${worst} ms`);
-    ok('headers in time', life(0, n) < 4000);
-    ok('bodies in time', life(n, 2 * n) < 5000);
-    ok('health', worst < 1000);
+    ok('headers in time', life(0, n) < 4000 * patience);
+    ok('bodies in time', life(n, 2 * n) < 5000 * patience);
+    ok('health', worst < 1000 * patience);
     bar(22, `${2 * n} connections, limits 2 s and 3 s: cut after ${(life(0, n) / 1000).toFixed(2)} s and ` +
       `${(life(n, 2 * n) / 1000).toFixed(2)} s; health <= ${worst} ms`, '10 s / 30 s');
   },
@@ -239,7 +241,7 @@ const parts = {
     equal('another is served', (await request('/v1/completions', { body: { prompt: 'x', max_tokens: 2 } })).status, 200);
     await until('no page is held', async () => total(await metrics(), 'tritd_kv_blocks_used') === 0);
     console.log(`unread: ${n} streams gone after ${took} ms, RSS +${grown} KiB`);
-    ok('RSS', grown < 64 * 1024, `${grown} KiB`);
+    lean('RSS', grown < 64 * 1024, `${grown} KiB`);
     bar(8, `${n} streams never read: all cut after ${(took / 1000).toFixed(1)} s, RSS +${(grown / 1024).toFixed(1)} MiB`,
         '200: RSS < 64 MiB, dropped <= 75 s', n < 200 ? 'short' : 'ok');
   },
@@ -262,7 +264,7 @@ const parts = {
     }
     await until('connections are gone', async () => files() <= fds + 8);
     console.log(`flood: ${n} bad requests, RSS +${rss() - before} KiB, health at worst ${worst} ms`);
-    ok('RSS', rss() - before < 16 * 1024, `${rss() - before} KiB`);
+    lean('RSS', rss() - before < 16 * 1024, `${rss() - before} KiB`);
   },
 
   // ---- what is in a prompt stays there
@@ -320,7 +322,7 @@ const parts = {
     await healthy('after they have left');
     const took = Date.now() - gone;
     console.log(`files: healthy after ${took} ms`);
-    ok('at once', took < 1000, `${took} ms`);
+    ok('at once', took < 1000 * patience, `${took} ms`);
     bar(24, `200 clients, 64 descriptors: CPU ${(100 * used).toFixed(1)} %, healthy after ${took} ms`, 'CPU < 10 %, healthy < 1 s');
   },
 
@@ -330,7 +332,7 @@ const parts = {
       const start = Date.now();
       const r = await raw(`GET ${path} HTTP/1.1\r\n${H}Content-Length: 0\r\n\r\n`, { end: true, quiet: 5000 });
       ok(`${path}: answered`, r.text.startsWith('HTTP/1.1 200'));
-      ok(`${path}: closed at once`, r.closed && Date.now() - start < 1500, `${Date.now() - start} ms`);
+      ok(`${path}: closed at once`, r.closed && Date.now() - start < 1500 * patience, `${Date.now() - start} ms`);
     }
     const three = `GET /healthz HTTP/1.1\r\n${H}\r\n`.repeat(3);
     const r = await raw(three, { end: true, quiet: 5000 });

@@ -8,6 +8,7 @@ need node
 here=$top/tests/adversary
 ./list-fields >"$work/fields" || broken "list-fields"
 export FIELDS=$work/fields TRITD_LOG=$work/log
+! is_sanitized || export SANITIZED=1
 
 start --header-seconds 2 --body-seconds 3 --stall-seconds 2 --idle-seconds 5 --kv-bytes 16M \
     --log-level debug

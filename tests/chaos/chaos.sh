@@ -80,7 +80,7 @@ done
 bar 28 "$rounds random bits: all found" "1,000 bits found" "$([ "$rounds" -ge 1000 ] && echo ok || echo short)"
 
 # ---- the time of day jumps
-if [ -e tests/chaos/clock.so ] && ! readelf -d "$tritd" | grep -Eq 'lib(a|t|ub)san'; then
+if [ -e tests/chaos/clock.so ] && ! is_sanitized; then
     cat >"$work/jumping" <<END
 #!/bin/sh
 LD_PRELOAD=$PWD/tests/chaos/clock.so exec "$tritd" "\$@"
@@ -117,7 +117,7 @@ mv "$work/port.new" "$work/port"
 within 60 is_ready || broken "not ready"
 # The pipe takes 64 KiB, tritd keeps 256.
 for ((i = 0; i < 100; i++)); do
-    curl -fs --max-time 10 -o /dev/null "$url/healthz?[1-100]" || fail "it waits for the log's reader"
+    curl -fs --max-time $((10 * patience)) -o /dev/null "$url/healthz?[1-100]" || fail "it waits for the log's reader"
     ! dropped || break
 done
 is "answer while nobody reads the log" "$(answer)" "$expected"
@@ -134,7 +134,7 @@ if unshare -Urm true 2>/dev/null; then
     for kib in 4 64 256; do
         # shellcheck disable=SC2016 # for the inner shell
         unshare -Urm sh -c 'mount -t tmpfs -o size='"$kib"'k none "$1" && shift && exec "$@"' sh \
-            "$work/small" timeout 20 "$tritd" --model "$model" --shm-dir "$work/small" --port 0 \
+            "$work/small" timeout $((20 * patience)) "$tritd" --model "$model" --shm-dir "$work/small" --port 0 \
             2>"$work/err"
         is "exit status with $kib KiB" $? 1
         has "the reason" "$(cat "$work/err")" 'error +.*(space|room|memory|free)'

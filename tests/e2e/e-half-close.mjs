@@ -4,7 +4,7 @@
 // as a stream, an error; alone and beside connections that sit there, also when the end comes with
 // the last byte of the request.  The daemon was started with --half-close-aborts=no.
 //
-import { equal, request, metrics, total, until, host, dial, report } from './lib.mjs';
+import { equal, request, metrics, total, until, host, dial, patience, report } from './lib.mjs';
 
 // The answer to `body`, asked by a client that half-closes at once or when the request is being worked at.
 function ask(body, late) {
@@ -27,7 +27,7 @@ function ask(body, late) {
     socket.on('close', () => resolve({
       status: Number(/^HTTP\/1\.1 (\d+)/.exec(got)?.[1] ?? 0),
       whole: body.stream ? got.includes('data: [DONE]') : got.trimEnd().endsWith('}') }));
-    setTimeout(() => socket.destroy(), 30_000);
+    setTimeout(() => socket.destroy(), 30_000 * patience).unref();
   });
 }
 

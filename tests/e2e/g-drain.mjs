@@ -5,7 +5,7 @@
 //   cut     --drain-seconds is short: streams end without [DONE]
 //   twice   a second SIGTERM ends what the first one would wait for
 //
-import { equal, ok, assert, request, metrics, total, until, url, report } from './lib.mjs';
+import { equal, ok, assert, request, metrics, total, until, url, patience, report } from './lib.mjs';
 
 const mode = process.argv[2];
 const pid = Number(process.env.TRITD_PID);
@@ -19,7 +19,7 @@ async function client(i) {
   try {
     const response = await fetch(url + '/v1/completions', {
       method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body),
-      signal: AbortSignal.timeout(100_000) });
+      signal: AbortSignal.timeout(100_000 * patience) });
     const text = await response.text();
     const usage = /"completion_tokens": ?(\d+)/.exec(text);
     return { status: response.status, tokens: Number(usage?.[1] ?? 0),

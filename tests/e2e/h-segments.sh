@@ -62,7 +62,7 @@ has "trit-model segments" "$("$trit_model" segments --dir "$shm")" "$name .*idle
 # ---- killed at calls all over its life, of its own and of its reader's (SEGMENT_KILLS=100 of them): a name
 # is whole or is not there, no process stays, and the next start attaches or builds, and answers the same
 shim=$PWD/tests/torture/fail.so
-if [ ! -e "$shim" ] || readelf -d "$tritd" | grep -Eq 'lib(a|t|ub)san'; then
+if [ ! -e "$shim" ] || is_sanitized; then
     echo "SKIP: $(basename "$0"): kill -9 while it loads: a sanitizer wants to be loaded first, or there is no $shim"
 else
     cat >"$work/doomed" <<END

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
 // m-limits.mjs - limits of keys, deadlines and priorities against the daemon of m-limits.sh, whose
-// keys are FREE (priority=high), REQUESTS (3 a minute), TOKENS (600 a minute) and ONE
-// (concurrency=1, priority=low); 2 run and 8 wait.
+// keys are FREE (priority=high), REQUESTS (3 a minute), TOKENS (600 a minute), of these two more to try again
+// with, and ONE (concurrency=1, priority=low); 2 run and 8 wait.
 //
 import OpenAI from 'openai';
-import { bearer, equal, ok, check, assert, url, request, metrics, total, until, events, report }
+import { bearer, equal, ok, check, assert, url, request, metrics, total, until, events, patience, report }
   from './lib.mjs';
 
-const { FREE, REQUESTS, TOKENS, ONE } = process.env;
+const { FREE, TOKENS, ONE } = process.env;
 const client = (apiKey, options = {}) =>
-  new OpenAI({ baseURL: url + '/v1', apiKey, maxRetries: 0, timeout: 120_000, ...options });
+  new OpenAI({ baseURL: url + '/v1', apiKey, maxRetries: 0, timeout: 120_000 * patience, ...options });
 const ask = { model: (await client(FREE).models.list()).data[0].id, prompt: 'a', max_tokens: 4,
               ignore_eos: true };
 const rejected = async (reason) =>
@@ -34,14 +34,26 @@ function retry_after(name, headers, min = 1, max = 60) {
   ok(`${name}: Retry-After`, /^\d+$/.test(text) && text >= min && text <= max, text);
 }
 
+// What comes back with time can be judged by who is quick; where the machine was slow, once more, with another key
+// of the same kind.
+async function quickly(name, run) {
+  for (const key of [name, `${name}_2`, `${name}_3`]) {
+    const began = performance.now();
+    try {
+      return await run(client(process.env[key]));
+    } catch (error) {
+      if (key.endsWith('_3') || performance.now() - began < 7000) throw error;
+    }
+  }
+}
+
 // ---- the package and keys
 await refused('a wrong key', client('trit-no').models.list(), { status: 401, code: 'invalid_api_key' });
 ok('AuthenticationError', (await refused('no key', client('x').completions.create(ask), {}))
   instanceof OpenAI.AuthenticationError);
 
 // ---- requests a minute
-{
-  const mine = client(REQUESTS);
+await quickly('REQUESTS', async (mine) => {
   for (const left of [2, 1, 0]) {
     const { response } = await mine.completions.create(ask).withResponse();
     equal(`request: ${left} left`, [response.headers.get('x-ratelimit-limit-requests'),
@@ -60,11 +72,10 @@ ok('AuthenticationError', (await refused('no key', client('x').completions.creat
   const { response } = await mine.models.list().withResponse();
   equal('other routes are not limited, and tell', [response.status,
     response.headers.get('x-ratelimit-remaining-requests')], [200, '0']);
-}
+});
 
 // ---- tokens a minute: charged at the worst, corrected to what was used
-{
-  const mine = client(TOKENS);
+await quickly('TOKENS', async (mine) => {
   const stop = (await mine.completions.create({ ...ask, temperature: 0 })).choices[0].text.slice(0, 1);
   const used = await mine.completions.create({ ...ask, temperature: 0, max_tokens: 500, stop })
     .withResponse();
@@ -81,7 +92,7 @@ ok('AuthenticationError', (await refused('no key', client('x').completions.creat
                           { status: 429, code: 'rate_limit_exceeded' });
   retry_after('tokens', e.headers);
   running.controller.abort();
-}
+});
 
 // ---- one at a time
 {
@@ -147,7 +158,7 @@ for (const [key, fields, tier] of [
     equal(`${name}: status and code`, [r.status, r.json.error.code], [429, 'deadline_unreachable']);
     ok(`${name}: the estimate`, /expected in [\d.e-]+ s/.test(r.json.error.message), r.json.error.message);
     retry_after(name, r.headers);
-    ok(`${name}: at once`, performance.now() - began < 5000);
+    ok(`${name}: at once`, performance.now() - began < 5000 * patience);
   }
   equal('counted by reason', await rejected('deadline'), before + 3);
   for (const value of ['soon', '-1', '0', '1e99', ''])
@@ -160,7 +171,7 @@ for (const [key, fields, tier] of [
     body: { ...ask, stream: true },
     headers: { ...bearer(FREE), 'x-stainless-read-timeout': '0.0001' } })).status, 200);
   equal('time enough', (await request('/v1/completions', {
-    body: ask, headers: { ...bearer(FREE), 'x-tritd-deadline-ms': '60000' } })).status, 200);
+    body: ask, headers: { ...bearer(FREE), 'x-tritd-deadline-ms': String(60000 * patience) } })).status, 200);
 }
 
 // ---- more answers than the queue will ever take of one key: 10 places, 2 of them reserved

@@ -16,8 +16,12 @@ new()
     export "$1=$(cat "$work/key")"
 }
 new FREE priority=high
-new REQUESTS requests-per-minute=3
-new TOKENS tokens-per-minute=600
+for name in REQUESTS REQUESTS_2 REQUESTS_3; do
+    new $name requests-per-minute=3
+done
+for name in TOKENS TOKENS_2 TOKENS_3; do
+    new $name tokens-per-minute=600
+done
 new ONE concurrency=1 priority=low
 start --api-keys "$work/api-keys" --max-batch 2 --queue-requests 8
 bring m-limits.mjs

@@ -59,7 +59,7 @@ static char **program;
 static pid_t main_pid, frozen, alive[ALIVE_MAX];
 static bool restart;
 
-static void say(const char *fmt, ...)
+__attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 {
     struct timespec t;
     va_list ap;

@@ -3,7 +3,7 @@
 // n-requests.mjs - GET and DELETE of /v1/tritd/requests; 2 run and 8 wait.  With ALICE and BOB in the
 // environment there are keys, and Alice asks.
 //
-import { bearer, equal, ok, request, metrics, total, until, url, report } from './lib.mjs';
+import { bearer, equal, ok, request, metrics, total, until, url, patience, report } from './lib.mjs';
 
 const { ALICE, BOB } = process.env;
 const path = '/v1/tritd/requests';
@@ -20,7 +20,7 @@ function ask(body, id) {
     const r = await fetch(url + '/v1/completions', {
       method: 'POST', body: JSON.stringify({ ...endless, ...body }),
       headers: { 'content-type': 'application/json', 'x-request-id': id, ...bearer(ALICE) },
-      signal: AbortSignal.timeout(120_000) });
+      signal: AbortSignal.timeout(120_000 * patience) });
     asked.status = r.status;
     for await (const piece of r.body) asked.got += Buffer.from(piece).toString();
   })();

@@ -9,7 +9,7 @@ import { readFileSync } from 'node:fs';
 import SwaggerParser from '@apidevtools/swagger-parser';
 import Ajv2020 from 'ajv/dist/2020.js';
 import { parse } from 'yaml';
-import { equal, ok, url, until, report } from './lib.mjs';
+import { equal, ok, url, until, patience, report } from './lib.mjs';
 
 const { KEY, KEY_ONE, KEY_ADMIN, MODEL, ROUTES, DOCUMENT } = process.env;
 const source = readFileSync(DOCUMENT, 'utf8');
@@ -49,7 +49,7 @@ async function ask(path, { method, body, status = 200, key = KEY, documented = t
   if (description.requestBody && documented)
     validate(`${name}: request`, `${operation}/requestBody/content/application~1json/schema`, body);
   const response = await fetch(url + to, {
-    method: method.toUpperCase(), signal: AbortSignal.timeout(120_000),
+    method: method.toUpperCase(), signal: AbortSignal.timeout(120_000 * patience),
     headers: { ...(key ? { authorization: `Bearer ${key}` } : {}), 'content-type': 'application/json' },
     body: body === undefined ? undefined : JSON.stringify(body) });
   const text = await response.text();

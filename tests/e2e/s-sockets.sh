@@ -12,7 +12,7 @@ over()
 {
     local path=$1
     shift
-    curl -s --max-time 60 --unix-socket "$sock" -o "$work/out" -w '%{http_code}' "$@" "http://tritd$path"
+    curl -s --max-time $((60 * patience)) --unix-socket "$sock" -o "$work/out" -w '%{http_code}' "$@" "http://tritd$path"
 }
 serves()
 {

@@ -13,7 +13,7 @@ ask()
 {
     local path=$1
     shift
-    curl -s --max-time 60 -D "$work/head" -o "$work/out" -w '%{http_code}' "$@" "$url$path"
+    curl -s --max-time $((60 * patience)) -D "$work/head" -o "$work/out" -w '%{http_code}' "$@" "$url$path"
 }
 head_has()
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // A hub that does what hubs do on bad days.  y-pull.sh talks to it with trit pull.  Its state is what
-// /control sets: {cut, ranges, lie, change, status, slow, wrong}; /control also tells what was served.
+// /control sets: {cut, ranges, lie, change, status, slow, hold, wrong}; /control also tells what was served.  With
+// hold: 2 nothing more comes once two parts of a large file have been sent.
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { writeFileSync } from 'node:fs';
@@ -24,14 +25,14 @@ const files = {
   'o/evil': { '../../../evil.gguf': make(64, 10), '.hidden.gguf': make(64, 11) },
 };
 const sha = (b) => createHash('sha256').update(b).digest('hex');
-let how = {}, served = 0, requests = 0, at_once = 0, most = 0, tokens = new Set();
+let how = {}, served = 0, whole = 0, requests = 0, at_once = 0, most = 0, tokens = new Set();
 
 function control(request, response) {
   let text = '';
   request.on('data', (d) => { text += d; });
   request.on('end', () => {
     const told = { served, requests, most, tokens: [...tokens] };
-    if (request.method === 'POST') { how = JSON.parse(text); served = requests = most = 0; tokens.clear(); }
+    if (request.method === 'POST') { how = JSON.parse(text); served = requests = most = whole = 0; tokens.clear(); }
     response.end(JSON.stringify(told));
   });
 }
@@ -52,13 +53,18 @@ async function file(request, response, bytes, name) {
   const end = how.cut && part.length > how.cut ? how.cut : part.length;
   for (let i = 0; i < end; i += 65536) {
     if (how.slow) await new Promise((go) => setTimeout(go, how.slow));
+    while (how.hold && whole >= how.hold && part.length >= MB && !response.destroyed) await new Promise((go) => setTimeout(go, 10));
     const piece = part.subarray(i, Math.min(i + 65536, end));
     served += piece.length;
     if (response.destroyed) return;
     if (!response.write(piece)) await new Promise((go) => { response.once('drain', go); response.once('close', go); });
   }
-  if (end < part.length) request.socket.destroy();
-  else response.end();
+  if (end < part.length) {
+    request.socket.destroy();
+    return;
+  }
+  if (part.length >= MB) whole++;
+  response.end();
 }
 
 const server = createServer((request, response) => {

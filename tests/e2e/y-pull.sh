@@ -108,7 +108,7 @@ refuses 'times in a row; what has come is kept' "$TRIT_HUB/o/many/resolve/main/.
 "$trit" rm one.gguf
 
 # ---- killed in the middle, it goes on
-how '{"slow":4}'
+how '{"hold":2}'
 "$trit" pull o/one >/dev/null 2>&1 &
 puller=$!
 some_parts()
@@ -127,7 +127,7 @@ is "only the rest" "$(($(served served) < 26 * 1048576))" 1
 "$trit" rm o/one/one.gguf
 
 # ---- interrupted
-how '{"slow":4}'
+how '{"hold":2}'
 "$trit" pull o/one >/dev/null 2>"$work/err" &
 puller=$!
 within 60 some_parts || fail "no two parts after a minute"

@@ -25,7 +25,7 @@ says()
 {
     exec 7<>"/dev/tcp/127.0.0.1/$agent" || return
     [ $# -eq 0 ] || echo "$@" >&7
-    timeout 10 cat <&7
+    timeout $((10 * patience)) cat <&7
     exec 7>&-
 }
 

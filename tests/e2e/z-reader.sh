@@ -23,6 +23,12 @@ find_reader()
     loader=$(child tritd-loader "$pid") && reader=$(child tritd-reader "$loader")
 }
 
+# The start has come to its end, one way or the other.
+is_decided()
+{
+    has_ended || grep -q ' ready ' "$work/log"
+}
+
 # Large enough for its reading to be seen.
 "$trit_model" synth --shape small --vocab 120000 -o "$work/big.gguf" >"$work/out" 2>&1 ||
     broken "trit-model synth: $(cat "$work/out")"
@@ -34,12 +40,12 @@ for signal in SEGV KILL ABRT BUS; do
     rm -f "$shm"/* "$work/log"
     launch
     reader=
-    end=$((SECONDS + 20))
-    until find_reader || has_ended || [ $SECONDS -ge $end ]; do :; done
-    [ -n "$reader" ] || fail "no reader was seen"
-    kill "-$signal" "$reader" 2>/dev/null
-    if within 1 grep -q ' ready ' "$work/log"; then
-        stop # It was done before the signal came.
+    end=$((SECONDS + 20 * patience))
+    until find_reader || is_decided || [ $SECONDS -ge $end ]; do :; done
+    [ -z "$reader" ] || kill "-$signal" "$reader" 2>/dev/null
+    within 60 is_decided || fail "after SIG$signal it neither serves nor ends"
+    if ! has_ended; then
+        stop # The reader was done before it was seen, or before its signal came.
         continue
     fi
     await_end 30
@@ -117,6 +123,7 @@ for name in more another; do
 done
 is "lines that say so" "$(grep -c 'loader ended=yes' "$work/log")" 2
 # ---- without either of them no model can be loaded, which is said, and what is served is served
+within 20 child tritd-loader "$loader" >/dev/null || fail "it has no twin"
 kill -KILL "$(child tritd-loader "$loader")" "$loader"
 printf '[model last]\nmodel = %s\n' "$model" >>"$work/run.conf"
 kill -HUP "$pid"

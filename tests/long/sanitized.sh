@@ -24,6 +24,7 @@ seconds=${SANITIZED_SECONDS:-180}
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 ./list-fields >"$work/fields" || broken "list-fields"
 export FIELDS=$work/fields TRITD_LOG=$work/log
+export SANITIZED=1
 sound()
 {
     is "exit status" "$ended" 0

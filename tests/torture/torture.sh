@@ -7,9 +7,7 @@
 [ -z "${TRITD_URL:-}" ] || skip "needs daemons of its own"
 need node
 [ -e tests/torture/fail.so ] || skip "there is no tests/torture/fail.so"
-if readelf -d "$tritd" | grep -Eq 'lib(a|t|ub)san'; then
-    skip "a sanitizer wants to be loaded first"
-fi
+! is_sanitized || skip "a sanitizer wants to be loaded first"
 make_model
 # shellcheck disable=SC2086 # words
 TRITD=$tritd MODEL=$model SHIM=$PWD/tests/torture/fail.so WORK=$work SHM=$shm \

@@ -2,6 +2,7 @@
 /* check_base.c - errors, memory, buffers, the mailbox and the team. */
 #include "config.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -18,6 +19,14 @@
 #include "base/team.h"
 #include "base/utf8.h"
 #include "unit/unit.h"
+
+/* The sandbox and a reader's bounds stay away from a sanitizer, whichever compiler has put it in. */
+START_TEST(a_sanitizer_is_known)
+{
+    bool there = dlsym(RTLD_DEFAULT, "__asan_init") || dlsym(RTLD_DEFAULT, "__tsan_init");
+    ck_assert_int_eq(TRIT_SANITIZED, there);
+}
+END_TEST
 
 START_TEST(error_table)
 {
@@ -378,6 +387,7 @@ int main(void)
     Suite *s = suite_create("base");
     TCase *c = tcase_create("base");
     tcase_set_timeout(c, 60);
+    tcase_add_test(c, a_sanitizer_is_known);
     tcase_add_test(c, error_table);
     tcase_add_test(c, error_text_is_cut_not_overrun);
     tcase_add_test(c, error_text_is_utf8);

@@ -150,7 +150,7 @@ START_TEST(parts_stand_alone)
     size_t start, end;
     ck_assert_int_eq(pretok_open(g, &bare, &p, NULL), 0);
     struct pretok_cutter *c = pretok_cutter_open(p);
-    pretok_cutter_set(c, "a  b" + 1, 2); /* "  ", no longer followed by a letter */
+    pretok_cutter_set(c, &"a  b"[1], 2); /* "  ", no longer followed by a letter */
     ck_assert_int_eq(pretok_next(c, &start, &end), 1);
     ck_assert_uint_eq(start, 0);
     ck_assert_uint_eq(end, 2);

@@ -28,12 +28,6 @@
 #include "unit/unit.h"
 #include "unit/engine-run.h"
 
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
-
 static struct trit_error err;
 static char path[2048], dir[64], bad[96];
 
@@ -444,7 +438,7 @@ START_TEST(fault_is_refused)
                                .cpu_seconds = 1,
                                .most_memory = 256 << 20};
     struct model *m;
-    if (SANITIZED && (faults[_i].unbounded || faults[_i].act == act_segv))
+    if (TRIT_SANITIZED && (faults[_i].unbounded || faults[_i].act == act_segv))
         return;
     strcpy(fault->where, faults[_i].where);
     fault->act = faults[_i].act;
