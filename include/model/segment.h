@@ -114,8 +114,16 @@ int segment_adopt(const struct segment_source *src, enum segment_check check, in
 void segment_prove(const struct segment *seg, size_t chunk);
 void segment_chunks_in(size_t from, size_t to, size_t *first, size_t *end);
 
-/* Close a damaged one and take its name away, so that nobody attaches to it any more. */
+/* Take the name of a damaged one away, so that nobody attaches to it any more; and close it. */
+void segment_condemn(const struct segment *seg);
 void segment_reject(struct segment *seg);
+
+/*
+ * Let another one, sealed and of as many bytes, lie where a damaged one does: whoever has pointers into
+ * that, and reads there meanwhile, reads the one or the other.  *by is *seg then and holds nothing.
+ * -TRIT_ENOMEM: nothing was changed.
+ */
+int segment_replace(struct segment *seg, struct segment *by, struct trit_error *err);
 
 /* Make a writable segment for payload_bytes, zeroed.  Shared or private.  Clean error when the
  * memory is not to be had.  -TRIT_EBUSY when another process began to build it meanwhile: attach.

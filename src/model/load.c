@@ -368,6 +368,37 @@ void model_reject(struct model **m)
     model_close(m);
 }
 
+/* Whether all that the other made of its weights and tables is true of these as well. */
+static bool is_twin(const struct model *a, const struct model *b)
+{
+    const struct segment *s = &a->segment, *t = &b->segment;
+    size_t text = round_up(a->weight_bytes, 64); /* where the tokenizer's tables begin */
+    return memcmp(s->source.digest, t->source.digest, sizeof s->source.digest) == 0 &&
+           s->payload_bytes == t->payload_bytes && a->weight_bytes == b->weight_bytes &&
+           text <= s->payload_bytes &&
+           memcmp(s->payload + text, t->payload + text, s->payload_bytes - text) == 0;
+}
+
+int model_repack(const struct model *m, const char *path, const struct model_options *opt,
+                 struct model **fresh, struct trit_error *err)
+{
+    segment_condemn(&m->segment);
+    int rc = model_load(path, opt, fresh, err);
+    if (rc == 0 && !is_twin(m, *fresh)) {
+        rc = trit_fail(err, TRIT_EFORMAT, "%s: has changed since its damaged weights were packed",
+                       path);
+        model_close(fresh);
+    }
+    return rc;
+}
+
+int model_take_weights(struct model *m, struct model **fresh, struct trit_error *err)
+{
+    int rc = segment_replace(&m->segment, &(*fresh)->segment, err);
+    model_close(fresh);
+    return rc;
+}
+
 void model_close(struct model **m)
 {
     if (!*m)

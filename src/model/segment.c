@@ -172,7 +172,7 @@ void segment_chunks_in(size_t from, size_t to, size_t *first, size_t *end)
     *end = segment_chunks(to);
 }
 
-void segment_reject(struct segment *seg)
+void segment_condemn(const struct segment *seg)
 {
     if (seg->adopted)
         log_notice("weights kept=no reason=\"damaged\"");
@@ -180,7 +180,30 @@ void segment_reject(struct segment *seg)
         log_warn("segment-damaged name=%s action=removed", seg->name);
     if (*seg->name)
         segment_remove(seg->name, NULL);
+}
+
+void segment_reject(struct segment *seg)
+{
+    segment_condemn(seg);
     segment_close(seg);
+}
+
+int segment_replace(struct segment *seg, struct segment *by, struct trit_error *err)
+{
+    trit_assert(!seg->unnamed && !by->writable && seg->payload_bytes == by->payload_bytes &&
+                seg->map_bytes == by->map_bytes);
+    uint8_t *map = seg->map, *payload = seg->payload;
+    /* The kernel unmaps what is there and moves the other in one call, for which faults wait. */
+    if (mremap(by->map, by->map_bytes, by->map_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, map) != map)
+        return trit_fail(err, TRIT_ENOMEM, "%s: cannot be mapped in the place of another: %s",
+                         shown(by), strerror(errno));
+    seg->map = NULL;
+    segment_close(seg);
+    *seg = *by;
+    seg->map = map;
+    seg->payload = payload;
+    *by = (struct segment){.fd = -1};
+    return 0;
 }
 
 int segment_adopt(const struct segment_source *src, enum segment_check check, int fd,
