@@ -119,11 +119,11 @@ void segment_condemn(const struct segment *seg);
 void segment_reject(struct segment *seg);
 
 /*
- * Let another one, sealed and of as many bytes, lie where a damaged one does: whoever has pointers into
- * that, and reads there meanwhile, reads the one or the other.  *by is *seg then and holds nothing.
- * -TRIT_ENOMEM: nothing was changed.
+ * Let another one, sealed and of as many bytes, lie where a damaged one does, for those who have pointers
+ * into that.  The payload's bytes from `keep` on stay what they are, in memory of our own, and may be read
+ * meanwhile.  *by is *seg then and holds nothing.  -TRIT_ENOMEM: what lies there is still damaged.
  */
-int segment_replace(struct segment *seg, struct segment *by, struct trit_error *err);
+int segment_replace(struct segment *seg, struct segment *by, size_t keep, struct trit_error *err);
 
 /* Make a writable segment for payload_bytes, zeroed.  Shared or private.  Clean error when the
  * memory is not to be had.  -TRIT_EBUSY when another process began to build it meanwhile: attach.

@@ -368,15 +368,12 @@ void model_reject(struct model **m)
     model_close(m);
 }
 
-/* Whether all that the other made of its weights and tables is true of these as well. */
+/* Whether the one's weights can lie where the other's do. */
 static bool is_twin(const struct model *a, const struct model *b)
 {
     const struct segment *s = &a->segment, *t = &b->segment;
-    size_t text = round_up(a->weight_bytes, 64); /* where the tokenizer's tables begin */
     return memcmp(s->source.digest, t->source.digest, sizeof s->source.digest) == 0 &&
-           s->payload_bytes == t->payload_bytes && a->weight_bytes == b->weight_bytes &&
-           text <= s->payload_bytes &&
-           memcmp(s->payload + text, t->payload + text, s->payload_bytes - text) == 0;
+           s->payload_bytes == t->payload_bytes && a->weight_bytes == b->weight_bytes;
 }
 
 int model_repack(const struct model *m, const char *path, const struct model_options *opt,
@@ -394,7 +391,10 @@ int model_repack(const struct model *m, const char *path, const struct model_opt
 
 int model_take_weights(struct model *m, struct model **fresh, struct trit_error *err)
 {
-    int rc = segment_replace(&m->segment, &(*fresh)->segment, err);
+    size_t text_at = round_up(m->weight_bytes, 64);
+    int rc = segment_replace(&m->segment, &(*fresh)->segment, text_at, err);
+    if (rc == 0 && m->segment.locked)
+        segment_lock_memory(&m->segment);
     model_close(fresh);
     return rc;
 }
