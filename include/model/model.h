@@ -213,6 +213,7 @@ void model_close(struct model **m);
 void model_prove(const struct model *m, const void *weights, size_t bytes);
 size_t model_chunks(const struct model *m); /* 0: nothing is to be proved */
 void model_prove_chunk(const struct model *m, size_t chunk);
+void model_prove_ahead(const struct model *m, size_t i); /* see segment_prove_ahead */
 bool model_is_damaged(const struct model *m);
 void model_reject(struct model **m);
 

@@ -44,6 +44,7 @@ struct segment_source {
 /* Of an attached one that is compared with its checksums little by little. */
 struct segment_proof {
     size_t n;            /* chunks */
+    size_t least;        /* the end of those that a token reads least of; see segment_prove_ahead */
     atomic_bool damaged; /* one was not what it should be */
     uint8_t done[];      /* [n] */
 };
@@ -113,6 +114,10 @@ int segment_adopt(const struct segment_source *src, enum segment_check check, in
  * [from, to). */
 void segment_prove(const struct segment *seg, size_t chunk);
 void segment_chunks_in(size_t from, size_t to, size_t *first, size_t *end);
+
+/* The i-th of n chunks for who has time before the first token: of what that reads least first, so that
+ * as little as can be is left of what it has to fetch for its proof alone. */
+void segment_prove_ahead(const struct segment *seg, size_t i);
 
 /* Take the name of a damaged one away, so that nobody attaches to it any more; and close it. */
 void segment_condemn(const struct segment *seg);

@@ -65,6 +65,7 @@ struct engine {
     struct sched *sched;
     struct batch batch;
     enum engine_proof proof;
+    size_t n_ahead; /* chunks of the weights that were proved before the first step */
 
     atomic_bool mended; /* set by engine_mended, taken by the thread */
 
@@ -98,6 +99,10 @@ int engine_warm_up(struct engine *e, struct trit_error *err);
 /* The step that proves begins, and has ended: whether what it computed counts. */
 void engine_begin_proof(struct engine *e);
 bool engine_end_proof(struct engine *e);
+
+/* Until the bell rings, and at most for so many seconds, prove weights ahead of that step.  Returns how long
+ * that took. */
+double engine_prove_ahead(struct engine *e, double seconds);
 
 /* A dummy token is that step, since nobody has come; with the turn. */
 void engine_prove_alone(struct engine *e);

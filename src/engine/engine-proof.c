@@ -75,6 +75,22 @@ bool engine_end_proof(struct engine *e)
     return e->rc == 0;
 }
 
+double engine_prove_ahead(struct engine *e, double seconds)
+{
+    enum { RUN = 16 }; /* chunks between looks: a tenth of a millisecond */
+    const struct model *m = e->opt.model;
+    const size_t n = model_chunks(m);
+    double start = trit_now(), now = start;
+    int rung = 0;
+    while (e->n_ahead < n && rung == 0 && now - start < seconds) {
+        for (size_t end = MIN(e->n_ahead + RUN, n); e->n_ahead < end; e->n_ahead++)
+            model_prove_ahead(m, e->n_ahead);
+        trit_assert(sem_getvalue(&e->bell, &rung) == 0);
+        now = trit_now();
+    }
+    return now - start;
+}
+
 void engine_prove_alone(struct engine *e)
 {
     e->rc = engine_warm_up(e, &e->err);

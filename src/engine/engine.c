@@ -332,9 +332,12 @@ static void look_around(struct engine *e)
 static void idle(struct engine *e)
 {
     bool due = e->proof == PROOF_DUE && sched_is_empty(e->sched);
+    double left = due ? FIRST_SECONDS : 1;
     give_turn(e);
     engine_count(e);
-    if (wait_for_bell(e, due ? FIRST_SECONDS : 1) || !due)
+    if (due)
+        left -= engine_prove_ahead(e, left);
+    if (wait_for_bell(e, MAX(left, 0)) || !due)
         return;
     take_turn(e);
     engine_prove_alone(e);

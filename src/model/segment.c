@@ -166,6 +166,13 @@ void segment_prove(const struct segment *seg, size_t chunk)
     p->done[chunk] = true;
 }
 
+/* From there to the begin, and on from the other end of all. */
+void segment_prove_ahead(const struct segment *seg, size_t i)
+{
+    size_t n = seg->proof->n;
+    segment_prove(seg, (seg->proof->least + n - 1 - i) % n);
+}
+
 void segment_chunks_in(size_t from, size_t to, size_t *first, size_t *end)
 {
     *first = segment_chunks(from);
