@@ -42,6 +42,13 @@ enum engine_proof {
     PROOF_FAILED, /* nothing is computed until they are mended */
 };
 
+/* How something went, from the thread to one who waits for it. */
+struct engine_word {
+    sem_t told;
+    int rc; /* this and *err are read after `told` was posted */
+    struct trit_error err;
+};
+
 struct engine {
     struct engine_options opt;
     struct engine_stats stats;
@@ -69,10 +76,7 @@ struct engine {
 
     atomic_bool mended; /* set by engine_mended, taken by the thread */
 
-    /* How opening went, and later each proof; read after `told` was posted. */
-    sem_t told;
-    int rc;
-    struct trit_error err;
+    struct engine_word opened, proved;
 };
 
 /* ---- engine-step.c; engine thread only */

@@ -52,12 +52,13 @@ int engine_warm_up(struct engine *e, struct trit_error *err)
     return 0;
 }
 
-/* The proof has come out as e->rc. */
+/* The proof has come out as e->proved.rc. */
 static void tell(struct engine *e, const char *by)
 {
-    e->proof = e->rc ? PROOF_FAILED : PROOF_DONE;
-    log_info("weights proved=%s by=%s", e->rc ? "no" : "yes", by);
-    trit_assert(sem_post(&e->told) == 0);
+    bool whole = e->proved.rc == 0;
+    e->proof = whole ? PROOF_DONE : PROOF_FAILED;
+    log_info("weights proved=%s by=%s", whole ? "yes" : "no", by);
+    trit_assert(sem_post(&e->proved.told) == 0);
 }
 
 void engine_begin_proof(struct engine *e)
@@ -70,9 +71,9 @@ bool engine_end_proof(struct engine *e)
 {
     if (e->proof == PROOF_DONE)
         return true;
-    e->rc = model_is_damaged(e->opt.model) ? damaged(e, &e->err) : 0;
+    e->proved.rc = model_is_damaged(e->opt.model) ? damaged(e, &e->proved.err) : 0;
     tell(e, "request");
-    return e->rc == 0;
+    return e->proof == PROOF_DONE;
 }
 
 double engine_prove_ahead(struct engine *e, double seconds)
@@ -93,7 +94,7 @@ double engine_prove_ahead(struct engine *e, double seconds)
 
 void engine_prove_alone(struct engine *e)
 {
-    e->rc = engine_warm_up(e, &e->err);
+    e->proved.rc = engine_warm_up(e, &e->proved.err);
     tell(e, "dummy");
 }
 
@@ -107,8 +108,8 @@ void engine_look_mended(struct engine *e)
 
 void engine_give_up_proof(struct engine *e)
 {
-    if (e->proof != PROOF_DUE)
+    if (e->proof != PROOF_DUE && !atomic_load(&e->mended))
         return;
-    e->rc = trit_fail(&e->err, TRIT_ECANCELLED, "the engine was stopped");
-    trit_assert(sem_post(&e->told) == 0);
+    e->proved.rc = trit_fail(&e->proved.err, TRIT_ECANCELLED, "the engine was stopped");
+    trit_assert(sem_post(&e->proved.told) == 0);
 }

@@ -360,10 +360,10 @@ static void *engine_main(void *arg)
     struct engine *e = arg;
     (void)pthread_setname_np(pthread_self(), "tritd-engine");
     (void)slice_behind();
-    e->rc = open_on_thread(e, &e->err);
-    bool ok = e->rc == 0;
+    e->opened.rc = open_on_thread(e, &e->opened.err);
+    bool ok = e->opened.rc == 0;
     e->stats.last_step = e->stats.heartbeat = trit_now();
-    trit_assert(sem_post(&e->told) == 0);
+    trit_assert(sem_post(&e->opened.told) == 0);
 
     while (ok && !atomic_load(&e->closing)) {
         look_around(e);
@@ -390,23 +390,24 @@ static void free_engine(struct engine *e)
     turn_place_fini(&e->place);
     crew_close(&e->own_crew);
     sem_destroy(&e->bell);
-    sem_destroy(&e->told);
+    sem_destroy(&e->opened.told);
+    sem_destroy(&e->proved.told);
     mem_free(e);
 }
 
-/* Wait for what the thread has to tell. */
-static int hear(struct engine *e, struct trit_error *err)
+/* Wait for it. */
+static int hear(struct engine_word *w, struct trit_error *err)
 {
-    while (sem_wait(&e->told) != 0)
+    while (sem_wait(&w->told) != 0)
         trit_assert(errno == EINTR);
-    if (e->rc && err)
-        *err = e->err;
-    return e->rc;
+    if (w->rc && err)
+        *err = w->err;
+    return w->rc;
 }
 
 int engine_await_proof(struct engine *e, struct trit_error *err)
 {
-    return e->opt.prove_later ? hear(e, err) : 0;
+    return e->opt.prove_later ? hear(&e->proved, err) : 0;
 }
 
 void engine_mended(struct engine *e)
@@ -435,13 +436,14 @@ int engine_open(const struct engine_options *opt, struct engine **out, struct tr
     }
     turn_place_init(&e->place);
     mailbox_init(&e->inbox, ring, e);
-    trit_assert(sem_init(&e->bell, 0, 0) == 0 && sem_init(&e->told, 0, 0) == 0);
+    trit_assert(sem_init(&e->bell, 0, 0) == 0 && sem_init(&e->opened.told, 0, 0) == 0 &&
+                sem_init(&e->proved.told, 0, 0) == 0);
 
     int rc = pthread_create(&e->thread, NULL, engine_main, e);
     if (rc) {
         rc = trit_fail(err, TRIT_ENOMEM, "cannot start the engine thread: %s", strerror(rc));
     } else {
-        rc = hear(e, err);
+        rc = hear(&e->opened, err);
         if (rc == 0) {
             *out = e;
             return 0;

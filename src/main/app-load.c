@@ -62,7 +62,7 @@ static int read_reading(const struct conf *c, struct reading *r, struct trit_err
     return *c->tiles ? reading_tiles(r, c->tiles, err) : 0;
 }
 
-static struct model_options model_options(const struct app_model *m, const struct reading *reading)
+static struct model_options options_of(const struct app_model *m, const struct reading *reading)
 {
     const struct conf *c = &m->conf;
     struct app *app = m->app;
@@ -83,7 +83,7 @@ static void load(struct app_model *m, const struct reading *reading, int weights
 {
     const struct conf *c = &m->conf;
     plan_types(c, &m->plan);
-    struct model_options mo = model_options(m, reading);
+    struct model_options mo = options_of(m, reading);
     mo.adopt = weights >= 0;
     mo.kept_fd = weights;
     /* Within the first token, which takes longer then, so nobody else may wait for the crew; and its
@@ -130,7 +130,7 @@ static int repack(struct app_model *m)
     int rc = read_reading(&m->conf, &reading, &m->err);
     if (rc)
         return rc;
-    struct model_options mo = model_options(m, &reading);
+    struct model_options mo = options_of(m, &reading);
     return model_repack(m->model, m->conf.model, &mo, &m->fresh, &m->err);
 }
 

@@ -261,6 +261,11 @@ START_TEST(closing_before_the_proof)
         struct seq *s = i < 2 ? ask(&r, m, 0) : NULL;
         if (i % 2)
             ck_assert_int_eq(engine_await_proof(r.engine, &err), -TRIT_EFORMAT);
+        engine_stop(r.engine);
+        if (i % 2 == 0) {
+            int rc = engine_await_proof(r.engine, &err);
+            ck_assert(rc == -TRIT_ECANCELLED || (i == 0 && rc == 0));
+        }
         run_close(&r);
         ck_assert(!s || s->end == SEQ_CANCELLED || (i == 0 && s->end != SEQ_RUNNING));
         seq_free(s);
