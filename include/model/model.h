@@ -220,9 +220,9 @@ void model_reject(struct model **m);
 /*
  * The same where others hold the model already, as long as nobody computes with its weights:
  * model_repack gives a model of the same content, packed anew or by another process meanwhile, and
- * model_take_weights lets its weights lie where the damaged ones do, so that every pointer into them
- * holds; it closes *fresh, also on failure.  opt and path are those of model_load.  Errors of that, and
- * -TRIT_EFORMAT: the files are not what they were.
+ * model_take_weights lets its weights lie where the damaged ones do, so that every pointer into
+ * them holds; it closes *fresh, also on failure.  opt and path are those of model_load.  Errors of
+ * that, and -TRIT_EFORMAT: the files are not what they were.
  */
 int model_repack(const struct model *m, const char *path, const struct model_options *opt,
                  struct model **fresh, struct trit_error *err);

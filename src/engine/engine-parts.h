@@ -96,16 +96,16 @@ void engine_count_pages(struct engine *e);
 
 /* ---- engine-proof.c; engine thread only */
 
-/* One token through the whole model, with the turn and without sequences: proves that what there is can
- * compute, and the weights if they are to be proved. */
+/* One token through the whole model, with the turn and without sequences: proves that what there
+ * is can compute, and the weights if they are to be proved. */
 int engine_warm_up(struct engine *e, struct trit_error *err);
 
 /* The step that proves begins, and has ended: whether what it computed counts. */
 void engine_begin_proof(struct engine *e);
 bool engine_end_proof(struct engine *e);
 
-/* Until the bell rings, and at most for so many seconds, prove weights ahead of that step.  Returns how long
- * that took. */
+/* Until the bell rings, and at most for so many seconds, prove weights ahead of that step.
+ * Returns how long that took. */
 double engine_prove_ahead(struct engine *e, double seconds);
 
 /* A dummy token is that step, since nobody has come; with the turn. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine-proof.c - the first token: it shows that kernels, threads and pages work, and proves weights
- * that were attached to (model/model.h).
+ * engine-proof.c - the first token: it shows that kernels, threads and pages work, and proves
+ * weights that were attached to (model/model.h).
  *
- * Its own, computed before engine_open returns; or, where that would hold a client up, whatever step is
- * the first, and a dummy one only if none comes.  A step that has found its weights damaged was none:
- * its sequences are where they were, and are computed again when there are whole ones.
+ * Its own, computed before engine_open returns; or, where that would hold a client up, whatever
+ * step is the first, and a dummy one only if none comes.  A step that has found its weights damaged
+ * was none: its sequences are where they were, and are computed again when there are whole ones.
  */
 #include "config.h"
 #include "engine/engine-parts.h"

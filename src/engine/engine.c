@@ -32,8 +32,8 @@
 
 enum { MASKS_BYTES = 64 << 20 }; /* of the cache; what is not used costs nothing */
 
-/* How long the first client is waited for where his token can prove the weights: a dummy one that he had
- * to wait for takes him more than that. */
+/* How long the first client is waited for where his token can prove the weights: a dummy one that
+ * he had to wait for takes him more than that. */
 #define FIRST_SECONDS 0.1
 
 /* Tags of a sequence's messages in the events mailbox. */

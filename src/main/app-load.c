@@ -77,8 +77,8 @@ static struct model_options options_of(const struct app_model *m, const struct r
     };
 }
 
-/* Model, and engine, with a token computed unless it is early.  What the manager has kept of it, -1:
- * nothing, is taken. */
+/* Model, and engine, with a token computed unless it is early.  What the manager has kept of it,
+ * -1: nothing, is taken. */
 static void load(struct app_model *m, const struct reading *reading, int weights, int kv)
 {
     const struct conf *c = &m->conf;
@@ -86,8 +86,8 @@ static void load(struct app_model *m, const struct reading *reading, int weights
     struct model_options mo = options_of(m, reading);
     mo.adopt = weights >= 0;
     mo.kept_fd = weights;
-    /* Within the first token, which takes longer then, so nobody else may wait for the crew; and its
-     * threads should be all that could read memory. */
+    /* Within the first token, which takes longer then, so nobody else may wait for the crew; and
+     * its threads should be all that could read memory. */
     mo.prove_later = m->alone && m->threads >= team_usable_cpus();
     m->rc = model_load(c->model, &mo, &m->model, &m->err);
     if (m->rc != 0)

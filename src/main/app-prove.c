@@ -2,10 +2,10 @@
 /*
  * app-prove.c - weights that are proved when clients are served already.
  *
- * Where weights were found packed, the first step proves them, and at the start clients need not wait for
- * that: it is theirs if they are there (engine.h).  Weights that turn out to be damaged are packed anew on
- * a thread of the pool, and clients wait so long.  What the model has of its segment is the loop's, so the
- * new ones take their place here, where the engine computes nothing.
+ * Where weights were found packed, the first step proves them, and at the start clients need not
+ * wait for that: it is theirs if they are there (engine.h).  Weights that turn out to be damaged
+ * are packed anew on a thread of the pool, and clients wait so long.  What the model has of its
+ * segment is the loop's, so the new ones take their place here, where the engine computes nothing.
  *
  * What cannot be packed anew ends the daemon, as at any other start.
  */
@@ -37,12 +37,13 @@ static void proved(uv_work_t *work, int status)
 {
     struct app_model *m = work->data;
     struct app *app = m->app;
+    int rc = m->rc;
     (void)status;
     app->n_works--;
     app->loading = NULL;
-    if (m->rc == 0 && m->fresh)
-        m->rc = mend(m);
-    if (m->rc == 0)
+    if (rc == 0 && m->fresh)
+        rc = mend(m); /* and a thread has it again */
+    if (rc == 0)
         app_load_next(app);
     else if (app->state == STOPPING)
         uv_stop(&app->loop); /* Nobody who waits will be answered. */

@@ -136,7 +136,8 @@ void app_close_loop(struct app *app);
 /* Any thread, one at a time: m->model and m->engine, or m->rc and m->err. */
 void app_load_model(struct app_model *m);
 
-/* The same for one that serves: wait until its weights are proved; or else m->fresh has whole ones. */
+/* The same for one that serves: wait until its weights are proved; or else m->fresh has whole
+ * ones. */
 void app_prove_model(struct app_model *m);
 
 /* ---- app-models.c */
@@ -184,8 +185,8 @@ void app_give_up(struct app *app, const char *why);
 
 /* ---- app-prove.c */
 
-/* Clients are served: let its weights be proved, and replaced where they are damaged.  Until that is over
- * it counts as being loaded: no other is. */
+/* Clients are served: let its weights be proved, and replaced where they are damaged.  Until that
+ * is over it counts as being loaded: no other is. */
 void app_prove(struct app_model *m);
 
 /* ---- app-reload.c */

@@ -195,9 +195,10 @@ void segment_reject(struct segment *seg)
     segment_close(seg);
 }
 
-/* The end of a mapping from `at` on as pages of our own: what `by` has there, then from `keep` on what seg
- * has. */
-static uint8_t *copy_end(const struct segment *seg, const struct segment *by, size_t at, size_t keep)
+/* The end of a mapping from `at` on as pages of our own: what `by` has there, then from `keep` on
+ * what seg has. */
+static uint8_t *copy_end(const struct segment *seg, const struct segment *by, size_t at,
+                         size_t keep)
 {
     size_t bytes = seg->map_bytes - at;
     uint8_t *end = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

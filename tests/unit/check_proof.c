@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* check_proof.c - weights that are proved while the first token is computed, and what becomes of those
- * who wait for it where they are damaged. */
+/* check_proof.c - weights that are proved while the first token is computed, and what becomes of
+ * those who wait for it where they are damaged. */
 #include "config.h"
 
 #include <fcntl.h>
@@ -164,8 +164,8 @@ static bool is_untold(const struct seq *s)
            atomic_load(&s->prompt_published) == 0;
 }
 
-/* Damaged weights were proved, nothing was told: one gives up, one more comes, and then there are whole
- * ones in their place. */
+/* Damaged weights were proved, nothing was told: one gives up, one more comes, and then there are
+ * whole ones in their place. */
 static void mend(struct run *r, struct model *m, const char *path, struct seq **s)
 {
     struct model_options o = options(m->head.type);

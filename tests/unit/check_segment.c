@@ -261,10 +261,12 @@ START_TEST(damage_is_detected_later)
 END_TEST
 
 /* Where chunks begin, and nothing twice: ranges without a gap have every chunk once. */
-/* Another one of another content in the place of one: up to a byte its own, from there on as before. */
+/* Another one of another content in the place of one: up to a byte its own, from there on as
+ * before. */
 START_TEST(one_lies_where_another_did)
 {
-    static const size_t keeps[] = {0, 1, 4096, 5 << 20, (5 << 20) + 64, BYTES - 4097, BYTES - 1, BYTES};
+    static const size_t keeps[] = {0,           1,           4096,  5 << 20, (5 << 20) + 64,
+                                   BYTES - 4097, BYTES - 1, BYTES};
     struct segment_source src = identify();
     for (size_t i = 0; i < 2 * ARRAY_LEN(keeps); i++) {
         size_t keep = keeps[i / 2], wrong = 0;
