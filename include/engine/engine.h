@@ -47,12 +47,28 @@ struct engine_options {
     int kv_fd;               /* with lasting: what the last one has left, taken; or POOL_NEW */
     uint32_t queue_requests; /* sequences that may wait */
     uint64_t queue_tokens;   /* prompt tokens that may wait */
+    bool prove_later;        /* by the first step, whoever it is for: see engine_open */
     struct mailbox *events;  /* of struct seq.from_engine; drained by the loop thread */
 };
 
-/* Starts the thread and runs one dummy token through the model before it returns: who is told that
- * the engine is open need not doubt that it can answer.  Gives *e. */
+/*
+ * Starts the thread and runs one dummy token through the model before it returns: who is told that
+ * the engine is open need not doubt that it can answer.  With prove_later, where the weights are
+ * still to be proved (model_prove), it returns before that: the first step proves them, and
+ * publishes nothing of what it has computed with damaged ones.  Gives *e.
+ */
 int engine_open(const struct engine_options *opt, struct engine **e, struct trit_error *err);
+
+/*
+ * After engine_open, and again after engine_mended: wait for the proof, which a dummy token brings
+ * if no client comes within a moment.  At once where there was nothing to prove later.
+ * -TRIT_EFORMAT: they are damaged, if model_is_damaged, and nothing is computed from now on: who
+ * has been submitted waits. -TRIT_ECANCELLED: the engine was stopped before.
+ */
+int engine_await_proof(struct engine *e, struct trit_error *err);
+
+/* The model has whole weights now (model_take_weights): those who wait are computed with them. */
+void engine_mended(struct engine *e);
 
 /* Ends every sequence as cancelled, then the thread.  The events are posted before it returns.  The
  * functions for any thread may still be called. */

@@ -56,6 +56,9 @@ void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
 /* The next step also proves the model's weights, each before it is multiplied with (model/model.h). */
 void forward_prove(struct forward *f);
 
+/* The model has other weights now (model_take_weights): what was made from them is made anew. */
+void forward_renew(struct forward *f);
+
 /* The normed hidden state [dim] of row r of the last step, which was marked `keep`. */
 const float *forward_hidden(const struct forward *f, uint32_t r);
 

@@ -213,8 +213,20 @@ void model_close(struct model **m);
 void model_prove(const struct model *m, const void *weights, size_t bytes);
 size_t model_chunks(const struct model *m); /* 0: nothing is to be proved */
 void model_prove_chunk(const struct model *m, size_t chunk);
+void model_prove_ahead(const struct model *m, size_t i); /* see segment_prove_ahead */
 bool model_is_damaged(const struct model *m);
 void model_reject(struct model **m);
+
+/*
+ * The same where others hold the model already, as long as nobody computes with its weights:
+ * model_repack gives a model of the same content, packed anew or by another process meanwhile, and
+ * model_take_weights lets its weights lie where the damaged ones do, so that every pointer into
+ * them holds; it closes *fresh, also on failure.  opt and path are those of model_load.  Errors of
+ * that, and -TRIT_EFORMAT: the files are not what they were.
+ */
+int model_repack(const struct model *m, const char *path, const struct model_options *opt,
+                 struct model **fresh, struct trit_error *err);
+int model_take_weights(struct model *m, struct model **fresh, struct trit_error *err);
 
 /* dst[dim] = the embedding of a token, as the first layer reads it; still rotated if there are
  * embedding_signs. */

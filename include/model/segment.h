@@ -44,6 +44,7 @@ struct segment_source {
 /* Of an attached one that is compared with its checksums little by little. */
 struct segment_proof {
     size_t n;            /* chunks */
+    size_t least;        /* the end of those that a token reads least of; see segment_prove_ahead */
     atomic_bool damaged; /* one was not what it should be */
     uint8_t done[];      /* [n] */
 };
@@ -114,8 +115,21 @@ int segment_adopt(const struct segment_source *src, enum segment_check check, in
 void segment_prove(const struct segment *seg, size_t chunk);
 void segment_chunks_in(size_t from, size_t to, size_t *first, size_t *end);
 
-/* Close a damaged one and take its name away, so that nobody attaches to it any more. */
+/* The i-th of n chunks for who has time before the first token: of what that reads least first,
+ * so that as little as can be is left of what it has to fetch for its proof alone. */
+void segment_prove_ahead(const struct segment *seg, size_t i);
+
+/* Take the name of a damaged one away, so that nobody attaches to it any more; and close it. */
+void segment_condemn(const struct segment *seg);
 void segment_reject(struct segment *seg);
+
+/*
+ * Let another one, sealed and of as many bytes, lie where a damaged one does, for those who have
+ * pointers into that.  The payload's bytes from `keep` on stay what they are, in memory of our own,
+ * and may be read meanwhile.  *by is *seg then and holds nothing.  -TRIT_ENOMEM: what lies there is
+ * still damaged.
+ */
+int segment_replace(struct segment *seg, struct segment *by, size_t keep, struct trit_error *err);
 
 /* Make a writable segment for payload_bytes, zeroed.  Shared or private.  Clean error when the
  * memory is not to be had.  -TRIT_EBUSY when another process began to build it meanwhile: attach.

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine-parts.h - the engine from the inside: what its two bodies share.
+ * engine-parts.h - the engine from the inside: what its bodies share.
  *
- *     engine.c       the thread, from opening to closing, and what other threads may call
- *     engine-step.c  one step, and the ends of sequences
+ *     engine.c        the thread, from opening to closing, and what other threads may call
+ *     engine-step.c   one step, and the ends of sequences
+ *     engine-proof.c  the first token, which proves the weights
  */
 #ifndef TRIT_ENGINE_PARTS_H
 #define TRIT_ENGINE_PARTS_H
@@ -34,6 +35,20 @@ struct masks {
     struct grammar_state *ahead;
 };
 
+/* Of the weights. */
+enum engine_proof {
+    PROOF_DONE,   /* or there is nothing to prove */
+    PROOF_DUE,    /* by the next step */
+    PROOF_FAILED, /* nothing is computed until they are mended */
+};
+
+/* How something went, from the thread to one who waits for it. */
+struct engine_word {
+    sem_t told;
+    int rc; /* this and *err are read after `told` was posted */
+    struct trit_error err;
+};
+
 struct engine {
     struct engine_options opt;
     struct engine_stats stats;
@@ -56,11 +71,12 @@ struct engine {
     struct kv kv;
     struct sched *sched;
     struct batch batch;
+    enum engine_proof proof;
+    size_t n_ahead; /* chunks of the weights that were proved before the first step */
 
-    /* How opening went; read after `opened` was posted. */
-    sem_t opened;
-    int open_rc;
-    struct trit_error *open_err;
+    atomic_bool mended; /* set by engine_mended, taken by the thread */
+
+    struct engine_word opened, proved;
 };
 
 /* ---- engine-step.c; engine thread only */
@@ -77,5 +93,26 @@ void engine_finish(struct engine *e, struct seq *s, enum seq_end end);
 /* Bring the statistics up to date: what is in the queue, on the pages of the pool. */
 void engine_count(struct engine *e);
 void engine_count_pages(struct engine *e);
+
+/* ---- engine-proof.c; engine thread only */
+
+/* One token through the whole model, with the turn and without sequences: proves that what there
+ * is can compute, and the weights if they are to be proved. */
+int engine_warm_up(struct engine *e, struct trit_error *err);
+
+/* The step that proves begins, and has ended: whether what it computed counts. */
+void engine_begin_proof(struct engine *e);
+bool engine_end_proof(struct engine *e);
+
+/* Until the bell rings, and at most for so many seconds, prove weights ahead of that step.
+ * Returns how long that took. */
+double engine_prove_ahead(struct engine *e, double seconds);
+
+/* A dummy token is that step, since nobody has come; with the turn. */
+void engine_prove_alone(struct engine *e);
+
+/* What engine_mended has said, if it has; that there will be no proof any more. */
+void engine_look_mended(struct engine *e);
+void engine_give_up_proof(struct engine *e);
 
 #endif

@@ -217,6 +217,13 @@ static void observe_step(struct engine *e, const struct sched_plan *p, double se
     atomic_fetch_add(&st->prompt_tokens, prompt_rows);
 }
 
+/* The step does not count: what it has said of its sequences is forgotten. */
+static void take_back(const struct sched_plan *p)
+{
+    for (uint32_t i = 0; i < p->n_items; i++)
+        p->item[i].s->ending = SEQ_RUNNING;
+}
+
 bool engine_step(struct engine *e, double since)
 {
     const struct sched_plan *p = sched_plan(e->sched, trit_now(), on_started, e);
@@ -229,9 +236,14 @@ bool engine_step(struct engine *e, double since)
     }
     double start = trit_now();
     batch_fill(&e->batch, p);
+    engine_begin_proof(e);
     batch_run(&e->batch, p);
     double now = trit_now();
     turn_give(&e->crew->turn, &e->place, now - start, true);
+    if (!engine_end_proof(e)) {
+        take_back(p);
+        return true;
+    }
     sched_learn(e->sched, now - start, forward_attended(e->batch.forward));
     observe_step(e, p, now - start, start - since);
     engine_count_pages(e);

@@ -6,7 +6,7 @@
  * inbox, the cancel flag of a sequence and a semaphore that wakes it; they are reached through the
  * events mailbox.
  *
- * Not here: what a step is (engine-step.c).
+ * Not here: what a step is (engine-step.c), and the proof of the weights (engine-proof.c).
  */
 #include "config.h"
 #include "engine/engine.h"
@@ -31,6 +31,10 @@
 #include "engine/states.h"
 
 enum { MASKS_BYTES = 64 << 20 }; /* of the cache; what is not used costs nothing */
+
+/* How long the first client is waited for where his token can prove the weights: a dummy one that
+ * he had to wait for takes him more than that. */
+#define FIRST_SECONDS 0.1
 
 /* Tags of a sequence's messages in the events mailbox. */
 enum { EVENT_NEWS, EVENT_DONE };
@@ -220,49 +224,22 @@ static void drop(struct seq *s, void *arg)
     engine_finish(arg, s, SEQ_CANCELLED);
 }
 
-/* Sleep until the bell rings; once a second for the heartbeat. */
-static void wait_for_bell(struct engine *e)
+/* Sleep until the bell rings; once a second for the heartbeat.  false: it did not ring. */
+static bool wait_for_bell(struct engine *e, double seconds)
 {
     struct timespec until;
+    int rc;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += 1;
-    while (sem_clockwait(&e->bell, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
-        ;
+    until.tv_nsec += (long)(seconds * 1e9);
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    do
+        rc = sem_clockwait(&e->bell, CLOCK_MONOTONIC, &until);
+    while (rc != 0 && errno == EINTR);
     while (sem_trywait(&e->bell) == 0)
         ;
     e->stats.heartbeat = trit_now();
-}
-
-static void ignore(struct seq *s, void *arg)
-{
-    (void)s;
-    (void)arg;
-}
-
-/* One token through the whole model: touches every page of the weights, proves them whole and of use. */
-static int warm_up(struct engine *e, struct trit_error *err)
-{
-    int32_t text[2] = {MAX(tok_bos(e->opt.model->tok), 0)};
-    uint32_t page;
-    struct seq probe = {.wish = {.prompt = text, .n_prompt = 1, .max_new = 1},
-                        .lease = {.page = &page, .cap = 1},
-                        .token = text + 1};
-    probe.wish.sampler = (struct sampler_params){.top_p = 1, .repetition_penalty = 1};
-    sched_add(e->sched, &probe);
-    const struct sched_plan *p = sched_plan(e->sched, trit_now(), ignore, NULL);
-    batch_fill(&e->batch, p);
-    forward_prove(e->batch.forward);
-    batch_run(&e->batch, p);
-    sched_leave(e->sched, &probe, true);
-    if (model_is_damaged(e->opt.model))
-        return trit_fail(err, TRIT_EFORMAT, "%s: the packed weights are damaged",
-                         e->opt.model->name);
-    if (e->batch.slots[0].rc)
-        return trit_fail(err, TRIT_EFORMAT,
-                         "%s: the first token gives logits that are not finite: the weights or "
-                         "scales are damaged",
-                         e->opt.model->name);
-    return 0;
+    return rc == 0;
 }
 
 /* Wait for the turn, however long others compute; the heart goes on beating. */
@@ -327,8 +304,12 @@ static int open_on_thread(struct engine *e, struct trit_error *err)
     e->stats.scratch_bytes = batch_bytes(&e->batch);
     e->stats.states_bytes = e->kv.states ? states_bytes(e->kv.states) : 0;
     engine_count_pages(e);
+    if (o->prove_later) {
+        e->proof = PROOF_DUE;
+        return 0;
+    }
     take_turn(e);
-    rc = warm_up(e, err);
+    rc = engine_warm_up(e, err);
     give_turn(e);
     return rc;
 }
@@ -347,6 +328,22 @@ static void look_around(struct engine *e)
     sched_each(e->sched, drop_if_cancelled, e);
 }
 
+/* There is nothing to compute.  Who comes soon proves the weights by his own token, else we do. */
+static void idle(struct engine *e)
+{
+    bool due = e->proof == PROOF_DUE && sched_is_empty(e->sched);
+    double left = due ? FIRST_SECONDS : 1;
+    give_turn(e);
+    engine_count(e);
+    if (due)
+        left -= engine_prove_ahead(e, left);
+    if (wait_for_bell(e, MAX(left, 0)) || !due)
+        return;
+    take_turn(e);
+    engine_prove_alone(e);
+    give_turn(e);
+}
+
 /* One step, when it is our turn.  What has come until then is in it. */
 static bool step(struct engine *e)
 {
@@ -363,22 +360,21 @@ static void *engine_main(void *arg)
     struct engine *e = arg;
     (void)pthread_setname_np(pthread_self(), "tritd-engine");
     (void)slice_behind();
-    e->open_rc = open_on_thread(e, e->open_err);
-    bool ok = e->open_rc == 0;
+    e->opened.rc = open_on_thread(e, &e->opened.err);
+    bool ok = e->opened.rc == 0;
     e->stats.last_step = e->stats.heartbeat = trit_now();
-    trit_assert(sem_post(&e->opened) == 0);
+    trit_assert(sem_post(&e->opened.told) == 0);
 
     while (ok && !atomic_load(&e->closing)) {
         look_around(e);
+        engine_look_mended(e);
         if (crew_unsettled(e->crew, e->settled))
             take_turn(e);
-        if (sched_is_empty(e->sched) || !step(e)) {
-            give_turn(e);
-            engine_count(e);
-            wait_for_bell(e);
-        }
+        if (e->proof == PROOF_FAILED || sched_is_empty(e->sched) || !step(e))
+            idle(e);
     }
     give_turn(e);
+    engine_give_up_proof(e);
     if (ok) {
         mailbox_drain(&e->inbox, take_in, e);
         sched_each(e->sched, drop, e);
@@ -394,8 +390,30 @@ static void free_engine(struct engine *e)
     turn_place_fini(&e->place);
     crew_close(&e->own_crew);
     sem_destroy(&e->bell);
-    sem_destroy(&e->opened);
+    sem_destroy(&e->opened.told);
+    sem_destroy(&e->proved.told);
     mem_free(e);
+}
+
+/* Wait for it. */
+static int hear(struct engine_word *w, struct trit_error *err)
+{
+    while (sem_wait(&w->told) != 0)
+        trit_assert(errno == EINTR);
+    if (w->rc && err)
+        *err = w->err;
+    return w->rc;
+}
+
+int engine_await_proof(struct engine *e, struct trit_error *err)
+{
+    return e->opt.prove_later ? hear(&e->proved, err) : 0;
+}
+
+void engine_mended(struct engine *e)
+{
+    atomic_store(&e->mended, true);
+    ring(e);
 }
 
 int engine_open(const struct engine_options *opt, struct engine **out, struct trit_error *err)
@@ -406,7 +424,7 @@ int engine_open(const struct engine_options *opt, struct engine **out, struct tr
     if (!e)
         return trit_fail(err, TRIT_ENOMEM, "no memory for the engine");
     e->opt = *opt;
-    e->open_err = err;
+    e->opt.prove_later = opt->prove_later && model_chunks(opt->model) > 0;
     e->crew = opt->crew;
     if (!e->crew) {
         int rc = crew_open(&e->own_crew, opt->threads, opt->max_threads, opt->pin, err);
@@ -418,15 +436,14 @@ int engine_open(const struct engine_options *opt, struct engine **out, struct tr
     }
     turn_place_init(&e->place);
     mailbox_init(&e->inbox, ring, e);
-    trit_assert(sem_init(&e->bell, 0, 0) == 0 && sem_init(&e->opened, 0, 0) == 0);
+    trit_assert(sem_init(&e->bell, 0, 0) == 0 && sem_init(&e->opened.told, 0, 0) == 0 &&
+                sem_init(&e->proved.told, 0, 0) == 0);
 
     int rc = pthread_create(&e->thread, NULL, engine_main, e);
     if (rc) {
         rc = trit_fail(err, TRIT_ENOMEM, "cannot start the engine thread: %s", strerror(rc));
     } else {
-        while (sem_wait(&e->opened) != 0)
-            trit_assert(errno == EINTR);
-        rc = e->open_rc;
+        rc = hear(&e->opened, err);
         if (rc == 0) {
             *out = e;
             return 0;

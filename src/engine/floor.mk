@@ -7,6 +7,7 @@ libengine_a_SOURCES = \
 	include/engine/crew.h src/engine/crew.c \
 	include/engine/draft.h src/engine/draft.c \
 	include/engine/engine.h src/engine/engine-parts.h src/engine/engine.c src/engine/engine-step.c \
+	src/engine/engine-proof.c \
 	src/engine/forecast.h src/engine/forecast.c \
 	include/engine/forward.h src/engine/forward-parts.h src/engine/forward.c src/engine/forward-phases.c \
 	include/engine/grammar.h src/engine/grammar-parts.h src/engine/grammar.c \

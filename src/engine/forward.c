@@ -153,6 +153,12 @@ void forward_prove(struct forward *f)
     head_prove(f->head, f->m);
 }
 
+void forward_renew(struct forward *f)
+{
+    for (unsigned i = 0; i < f->n_turns; i++)
+        f->rope_size[i] = model_rope(f->m, i > 0, f->freq + i * (f->m->hp.rope_dims / 2));
+}
+
 double forward_attended(const struct forward *f)
 {
     return f->attended;
@@ -255,8 +261,7 @@ int forward_open(const struct model *m, const struct kernels *k, struct team *te
         return trit_fail(err, TRIT_ENOMEM, "no memory for %zu bytes of scratch", bytes);
     }
     lay_out(f, f->memory);
-    for (unsigned i = 0; i < f->n_turns; i++)
-        f->rope_size[i] = model_rope(m, i > 0, f->freq + i * (hp->rope_dims / 2));
+    forward_renew(f);
     *out = f;
     return 0;
 }

@@ -47,6 +47,7 @@ static int open_engine(struct app_model *m, int kv, struct trit_error *err)
         .kv_fd = kv >= 0 ? kv : POOL_NEW,
         .queue_requests = c->queue_requests,
         .queue_tokens = c->queue_tokens,
+        .prove_later = m->early,
         .events = server_events(app->server),
     };
     return engine_open(&eo, &m->engine, err);
@@ -61,26 +62,33 @@ static int read_reading(const struct conf *c, struct reading *r, struct trit_err
     return *c->tiles ? reading_tiles(r, c->tiles, err) : 0;
 }
 
-/* Model, and engine with a token computed.  What the manager has kept of it, -1: nothing, is taken. */
-static void load(struct app_model *m, const struct reading *reading, int weights, int kv)
+static struct model_options options_of(const struct app_model *m, const struct reading *reading)
 {
     const struct conf *c = &m->conf;
     struct app *app = m->app;
-    plan_types(c, &m->plan);
-    struct model_options mo = {
+    return (struct model_options){
         .layout = app->kernels->layout,
         .tables = m->plan.tables,
         .reading = reading,
         .shared = c->shared && !app->stores,
-        .adopt = weights >= 0,
-        .kept_fd = weights,
         .mlock = c->mlock,
-        /* Within the first token, which takes longer then, so nobody else may wait for the crew; and
-         * its threads should be all that could read memory. */
-        .prove_later = m->alone && m->threads >= team_usable_cpus(),
         .chat_template = *c->chat_template ? c->chat_template : NULL,
         .stop = &app->stop_loading,
     };
+}
+
+/* Model, and engine, with a token computed unless it is early.  What the manager has kept of it,
+ * -1: nothing, is taken. */
+static void load(struct app_model *m, const struct reading *reading, int weights, int kv)
+{
+    const struct conf *c = &m->conf;
+    plan_types(c, &m->plan);
+    struct model_options mo = options_of(m, reading);
+    mo.adopt = weights >= 0;
+    mo.kept_fd = weights;
+    /* Within the first token, which takes longer then, so nobody else may wait for the crew; and
+     * its threads should be all that could read memory. */
+    mo.prove_later = m->alone && m->threads >= team_usable_cpus();
     m->rc = model_load(c->model, &mo, &m->model, &m->err);
     if (m->rc != 0)
         return;
@@ -113,4 +121,24 @@ void app_load_model(struct app_model *m)
     if (m->rc == 0)
         m->rc = model_publish(m->model, &m->err);
     m->seconds = trit_now() - start;
+}
+
+/* Its files are read once more. */
+static int repack(struct app_model *m)
+{
+    struct reading reading;
+    int rc = read_reading(&m->conf, &reading, &m->err);
+    if (rc)
+        return rc;
+    struct model_options mo = options_of(m, &reading);
+    return model_repack(m->model, m->conf.model, &mo, &m->fresh, &m->err);
+}
+
+void app_prove_model(struct app_model *m)
+{
+    m->rc = engine_await_proof(m->engine, &m->err);
+    if (m->rc == 0)
+        m->rc = model_publish(m->model, &m->err);
+    else if (model_is_damaged(m->model))
+        m->rc = repack(m);
 }

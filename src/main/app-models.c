@@ -103,6 +103,7 @@ static void closed(uv_work_t *work, int status)
 /* Nobody uses it any more, and it is not short to close. */
 static void close_model(struct app_model *m)
 {
+    trit_assert(m->app->loading != m);
     m->state = MODEL_CLOSES;
     m->work.data = m;
     m->app->n_works++;
@@ -170,7 +171,7 @@ static int serve_model(struct app_model *m, struct trit_error *err)
     return 0;
 }
 
-static void give_up(struct app *app, const char *why)
+void app_give_up(struct app *app, const char *why)
 {
     log_error("%s", why);
     app->exit_code = EXIT_FAILURE;
@@ -199,11 +200,11 @@ static void serve_clients(struct app *app)
             trit_fail(&err, TRIT_EINVAL,
                       "two models are called \"%.100s\": give one an alias, or a section",
                       app_model_name(m));
-            give_up(app, err.text);
+            app_give_up(app, err.text);
             return;
         }
         if (serve_model(m, &err)) {
-            give_up(app, err.text);
+            app_give_up(app, err.text);
             return;
         }
     }
@@ -214,6 +215,8 @@ static void serve_clients(struct app *app)
         log_ready(m);
     notify_send(&app->notify, "READY=1");
     notify_status(&app->notify, "Serving %.100s", app_model_name(app->models));
+    if (app->models->early)
+        app_prove(app->models);
 }
 
 /* The predecessor has answered that we are the daemon now; or it is gone. */
@@ -227,7 +230,7 @@ static void take_over(bool go, void *arg)
         serve_clients(app);
         return;
     }
-    give_up(app, "upgrade given_up reason=\"the process to replace has ended\"");
+    app_give_up(app, "upgrade given_up reason=\"the process to replace has ended\"");
 }
 
 /* ------------------------------------------------------------------ loading */
@@ -295,7 +298,7 @@ static void loaded(uv_work_t *work, int status)
         app_load_next(app);
     } else {
         app->is_loading = false;
-        give_up(app, m->err.text);
+        app_give_up(app, m->err.text);
     }
 }
 
@@ -357,6 +360,8 @@ void app_load_next(struct app *app)
     m->share = count(app, MODEL_READY) + count(app, MODEL_LOADED) + count(app, MODEL_WAITS);
     m->threads = app->threads;
     m->alone = count(app, MODEL_READY) == 0;
+    /* A successor shows first that it can compute: its predecessor still serves. */
+    m->early = m->alone && !app->models->next && app->replaces.fd < 0;
     m->state = MODEL_LOADS;
     m->work.data = m;
     app->loading = m;
@@ -408,7 +413,7 @@ void app_load(struct app *app)
     segment_set_dir(app->conf.shm_dir); /* of all models, as long as we live */
     if (app_add_start(app, &err) != 0) {
         app->is_loading = false;
-        give_up(app, err.text);
+        app_give_up(app, err.text);
         return;
     }
     app_load_next(app);
@@ -517,6 +522,7 @@ void app_close_models(struct app *app)
     while (app->models) {
         engine_close(&app->models->engine);
         model_close(&app->models->model);
+        model_close(&app->models->fresh);
         app_drop_model(app->models);
     }
     crew_close(&app->crew);

@@ -6,6 +6,7 @@
  *     app-loop.c     the loop, and what signals do to it
  *     app-load.c     a model and its engine, on a thread of the pool
  *     app-models.c   all of them: loaded one after the other, served, replaced, taken out
+ *     app-prove.c    weights that are proved when clients are served already
  *     app-reload.c   keys, certificate and limits, at the start and again after SIGHUP
  *     app-change.c   models and templates after SIGHUP
  *     app-recall.c   what the API has changed about the models, for the next process
@@ -75,10 +76,12 @@ struct app_model {
     unsigned share;   /* of so many models that memory is for */
     unsigned threads; /* that its engine begins with: the app's may change while it is loaded */
     bool alone;       /* no other serves while it is loaded */
+    bool early;       /* and it may serve before its weights are proved */
 
     /* Written by the loading thread, read by the loop after it has ended. */
     uv_work_t work;
     struct model *model;
+    struct model *fresh; /* the same packed anew, since its weights were damaged */
     struct engine *engine;
     struct plan plan;
     int rc;
@@ -133,6 +136,10 @@ void app_close_loop(struct app *app);
 /* Any thread, one at a time: m->model and m->engine, or m->rc and m->err. */
 void app_load_model(struct app_model *m);
 
+/* The same for one that serves: wait until its weights are proved; or else m->fresh has whole
+ * ones. */
+void app_prove_model(struct app_model *m);
+
 /* ---- app-models.c */
 
 /* Let who connects to a socket that was there before us wait in its queue, for some seconds. */
@@ -172,6 +179,15 @@ struct server_admin app_admin(struct app *app);
 void app_end_works(struct app *app);
 void app_stop_engines(struct app *app);
 void app_close_models(struct app *app);
+
+/* Log why, and end the loop. */
+void app_give_up(struct app *app, const char *why);
+
+/* ---- app-prove.c */
+
+/* Clients are served: let its weights be proved, and replaced where they are damaged.  Until that
+ * is over it counts as being loaded: no other is. */
+void app_prove(struct app_model *m);
 
 /* ---- app-reload.c */
 

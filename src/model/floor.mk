@@ -49,7 +49,10 @@ if ARCH_X86
 noinst_LIBRARIES += libmodel_avx2.a
 libmodel_avx2_a_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) -mavx2
 libmodel_avx2_a_SOURCES = src/model/segment-sum-avx2.c
-libmodel_a_LIBADD = $(libmodel_avx2_a_OBJECTS)
-libmodel_a_DEPENDENCIES = $(libmodel_avx2_a_OBJECTS)
+noinst_LIBRARIES += libmodel_avx512.a
+libmodel_avx512_a_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) -mavx512f
+libmodel_avx512_a_SOURCES = src/model/segment-sum-avx512.c
+libmodel_a_LIBADD = $(libmodel_avx2_a_OBJECTS) $(libmodel_avx512_a_OBJECTS)
+libmodel_a_DEPENDENCIES = $(libmodel_avx2_a_OBJECTS) $(libmodel_avx512_a_OBJECTS)
 endif
 endif

@@ -81,20 +81,23 @@ static int open_text(struct parts *p)
 static int find(struct parts *p)
 {
     enum segment_check check = p->opt->prove_later ? SEGMENT_LATER : SEGMENT_NOW;
+    struct segment *seg = &p->m->segment;
     int rc = segment_identify(p->files, p->n_files, p->kept, &p->source, &p->attach_err);
-    if (rc == 0 && p->kept >= 0) {
-        int kept = p->kept;
-        p->kept = -1;
-        rc = segment_adopt(&p->source, check, kept, &p->m->segment, &p->attach_err);
-        if (rc != -TRIT_ENOENT)
-            return rc;
-        rc = 0;
-    }
     if (rc)
         return rc;
-    return p->opt->shared ? segment_attach(&p->source, check, p->opt->stop, &p->m->segment,
-                                           &p->attach_err)
-                          : -TRIT_ENOENT;
+    rc = -TRIT_ENOENT;
+    if (p->kept >= 0) {
+        int kept = p->kept;
+        p->kept = -1;
+        rc = segment_adopt(&p->source, check, kept, seg, &p->attach_err);
+    }
+    if (rc == -TRIT_ENOENT && p->opt->shared)
+        rc = segment_attach(&p->source, check, p->opt->stop, seg, &p->attach_err);
+    if (rc == 0 && seg->proof) { /* Of the first table a token reads the lower half in few rows. */
+        size_t first, table = MIN(p->table_bytes, seg->payload_bytes);
+        segment_chunks_in(0, table, &first, &seg->proof->least);
+    }
+    return rc;
 }
 
 /* With the weights come the tokenizer's tables, which have to be whole before they are used. */
@@ -114,18 +117,15 @@ static int take_tables(struct parts *p)
     return 0;
 }
 
-/* What is left for later is begun while the text takes its time: with the end of the first table, of
- * which a token reads least, and on to its begin and from the other end of all. */
+/* What is left for later is begun while the text takes its time. */
 static int attach(struct parts *p)
 {
     const struct segment *seg = &p->m->segment;
     int rc = p->looked ? p->attach_rc : find(p);
     if (rc || !seg->proof)
         return rc;
-    size_t n = seg->proof->n, first, end;
-    segment_chunks_in(0, MIN(p->table_bytes, seg->payload_bytes), &first, &end);
-    for (size_t i = 0; i < n && !atomic_load(&p->text_done); i++)
-        segment_prove(seg, (end + n - 1 - i) % n);
+    for (size_t i = 0; i < seg->proof->n && !atomic_load(&p->text_done); i++)
+        segment_prove_ahead(seg, i);
     if (!atomic_load(&seg->proof->damaged))
         return 0;
     segment_reject(&p->m->segment);
@@ -336,6 +336,11 @@ void model_prove_chunk(const struct model *m, size_t chunk)
     segment_prove(&m->segment, chunk);
 }
 
+void model_prove_ahead(const struct model *m, size_t i)
+{
+    segment_prove_ahead(&m->segment, i);
+}
+
 void model_prove(const struct model *m, const void *weights, size_t bytes)
 {
     size_t from = (size_t)((const uint8_t *)weights - m->segment.payload), chunk, end;
@@ -366,6 +371,37 @@ void model_reject(struct model **m)
     tok_close(&(*m)->tok);
     segment_reject(&(*m)->segment);
     model_close(m);
+}
+
+/* Whether the one's weights can lie where the other's do. */
+static bool is_twin(const struct model *a, const struct model *b)
+{
+    const struct segment *s = &a->segment, *t = &b->segment;
+    return memcmp(s->source.digest, t->source.digest, sizeof s->source.digest) == 0 &&
+           s->payload_bytes == t->payload_bytes && a->weight_bytes == b->weight_bytes;
+}
+
+int model_repack(const struct model *m, const char *path, const struct model_options *opt,
+                 struct model **fresh, struct trit_error *err)
+{
+    segment_condemn(&m->segment);
+    int rc = model_load(path, opt, fresh, err);
+    if (rc == 0 && !is_twin(m, *fresh)) {
+        rc = trit_fail(err, TRIT_EFORMAT, "%s: has changed since its damaged weights were packed",
+                       path);
+        model_close(fresh);
+    }
+    return rc;
+}
+
+int model_take_weights(struct model *m, struct model **fresh, struct trit_error *err)
+{
+    size_t text_at = round_up(m->weight_bytes, 64);
+    int rc = segment_replace(&m->segment, &(*fresh)->segment, text_at, err);
+    if (rc == 0 && m->segment.locked)
+        segment_lock_memory(&m->segment);
+    model_close(fresh);
+    return rc;
 }
 
 void model_close(struct model **m)

@@ -43,7 +43,8 @@ void segment_path(const char *name, const char *suffix, char path[SEGMENT_PATH_B
 
 /* XXH3, 64 bits, of anything in a segment. */
 uint64_t segment_sum(const void *bytes, size_t len);
-uint64_t segment_sum_avx2(const void *bytes, size_t len); /* its body where that can run */
+uint64_t segment_sum_avx2(const void *bytes, size_t len); /* its bodies where those can run */
+uint64_t segment_sum_avx512(const void *bytes, size_t len);
 uint64_t segment_header_sum(const struct segment_header *h);
 
 /* How many chunks a payload has. */

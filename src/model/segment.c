@@ -166,13 +166,20 @@ void segment_prove(const struct segment *seg, size_t chunk)
     p->done[chunk] = true;
 }
 
+/* From there to the begin, and on from the other end of all. */
+void segment_prove_ahead(const struct segment *seg, size_t i)
+{
+    size_t n = seg->proof->n;
+    segment_prove(seg, (seg->proof->least + n - 1 - i) % n);
+}
+
 void segment_chunks_in(size_t from, size_t to, size_t *first, size_t *end)
 {
     *first = segment_chunks(from);
     *end = segment_chunks(to);
 }
 
-void segment_reject(struct segment *seg)
+void segment_condemn(const struct segment *seg)
 {
     if (seg->adopted)
         log_notice("weights kept=no reason=\"damaged\"");
@@ -180,7 +187,60 @@ void segment_reject(struct segment *seg)
         log_warn("segment-damaged name=%s action=removed", seg->name);
     if (*seg->name)
         segment_remove(seg->name, NULL);
+}
+
+void segment_reject(struct segment *seg)
+{
+    segment_condemn(seg);
     segment_close(seg);
+}
+
+/* The end of a mapping from `at` on as pages of our own: what `by` has there, then from `keep` on
+ * what seg has. */
+static uint8_t *copy_end(const struct segment *seg, const struct segment *by, size_t at,
+                         size_t keep)
+{
+    size_t bytes = seg->map_bytes - at;
+    uint8_t *end = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (end == MAP_FAILED)
+        return NULL;
+    memcpy(end, by->map + at, keep - at);
+    memcpy(end + (keep - at), seg->map + keep, seg->map_bytes - keep);
+    trit_assert(mprotect(end, bytes, PROT_READ) == 0);
+    return end;
+}
+
+/* In one call, for which faults wait: who reads there reads what was there before, or this. */
+static bool move_to(uint8_t *to, uint8_t *from, size_t bytes)
+{
+    return mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to;
+}
+
+int segment_replace(struct segment *seg, struct segment *by, size_t keep, struct trit_error *err)
+{
+    trit_assert(!seg->unnamed && !by->writable && seg->payload_bytes == by->payload_bytes &&
+                seg->map_bytes == by->map_bytes && keep <= seg->payload_bytes);
+    uint8_t *map = seg->map, *payload = seg->payload;
+    keep += (size_t)(payload - map);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t at = MIN(keep, seg->map_bytes - 1) / page * page, bytes = seg->map_bytes - at;
+    uint8_t *end = copy_end(seg, by, at, keep);
+    bool ends = end && move_to(map + at, end, bytes);
+    if (!ends || !move_to(map, by->map, at)) {
+        trit_fail(err, TRIT_ENOMEM, "%s: cannot be mapped in the place of another: %s", shown(by),
+                  strerror(errno));
+        if (end && !ends)
+            munmap(end, bytes);
+        return -TRIT_ENOMEM;
+    }
+    trit_assert(munmap(by->map + at, bytes) == 0);
+    seg->map = NULL;
+    segment_close(seg);
+    *seg = *by;
+    seg->map = map;
+    seg->payload = payload;
+    *by = (struct segment){.fd = -1};
+    return 0;
 }
 
 int segment_adopt(const struct segment_source *src, enum segment_check check, int fd,

@@ -140,4 +140,30 @@ if unshare -Urm true 2>/dev/null; then
         has "the reason" "$(cat "$work/err")" 'error +.*(space|room|memory|free)'
     done
     bar 27 "4, 64, 256 KiB: an error, exit 1" "an error, no signal"
+
+    # ---- nor for a second one where the first turns out to be damaged, after clients were told that we are
+    # ready: an error likewise, and the next start has the room
+    segment=$(find "$shm" -type f -name 'tritd-*' | head -n 1)
+    size=$(stat -c %s "$segment")
+    cp "$segment" "$work/damaged"
+    chmod 600 "$work/damaged"
+    byte=$(od -An -tu1 -j $((size / 2)) -N 1 "$work/damaged")
+    printf '%b' "\\x$(printf %x $((byte ^ 1)))" |
+        dd of="$work/damaged" bs=1 seek=$((size / 2)) conv=notrunc status=none
+    : >"$work/err"
+    # shellcheck disable=SC2016 # for the inner shell
+    unshare -Urm sh -c 'mount -t tmpfs -o size='$((size * 3 / 2))' none "$1" &&
+        cp "$2" "$1/$3" && chmod 400 "$1/$3" && dir=$1 && shift 3 && "$@"
+        echo "first exit=$?" >&2
+        ls "$dir" | grep -q tritd- && echo "left a name" >&2
+        timeout --preserve-status 2 "$@"
+        echo "second exit=$?" >&2' sh "$work/small" "$work/damaged" \
+        "$(basename "$segment" | sed 's/^tritd-[0-9]*-/tritd-0-/')" \
+        "$tritd" --model "$model" --shm-dir "$work/small" --port 0 2>"$work/err"
+    has "it was ready" "$(head -n 20 "$work/err")" ' ready url='
+    has "the reason" "$(cat "$work/err")" 'error +.*(space|room|memory|free)'
+    has "the exit status" "$(cat "$work/err")" '^first exit=1'
+    lacks "the name" "$(cat "$work/err")" '^left a name'
+    has "the next start" "$(sed -n '/^first exit/,$p' "$work/err")" 'attached=no'
+    has "its exit status" "$(cat "$work/err")" '^second exit=0'
 fi

@@ -129,18 +129,117 @@ is "its answer" "$(answer)" "$expected"
 stop
 
 # ---- one bit wrong is noticed before it is used: in weights, in the tokenizer's tables at the end
-for part in 10 500 900 990; do
+# damage PART: a bit at so many thousandths of the segment
+damage()
+{
     chmod u+w "$shm/$whole"
-    at=$(($(stat -c %s "$shm/$whole") * part / 1000))
+    local at=$(($(stat -c %s "$shm/$whole") * $1 / 1000)) byte
     byte=$(od -An -tu1 -j $at -N 1 "$shm/$whole")
     printf '%b' "\\x$(printf %x $((byte ^ 4)))" |
         dd of="$shm/$whole" bs=1 seek=$at conv=notrunc status=none
+    : >"$work/log"
+}
+for part in 10 500 900 990; do
+    damage $part
     start
-    is "beside one damaged at $part of 1000" "$(attached)" attached=no
+    is "an answer beside one damaged at $part of 1000" "$(answer)" "$expected"
     logs "the log" "segment-damaged name=$whole"
+    logs "the log" "model-loaded .* attached=no"
     is "its answer" "$(answer)" "$expected"
+    is "segments" "$(segments)" "$whole"
     stop
 done
+
+# ---- clients who ask from the first moment on prove the weights by their own token: one bit wrong, and they
+# are told to come again or wait, and what they get is right
+# insist FILE: ask until there is an answer; what came before it has to be no connection, or 503.
+insist()
+{
+    local status
+    for _ in $(seq 5000); do
+        sleep 0.002
+        [ -s "$work/port" ] || continue
+        status=$(curl -s -D "$1.head" -o "$1" -w '%{http_code}' -H 'Content-Type: application/json' -d \
+            '{"prompt":"weights","max_tokens":12,"temperature":0,"ignore_eos":true}' \
+            "http://127.0.0.1:$(cat "$work/port")/v1/completions")
+        case $status in
+        200) return ;;
+        000) ;;
+        503) grep -qi '^retry-after:' "$1.head" || return 1 ;;
+        *) return 1 ;;
+        esac
+    done
+    return 1
+}
+for part in 0 200 500 800; do
+    if [ $part -gt 0 ]; then
+        damage $part
+    else
+        : >"$work/log"
+    fi
+    launch --log-level info
+    clients=
+    for i in 1 2 3; do
+        insist "$work/early$i" &
+        clients="$clients $!"
+    done
+    for client in $clients; do
+        wait "$client" || fail "asked at once, a bit wrong at $part: $(cat "$work"/early?.head "$work"/early?)"
+    done
+    for i in 1 2 3; do
+        is "answer $i to who asked at once, a bit wrong at $part" \
+            "$(grep -Eo '"text": ?"([^"\\]|\\.)*"' "$work/early$i")" "$expected"
+    done
+    logs "the proof" "weights proved=$([ $part -gt 0 ] && echo no || echo yes)"
+    logs "the proof in the end" "weights proved=yes"
+    is "segments" "$(segments)" "$whole"
+    stop
+    is "exit status" "$ended" 0
+done
+
+# ---- the same where the first connection is what starts it, and waits in the socket's queue
+if command -v systemd-socket-activate >/dev/null; then
+    damage 500
+    rm -f "$work/port"
+    port=$(($(id -u) % 1000 + 20000 + $$ % 10000))
+    systemd-socket-activate -l "127.0.0.1:$port" "$tritd" --model "$model" --shm-dir "$shm" \
+        --log-level info 2>>"$work/log" &
+    pid=$!
+    url=http://127.0.0.1:$port
+    waits_for_clients()
+    {
+        grep -q 'Listening on' "$work/log"
+    }
+    within 60 waits_for_clients || fail "systemd-socket-activate: $(cat "$work/log")"
+    is "the answer to who has started it" "$(answer)" "$expected"
+    logs "the proof" "weights proved=no by=request"
+    logs "the proof in the end" "weights proved=yes by=request"
+    is "segments" "$(segments)" "$whole"
+    stop
+    is "exit status" "$ended" 0
+else
+    echo "SKIP: $(basename "$0"): no systemd-socket-activate"
+fi
+
+# ---- nobody asks: it is found all the same; a stop at any moment of it is one in order
+damage 500
+start --log-level info
+logs "the proof" "weights proved=no by=dummy"
+logs "what follows" "weights proved=yes by=dummy"
+is "segments" "$(segments)" "$whole"
+is "its answer" "$(answer)" "$expected"
+stop
+for delay in 0 0.05 0.1 0.12 0.15; do
+    [ -e "$shm/$whole" ] && damage 500
+    start
+    sleep $delay
+    stop
+    is "exit status of one stopped after $delay s" "$ended" 0
+    is "half-built ones" "$(segments | grep -c building)" 0
+done
+start
+is "its answer" "$(answer)" "$expected"
+stop
 
 # ---- the model file changes: the old segment is not taken for it
 cp "$model" "$work/other.gguf"

@@ -3,12 +3,9 @@
  * answers is golden's business. */
 #include "config.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/base.h"
 #include "base/log.h"
@@ -16,7 +13,6 @@
 #include "engine/stats.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
-#include "model/segment.h"
 #include "unit/unit.h"
 #include "unit/engine-run.h"
 
@@ -305,78 +301,6 @@ START_TEST(closing_ends_everything)
 }
 END_TEST
 
-/* A byte of the packed weights, which lie in a file of their own. */
-static void damage(const struct model *m, const char *path, uint64_t at)
-{
-    uint8_t byte;
-    off_t place = (off_t)((size_t)(m->segment.payload - m->segment.map) + at);
-    ck_assert_int_eq(chmod(path, 0600), 0);
-    int fd = open(path, O_RDWR);
-    ck_assert_int_eq((int)pread(fd, &byte, 1, place), 1);
-    byte ^= 1;
-    ck_assert_int_eq((int)pwrite(fd, &byte, 1, place), 1);
-    close(fd);
-    ck_assert_int_eq(chmod(path, 0400), 0);
-}
-
-/* What was left for the first token to prove is proved by it, every chunk; and of damage anywhere,
- * done after the weights were attached to, no engine is the result. */
-START_TEST(weights_are_proved_by_the_first_token)
-{
-    char dir[] = "/tmp/tritd-check-XXXXXX", path[200], file[2048];
-    run_path(RUN_MODEL, file, sizeof file);
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    segment_set_dir(dir);
-    uint64_t seed = unit_seed();
-    for (int i = 0; i < 24; i++) {
-        struct model *m;
-        struct engine *e;
-        struct model_options o = {.layout = k->layout,
-                                  .tables = i % 2 ? TABLE_Q8 : TABLE_TERNARY,
-                                  .shared = true,
-                                  .prove_later = true};
-        ck_assert_msg(model_load(file, &o, &m, &err) == 0, "%s", err.text);
-        if (!m->segment.attached) { /* others rejected it, or it is the first */
-            ck_assert_ptr_null(m->segment.proof);
-            ck_assert_int_eq(model_publish(m, &err), 0);
-            model_close(&m);
-            ck_assert_msg(model_load(file, &o, &m, &err) == 0, "%s", err.text);
-        }
-        ck_assert(m->segment.attached && model_chunks(m) > 0 && !model_is_damaged(m));
-        memset(m->segment.proof->done, 0, m->segment.proof->n); /* what the tokenizer's time was for */
-        snprintf(path, sizeof path, "%s/%s", dir, m->segment.name);
-        if (i >= 2)
-            damage(m, path, unit_random(&seed) % m->segment.payload_bytes);
-        struct engine_options eo = run_options(m, k);
-        struct run r = {0};
-        mailbox_init(&r.events, run_ring, &r);
-        sem_init(&r.bell, 0, 0);
-        eo.events = &r.events;
-        int rc = engine_open(&eo, &e, &err);
-        for (size_t c = 0; c < model_chunks(m); c++)
-            ck_assert_msg(m->segment.proof->done[c], "chunk %zu", c);
-        ck_assert_int_eq(rc, i >= 2 ? -TRIT_EFORMAT : 0);
-        ck_assert(model_is_damaged(m) == (i >= 2));
-        engine_close(&e);
-        mailbox_fini(&r.events);
-        sem_destroy(&r.bell);
-        if (model_is_damaged(m))
-            model_reject(&m);
-        else
-            model_close(&m);
-        ck_assert_int_eq(access(path, F_OK), i >= 2 ? -1 : 0);
-    }
-    struct segment_info *list;
-    size_t n;
-    ck_assert_int_eq(segment_list(&list, &n, &err), 0);
-    for (size_t at = 0; at < n; at++)
-        ck_assert_int_eq(segment_remove(list[at].name, &err), 0);
-    mem_free(list);
-    segment_set_dir("/dev/shm");
-    ck_assert_int_eq(rmdir(dir), 0);
-}
-END_TEST
-
 START_TEST(opening_fails_cleanly)
 {
     struct engine *e;
@@ -434,7 +358,6 @@ int main(void)
     tcase_add_test(c, what_can_never_fit_is_refused);
     tcase_add_test(c, pages_are_shared_in_turns);
     tcase_add_test(c, closing_ends_everything);
-    tcase_add_test(c, weights_are_proved_by_the_first_token);
     tcase_add_test(c, opening_fails_cleanly);
     tcase_add_test(c, sequences_fail_cleanly);
     suite_add_tcase(s, c);

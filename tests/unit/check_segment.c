@@ -261,6 +261,43 @@ START_TEST(damage_is_detected_later)
 END_TEST
 
 /* Where chunks begin, and nothing twice: ranges without a gap have every chunk once. */
+/* Another one of another content in the place of one: up to a byte its own, from there on as
+ * before. */
+START_TEST(one_lies_where_another_did)
+{
+    static const size_t keeps[] = {0,           1,           4096,  5 << 20, (5 << 20) + 64,
+                                   BYTES - 4097, BYTES - 1, BYTES};
+    struct segment_source src = identify();
+    for (size_t i = 0; i < 2 * ARRAY_LEN(keeps); i++) {
+        size_t keep = keeps[i / 2], wrong = 0;
+        struct segment a, b;
+        build(&src, &a, i % 2);
+        struct segment_info info;
+        if (i % 2)
+            ck_assert_int_eq((only_segment(&info), segment_remove(info.name, &err)), 0);
+        ck_assert_int_eq(segment_create(&src, BYTES, i % 2, &b, &err), 0);
+        memset(b.payload, 0x5a, BYTES);
+        ck_assert_int_eq(segment_seal(&b, &err), 0);
+        const uint8_t *at = a.payload;
+        int fd = b.fd;
+        ck_assert_msg(segment_replace(&a, &b, keep, &err) == 0, "%s", err.text);
+        ck_assert(a.payload == at && a.fd == fd && b.fd < 0 && !b.map && !a.writable);
+        for (size_t k = 0; k < BYTES; k++)
+            wrong += at[k] != (k < keep ? 0x5a : k % 4096 ? 0 : (uint8_t)(k >> 12));
+        ck_assert_uint_eq(wrong, 0);
+        segment_close(&b);
+        ck_assert_int_eq(segment_publish(&a, &err), 0);
+        if (i % 2) {
+            ck_assert_int_eq(segment_attach(&src, SEGMENT_NOW, NULL, &b, &err), 0);
+            ck_assert_uint_eq(b.payload[BYTES - 1], 0x5a);
+            segment_close(&b);
+            ck_assert_int_eq(segment_remove(a.name, &err), 0);
+        }
+        segment_close(&a);
+    }
+}
+END_TEST
+
 START_TEST(chunks_of_ranges)
 {
     size_t at = 0, next = 0, first, end;
@@ -426,6 +463,7 @@ int main(void)
     tcase_add_test(c, nobody_can_write_afterwards);
     tcase_add_test(c, damage_is_detected);
     tcase_add_test(c, damage_is_detected_later);
+    tcase_add_test(c, one_lies_where_another_did);
     tcase_add_test(c, chunks_of_ranges);
     tcase_add_test(c, half_built_is_never_attached);
     tcase_add_test(c, closing_unfinished_removes_it);

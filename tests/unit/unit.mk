@@ -5,7 +5,7 @@ if HAVE_CHECK
 if FULL
 EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h tests/unit/sched-drive.h
 ENGINE_TESTS = check_acts check_attention check_base check_embed check_engine check_forecast \
-	check_head check_hybrid check_jsontext check_log check_nan check_pace check_pool check_prefix check_rapl \
+	check_head check_hybrid check_jsontext check_log check_nan check_pace check_pool check_prefix check_proof check_rapl \
 	check_same check_sampler check_sched check_sched_random check_segment check_turn
 check_PROGRAMS += $(ENGINE_TESTS)
 TESTS += $(ENGINE_TESTS)
@@ -27,6 +27,9 @@ check_forecast_LDADD = $(TEST_LIBS)
 check_nan_SOURCES = tests/unit/check_nan.c
 check_nan_CFLAGS = $(TEST_CFLAGS)
 check_nan_LDADD = $(TEST_LIBS)
+check_proof_SOURCES = tests/unit/check_proof.c
+check_proof_CFLAGS = $(TEST_CFLAGS)
+check_proof_LDADD = $(TEST_LIBS)
 check_engine_SOURCES = tests/unit/check_engine.c
 check_engine_CFLAGS = $(TEST_CFLAGS)
 check_engine_LDADD = $(TEST_LIBS)
