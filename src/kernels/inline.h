@@ -23,14 +23,6 @@
 #endif
 #define foreach(i, n) UNROLLED for (unsigned i = 0; i < (n); i++)
 
-/* A hardened build clears every array on entry; one that is written before it is read may say so.
- */
-#if __has_attribute(uninitialized)
-#define UNINITIALISED __attribute__((uninitialized))
-#else
-#define UNINITIALISED
-#endif
-
 /* A table or a buffer that is read a line at a time. */
 #define ALIGNED __attribute__((aligned(64)))
 

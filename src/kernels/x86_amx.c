@@ -274,7 +274,7 @@ static void deliver(const struct product *p, size_t b)
 /* All weight tiles of the call for one block of tokens. */
 INLINE void stream(struct product *p, size_t tile0, const bool wide, const bool grouped)
 {
-    int8_t trits[2 * NARROW_TILES * UNIT_TRITS] ALIGNED UNINITIALISED;
+    int8_t trits[2 * NARROW_TILES * UNIT_TRITS] ALIGNED;
     const size_t blocks = p->w->tile_bytes / T5_BYTES, operands = operands_of(p->w);
     int8_t *other = trits + p->tiles * UNIT_TRITS;
     struct unit units[2] = {0}, *now = &units[0], *next = &units[1];
@@ -396,7 +396,7 @@ INLINE void panel(struct product *p, int8_t *trits, const bool grouped)
 /* All weight tiles of the call for several blocks of tokens. */
 static __attribute__((noinline)) void panels(struct product *p, size_t tile0)
 {
-    int8_t trits[WIDE_TILES * STRETCH * OPERAND_BYTES] ALIGNED UNINITIALISED;
+    int8_t trits[WIDE_TILES * STRETCH * OPERAND_BYTES] ALIGNED;
     for (p->tile = tile0; p->tile < p->tile_end; p->tile += p->tiles) {
         if (p->w->n_groups > 1)
             panel(p, trits, true);
@@ -411,7 +411,7 @@ static __attribute__((noinline)) void on_tiles(float *out, size_t out_stride,
                                                const struct linear *w, size_t tile0, size_t tile1,
                                                const struct acts *a, size_t n_tokens)
 {
-    struct product p UNINITIALISED;
+    struct product p;
     const bool grouped = w->n_groups > 1;
     p.w = w;
     p.a = a;

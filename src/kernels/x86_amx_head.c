@@ -100,7 +100,7 @@ static __attribute__((noinline)) void head_block(float *out, size_t out_stride,
                                                  size_t groups, const struct planes *x,
                                                  size_t token, size_t n_tokens)
 {
-    struct head h UNINITIALISED;
+    struct head h;
     const int8_t *upper = x->hi + token * x->stride;
     const size_t first = MIN(n_tokens, (size_t)SIDE), second = n_tokens - first;
     for (size_t col = 0; col < t->stride; col += HEAD_COLS) {

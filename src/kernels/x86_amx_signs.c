@@ -147,7 +147,7 @@ static __attribute__((noinline)) void signs_on_tiles(float *out, size_t out_stri
                                                      size_t tile1, const struct acts *a,
                                                      size_t n_tokens)
 {
-    struct signs_work k UNINITIALISED;
+    struct signs_work k;
     struct tokens x = {.a = a};
     while (take_tokens(&x, n_tokens))
         for (size_t tile = tile0; tile < tile1; tile++)
@@ -307,7 +307,7 @@ static __attribute__((noinline)) void billm_on_tiles(float *out, size_t out_stri
                                                      size_t tile1, const struct acts *a,
                                                      size_t n_tokens)
 {
-    struct billm_work k UNINITIALISED;
+    struct billm_work k;
     struct tokens x = {.a = a};
     while (take_tokens(&x, n_tokens))
         for (size_t tile = tile0; tile < tile1; tile++)

@@ -147,8 +147,8 @@ INLINE void one_lane(__m256 sum[TURNED][2], const float *q, size_t width, const 
 INLINE void score_columns(float *score, const float *q, size_t width, const float *columns,
                           const float *factor, const unsigned queries)
 {
-    __m256 half[4][TURNED][2] UNINITIALISED;
-    __m256 sum[TURNED][2] UNINITIALISED;
+    __m256 half[4][TURNED][2];
+    __m256 sum[TURNED][2];
     for (unsigned n = 0; n < 16; n++) {
         size_t c = attend_lane[n];
         one_lane(sum, q + c, width, columns + c * (width / 16) * ATTEND_COLUMNS, queries);

@@ -162,8 +162,8 @@ INLINE void one_lane(__m512 sum[QUERIES][VECTORS], const float *q, size_t width,
 INLINE void score_columns(float *score, const float *q, size_t width, const float *columns,
                           const float *factor, const unsigned queries)
 {
-    __m512 half[4][QUERIES][VECTORS] UNINITIALISED;
-    __m512 sum[QUERIES][VECTORS] UNINITIALISED;
+    __m512 half[4][QUERIES][VECTORS];
+    __m512 sum[QUERIES][VECTORS];
     for (unsigned n = 0; n < 16; n++) {
         size_t c = attend_lane[n];
         one_lane(sum, q + c, width, columns + c * (width / 16) * ATTEND_COLUMNS, queries);

@@ -159,7 +159,7 @@ static void store(const struct panel *p, float *out, size_t out_stride)
 void avx512_panel(float *out, size_t out_stride, const struct linear *w, size_t tile0, size_t tile1,
                   const struct acts *a, size_t n_tokens, avx512_unpack_run *unpack_run)
 {
-    struct panel p UNINITIALISED;
+    struct panel p;
     p.w = w;
     p.a = a;
     p.tile_last = tile1 - 1;
