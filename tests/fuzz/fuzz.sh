@@ -48,7 +48,10 @@ sources()
 compile()
 {
     local object instructions=()
-    case $1 in *-avx2.c) instructions=(-mavx2) ;; esac # as src/model/floor.mk has it
+    case $1 in # as src/model/floor.mk has it
+    *-avx2.c) instructions=(-mavx2) ;;
+    *-avx512.c) instructions=(-mavx512f) ;;
+    esac
     object=$dir/obj/$(echo "${1#"$top"/}" | tr / -).o
     [ "$object" -nt "$1" ] && [ "$object" -nt "$header" ] && return
     "$clang" "${flags[@]}" "${instructions[@]}" -fsanitize=fuzzer-no-link -c "$1" -o "$object"

@@ -73,6 +73,8 @@ quick()
 25 check_nan
 26 e2e/x-structured.sh
 39 e2e/x-log.sh
+28 check_segment
+28 check_proof
 29 e2e/h-segments.sh
 30 check_sandbox
 31 e2e/i-systemd.sh

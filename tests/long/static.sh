@@ -72,6 +72,7 @@ analyse()
     */server/schema*) given+=(-DANALYSIS_SERVER -DANALYSIS_SCHEMA) ;;
     */server/*) given+=(-DANALYSIS_SERVER) ;;
     *-avx2.c) given+=(-mavx2) ;;
+    *-avx512.c) given+=(-mavx512f) ;;
     esac
     local flags=(-std=gnu11 -DHAVE_CONFIG_H "-DBUILTIN_MODEL=\"none\"" -I. -I"$top/include"
         -I"$top/src" "${given[@]}")
