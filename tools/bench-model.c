@@ -257,7 +257,7 @@ int bench_model(const struct bench_options *o)
     if (rc == 0) {
         char title[256];
         struct bench_samples limit = {0};
-        snprintf(title, sizeof title, "%s, %s, %zu MB of weights, kernels %s", b.model->name,
+        snprintf(title, sizeof title, "%s, %s, %zu MiB of weights, kernels %s", b.model->name,
                  b.model->encoding, b.model->weight_bytes >> 20, k->name);
         bench_begin(o, title);
         bench_sample(&limit, memory / 1e9);

@@ -199,8 +199,10 @@ static uint32_t count_prompt_rows(const struct sched_plan *p)
     return n;
 }
 
-/* What a step takes of the time of those who wait begins when the turn was asked for. */
-static void observe_step(struct engine *e, const struct sched_plan *p, double seconds, double waited)
+/* What a step takes of the time of those who wait begins when the turn was asked for.  An unusual
+ * one says nothing of those to come. */
+static void observe_step(struct engine *e, const struct sched_plan *p, double seconds,
+                         double waited, bool usual)
 {
     struct engine_stats *st = &e->stats;
     uint32_t prompt_rows = count_prompt_rows(p);
@@ -211,7 +213,8 @@ static void observe_step(struct engine *e, const struct sched_plan *p, double se
                   seconds);
     stats_observe(st, &st->batch_sequences, p->n_items);
     stats_observe(st, &st->batch_tokens, p->n_rows);
-    forecast_step(&e->forecast, prompt_rows, p->more, p->n_talking > 0, waited + seconds);
+    if (usual)
+        forecast_step(&e->forecast, prompt_rows, p->more, p->n_talking > 0, waited + seconds);
     atomic_store(&st->turn_seconds, atomic_load(&st->turn_seconds) + waited);
     atomic_fetch_add(&st->steps, 1);
     atomic_fetch_add(&st->prompt_tokens, prompt_rows);
@@ -235,6 +238,7 @@ bool engine_step(struct engine *e, double since)
         e->batch.ahead = masks->ahead;
     }
     double start = trit_now();
+    bool proves = e->proof == PROOF_DUE;
     batch_fill(&e->batch, p);
     engine_begin_proof(e);
     batch_run(&e->batch, p);
@@ -244,8 +248,9 @@ bool engine_step(struct engine *e, double since)
         take_back(p);
         return true;
     }
-    sched_learn(e->sched, now - start, forward_attended(e->batch.forward));
-    observe_step(e, p, now - start, start - since);
+    if (!proves)
+        sched_learn(e->sched, now - start, forward_attended(e->batch.forward));
+    observe_step(e, p, now - start, start - since, !proves);
     engine_count_pages(e);
     publish(e, p, now);
     engine_count(e);

@@ -123,22 +123,19 @@ void app_load_model(struct app_model *m)
     m->seconds = trit_now() - start;
 }
 
-/* Its files are read once more. */
-static int repack(struct app_model *m)
-{
-    struct reading reading;
-    int rc = read_reading(&m->conf, &reading, &m->err);
-    if (rc)
-        return rc;
-    struct model_options mo = options_of(m, &reading);
-    return model_repack(m->model, m->conf.model, &mo, &m->fresh, &m->err);
-}
-
 void app_prove_model(struct app_model *m)
 {
     m->rc = engine_await_proof(m->engine, &m->err);
     if (m->rc == 0)
         m->rc = model_publish(m->model, &m->err);
-    else if (model_is_damaged(m->model))
-        m->rc = repack(m);
+}
+
+void app_repack_model(struct app_model *m)
+{
+    struct reading reading;
+    m->rc = read_reading(&m->conf, &reading, &m->err);
+    if (m->rc)
+        return;
+    struct model_options mo = options_of(m, &reading);
+    m->rc = model_repack(m->model, m->conf.model, &mo, &m->fresh, &m->err);
 }

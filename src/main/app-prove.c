@@ -7,7 +7,8 @@
  * are packed anew on a thread of the pool, and clients wait so long.  What the model has of its
  * segment is the loop's, so the new ones take their place here, where the engine computes nothing.
  *
- * What cannot be packed anew ends the daemon, as at any other start.
+ * What cannot be packed anew ends the daemon, as at any other start; a daemon that stops meanwhile
+ * packs no more, and who waits is told so.
  */
 #include "config.h"
 #include "main/app.h"
@@ -16,39 +17,64 @@
 #include "model/model.h"
 #include "engine/engine.h"
 
-static void prove_in_pool(uv_work_t *work)
+/* Whole weights will not be had. */
+static void give_up(struct app_model *m)
 {
-    app_prove_model(work->data);
+    if (m->app->state != STOPPING)
+        app_give_up(m->app, m->err.text);
+    else if (model_is_damaged(m->model))
+        engine_stop(m->engine); /* Who waits is told that, and so the drain ends. */
 }
 
-/* They are mended; whoever waits is computed with them, which proves them. */
-static int mend(struct app_model *m)
+/* ------------------------------------------------------------------ packing anew */
+
+static void repack_in_pool(uv_work_t *work)
 {
-    int rc = model_take_weights(m->model, &m->fresh, &m->err);
-    if (rc)
-        return rc;
+    app_repack_model(work->data);
+}
+
+/* They are mended, and whoever waits is computed with them, which proves them. */
+static void repacked(uv_work_t *work, int status)
+{
+    struct app_model *m = work->data;
+    (void)status;
+    m->app->n_works--;
+    m->app->loading = NULL;
+    if (m->rc == 0)
+        m->rc = model_take_weights(m->model, &m->fresh, &m->err);
+    if (m->rc) {
+        give_up(m);
+        return;
+    }
     app_store(m);
     engine_mended(m->engine);
     app_prove(m);
-    return 0;
+}
+
+/* ------------------------------------------------------------------ the proof */
+
+static void prove_in_pool(uv_work_t *work)
+{
+    app_prove_model(work->data);
 }
 
 static void proved(uv_work_t *work, int status)
 {
     struct app_model *m = work->data;
     struct app *app = m->app;
-    int rc = m->rc;
     (void)status;
     app->n_works--;
     app->loading = NULL;
-    if (rc == 0 && m->fresh)
-        rc = mend(m); /* and a thread has it again */
-    if (rc == 0)
+    if (m->rc == 0) {
         app_load_next(app);
-    else if (app->state == STOPPING)
-        uv_stop(&app->loop); /* Nobody who waits will be answered. */
-    else
-        app_give_up(app, m->err.text);
+    } else if (app->state != STOPPING && model_is_damaged(m->model)) {
+        app_unstore(m); /* The next process is not to find them, should this one not mend them. */
+        app->loading = m;
+        app->n_works++;
+        trit_assert(uv_queue_work(&app->loop, &m->work, repack_in_pool, repacked) == 0);
+    } else {
+        give_up(m);
+    }
 }
 
 void app_prove(struct app_model *m)

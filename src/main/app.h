@@ -136,9 +136,10 @@ void app_close_loop(struct app *app);
 /* Any thread, one at a time: m->model and m->engine, or m->rc and m->err. */
 void app_load_model(struct app_model *m);
 
-/* The same for one that serves: wait until its weights are proved; or else m->fresh has whole
- * ones. */
+/* The same for one that serves: wait until its weights are proved; and where they turned out to be
+ * damaged, let m->fresh have whole ones, for which its files are read once more. */
 void app_prove_model(struct app_model *m);
+void app_repack_model(struct app_model *m);
 
 /* ---- app-models.c */
 

@@ -68,10 +68,11 @@ const struct conf_key conf_keys[] = {
      .help = "Longest prompt and answer together, in tokens. 0: the model's, at most 4096."},
     {WORD("head-type", head_type, "auto", "auto|q8|f16"), .of_model = true,
      .help = "How embedding and output head are kept: auto as the file has them where they are ternary, "
-             "else q8; q8 is smaller and faster, f16 exact."},
+             "f16 for models that only embed, else q8; q8 is smaller and faster, f16 exact."},
     {WORD("act-type", act_type, "auto", "auto|q8|q16"), .of_model = true,
      .help = "What linear layers take: q8 is what BitNet models were trained with, q16 all but floats. "
-             "auto: q16 for models with several scales a row, which expect floats, else q8."},
+             "auto: q16 for models with several scales a row, OneBit and BiLLM, which expect floats, "
+             "else q8."},
     {WORD("kv-type", kv_type, "f16", "f16|f32|q8"), .of_model = true,
      .help = "How keys and values are kept: f16; f32 for twice the memory and no rounding; q8 for "
              "half the memory and 8 bits."},

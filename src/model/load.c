@@ -397,8 +397,10 @@ int model_repack(const struct model *m, const char *path, const struct model_opt
 int model_take_weights(struct model *m, struct model **fresh, struct trit_error *err)
 {
     size_t text_at = round_up(m->weight_bytes, 64);
+    /* Both at once may have been too much to lock. */
+    bool locked = m->segment.locked || (*fresh)->segment.locked;
     int rc = segment_replace(&m->segment, &(*fresh)->segment, text_at, err);
-    if (rc == 0 && m->segment.locked)
+    if (rc == 0 && locked)
         segment_lock_memory(&m->segment);
     model_close(fresh);
     return rc;

@@ -231,7 +231,7 @@ static void q4_k_block(const uint8_t *b, float *dst)
 void quant_floats(const struct quant_info *q, const void *src, float *dst, size_t n)
 {
     const uint8_t *p = src;
-    trit_assert(!q->ternary && n % q->block_values == 0);
+    trit_assert(q && !q->ternary && n % q->block_values == 0);
     switch (q->type) {
     case QUANT_F32:
         EACH(1, 4, dst[i] = bits_to_f32(load16(p) | (uint32_t)load16(p + 2) << 16));

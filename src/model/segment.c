@@ -179,13 +179,25 @@ void segment_chunks_in(size_t from, size_t to, size_t *first, size_t *end)
     *end = segment_chunks(to);
 }
 
+/* Whether the name is still that of our own bytes: another process may have packed anew since. */
+static bool is_named(const struct segment *seg)
+{
+    char path[SEGMENT_PATH_BYTES];
+    struct stat ours, named;
+    segment_path(seg->name, "", path);
+    return fstat(seg->fd, &ours) == 0 && stat(path, &named) == 0 && ours.st_dev == named.st_dev &&
+           ours.st_ino == named.st_ino;
+}
+
 void segment_condemn(const struct segment *seg)
 {
-    if (seg->adopted)
+    if (seg->adopted) {
         log_notice("weights kept=no reason=\"damaged\"");
-    else
-        log_warn("segment-damaged name=%s action=removed", seg->name);
-    if (*seg->name)
+        return;
+    }
+    bool named = *seg->name && is_named(seg);
+    log_warn("segment-damaged name=%s action=%s", seg->name, named ? "removed" : "left");
+    if (named)
         segment_remove(seg->name, NULL);
 }
 
@@ -229,8 +241,12 @@ int segment_replace(struct segment *seg, struct segment *by, size_t keep, struct
     if (!ends || !move_to(map, by->map, at)) {
         trit_fail(err, TRIT_ENOMEM, "%s: cannot be mapped in the place of another: %s", shown(by),
                   strerror(errno));
-        if (end && !ends)
+        if (end && !ends) {
             munmap(end, bytes);
+            /* The kernel may have taken away what was there, and others read on. */
+            trit_assert(mmap(map + at, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, seg->fd,
+                             (off_t)at) != MAP_FAILED);
+        }
         return -TRIT_ENOMEM;
     }
     trit_assert(munmap(by->map + at, bytes) == 0);

@@ -145,7 +145,7 @@ bombs()
 # been given up by then.
 load()
 {
-    SECONDS_EACH=$((s < 250 ? 10 : s / 25)) ROUNDS=1 SETTLE=20 BARS="overload fairness slow idle health" \
+    SECONDS_EACH=$((s < 250 ? 10 : s / 25)) ROUNDS=1 SETTLE=40 BARS="overload fairness slow idle health" \
         "$tests/long/load.sh"
 }
 

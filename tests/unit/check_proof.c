@@ -264,7 +264,8 @@ START_TEST(closing_before_the_proof)
         engine_stop(r.engine);
         if (i % 2 == 0) {
             int rc = engine_await_proof(r.engine, &err);
-            ck_assert(rc == -TRIT_ECANCELLED || (i == 0 && rc == 0));
+            /* A client's token, or the dummy one where this thread has rested for so long. */
+            ck_assert(rc == -TRIT_ECANCELLED || rc == 0);
         }
         run_close(&r);
         ck_assert(!s || s->end == SEQ_CANCELLED || (i == 0 && s->end != SEQ_RUNNING));
