@@ -100,8 +100,9 @@ void engine_count_pages(struct engine *e);
  * is can compute, and the weights if they are to be proved. */
 int engine_warm_up(struct engine *e, struct trit_error *err);
 
-/* The step that proves begins, and has ended: whether what it computed counts. */
-void engine_begin_proof(struct engine *e);
+/* A step begins: whether it is the one that proves.  That one has ended: whether what it computed
+ * counts. */
+bool engine_begin_proof(struct engine *e);
 bool engine_end_proof(struct engine *e);
 
 /* Until the bell rings, and at most for so many seconds, prove weights ahead of that step.

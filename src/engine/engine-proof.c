@@ -61,16 +61,16 @@ static void tell(struct engine *e, const char *by)
     trit_assert(sem_post(&e->proved.told) == 0);
 }
 
-void engine_begin_proof(struct engine *e)
+bool engine_begin_proof(struct engine *e)
 {
-    if (e->proof == PROOF_DUE)
-        forward_prove(e->batch.forward);
+    if (e->proof != PROOF_DUE)
+        return false;
+    forward_prove(e->batch.forward);
+    return true;
 }
 
 bool engine_end_proof(struct engine *e)
 {
-    if (e->proof == PROOF_DONE)
-        return true;
     e->proved.rc = model_is_damaged(e->opt.model) ? damaged(e, &e->proved.err) : 0;
     tell(e, "request");
     return e->proof == PROOF_DONE;

@@ -238,13 +238,12 @@ bool engine_step(struct engine *e, double since)
         e->batch.ahead = masks->ahead;
     }
     double start = trit_now();
-    bool proves = e->proof == PROOF_DUE;
     batch_fill(&e->batch, p);
-    engine_begin_proof(e);
+    bool proves = engine_begin_proof(e);
     batch_run(&e->batch, p);
     double now = trit_now();
     turn_give(&e->crew->turn, &e->place, now - start, true);
-    if (!engine_end_proof(e)) {
+    if (proves && !engine_end_proof(e)) {
         take_back(p);
         return true;
     }

@@ -26,6 +26,25 @@ static void give_up(struct app_model *m)
         engine_stop(m->engine); /* Who waits is told that, and so the drain ends. */
 }
 
+/* On a thread of the pool; until `after` nothing else is loaded. */
+static void begin(struct app_model *m, uv_work_cb in_pool, uv_after_work_cb after)
+{
+    struct app *app = m->app;
+    m->work.data = m;
+    app->loading = m;
+    app->n_works++;
+    trit_assert(uv_queue_work(&app->loop, &m->work, in_pool, after) == 0);
+}
+
+/* What `after` begins with. */
+static struct app_model *end(uv_work_t *work)
+{
+    struct app_model *m = work->data;
+    m->app->n_works--;
+    m->app->loading = NULL;
+    return m;
+}
+
 /* ------------------------------------------------------------------ packing anew */
 
 static void repack_in_pool(uv_work_t *work)
@@ -36,10 +55,8 @@ static void repack_in_pool(uv_work_t *work)
 /* They are mended, and whoever waits is computed with them, which proves them. */
 static void repacked(uv_work_t *work, int status)
 {
-    struct app_model *m = work->data;
+    struct app_model *m = end(work);
     (void)status;
-    m->app->n_works--;
-    m->app->loading = NULL;
     if (m->rc == 0)
         m->rc = model_take_weights(m->model, &m->fresh, &m->err);
     if (m->rc) {
@@ -60,18 +77,13 @@ static void prove_in_pool(uv_work_t *work)
 
 static void proved(uv_work_t *work, int status)
 {
-    struct app_model *m = work->data;
-    struct app *app = m->app;
+    struct app_model *m = end(work);
     (void)status;
-    app->n_works--;
-    app->loading = NULL;
     if (m->rc == 0) {
-        app_load_next(app);
-    } else if (app->state != STOPPING && model_is_damaged(m->model)) {
+        app_load_next(m->app);
+    } else if (m->app->state != STOPPING && model_is_damaged(m->model)) {
         app_unstore(m); /* The next process is not to find them, should this one not mend them. */
-        app->loading = m;
-        app->n_works++;
-        trit_assert(uv_queue_work(&app->loop, &m->work, repack_in_pool, repacked) == 0);
+        begin(m, repack_in_pool, repacked);
     } else {
         give_up(m);
     }
@@ -79,9 +91,5 @@ static void proved(uv_work_t *work, int status)
 
 void app_prove(struct app_model *m)
 {
-    struct app *app = m->app;
-    m->work.data = m;
-    app->loading = m;
-    app->n_works++;
-    trit_assert(uv_queue_work(&app->loop, &m->work, prove_in_pool, proved) == 0);
+    begin(m, prove_in_pool, proved);
 }

@@ -298,7 +298,7 @@ START_TEST(oracle_model_and_its_cuts)
     char name[1100];
     struct gguf *g = NULL;
     struct trit_error err = {0};
-    snprintf(name, sizeof name, "%s/oracle/models/b158.tq2_0.gguf", shared_dir());
+    snprintf(name, sizeof name, "%s/oracle/models/b158.tq2_0.gguf", unit_shared());
     int rc = gguf_open(name, &g, &err);
     if (rc == -TRIT_ENOENT) {
         printf("skipped: no %s (set TRIT_SHARED)\n", name);

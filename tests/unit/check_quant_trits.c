@@ -297,16 +297,6 @@ static struct decoded decode_tensor(const struct gguf *g, const char *name)
     return d;
 }
 
-static const char *shared_dir(void)
-{
-    const char *top = getenv("srcdir"), *given = getenv("TRIT_SHARED");
-    static char path[1000];
-    if (given)
-        return given;
-    snprintf(path, sizeof path, "%s/../shared", top ? top : ".");
-    return path;
-}
-
 START_TEST(oracle_models_hold_the_same_trits)
 {
     static const char *const encodings[] = {"tq1_0", "tq2_0", "i2_s", "f16"};
@@ -314,7 +304,7 @@ START_TEST(oracle_models_hold_the_same_trits)
     struct trit_error err = {0};
     for (int e = 0; e < 4; e++) {
         char path[1100];
-        snprintf(path, sizeof path, "%s/oracle/models/b158.%s.gguf", shared_dir(), encodings[e]);
+        snprintf(path, sizeof path, "%s/oracle/models/b158.%s.gguf", unit_shared(), encodings[e]);
         int rc = gguf_open(path, &g[e], &err);
         if (rc == -TRIT_ENOENT) {
             printf("skipped: no %s (set TRIT_SHARED)\n", path);

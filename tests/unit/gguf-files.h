@@ -19,6 +19,7 @@
 #include "gguf-write.h"
 #include "model/gguf.h"
 #include "model/quant.h"
+#include "unit/unit.h"
 
 static uint64_t seed;
 
@@ -190,16 +191,6 @@ static inline void larger_file(const char *name)
     }
     ck_assert_msg(gguf_write_finish(w, &err) == 0, "%s", err.text);
     gguf_write_close(&w);
-}
-
-static inline const char *shared_dir(void)
-{
-    const char *top = getenv("srcdir"), *given = getenv("TRIT_SHARED");
-    static char dir[1000];
-    if (given)
-        return given;
-    snprintf(dir, sizeof dir, "%s/../shared", top ? top : ".");
-    return dir;
 }
 
 /* One test case with the file of above, run; the exit status of main. */

@@ -22,6 +22,17 @@ static inline int unit_run(Suite *suite)
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* Where the oracle's models are: ../shared beside the tree, or $TRIT_SHARED. */
+static inline const char *unit_shared(void)
+{
+    const char *top = getenv("srcdir"), *given = getenv("TRIT_SHARED");
+    static char dir[1000];
+    if (given)
+        return given;
+    snprintf(dir, sizeof dir, "%s/../shared", top ? top : ".");
+    return dir;
+}
+
 /* A random seed, printed so that a failure can be repeated with TRIT_SEED=. */
 static inline uint64_t unit_seed(void)
 {
