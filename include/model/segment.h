@@ -119,7 +119,8 @@ void segment_chunks_in(size_t from, size_t to, size_t *first, size_t *end);
  * so that as little as can be is left of what it has to fetch for its proof alone. */
 void segment_prove_ahead(const struct segment *seg, size_t i);
 
-/* Take the name of a damaged one away, so that nobody attaches to it any more; and close it. */
+/* Take the name of a damaged one away, so that nobody attaches to it any more, unless it is that of
+ * another by now; and close it. */
 void segment_condemn(const struct segment *seg);
 void segment_reject(struct segment *seg);
 

@@ -105,12 +105,17 @@ void app_store(struct app_model *m)
                atomic_load(&engine_stats(m->engine)->kv_kept));
 }
 
+void app_unstore_weights(struct app_model *m)
+{
+    if (m->app->stores && *m->weights)
+        (void)notify_unstore(&m->app->notify, m->weights);
+}
+
 void app_unstore(struct app_model *m)
 {
-    if (!m->app->stores || !*m->weights)
-        return;
-    (void)notify_unstore(&m->app->notify, m->weights);
-    (void)notify_unstore(&m->app->notify, m->kv);
+    app_unstore_weights(m);
+    if (m->app->stores && *m->weights)
+        (void)notify_unstore(&m->app->notify, m->kv);
 }
 
 void app_drop_unwanted(struct app *app)

@@ -82,7 +82,8 @@ static void proved(uv_work_t *work, int status)
     if (m->rc == 0) {
         app_load_next(m->app);
     } else if (m->app->state != STOPPING && model_is_damaged(m->model)) {
-        app_unstore(m); /* The next process is not to find them, should this one not mend them. */
+        /* The next process is not to find them, should this one not mend them. */
+        app_unstore_weights(m);
         begin(m, repack_in_pool, repacked);
     } else {
         give_up(m);

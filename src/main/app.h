@@ -248,6 +248,7 @@ void app_begin_ticks(struct app *app);
  * back. */
 void app_store(struct app_model *m);
 void app_unstore(struct app_model *m);
+void app_unstore_weights(struct app_model *m); /* of the two only these */
 
 /* What it has kept for a process with other settings; and, once all are loaded, other models. */
 void app_drop_unwanted(struct app *app);
