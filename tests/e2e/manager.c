@@ -13,12 +13,13 @@
  *     restart NUMBER           the same, and start when it has ended
  *     freeze THREAD-NAME, thaw one thread of the main process stands still (ptrace)
  *     drop NAME                a kept descriptor
+ *     damage NAME              one bit of a kept memory file: a copy takes its place, sealed alike
  *
  * What happens is told on stdout, a line each, with seconds of the monotonic clock before it:
  *
  *     started PID, main PID, ended PID exit|signal NUMBER, ready PID, frozen TID
  *     notify PID TEXT, refused PID TEXT (of one that is not the main process), LF as " | "
- *     stored NAME, removed NAME COUNT
+ *     stored NAME, removed NAME COUNT, damaged NAME
  *
  * As systemd does it: only the main process is believed (NotifyAccess=main), which is the one that
  * was started or that a MAINPID= of its predecessor named, and descriptors outlive all of them.
@@ -36,8 +37,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -191,6 +194,32 @@ static void drop(const char *name, size_t len)
     say("removed %.*s %d", (int)len, name, n);
 }
 
+/* The bit is in the middle, where a segment has weights. */
+static void damage(const char *name)
+{
+    for (int i = 0; i < n_kept; i++) {
+        if (strcmp(kept[i].name, name) != 0)
+            continue;
+        off_t size = lseek(kept[i].fd, 0, SEEK_END), from = 0;
+        int copy = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        unsigned char byte;
+        if (copy < 0)
+            die("memfd_create");
+        while (from < size)
+            if (sendfile(copy, kept[i].fd, &from, (size_t)(size - from)) <= 0)
+                die("sendfile");
+        if (pread(copy, &byte, 1, size / 2) != 1)
+            die("pread");
+        byte ^= 4;
+        if (pwrite(copy, &byte, 1, size / 2) != 1 ||
+            fcntl(copy, F_ADD_SEALS, fcntl(kept[i].fd, F_GET_SEALS)) != 0)
+            die("a damaged copy");
+        close(kept[i].fd);
+        kept[i].fd = copy;
+        say("damaged %s", name);
+    }
+}
+
 /* false: there is nothing to hear. */
 static bool hear(void)
 {
@@ -279,6 +308,8 @@ static void obey(char *line)
         frozen = 0;
     } else if (strcmp(word, "drop") == 0 && rest) {
         drop(rest, strlen(rest));
+    } else if (strcmp(word, "damage") == 0 && rest) {
+        damage(rest);
     }
 }
 

@@ -260,6 +260,24 @@ const modes = {
     assert.equal(textOf(after), expected, 'the answer beside damaged pages');
     assert.equal(cached(after), 0, 'nothing of the damaged pages was used');
     assert.ok(await metric('tritd_prefix_cache_damaged_total') > 0, 'damage was noticed');
+    // A bit of the weights: they are packed anew behind the first request, and kept in place of the others,
+    // beside pages that whole weights have computed.
+    from = m.lines.length;
+    m.command('damage tritd-weights');
+    await m.wait('damaged', from);
+    m.command('restart 15');
+    await m.wait('ready', (await m.wait('ended', from)).index);
+    const mended = await post(ask(1, 8));
+    assert.equal(textOf(mended), expected, 'the answer beside damaged weights');
+    assert.ok(cached(mended) >= 32, 'pages are kept beside damaged weights');
+    await m.wait('stored', from, /weights/);
+    assert.deepEqual(m.since(from, 'removed').map((l) => l.text), ['tritd-weights 1', 'tritd-weights 0']);
+    assert.deepEqual(m.since(from, 'stored').map((l) => l.text), ['tritd-weights']);
+    from = m.lines.length;
+    m.command('restart 15');
+    await m.wait('ready', (await m.wait('ended', from)).index);
+    assert.equal(textOf(await post(ask(1, 8))), expected, 'the answer beside mended weights');
+    assert.equal(m.since(from, 'stored').length, 0, 'mended weights are whole');
     // Without what is kept the start is one like the first.
     for (const name of ['tritd-weights', 'tritd-kv', 'tritd-listen-0']) {
       from = m.lines.length;

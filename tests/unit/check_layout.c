@@ -5,8 +5,6 @@
 #include "config.h"
 
 #include <check.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -227,14 +225,10 @@ int main(void)
     tcase_add_test(c, large_shapes_do_not_wrap);
     tcase_add_test(c, every_code_in_its_place);
     tcase_add_test(c, bytes_by_hand);
-    /* Asserting needs a process of its own. */
-    const char *fork = getenv("CK_FORK");
-    if (!fork || strcmp(fork, "no") != 0) {
-        tcase_add_test_raise_signal(c, something_else_than_a_trit_asserts, SIGABRT);
-        tcase_add_test_raise_signal(c, a_group_that_does_not_divide_asserts, SIGABRT);
-        tcase_add_test_raise_signal(c, groups_of_other_lengths_assert, SIGABRT);
-        tcase_add_test_raise_signal(c, too_many_columns_assert, SIGABRT);
-    }
+    unit_asserts(c, something_else_than_a_trit_asserts);
+    unit_asserts(c, a_group_that_does_not_divide_asserts);
+    unit_asserts(c, groups_of_other_lengths_assert);
+    unit_asserts(c, too_many_columns_assert);
     suite_add_tcase(s, c);
     return unit_run(s);
 }

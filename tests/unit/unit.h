@@ -5,9 +5,11 @@
 #ifndef TRIT_UNIT_H
 #define TRIT_UNIT_H
 
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <check.h>
@@ -20,6 +22,15 @@ static inline int unit_run(Suite *suite)
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Add a test that must end in a failed trit_assert; it needs a process of its own, so that with
+ * CK_FORK=no it is left out. */
+static inline void unit_asserts(TCase *tcase, const TTest *test)
+{
+    const char *fork = getenv("CK_FORK");
+    if (!fork || strcmp(fork, "no") != 0)
+        tcase_add_test_raise_signal(tcase, test, SIGABRT);
 }
 
 /* Where the oracle's models are: ../shared beside the tree, or $TRIT_SHARED. */
