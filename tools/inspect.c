@@ -125,8 +125,8 @@ static void print_tensors(const struct gguf *g)
     }
 }
 
-/* Bytes that a sequence of a hybrid model takes beside its keys and values; 0: it is none, or nothing
- * that can be served. */
+/* Bytes that a sequence of a hybrid model takes beside its keys and values; 0: it is none, or
+ * nothing that can be served. */
 static size_t state_bytes(const struct gguf *g)
 {
     struct model m = {0};

@@ -111,8 +111,8 @@ static void write_blocks(struct synth *s, float scale, size_t n, uint64_t *state
     }
 }
 
-/* 42 of 100 weights are zero, as in trained models.  Products of a normed input keep about its size,
- * times gain. */
+/* 42 of 100 weights are zero, as in trained models.  Products of a normed input keep about its
+ * size, times gain. */
 static int write_linear(struct synth *s, const char *name, uint32_t rows, uint32_t cols, float gain)
 {
     const struct quant_info *q = quant_find(s->type);

@@ -3,8 +3,8 @@
  * trit-bench.c - speed, measured: kernels against the machine, whole models by prefill and decode.
  *
  * Every figure is the median of several samples, with the smallest and largest beside it.
- * What is measured from outside, a load on a server and the start of a daemon, has a command line of
- * its own: bench-load.c, bench-start.c.
+ * What is measured from outside, a load on a server and the start of a daemon, has a command line
+ * of its own: bench-load.c, bench-start.c.
  */
 #include "config.h"
 #include "bench.h"

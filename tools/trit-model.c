@@ -17,7 +17,8 @@ static const struct tool_command *const commands[] = {
     &tool_inspect, &tool_verify, &tool_quantize, &tool_synth, &tool_segments,
 };
 
-/* Of what is ternary already quantize only changes the encoding, which many look for by this name. */
+/* Of what is ternary already quantize only changes the encoding, which many look for by this
+ * name. */
 static const char synonym[] = "convert";
 
 static const struct tool_command *find(const char *name)

@@ -92,8 +92,8 @@ static void check_scales(struct check *c, const struct tensor_reader *w, struct 
             problem(c,
                     "tensor %s: the scale at row %" PRIu64 ", column %" PRIu64
                     " is %g, expected one between %g and %g",
-                    w->t->origin, at / w->t->ne[0], at % w->t->ne[0], (double)s, (double)LEAST_SCALE,
-                    (double)MOST_SCALE);
+                    w->t->origin, at / w->t->ne[0], at % w->t->ne[0], (double)s,
+                    (double)LEAST_SCALE, (double)MOST_SCALE);
             *named = true;
         }
         a->least = a->any_scale ? fminf(a->least, s) : s;
@@ -233,7 +233,8 @@ static int run(int argc, char **argv)
             break;
         case 'i':
             if (!reading_order(&how, optarg))
-                return tool_usage(&tool_verify, "--order %s: expected published, arm or four", optarg);
+                return tool_usage(&tool_verify, "--order %s: expected published, arm or four",
+                                  optarg);
             break;
         case 'T':
             if (reading_tiles(&how, optarg, &err) != 0)

@@ -82,7 +82,8 @@ _Noreturn void trit_bug(const char *expr, const char *file, int line, const char
 #define TRIT_WRAPS
 #endif
 
-/* Whether AddressSanitizer or ThreadSanitizer is built in; gcc has macros that say so, clang features. */
+/* Whether AddressSanitizer or ThreadSanitizer is built in; gcc has macros that say so, clang
+ * features. */
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 #define TRIT_SANITIZED 1
 #elif defined __clang__

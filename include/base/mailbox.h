@@ -5,9 +5,9 @@
  * Any thread puts nodes; the one owner drains them, in order.  The bell is a hint: it may ring once
  * for many puts (uv_async coalesces), so the owner always empties the box.
  *
- * Nodes are embedded in the sender's structures, so a put allocates nothing.  A node that is already
- * in the box must not be put again: mailbox_post() does nothing then, which makes it fit for "there
- * is news about me" messages that may be raised many times before they are looked at.
+ * Nodes are embedded in the sender's structures, so a put allocates nothing.  A node that is
+ * already in the box must not be put again: mailbox_post() does nothing then, which makes it fit
+ * for "there is news about me" messages that may be raised many times before they are looked at.
  *
  * Not here: priorities, bounds, time-outs.  Admission bounds what can be sent.
  */
@@ -31,7 +31,8 @@ struct mailbox {
     void *arg;
 };
 
-/* ring(arg) is called after a put that found the box empty, on the putting thread, lock not held. */
+/* ring(arg) is called after a put that found the box empty, on the putting thread, lock not
+ * held. */
 void mailbox_init(struct mailbox *box, void (*ring)(void *arg), void *arg);
 
 /* The box must be empty and nobody may put any more. */

@@ -62,9 +62,9 @@ void mem_fail_at(unsigned n);
 int mem_fail_pending(void);
 
 /*
- * Cut one mapping into arrays: the next n * size bytes of the one that begins at `base`, from *at on,
- * which moves to the next line behind them.  With a NULL base this only measures.  Sizes are the
- * caller's to check.
+ * Cut one mapping into arrays: the next n * size bytes of the one that begins at `base`, from *at
+ * on, which moves to the next line behind them.  With a NULL base this only measures.  Sizes are
+ * the caller's to check.
  */
 void *mem_carve(uint8_t *base, size_t *at, size_t n, size_t size);
 

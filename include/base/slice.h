@@ -18,9 +18,9 @@
 bool slice_short(void);
 
 /*
- * The other side: the calling thread computes for as long as it is let, and others of this program, in
- * whose way it is, go first.  Its niceness grows by 5, a third of the weight; beside programs of other
- * cgroups, as services are, that counts for nothing.
+ * The other side: the calling thread computes for as long as it is let, and others of this program,
+ * in whose way it is, go first.  Its niceness grows by 5, a third of the weight; beside programs of
+ * other cgroups, as services are, that counts for nothing.
  */
 bool slice_behind(void);
 

@@ -5,7 +5,8 @@
  * The caller of team_run is worker 0; the others sleep on a futex between runs and cost nothing.
  * Inside a run, work is cut in phases by barriers.  Within a phase the workers deal the items among
  * themselves with team_take: whoever is free takes the next, so a worker that is slowed down by a
- * neighbour holds nobody up for long.  Which worker does which item must never matter to the result.
+ * neighbour holds nobody up for long.  Which worker does which item must never matter to the
+ * result.
  *
  *     static void run(void *ctx, unsigned worker) {
  *         for (size_t i; (i = team_take(team, 1)) < n_rows;) ...;
@@ -47,8 +48,8 @@ unsigned team_size(const struct team *team);
 
 /*
  * Between runs, by the thread that starts them: n workers from now on, at most team_room().  When
- * fewer threads can be had there are fewer; returns how many.  Pinned workers are bound anew, to the
- * processors that the process may use now; the caller, by team_bind().
+ * fewer threads can be had there are fewer; returns how many.  Pinned workers are bound anew, to
+ * the processors that the process may use now; the caller, by team_bind().
  */
 unsigned team_resize(struct team *team, unsigned n);
 unsigned team_room(const struct team *team);
@@ -62,7 +63,8 @@ void team_run(struct team *team, team_fn fn, void *ctx);
 /* Inside a run: wait until every worker is here.  Also starts the next dealing from zero. */
 void team_barrier(struct team *team);
 
-/* The same; a worker that has to wait calls `idle` meanwhile, until all are here or it says false. */
+/* The same; a worker that has to wait calls `idle` meanwhile, until all are here or it says
+ * false. */
 void team_barrier_idle(struct team *team, team_idle_fn idle, void *ctx);
 
 /* Inside a run: the first of `grain` consecutive items nobody else has in this phase. */

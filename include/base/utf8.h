@@ -18,9 +18,9 @@ unsigned utf8_encode(char *dst, uint32_t cp);
 bool utf8_valid(const char *s, size_t len);
 
 /*
- * How the bytes s[0, len) begin, len >= 1: a whole sequence of n bytes (returns n > 0); one that may
- * still become whole with more bytes (returns 0); or never (returns -n: drop n bytes, the maximal
- * invalid part, and show one U+FFFD for them, Unicode 15 section 3.9).
+ * How the bytes s[0, len) begin, len >= 1: a whole sequence of n bytes (returns n > 0); one that
+ * may still become whole with more bytes (returns 0); or never (returns -n: drop n bytes, the
+ * maximal invalid part, and show one U+FFFD for them, Unicode 15 section 3.9).
  */
 int utf8_scan(const char *s, size_t len);
 

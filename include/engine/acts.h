@@ -3,8 +3,8 @@
  * acts.h - activations on their way into a linear layer: in one plane of int8, or in two.
  *
  * BitNet models were trained with activations of 8 bits (kernels.h, struct acts), and get those.
- * Models of which only the weights are so small (the Bonsai family, OneBit, BiLLM) expect floats.  They get a
- * second plane, which quantises what the first one left:
+ * Models of which only the weights are so small (the Bonsai family, OneBit, BiLLM) expect floats.
+ * They get a second plane, which quantises what the first one left:
  *
  *     q, step = quantise(x);  rest = (x - q * step) * 256;  q', step' = quantise(rest) / 256;
  *     y = W (q * step) + W (q' * step')

@@ -92,9 +92,9 @@ int engine_submit(struct engine *e, struct seq *s, struct trit_error *err);
 void engine_events(struct mailbox *events, void (*fn)(struct seq *s, void *arg), void *arg);
 
 /*
- * Make ready for sequences with a grammar: the vocabulary as a tree, the cache of masks.  Any thread,
- * any number of times; the first takes a tenth of a second, so not on one that others wait for.
- * engine_submit does it where nobody has.  -TRIT_ENOMEM.
+ * Make ready for sequences with a grammar: the vocabulary as a tree, the cache of masks.  Any
+ * thread, any number of times; the first takes a tenth of a second, so not on one that others wait
+ * for.  engine_submit does it where nobody has.  -TRIT_ENOMEM.
  */
 int engine_prepare_grammars(struct engine *e, struct trit_error *err);
 
@@ -105,9 +105,9 @@ void engine_cancel(struct engine *e, struct seq *s);
 /*
  * What a sequence of n_prompt tokens and at most max_new to generate may expect if it is submitted
  * now, from what recent steps and answers took and what is ahead of it: seconds from now until it
- * begins to run, to its first token and to its end; and how many of those to the first token its own
- * prompt takes.  Its answer is taken to be twice as long as the recent ones on average, or max_new
- * if that is less.  Zeros while nothing is known.  Any thread.
+ * begins to run, to its first token and to its end; and how many of those to the first token its
+ * own prompt takes.  Its answer is taken to be twice as long as the recent ones on average, or
+ * max_new if that is less.  Zeros while nothing is known.  Any thread.
  *
  * The scheduler is fair, so of what others wait for no more is ahead of a tenant than his own share
  * makes it: he says how many sequences and prompt tokens of his own are not done yet, and how many
@@ -125,20 +125,20 @@ struct engine_claim {
 struct engine_estimate engine_estimate(const struct engine *e, const struct engine_claim *own,
                                        uint32_t n_prompt, uint32_t max_new);
 
-/* Compute with n threads from the next step on, 1 <= n <= max_threads; a shared crew, all of its engines,
- * each of which is to be told.  Any thread. */
+/* Compute with n threads from the next step on, 1 <= n <= max_threads; a shared crew, all of its
+ * engines, each of which is to be told.  Any thread. */
 void engine_set_threads(struct engine *e, unsigned n);
 
-/* What worker i has done so far, in seconds: computed, and waited for the others within steps.  false:
- * there are not so many.  Any thread. */
+/* What worker i has done so far, in seconds: computed, and waited for the others within steps.
+ * false: there are not so many.  Any thread. */
 bool engine_worker(const struct engine *e, unsigned i, double *busy, double *wait);
 
-/* The KV pool's memfd, for whoever keeps it for the next process; -1: it is not lasting.  *inherited:
- * it is the one that was given to engine_open. */
+/* The KV pool's memfd, for whoever keeps it for the next process; -1: it is not lasting.
+ * *inherited: it is the one that was given to engine_open. */
 int engine_kv_fd(const struct engine *e, bool *inherited);
 
-/* POOL_SECRET_BYTES that last as long as the memfd does, for the salts of sequences: with others nothing
- * of a predecessor's would be found.  NULL: it is not lasting. */
+/* POOL_SECRET_BYTES that last as long as the memfd does, for the salts of sequences: with others
+ * nothing of a predecessor's would be found.  NULL: it is not lasting. */
 const uint8_t *engine_kv_secret(const struct engine *e);
 
 const struct engine_stats *engine_stats(const struct engine *e);

@@ -53,7 +53,8 @@ typedef void (*forward_after_fn)(void *ctx, uint32_t slot, enum head_use use, co
 void forward_step(struct forward *f, const struct forward_row *rows, uint32_t n,
                   forward_after_fn after, void *ctx);
 
-/* The next step also proves the model's weights, each before it is multiplied with (model/model.h). */
+/* The next step also proves the model's weights, each before it is multiplied with
+ * (model/model.h). */
 void forward_prove(struct forward *f);
 
 /* The model has other weights now (model_take_weights): what was made from them is made anew. */

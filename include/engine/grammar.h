@@ -76,8 +76,8 @@ void grammar_state_free(struct grammar_state *st); /* NULL is allowed */
 
 /*
  * Let *st, which is at the beginning, wait for a text: what is read is accepted whatever it is, and
- * the grammar begins behind the first place where `marker` stands (borrowed, at least a byte).  Where
- * the rest of a grammar_accept behind it is not of the grammar, it goes on waiting.
+ * the grammar begins behind the first place where `marker` stands (borrowed, at least a byte).
+ * Where the rest of a grammar_accept behind it is not of the grammar, it goes on waiting.
  */
 void grammar_state_wait(struct grammar_state *st, const char *marker);
 bool grammar_waits(const struct grammar_state *st);
@@ -123,7 +123,8 @@ void grammar_masks_close(struct grammar_masks **m);
  * Fill mask[GRAMMAR_MASK_WORDS(n)]: token i may follow exactly if grammar_accept would take its
  * bytes.  Says nothing of stop tokens, which have no text: see grammar_may_end.  Gives how many
  * may. -TRIT_ETOOBIG: more readings or a deeper nesting within one token than there is room or time
- * for, which does not depend on what the cache knows.  Allocates nothing but what the cache grows by.
+ * for, which does not depend on what the cache knows.  Allocates nothing but what the cache grows
+ * by.
  */
 int grammar_mask(struct grammar_masks *m, const struct grammar_state *st, uint64_t *mask,
                  uint32_t *n_allowed);

@@ -58,7 +58,8 @@ void head_set(struct head *h, uint32_t slot, const float *x);
  */
 void head_allow(struct head *h, uint32_t slot, const uint64_t *allowed);
 
-/* From now on the head's rows are proved before they are read (model/model.h), or with NULL no more. */
+/* From now on the head's rows are proved before they are read (model/model.h), or with NULL no
+ * more. */
 void head_prove(struct head *h, const struct model *m);
 
 /* Team: logits to choose from, for those of the slots [0, n) whose use says so. */

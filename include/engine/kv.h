@@ -2,8 +2,8 @@
 /*
  * kv.h - the KV cache: one pool of pages of KV_PAGE_TOKENS positions, shared by all sequences.
  *
- * A page holds keys and values of all layers that attend and KV heads for its positions, as binary16, float or
- * int8:
+ * A page holds keys and values of all layers that attend and KV heads for its positions, as
+ * binary16, float or int8:
  *     [layer][kv head] { K[page_tokens][head_dim], V[page_tokens][head_dim] },      f16, f32
  *     [layer][kv head] { K[page_tokens][head_dim], float k_step[page_tokens],       q8
  *                        V[page_tokens][head_dim], float v_step[page_tokens] }.
@@ -78,15 +78,15 @@ uint32_t kv_pages_for(uint64_t tokens);
 int kv_open(const struct model *m, enum kv_type type, size_t bytes, bool keep, struct kv *kv,
             struct trit_error *err);
 
-/* For a hybrid model, whose pool has no prefix index: at most n leases are open at a time, each with a
- * state of its own (engine/states.h). */
+/* For a hybrid model, whose pool has no prefix index: at most n leases are open at a time, each
+ * with a state of its own (engine/states.h). */
 int kv_open_states(struct kv *kv, const struct model *m, uint32_t n, struct trit_error *err);
 
 /*
  * With a prefix index, in memory that a successor can have: kv->memory.fd, for as long as anybody
  * keeps that descriptor.  fd is the one that a predecessor has left, or POOL_NEW; it is taken.  His
- * pages are kept pages then, all that he had entered and that are whole, also if he was killed.  What
- * he had computed is summed, and looked at before a page is used for the first time.
+ * pages are kept pages then, all that he had entered and that are whole, also if he was killed.
+ * What he had computed is summed, and looked at before a page is used for the first time.
  */
 int kv_open_lasting(const struct model *m, enum kv_type type, size_t bytes, int fd, struct kv *kv,
                     struct trit_error *err);
@@ -101,8 +101,8 @@ void kv_close(struct kv *kv);
  * same text: then its pages are held too, but of a last one that is not full a copy is taken (copy
  * on write, done at once since a write follows at once).
  *
- * false, and nothing is held: fewer pages than needed are free or kept and unpromised, or no state is
- * left.  With states a twin must have computed n positions, no less and no more.
+ * false, and nothing is held: fewer pages than needed are free or kept and unpromised, or no state
+ * is left.  With states a twin must have computed n positions, no less and no more.
  */
 bool kv_begin(struct kv *kv, struct kv_lease *lease, uint64_t salt, const int32_t *tokens,
               uint32_t n, const struct kv_lease *twin, uint32_t *done);

@@ -71,7 +71,8 @@ size_t sampler_scratch_bytes(size_t n);
  */
 int sampler_pick(const struct kernels *k, const struct sampler_params *p,
                  const struct sampler_past *past, const int32_t *banned, size_t n_banned,
-                 const uint64_t *allowed, uint64_t position, const float *logits, size_t n, void *scratch, int32_t *token);
+                 const uint64_t *allowed, uint64_t position, const float *logits, size_t n,
+                 void *scratch, int32_t *token);
 
 /*
  * Log-probabilities under the model's own distribution (before bias, penalties and temperature):

@@ -7,13 +7,15 @@
  *
  *  - Fair between tenants: tokens computed are charged to the tenant as they are computed, so that
  *    nothing has to be guessed beforehand; whoever comes back from idleness starts level with the
- *    least served, with neither credit nor debt.  (The virtual token counter of Sheng et al., "Fairness in
- *    Serving Large Language Models", OSDI 2024, which is deficit round robin paid afterwards.)
- *  - Nobody starves: each SCHED_AGEING seconds in which others of better priority began and nobody of a
- *    queue did count as one priority more for it, and with what priority a sequence began it runs.
+ *    least served, with neither credit nor debt.  (The virtual token counter of Sheng et al.,
+ *    "Fairness in Serving Large Language Models", OSDI 2024, which is deficit round robin paid
+ *    afterwards.)
+ *  - Nobody starves: each SCHED_AGEING seconds in which others of better priority began and nobody
+ *    of a queue did count as one priority more for it, and with what priority a sequence began it
+ *    runs.
  *  - Running places are shared too: who waits while another tenant has two more places than his
- * own, or while one of lower priority runs, takes a place from the latest of those (preemption). It
- *    goes back to the front of its queue and keeps its pages; only if those are needed are they
+ *    own, or while one of lower priority runs, takes a place from the latest of those (preemption).
+ *    It goes back to the front of its queue and keeps its pages; only if those are needed are they
  *    given up, and then computed again before it goes on: with the same bits, since no result
  *    depends on how a text was cut into steps.
  *
@@ -21,15 +23,15 @@
  *
  * Running: first a row for everyone who is talking, then prompts, as many rows as the time between
  * tokens allows: the step is to take token_target seconds, or 1.3 times as long as it would without
- * prompts if that is more.  When more are reading than talking it may take as many times that, up to
- * two: then most clients wait for their first word, and larger steps get more done; but not where
- * several tenants are, or were just now, who would wait for its end.  One step in 64
- * at least goes without them, to see what that takes.  Prompts share the rest: first those of the
- * least served tenant, and of his the one that is the shortest or has waited long enough to make up
- * for its length, so that a long one is in nobody's way and none is passed over for ever by those
- * that are a little shorter; from a second on half is for the oldest, so that it gets through.  If
- * that is not enough for four of its rows, as it is where a prompt has become long, it saves it up
- * and has four in a later step: the others wait as long on average, but not in every step.
+ * prompts if that is more.  When more are reading than talking it may take as many times that, up
+ * to two: then most clients wait for their first word, and larger steps get more done; but not
+ * where several tenants are, or were just now, who would wait for its end.  One step in 64 at least
+ * goes without them, to see what that takes.  Prompts share the rest: first those of the least
+ * served tenant, and of his the one that is the shortest or has waited long enough to make up for
+ * its length, so that a long one is in nobody's way and none is passed over for ever by those that
+ * are a little shorter; from a second on half is for the oldest, so that it gets through.  If that
+ * is not enough for four of its rows, as it is where a prompt has become long, it saves it up and
+ * has four in a later step: the others wait as long on average, but not in every step.
  *
  * Guests: who has two places less than another tenant, and waits for his first word, waits for the
  * end of the step already.  If his prompt takes no longer than some steps may, the next step is for

@@ -147,8 +147,8 @@ static inline size_t attend_scratch(size_t n_queries, size_t head_dim)
 
 /*
  * Consecutive tokens of one sequence for one head of a gated delta rule (model/model.h: struct
- * hparams_delta).  The state S[key][value] is dim * dim floats, kept as [dim / 16][dim][16]: columns of
- * sixteen values.
+ * hparams_delta).  The state S[key][value] is dim * dim floats, kept as [dim / 16][dim][16]:
+ * columns of sixteen values.
  */
 struct delta_rows {
     float *state;
@@ -188,9 +188,9 @@ struct kernels {
 
     /*
      * The same for LAYOUT_S2, q in the order of its columns.  Of a group of a row: m1 to b3 are its
-     * levels; U, E, F the int32 sums of q over columns that are salient, all of them, those with the
-     * first bit set, the second bit; T, A, B, AB of those that are not, all of them, the first bit, the
-     * second bit, both.
+     * levels; U, E, F the int32 sums of q over columns that are salient, all of them, those with
+     * the first bit set, the second bit; T, A, B, AB of those that are not, all of them, the first
+     * bit, the second bit, both.
      *
      *     v = ((m3 - a3) - b3) * U;  v = fma(2 a3, E, v);  v = fma(2 b3, F, v)
      *     small = m1 - a1;  large = m2 - a2;  v = fma(small, T, v)
@@ -292,8 +292,8 @@ struct kernels {
     float (*exp_shift)(float *y, const float *x, float shift, size_t n);
 
     /*
-     * For each row in order, with S as the rows before it have left it, i over keys ascending, j over
-     * values, each operation rounded:
+     * For each row in order, with S as the rows before it have left it, i over keys ascending, j
+     * over values, each operation rounded:
      *
      *     told[j] = sum of (S[i][j] * decay) * k[i], from +0;  d[j] = (v[j] - told[j]) * rate;
      *     S[i][j] = S[i][j] * decay + k[i] * d[j];             v[j] = sum of S[i][j] * q[i], from +0.
@@ -315,18 +315,21 @@ void kernels_rest(const struct linear *w, const struct acts *a, size_t token, co
 
 /*
  * y = (x - mean) / deviation [* w + b]: d = x - sum(x) / n;  r = 1 / sqrt(sum(d^2) / n + eps);
- * y = d * r, then where w is not NULL y * w + b, rounded after each operation; sums in 16 lanes without
- * fma.  y may be x.
+ * y = d * r, then where w is not NULL y * w + b, rounded after each operation; sums in 16 lanes
+ * without fma.  y may be x.
  */
-void kernels_layernorm(float *y, const float *x, const float *w, const float *b, float eps, size_t n);
+void kernels_layernorm(float *y, const float *x, const float *w, const float *b, float eps,
+                       size_t n);
 
 /*
- * A causal convolution over n channels of their own, for consecutive rows of one sequence, in place:
+ * A causal convolution over n channels of their own, for consecutive rows of one sequence, in
+ * place:
  *
  *     x[r][c] = w[c][0] * x[r - width + 1][c] + ... + w[c][width - 1] * x[r][c],
  *
- * summed from the left, each operation rounded.  past[width - 1][past_stride] has what was in the rows
- * before x[0], oldest first, and then what was in the last ones.  2 <= width <= DELTA_CONV_MAX.
+ * summed from the left, each operation rounded.  past[width - 1][past_stride] has what was in the
+ * rows before x[0], oldest first, and then what was in the last ones.  2 <= width <=
+ * DELTA_CONV_MAX.
  */
 void kernels_convolve(float *x, size_t stride, size_t n_rows, float *past, size_t past_stride,
                       const float *w, size_t width, size_t n);
@@ -335,9 +338,9 @@ void kernels_convolve(float *x, size_t stride, size_t n_rows, float *past, size_
 float kernels_dot(const float *x, const float *y, size_t n);
 
 /*
- * y = H (signs * x) in blocks of a power of two, H Sylvester's Hadamard matrix over the root of the block
- * (model/rotation.h): signs, then butterflies of distance 1, 2, 4 ... as sum and difference, then the
- * factor, each operation rounded.  y may be x.  Back: x = signs * (H x).
+ * y = H (signs * x) in blocks of a power of two, H Sylvester's Hadamard matrix over the root of the
+ * block (model/rotation.h): signs, then butterflies of distance 1, 2, 4 ... as sum and difference,
+ * then the factor, each operation rounded.  y may be x.  Back: x = signs * (H x).
  */
 void kernels_rotate(float *y, const float *x, const float *signs, size_t block, size_t n);
 void kernels_rotate_back(float *x, const float *signs, size_t block, size_t n);

@@ -8,8 +8,8 @@
  * that conf_load() gave is good as a whole.  Texts belong to the structure.
  *
  * There may be several models: a section "[model NAME]" of the file is one, and so is each --model
- * after the first.  Each is a struct conf of its own; what it does not say for itself, it has from the
- * rest.
+ * after the first.  Each is a struct conf of its own; what it does not say for itself, it has from
+ * the rest.
  *
  * Not here: environment variables.  There is one place to look for a setting.
  */
@@ -117,8 +117,9 @@ bool conf_says(const struct conf *c, const char *key);
 /* Whether two models differ in a key of theirs. */
 bool conf_same_model(const struct conf *a, const struct conf *b);
 
-/* A copy of c without its further models; with another name and path, where they are not NULL.  What
- * c says about its file is not true of another one.  -TRIT_ENOMEM, -TRIT_EINVAL: not a name. */
+/* A copy of c without its further models; with another name and path, where they are not NULL.
+ * What c says about its file is not true of another one.  -TRIT_ENOMEM, -TRIT_EINVAL: not a
+ * name. */
 int conf_copy_model(const struct conf *c, const char *name, const char *path, struct conf *to,
                     struct trit_error *err);
 

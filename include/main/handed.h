@@ -6,9 +6,9 @@
  * sd_listen_fds_with_names(3) without its library: LISTEN_FDS descriptors from the third on, meant
  * for the process LISTEN_PID, with LISTEN_FDNAMES between colons.  They are of two kinds: the
  * sockets of socket units, whatever their names are, and what tritd itself has given away to be
- * kept (notify_store), under the names below; weights and pools of further models have names that go
- * on with "-" and a number.  A process that starts its successor (upgrade.h) does
- * not know its number beforehand and names its own.
+ * kept (notify_store), under the names below; weights and pools of further models have names that
+ * go on with "-" and a number.  A process that starts its successor (upgrade.h) does not know its
+ * number beforehand and names its own.
  */
 #ifndef TRIT_HANDED_H
 #define TRIT_HANDED_H

@@ -38,8 +38,9 @@ unsigned plan_max_threads(unsigned threads);
 /* What can be known before the model: the words of --head-type, --act-type and --kv-type. */
 void plan_types(const struct conf *c, struct plan *plan);
 
-/* The rest, for one of n models that share the memory.  A wish that the model cannot fulfil (a longer
- * context) is cut, and the log says so.  -TRIT_ENOMEM where the states of a hybrid model leave none. */
+/* The rest, for one of n models that share the memory.  A wish that the model cannot fulfil (a
+ * longer context) is cut, and the log says so.  -TRIT_ENOMEM where the states of a hybrid model
+ * leave none. */
 int plan_make(const struct conf *c, const struct model *m, unsigned n, struct plan *plan,
               struct trit_error *err);
 

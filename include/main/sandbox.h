@@ -33,16 +33,16 @@ struct sandbox {
 /*
  * Enter it: the calling thread and those it makes later.  To be called when sockets are open and
  * before any thread is started.  recalled: models beside those of the configuration, or NULL.
- * A successor that is in its predecessor's stays there and enters no other.  What this kernel does not
- * offer is left out.  Takes well under a millisecond.
+ * A successor that is in its predecessor's stays there and enters no other.  What this kernel does
+ * not offer is left out.  Takes well under a millisecond.
  */
 void sandbox_enter(const struct conf *c, const struct recall *recalled, bool successor,
                    struct sandbox *got);
 
 /*
- * The one of a reader of models (model/loader.h), which has everything open that it needs: no place of
- * the file system at all, no socket, no process, no signal to another, no code that was written to
- * memory; of the kernel only memory, threads, and reading and writing what is open.
+ * The one of a reader of models (model/loader.h), which has everything open that it needs: no place
+ * of the file system at all, no socket, no process, no signal to another, no code that was written
+ * to memory; of the kernel only memory, threads, and reading and writing what is open.
  */
 void sandbox_enter_reader(void);
 

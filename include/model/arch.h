@@ -23,8 +23,8 @@ enum act_fn {
     ACT_GELU,  /* x / (1 + exp(-2 u)), u = sqrt(2 / pi) (x + 0.044715 x^3): the form with tanh */
 };
 
-/* Of gated delta rules (model/model.h): positions that a convolution sees, at most; what the width of a
- * head is a multiple of. */
+/* Of gated delta rules (model/model.h): positions that a convolution sees, at most; what the width
+ * of a head is a multiple of. */
 enum { DELTA_CONV_MAX = 8, DELTA_LANES = 16 };
 
 enum head_source {

@@ -33,8 +33,8 @@ struct chat_message {
 
 /*
  * How a model writes that it calls functions: open, lead, then for each call a JSON object
- * {"name": "...", ARGUMENTS: {...}} and `after`, with `between` from one to the next, and at the end
- * `close`.  White space may be more or less than that.
+ * {"name": "...", ARGUMENTS: {...}} and `after`, with `between` from one to the next, and at the
+ * end `close`.  White space may be more or less than that.
  */
 struct chat_calls {
     const char *name;   /* of the form: "hermes", "llama", "mistral", "own" */

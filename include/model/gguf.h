@@ -4,11 +4,11 @@
  *
  * The file is hostile until proven otherwise.  gguf_open checks everything that can be checked
  * without knowing the model: bounds and overflow of every count and length before any allocation,
- * duplicate keys and names, types, alignment, that every tensor lies inside the file and that no two
- * overlap.  Afterwards every view handed out is in bounds.
+ * duplicate keys and names, types, alignment, that every tensor lies inside the file and that no
+ * two overlap.  Afterwards every view handed out is in bounds.
  *
- * The file is read with pread, never mapped: one that is truncated or replaced while we read gives an
- * error, not SIGBUS.
+ * The file is read with pread, never mapped: one that is truncated or replaced while we read gives
+ * an error, not SIGBUS.
  *
  * Its keys and tensor names are also the vocabulary in which tritd speaks of models: a folder of
  * Hugging Face files is opened as the same struct (model/hf.h), with several files behind it.
@@ -90,8 +90,8 @@ struct gguf_reading {
 };
 int gguf_read_as(struct gguf *g, const struct gguf_reading *r, struct trit_error *err);
 
-/* A sum over what was said and over which tensors it is true of, equal for two views of a file exactly
- * when these are; 0: the file itself tells how it is read. */
+/* A sum over what was said and over which tensors it is true of, equal for two views of a file
+ * exactly when these are; 0: the file itself tells how it is read. */
 uint64_t gguf_reading_sum(const struct gguf *g);
 
 const char *gguf_path(const struct gguf *g);
@@ -104,10 +104,10 @@ size_t gguf_n_files(const struct gguf *g);
 int gguf_file_at(const struct gguf *g, size_t i, const char **path);
 
 /*
- * Typed getters.  Absent key: -TRIT_ENOENT, *out untouched and, when err is not NULL, the key named.
- * Present with another type: -TRIT_EFORMAT, naming key, found and expected type.  gguf_uint accepts
- * every integer type that holds a value >= 0; gguf_float accepts f32 and f64 and refuses NaN and
- * infinity; gguf_string refuses invalid UTF-8.
+ * Typed getters.  Absent key: -TRIT_ENOENT, *out untouched and, when err is not NULL, the key
+ * named.  Present with another type: -TRIT_EFORMAT, naming key, found and expected type.  gguf_uint
+ * accepts every integer type that holds a value >= 0; gguf_float accepts f32 and f64 and refuses
+ * NaN and infinity; gguf_string refuses invalid UTF-8.
  */
 bool gguf_has(const struct gguf *g, const char *key);
 int gguf_uint(const struct gguf *g, const char *key, uint64_t *out, struct trit_error *err);
@@ -133,14 +133,16 @@ int gguf_ints(const struct gguf *g, const char *key, const int32_t **out, size_t
 int gguf_floats(const struct gguf *g, const char *key, const float **out, size_t *count,
                 struct trit_error *err);
 
-/* Keys in file order, for trit-model inspect.  value is printed, arrays and long strings cut short. */
+/* Keys in file order, for trit-model inspect.  value is printed, arrays and long strings cut
+ * short. */
 size_t gguf_n_keys(const struct gguf *g);
 const char *gguf_key_at(const struct gguf *g, size_t i);
 void gguf_print_value(const struct gguf *g, size_t i, char *dst, size_t cap);
 
 /*
  * For tools that translate or copy a file.  type_at: the type of pair i; for GGUF_ARRAY *elem and
- * *count tell what it holds.  pair_bytes and read_pair: key, type and value as they lie in the file.
+ * *count tell what it holds.  pair_bytes and read_pair: key, type and value as they lie in the
+ * file.
  */
 enum gguf_type gguf_type_at(const struct gguf *g, size_t i, enum gguf_type *elem, size_t *count);
 size_t gguf_pair_bytes(const struct gguf *g, size_t i);

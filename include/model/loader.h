@@ -21,8 +21,8 @@
  *
  * What is left to the daemon: to check that view, to make tokenizer and template from it, which for
  * weights that are not packed yet a reader has done before without harm, to write the tokenizer's
- * tables behind the weights when the reader has ended, and to look at the scales of some rows.  Weights that a reader wrote are numbers to whoever multiplies with them, whatever
- * they are.
+ * tables behind the weights when the reader has ended, and to look at the scales of some rows.
+ * Weights that a reader wrote are numbers to whoever multiplies with them, whatever they are.
  *
  * Without loader_start() model_load reads files itself, as tools and most tests do.
  */

@@ -34,8 +34,8 @@ struct rope_yarn {
     double size; /* of the rotated heads: their scores are to grow with the context */
 };
 
-/* Llama 3.1: frequencies with waves longer than n_ctx / low are scaled, those with waves shorter than
- * n_ctx / high stay, those between are mixed. */
+/* Llama 3.1: frequencies with waves longer than n_ctx / low are scaled, those with waves shorter
+ * than n_ctx / high stay, those between are mixed. */
 struct rope_bands {
     bool on;
     uint32_t n_ctx; /* that the model was trained for at first */
@@ -52,8 +52,9 @@ enum model_pooling {
 };
 
 /*
- * A hybrid model (arch.h): every `interval`-th layer attends, and the others have a gated delta rule
- * (Yang et al., arXiv 2412.06464), whose memory is a state of fixed size.  doc/hybrid.md has the graph.
+ * A hybrid model (arch.h): every `interval`-th layer attends, and the others have a gated delta
+ * rule (Yang et al., arXiv 2412.06464), whose memory is a state of fixed size.  doc/hybrid.md has
+ * the graph.
  */
 struct hparams_delta {
     uint32_t interval; /* 0: the model is none, all layers attend */
@@ -190,8 +191,9 @@ struct model_options {
 };
 
 /*
- * Load a GGUF file, or a folder of Hugging Face files: validate, attach to a packed segment or build one, open tokenizer and template.
- * Gives *m.  On failure nothing is left behind and *err names file, tensor or key.
+ * Load a GGUF file, or a folder of Hugging Face files: validate, attach to a packed segment or
+ * build one, open tokenizer and template.  Gives *m.  On failure nothing is left behind and *err
+ * names file, tensor or key.
  */
 int model_load(const char *path, const struct model_options *opt, struct model **m,
                struct trit_error *err);
@@ -206,9 +208,9 @@ void model_close(struct model **m);
  * the first token, shortly before they are used, so that memory is read once and a cache the second
  * time.  model_prove does so with `bytes` of weights, that is with the chunks of the segment that
  * begin in them, unless it was done: threads that prove at the same time prove different weights.
- * Of what no product reads, model_chunks() are to be gone through.  Nothing that was computed leaves
- * the engine before all of them are proved and model_is_damaged says no; if it says yes, model_reject
- * in place of model_close also sees to it that nobody attaches to them again.
+ * Of what no product reads, model_chunks() are to be gone through.  Nothing that was computed
+ * leaves the engine before all of them are proved and model_is_damaged says no; if it says yes,
+ * model_reject in place of model_close also sees to it that nobody attaches to them again.
  */
 void model_prove(const struct model *m, const void *weights, size_t bytes);
 size_t model_chunks(const struct model *m); /* 0: nothing is to be proved */

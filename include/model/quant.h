@@ -5,12 +5,12 @@
  * Two families: value encodings (floats, and the block quantisations used for embeddings and heads)
  * decode to float; ternary encodings decode to trits in {-1, 0, +1} and scales.  Sources: the GGUF
  * sources of llama.cpp (ggml-common.h, ggml-quants.c), for I2_S those of bitnet.cpp
- * (ggml-bitnet-mad.cpp), for Q1_0, PQ2_0 and PTQ1_0 those of PrismML's llama.cpp, in which the Bonsai
- * models are published.  All little-endian.
+ * (ggml-bitnet-mad.cpp), for Q1_0, PQ2_0 and PTQ1_0 those of PrismML's llama.cpp, in which the
+ * Bonsai models are published.  All little-endian.
  *
- * Q2_0 and PQ2_0 differ in nothing but the values that share a scale, 64 and 128.  Before PQ2_0 had an
- * id of its own it was written under that of Q2_0, so files with this id are of one kind or the other;
- * gguf_open tells them apart by the length of their tensors.
+ * Q2_0 and PQ2_0 differ in nothing but the values that share a scale, 64 and 128.  Before PQ2_0 had
+ * an id of its own it was written under that of Q2_0, so files with this id are of one kind or the
+ * other; gguf_open tells them apart by the length of their tensors.
  *
  * IQ1_BN, IQ2_BN and IQ2_BN_R4 are those of ik_llama.cpp (ggml-common.h, iqk_quantize.cpp), TL1 and
  * TL2 those of bitnet.cpp (convert-hf-to-gguf-bitnet.py).
@@ -65,7 +65,8 @@ struct quant_info {
     uint32_t type;         /* enum quant_type */
     uint32_t block_values; /* values in a block; the row length must be a multiple */
     uint32_t block_bytes;  /* bytes of a block; 0: not a row of blocks with a scale in each, but one
-                            * of the encodings for model/rows.h, which have one for a row or tensor */
+                            * of the encodings for model/rows.h, which have one for a row or
+                            * tensor */
     bool ternary;          /* decodes to trits rather than with quant_floats */
     uint8_t row_bytes;     /* where a row has its scale: bytes of that in front of it, */
     uint8_t row_block;     /* and for block_values of its values; */
@@ -76,9 +77,9 @@ struct quant_info {
 const struct quant_info *quant_find(uint32_t type);
 
 /*
- * Bytes of a tensor of `rows` rows of `cols` values, both >= 1.  I2_S and TL1: rows * cols / 4 + 32,
- * HF_U8: rows / 4 * cols.  -TRIT_EFORMAT when cols is not a multiple of the block or rows not of what
- * lies together, -TRIT_ETOOBIG on overflow.
+ * Bytes of a tensor of `rows` rows of `cols` values, both >= 1.  I2_S and TL1: rows * cols / 4 +
+ * 32, HF_U8: rows / 4 * cols.  -TRIT_EFORMAT when cols is not a multiple of the block or rows not
+ * of what lies together, -TRIT_ETOOBIG on overflow.
  */
 int quant_tensor_bytes(const struct quant_info *q, uint64_t rows, uint64_t cols, uint64_t *bytes);
 
@@ -118,15 +119,15 @@ int quant_i2s_trits(const uint8_t *codes, uint64_t total, uint64_t first, int8_t
 /*
  * HF_U8, the packed linears of Hugging Face folders (transformers, integrations/bitnet.py): rows in
  * four quarters that lie over each other.  Packed row p of `cols` bytes holds in bits 2i..2i+1 of
- * byte c the code of row i * rows / 4 + p, column c.  Decodes n values of the field `quarter`, 0 to 3.
- * -TRIT_EFORMAT on code 3.
+ * byte c the code of row i * rows / 4 + p, column c.  Decodes n values of the field `quarter`, 0 to
+ * 3.  -TRIT_EFORMAT on code 3.
  */
 int quant_hf_u8_trits(const uint8_t *packed, unsigned quarter, int8_t *trits, size_t n);
 
 /*
  * Two more arrangements of I2_S, of builds of bitnet.cpp: for ARM blocks of 64 values and 16 bytes,
- * values [first, first + n) of the flattened tensor; without ACT_PARALLEL the codes of four rows in a
- * byte, n rows of `cols` from a multiple of four on, of which `codes` is the beginning.
+ * values [first, first + n) of the flattened tensor; without ACT_PARALLEL the codes of four rows in
+ * a byte, n rows of `cols` from a multiple of four on, of which `codes` is the beginning.
  * -TRIT_EFORMAT on code 3, for which the trit is 2; so it is in all that follows here.
  */
 int quant_i2s_arm_trits(const uint8_t *codes, uint64_t first, int8_t *trits, size_t n);
@@ -155,7 +156,8 @@ const char *quant_tiles_problem(const struct quant_info *q, const struct quant_t
 /* Bytes of the codes of TL2 before padding; cols is at least 256. */
 uint64_t quant_tl2_code_bytes(uint64_t rows, uint64_t cols);
 
-/* Rows [row, row + n) of a tensor whose codes, all of them, are at `codes`; it can have the tiles. */
+/* Rows [row, row + n) of a tensor whose codes, all of them, are at `codes`; it can have the
+ * tiles. */
 int quant_tile_trits(const struct quant_info *q, const uint8_t *codes, const struct quant_tiles *t,
                      uint64_t rows, uint64_t cols, uint64_t row, uint32_t n, int8_t *trits);
 

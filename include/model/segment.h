@@ -6,8 +6,8 @@
  * from: the content of the model's files and how they are read, the layout, the table type and the
  * version of this format.
  * It begins with a header (magic, version, state, key, sizes, source file identity, the checksum of
- * every chunk), followed by the payload: weights, as model/weights.c arranges them, and behind them the
- * tokenizer's tables (model/tokenizer-tables.c).
+ * every chunk), followed by the payload: weights, as model/weights.c arranges them, and behind them
+ * the tokenizer's tables (model/tokenizer-tables.c).
  *
  * Life: built under the name <final>.building with an exclusive flock held, every page allocated
  * first so that a full /dev/shm is an error and not SIGBUS; filled; checksummed; made read-only;
@@ -16,8 +16,9 @@
  * belongs to a dead process and is removed by the next who looks.  Attached processes hold a shared
  * lock, and one on a byte of their own far behind the end, which is how they are counted.
  *
- * Private segments (--no-shared) are sealed memfds: no name, no writer, gone with the process, unless
- * somebody keeps the descriptor, as systemd's fd store does: then the next process adopts them.
+ * Private segments (--no-shared) are sealed memfds: no name, no writer, gone with the process,
+ * unless somebody keeps the descriptor, as systemd's fd store does: then the next process adopts
+ * them.
  */
 #ifndef TRIT_SEGMENT_H
 #define TRIT_SEGMENT_H
@@ -84,14 +85,14 @@ struct segment_file {
  * the caller's.
  * kept: a memfd that segment_adopt will be given, which is asked too; -1: there is none.
  */
-int segment_identify(const struct segment_file *files, size_t n, int kept, struct segment_source *src,
-                     struct trit_error *err);
+int segment_identify(const struct segment_file *files, size_t n, int kept,
+                     struct segment_source *src, struct trit_error *err);
 
 /* Whether segment_identify will find the digest without reading the files. */
 bool segment_is_known(const struct segment_file *files, size_t n, int kept);
 
-/* What is done about checksums of the payload.  Later: seg->proof is there, and nothing may be given
- * to anybody that was made from the payload before segment_prove has seen all chunks. */
+/* What is done about checksums of the payload.  Later: seg->proof is there, and nothing may be
+ * given to anybody that was made from the payload before segment_prove has seen all chunks. */
 enum segment_check { SEGMENT_NOW, SEGMENT_LATER };
 
 /*
@@ -99,8 +100,8 @@ enum segment_check { SEGMENT_NOW, SEGMENT_LATER };
  * there is none (also when a damaged one was found: it is removed and the log says so).  Waits for
  * a living builder, unless *stop (NULL: never) becomes true: then -TRIT_ECANCELLED.
  */
-int segment_attach(const struct segment_source *src, enum segment_check check, const atomic_bool *stop,
-                   struct segment *seg, struct trit_error *err);
+int segment_attach(const struct segment_source *src, enum segment_check check,
+                   const atomic_bool *stop, struct segment *seg, struct trit_error *err);
 
 /*
  * Attach to a private segment that another process has left: sealed, of this source, every checksum
@@ -109,9 +110,9 @@ int segment_attach(const struct segment_source *src, enum segment_check check, c
 int segment_adopt(const struct segment_source *src, enum segment_check check, int fd,
                   struct segment *seg, struct trit_error *err);
 
-/* Compare a chunk with its checksum, unless that was done; damage is noted in seg->proof.  Different
- * threads, different chunks.  The chunks [*first, *end) are those that begin in the payload's bytes
- * [from, to). */
+/* Compare a chunk with its checksum, unless that was done; damage is noted in seg->proof.
+ * Different threads, different chunks.  The chunks [*first, *end) are those that begin in the
+ * payload's bytes [from, to). */
 void segment_prove(const struct segment *seg, size_t chunk);
 void segment_chunks_in(size_t from, size_t to, size_t *first, size_t *end);
 
@@ -139,15 +140,15 @@ int segment_create(const struct segment_source *src, size_t payload_bytes, bool 
                    struct segment *seg, struct trit_error *err);
 
 /*
- * For another process that fills a writable segment: a descriptor to hand it, for the caller to close,
- * that does not share the builder's lock; -1 with *err.  And there: map it.  fd is taken when it
- * succeeds.  Nobody may have it mapped for writing when it is sealed.
+ * For another process that fills a writable segment: a descriptor to hand it, for the caller to
+ * close, that does not share the builder's lock; -1 with *err.  And there: map it.  fd is taken
+ * when it succeeds.  Nobody may have it mapped for writing when it is sealed.
  */
 int segment_lend(const struct segment *seg, struct trit_error *err);
 int segment_borrow(int fd, size_t payload_bytes, struct segment *seg, struct trit_error *err);
 
-/* When that process is gone: whether all bytes are still there, which it could have cut off.  To touch
- * one that is not would be a signal. */
+/* When that process is gone: whether all bytes are still there, which it could have cut off.  To
+ * touch one that is not would be a signal. */
 bool segment_is_whole(const struct segment *seg);
 
 /* Checksum and seal against writing.  The mapping becomes read-only. */

@@ -39,8 +39,8 @@ void tok_close(struct tok **t);
 /*
  * What takes time to be made of a vocabulary, as bytes: for a segment, which other processes map.
  * tables is at a multiple of 64.  tok_open_tables borrows them if they were written by this version
- * of the program, of the same vocabulary and merges as g has; else it does as tok_open.  Their bytes
- * must be those that were written, which the segment's checksums tell.
+ * of the program, of the same vocabulary and merges as g has; else it does as tok_open.  Their
+ * bytes must be those that were written, which the segment's checksums tell.
  */
 size_t tok_tables_bytes(const struct tok *t);
 void tok_tables_write(const struct tok *t, const struct gguf *g, void *tables);

@@ -10,11 +10,12 @@
  * (the prompt and all that may follow) and what was not used is given back at the end.  A request
  * of which nothing ever reached the engine costs nothing.
  *
- * The queue: each model has one, with a number below ADMIT_QUEUES, and limits of a tenant hold for all
- * of them together.  In a queue `room` sequences may run and wait.  Where there is one tenant all of them are his.
- * Where there are several, a quarter of the waiting places is a reserve: it is closed to a tenant
- * that would hold more than its share (room / tenants that hold any, but at most half), so nobody
- * can fill the queue and keep away one who holds less.  The same holds for prompt tokens that wait.
+ * The queue: each model has one, with a number below ADMIT_QUEUES, and limits of a tenant hold for
+ * all of them together.  In a queue `room` sequences may run and wait.  Where there is one tenant
+ * all of them are his.  Where there are several, a quarter of the waiting places is a reserve: it
+ * is closed to a tenant that would hold more than its share (room / tenants that hold any, but at
+ * most half), so nobody can fill the queue and keep away one who holds less.  The same holds for
+ * prompt tokens that wait.
  *
  * Time is a number the caller gives, in seconds, never falling.  Loop thread only.
  */
@@ -148,10 +149,10 @@ void admit_hold(struct tenant *t);
 void admit_let_go(struct admit *a, struct tenant *t);
 
 /*
- * May a request for so many sequences of a priority come into queue q?  `waiting` is how many prompt tokens
- * the engine's queue holds.  With ADMIT_YES *ticket is open and all of that is counted.  Otherwise nothing is,
- * and *wait is how long to stay away: seconds until the bucket has enough, or 0 when only others
- * know.
+ * May a request for so many sequences of a priority come into queue q?  `waiting` is how many
+ * prompt tokens the engine's queue holds.  With ADMIT_YES *ticket is open and all of that is
+ * counted.  Otherwise nothing is, and *wait is how long to stay away: seconds until the bucket has
+ * enough, or 0 when only others know.
  */
 enum admit_verdict admit_ask(struct admit *a, unsigned q, struct tenant *t, uint32_t sequences,
                              enum seq_priority priority, uint64_t waiting, double now,
@@ -183,10 +184,11 @@ struct engine_claim admit_claim(const struct admit *a, unsigned q, const struct 
 enum admit_verdict admit_deadline(const struct engine_estimate *e, double left, double *wait);
 
 /*
- * Whether its first token is there in `target` seconds, as far as the engine behind queue q can tell;
- * 0: that does not matter.  A prompt that takes long by itself would never come in so, and may wait
- * for others half the target.  What waiting is expected counts with a margin, for it is a mean and a
- * promise is not: as much as it takes for 24 of 25 to come in time.  *wait: by how much it is too late.
+ * Whether its first token is there in `target` seconds, as far as the engine behind queue q can
+ * tell; 0: that does not matter.  A prompt that takes long by itself would never come in so, and
+ * may wait for others half the target.  What waiting is expected counts with a margin, for it is a
+ * mean and a promise is not: as much as it takes for 24 of 25 to come in time.  *wait: by how much
+ * it is too late.
  */
 enum admit_verdict admit_first(const struct admit *a, unsigned q, const struct engine_estimate *e,
                                double target, double *wait);

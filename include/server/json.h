@@ -4,8 +4,8 @@
  *
  * cJSON is lenient where a server must not be, so every text passes a strict scan (base/jsontext.h)
  * first: RFC 8259 to the letter, valid UTF-8, one document and nothing behind it, bounded depth and
- * size, no string with U+0000 (cJSON would cut it there) and no lone surrogate.  An object that names
- * a member twice is refused, because two readers would disagree about which counts.
+ * size, no string with U+0000 (cJSON would cut it there) and no lone surrogate.  An object that
+ * names a member twice is refused, because two readers would disagree about which counts.
  *
  * Writing is a few functions over struct buf, which remembers a failed allocation.
  */

@@ -144,8 +144,8 @@ int params_read(struct params *p, enum params_endpoint endpoint, const char *tex
                 const struct params_model *model, struct buf *ignored, struct problem *problem);
 
 /*
- * The same where what is allowed depends on the body's field "model": choose(arg, name) gives it, once,
- * before any field is looked at; name is NULL where the body has no such text.
+ * The same where what is allowed depends on the body's field "model": choose(arg, name) gives it,
+ * once, before any field is looked at; name is NULL where the body has no such text.
  */
 typedef const struct params_model *(*params_choose_fn)(void *arg, const char *name);
 int params_read_for(struct params *p, enum params_endpoint endpoint, const char *text, size_t len,

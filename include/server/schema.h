@@ -53,8 +53,9 @@ int schema_to_grammar(const struct cJSON *schema, const char *path, const char *
                       const struct schema_limits *limits, struct buf *out, struct problem *problem);
 
 /*
- * Blame the schema that a rule of the grammar is about: a problem with its path, and why.  The schema
- * and what went with it are those of an earlier schema_to_grammar that succeeded.  Returns negative.
+ * Blame the schema that a rule of the grammar is about: a problem with its path, and why.  The
+ * schema and what went with it are those of an earlier schema_to_grammar that succeeded.  Returns
+ * negative.
  */
 int schema_refuse_rule(const struct cJSON *schema, const char *path, const char *prefix,
                        const char *rule, const char *why, struct problem *problem);

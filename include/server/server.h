@@ -123,9 +123,9 @@ struct server_model {
 };
 
 /*
- * From now on requests that name this model are answered by it; the first of all is the one for those
- * that name none.  replaces: one that leaves at the same moment, whose name and place it may have; or
- * NULL.  Errors of models_add: nothing was changed.  Gives *m, which server_remove takes.
+ * From now on requests that name this model are answered by it; the first of all is the one for
+ * those that name none.  replaces: one that leaves at the same moment, whose name and place it may
+ * have; or NULL.  Errors of models_add: nothing was changed.  Gives *m, which server_remove takes.
  */
 int server_add(struct server *s, const struct server_model *opt, struct served *replaces,
                struct served **m, struct trit_error *err);
@@ -148,9 +148,9 @@ void server_serve(struct server *s);
 void server_set_limits(struct server *s, const struct server_limits *limits);
 
 /*
- * From now on every route but /healthz, /readyz, the page and, as limits have it, /metrics needs one of these
- * keys; none: nobody needs one.  Takes their memory, also on failure: -TRIT_ENOMEM, and the old
- * keys hold.  Requests that are being served are not asked again.
+ * From now on every route but /healthz, /readyz, the page and, as limits have it, /metrics needs
+ * one of these keys; none: nobody needs one.  Takes their memory, also on failure: -TRIT_ENOMEM,
+ * and the old keys hold.  Requests that are being served are not asked again.
  */
 int server_set_keys(struct server *s, struct keys *keys, struct trit_error *err);
 
@@ -158,23 +158,24 @@ int server_set_keys(struct server *s, struct keys *keys, struct trit_error *err)
 void server_set_cert(struct server *s, struct tls_cert *cert);
 
 /*
- * Stop accepting; /readyz says 503; new requests on open connections get 503 "draining", but for the
- * first request of a connection that was accepted just before: its client could not know.  done(arg)
- * is called once, when no request is left, or after `seconds`, when the rest has been cancelled.
+ * Stop accepting; /readyz says 503; new requests on open connections get 503 "draining", but for
+ * the first request of a connection that was accepted just before: its client could not know.
+ * done(arg) is called once, when no request is left, or after `seconds`, when the rest has been
+ * cancelled.
  */
 void server_drain(struct server *s, double seconds, void (*done)(void *arg), void *arg);
 
 /*
  * The same where another process has begun to accept on these sockets: whoever has a connection is
- * served to the end, once more, and told to close it.  done(arg) is called when no connection is left,
- * or after `seconds`, when the rest has been cancelled.
+ * served to the end, once more, and told to close it.  done(arg) is called when no connection is
+ * left, or after `seconds`, when the rest has been cancelled.
  */
 void server_leave(struct server *s, double seconds, void (*done)(void *arg), void *arg);
 
 /*
- * Close every connection.  No sequence may be with an engine any more: engine_stop() them first, their
- * last events are looked at in here.  Models and engines are not touched after this; the handles and
- * the structure itself go when the loop runs next.
+ * Close every connection.  No sequence may be with an engine any more: engine_stop() them first,
+ * their last events are looked at in here.  Models and engines are not touched after this; the
+ * handles and the structure itself go when the loop runs next.
  */
 void server_close(struct server **s);
 

@@ -82,8 +82,8 @@ struct engine {
 /* ---- engine-step.c; engine thread only */
 
 /*
- * Plan, run, publish; with the turn, which is given back as soon as the workers are done.  `since` is
- * when it was asked for.  false: there was nothing to do.
+ * Plan, run, publish; with the turn, which is given back as soon as the workers are done.  `since`
+ * is when it was asked for.  false: there was nothing to do.
  */
 bool engine_step(struct engine *e, double since);
 

@@ -272,8 +272,8 @@ bool grammar_plain_below(struct grammar_walk *w, uint32_t row,
 /*
  * Walk on from the nodes root[n], ascending, with a state of g: a top of a stack, or one where a
  * rule that is done goes on.  Nodes that are roots themselves are not looked at, what is below them
- * is.  With `lowest` there are no exits.  false: no room, or more work than `most`, which are about as
- * many nanoseconds.  root must not be w->exit.
+ * is.  With `lowest` there are no exits.  false: no room, or more work than `most`, which are about
+ * as many nanoseconds.  root must not be w->exit.
  */
 bool grammar_walk_run(struct grammar_walk *w, const struct grammar *g, uint32_t state, bool is_top,
                       bool lowest, const uint32_t *root, uint32_t n, uint64_t most);

@@ -5,10 +5,10 @@
  * A group that has ended leaves its sums in the tiles until the group behind it begins: each tile
  * is stored right before it is used again.  Tile instructions are done in the order of the program,
  * and a store waits for the products before it: four stores behind the last product of a group cost
- * half as much as its products, and in this place nothing (doc/performance-log.md, "groups on tiles").
- * Then the group is due: half of its weight tiles are settled, which makes their sums terms of y,
- * beside the second operand of the group under way, the others beside the first one of the group
- * behind that.  (A group of one operand: all of them beside the next operand.)
+ * half as much as its products, and in this place nothing (doc/performance-log.md, "groups on
+ * tiles").  Then the group is due: half of its weight tiles are settled, which makes their sums
+ * terms of y, beside the second operand of the group under way, the others beside the first one of
+ * the group behind that.  (A group of one operand: all of them beside the next operand.)
  *
  * A struct groups belongs to one loop, and stays in registers: the compiler must think that a float
  * which is stored may be any other memory.

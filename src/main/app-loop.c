@@ -119,8 +119,8 @@ static void close_handle(uv_handle_t *handle, void *arg)
         uv_close(handle, NULL);
 }
 
-/* libuv gives signals their defaults back, which are to end us.  What comes so late changes nothing any
- * more: it waits, and then is ignored. */
+/* libuv gives signals their defaults back, which are to end us.  What comes so late changes nothing
+ * any more: it waits, and then is ignored. */
 void app_close_loop(struct app *app)
 {
     sigset_t late;

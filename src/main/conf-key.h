@@ -53,7 +53,8 @@ int conf_set(struct conf *c, const struct conf_key *key, const char *value, enum
 /* Read `path` into *c. */
 int conf_read_file(struct conf *c, const char *path, struct trit_error *err);
 
-/* conf-models.c: one more model; NULL with *err.  name "": its own; where: what begins the error. */
+/* conf-models.c: one more model; NULL with *err.  name "": its own; where: what begins the
+ * error. */
 struct conf *conf_add_model(struct conf *c, const char *name, const char *where,
                             struct trit_error *err);
 

@@ -2,10 +2,10 @@
 /*
  * conf-read.c - the two places where an operator writes settings: the command line and the file.
  *
- * The file has one `key = value` a line.  A # at the start of a line or a value or after a blank begins a
- * comment.  There are no quotes and no includes: a value is what stands between the blanks, and a key
- * stands there once.  A line [model NAME] begins a section, to the next or the end: keys of one model
- * more.
+ * The file has one `key = value` a line.  A # at the start of a line or a value or after a blank
+ * begins a comment.  There are no quotes and no includes: a value is what stands between the
+ * blanks, and a key stands there once.  A line [model NAME] begins a section, to the next or the
+ * end: keys of one model more.
  *
  * On the command line, --model given again begins one more, and keys of models that follow are its
  * own.
@@ -98,8 +98,8 @@ static int end_section(const struct reading *r, struct trit_error *err)
 {
     if (!r->section || r->section->model)
         return 0;
-    return trit_fail(err, TRIT_EINVAL, "%.300s:%u: the section has no line \"model = PATH\"", r->path,
-                     r->section_line);
+    return trit_fail(err, TRIT_EINVAL, "%.300s:%u: the section has no line \"model = PATH\"",
+                     r->path, r->section_line);
 }
 
 /* "[model NAME]". */

@@ -286,7 +286,8 @@ static void put_checks(struct sock_fprog *p, bool may_execute)
 static void put_reader_checks(struct sock_fprog *p)
 {
     PUT(p, IF_EQUAL(SYS_clone3, 0, 1), FAIL(ENOSYS));
-    PUT(p, IF_EQUAL(SYS_clone, 0, 4), LOAD(args[0]), IF_ANY(CLONE_THREAD, 0, 1), ALLOW, FAIL(EPERM));
+    PUT(p, IF_EQUAL(SYS_clone, 0, 4), LOAD(args[0]), IF_ANY(CLONE_THREAD, 0, 1), ALLOW,
+        FAIL(EPERM));
     PUT(p, IF_EQUAL(SYS_tgkill, 0, 4), LOAD(args[0]), IF_EQUAL((uint32_t)getpid(), 0, 1), ALLOW,
         FAIL(EPERM));
     PUT(p, IF_EQUAL(SYS_prctl, 0, 4), LOAD(args[0]), IF_EQUAL(PR_SET_NAME, 0, 1), ALLOW,

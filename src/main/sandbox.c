@@ -237,8 +237,8 @@ static bool is_denied(int fd, int with)
 }
 
 /*
- * What a predecessor has entered holds for us as it is.  Another layer of the same would take nothing
- * away, and there are 16 of them at most, of which a reader of models needs one.
+ * What a predecessor has entered holds for us as it is.  Another layer of the same would take
+ * nothing away, and there are 16 of them at most, of which a reader of models needs one.
  */
 static bool is_inherited(struct sandbox *got)
 {

@@ -2,9 +2,10 @@
 /*
  * arch.c - the table of architectures.
  *
- * Sources: llama.cpp (llama-model.cpp: `bitnet`, `llama`, `qwen3`, `qwen35`, `gemma3`) and ik_llama.cpp
- * (build_bitnet.cpp: `bitnet-25`, `bitnet-b1.58`).  The two BitNet generations share every tensor
- * name and differ in the activation, which nothing but the name of the architecture tells.
+ * Sources: llama.cpp (llama-model.cpp: `bitnet`, `llama`, `qwen3`, `qwen35`, `gemma3`) and
+ * ik_llama.cpp (build_bitnet.cpp: `bitnet-25`, `bitnet-b1.58`).  The two BitNet generations share
+ * every tensor name and differ in the activation, which nothing but the name of the architecture
+ * tells.
  */
 #include "config.h"
 #include "model/arch.h"

@@ -92,8 +92,8 @@ static int unreadable(const struct cursor *c)
                       errno ? strerror(errno) : "the file became shorter");
 }
 
-/* Bytes that are all in the window, and so in the file, as nearly all of the 400,000 pieces are that a
- * vocabulary with its merges has. */
+/* Bytes that are all in the window, and so in the file, as nearly all of the 400,000 pieces are
+ * that a vocabulary with its merges has. */
 static inline bool take_near(struct cursor *c, void *dst, uint64_t n)
 {
     uint64_t at = c->pos - c->window_pos;

@@ -142,9 +142,9 @@ int gguf_settle_widths(struct cursor *c, uint32_t alignment);
 int gguf_settle_planes(struct gguf *g, struct trit_error *err);
 
 /*
- * Making a view of other files (gguf-make.c).  Values are copied.  What finds no memory is remembered
- * and ignores what follows; gguf_make_done tells.  Names are checked by the caller, but may be there
- * twice.
+ * Making a view of other files (gguf-make.c).  Values are copied.  What finds no memory is
+ * remembered and ignores what follows; gguf_make_done tells.  Names are checked by the caller, but
+ * may be there twice.
  */
 int gguf_make(const char *path, struct gguf **g, struct trit_error *err);
 void gguf_make_uint(struct gguf *g, const char *key, uint64_t v);
@@ -168,23 +168,23 @@ bool gguf_make_file(struct gguf *g, const char *path, int fd, uint64_t bytes);
 int gguf_make_done(struct gguf *g, struct trit_error *err);
 
 /*
- * A view as bytes, from the process that has read the files to the one that uses them (gguf-view.c).
- * bytes: how many there will be; write fills dst, which is at a multiple of 8.
+ * A view as bytes, from the process that has read the files to the one that uses them
+ * (gguf-view.c).  bytes: how many there will be; write fills dst, which is at a multiple of 8.
  */
 size_t gguf_view_bytes(const struct gguf *g);
 void gguf_view_write(const struct gguf *g, uint8_t *dst);
 
 /*
- * The way back, for bytes that are not to be believed: what gguf.h promises of an open file holds of
- * the result, or it is refused.  path: what was read, and files[n], taken when it succeeds, what it
- * was read from, with the bytes of each.  at[len] is a mapping, taken likewise.
+ * The way back, for bytes that are not to be believed: what gguf.h promises of an open file holds
+ * of the result, or it is refused.  path: what was read, and files[n], taken when it succeeds, what
+ * it was read from, with the bytes of each.  at[len] is a mapping, taken likewise.
  */
 struct gguf_view_file {
     char *path;
     int fd;
     uint64_t bytes;
 };
-int gguf_view_read(uint8_t *at, size_t len, const char *path, struct gguf_view_file *files, size_t n,
-                   struct gguf **g, struct trit_error *err);
+int gguf_view_read(uint8_t *at, size_t len, const char *path, struct gguf_view_file *files,
+                   size_t n, struct gguf **g, struct trit_error *err);
 
 #endif

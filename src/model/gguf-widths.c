@@ -8,7 +8,8 @@
  * each has tells its length.  All of a file are of one kind: it is the one that agrees with the
  * room of every such tensor, and a file that agrees with none, or with both, is refused.
  *
- * Likewise TL2 and MXFP4 share an id.  A tensor that has not the length of TL2 is of an unknown type.
+ * Likewise TL2 and MXFP4 share an id.  A tensor that has not the length of TL2 is of an unknown
+ * type.
  */
 #include "config.h"
 #include "model/gguf-private.h"
@@ -56,7 +57,8 @@ static void settle_tl2(struct gguf *g, const uint64_t *offsets, uint32_t alignme
     for (size_t i = 0; i < g->n_tensors; i++) {
         struct gguf_tensor *t = &g->tensors[i].t;
         if (t->quant && t->quant->type == QUANT_TL2 &&
-            !fills(t->quant, t, t->ne[1] * t->ne[2] * t->ne[3], room_of(g, offsets, t), alignment)) {
+            !fills(t->quant, t, t->ne[1] * t->ne[2] * t->ne[3], room_of(g, offsets, t),
+                   alignment)) {
             t->quant = NULL;
             t->bytes = 0;
         }

@@ -7,8 +7,8 @@
  * file of n bytes makes us allocate a small multiple of n, whatever it claims.  Bytes come through
  * a cursor that knows where the file ends and what it is reading, so that every refusal can say so.
  *
- * Not here: the pairs of keys and values (gguf-pairs.c), the getters (gguf-get.c), models in several
- * files (gguf-split.c).
+ * Not here: the pairs of keys and values (gguf-pairs.c), the getters (gguf-get.c), models in
+ * several files (gguf-split.c).
  */
 #include "config.h"
 #include "model/gguf.h"
@@ -173,8 +173,8 @@ static int take_tensor(struct cursor *c, struct gguf_entry *e)
         return 0;
     }
     if (rc && quant_by_rows(t->quant) && t->ne[0] % t->quant->block_values == 0)
-        return cursor_bad(c, TRIT_EFORMAT, "%" PRIu64 " rows, expected a multiple of %u for %s", rows,
-                          t->quant->row_run, t->quant->name);
+        return cursor_bad(c, TRIT_EFORMAT, "%" PRIu64 " rows, expected a multiple of %u for %s",
+                          rows, t->quant->row_run, t->quant->name);
     if (rc && t->quant->block_values > 1)
         return cursor_bad(c, TRIT_EFORMAT,
                           "rows of %" PRIu64 " values, expected a multiple of %" PRIu32

@@ -507,7 +507,8 @@ int hf_config(struct hf *h)
         (rc = read_sampling(h)) ||
         (rc = hf_bool(h, c.t, c.doc, "tie_word_embeddings", &found, &tied)))
         return rc;
-    if (nested && !found && (rc = hf_bool(h, c.t, h->config.doc, "tie_word_embeddings", &found, &tied)))
+    if (nested && !found &&
+        (rc = hf_bool(h, c.t, h->config.doc, "tie_word_embeddings", &found, &tied)))
         return rc;
     h->facts.tied = found && tied;
     h->facts.untied = found && !tied;

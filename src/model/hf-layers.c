@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hf-layers.c - how far the layers of Gemma 3 see, which of Qwen3.5 attend, and what the embeddings of
- * a folder are made of.
+ * hf-layers.c - how far the layers of Gemma 3 see, which of Qwen3.5 attend, and what the embeddings
+ * of a folder are made of.
  *
  * Sources: transformers (configuration_gemma3.py), whose names have changed over time: layer_types,
  * or a pattern; sentence-transformers (1_Pooling/config.json).
@@ -110,8 +110,8 @@ int hf_deltas(struct hf *h, struct jsontext doc, const char *arch, uint64_t head
     for (size_t i = 0; i < N && rc == 0; i++) {
         rc = hf_uint(h, t, doc, names[i], false, &found, &v[i]);
         if (rc == 0 && (v[i] < 1 || v[i] > 1 << 16))
-            rc = gguf_fail_at(t->path, h->err, TRIT_EFORMAT, "%s is %" PRIu64 ", expected 1 to 65536",
-                              names[i], v[i]);
+            rc = gguf_fail_at(t->path, h->err, TRIT_EFORMAT,
+                              "%s is %" PRIu64 ", expected 1 to 65536", names[i], v[i]);
     }
     if (rc || (rc = check_types(h, doc, v[INTERVAL])) ||
         (rc = hf_uint(h, t, doc, "head_dim", false, &found, &head_dim)) ||
@@ -130,7 +130,8 @@ int hf_deltas(struct hf *h, struct jsontext doc, const char *arch, uint64_t head
                             v[K_DIM], v[V_DIM]);
     if (!(rotated > 0 && rotated <= 1))
         return gguf_fail_at(t->path, h->err, TRIT_EFORMAT,
-                            "partial_rotary_factor is %g, expected more than 0, at most 1", rotated);
+                            "partial_rotary_factor is %g, expected more than 0, at most 1",
+                            rotated);
     inner = v[V_HEADS] * v[V_DIM];
     gguf_make_uint(h->g, key_of(arch, "full_attention_interval", key), v[INTERVAL]);
     gguf_make_uint(h->g, key_of(arch, "ssm.conv_kernel", key), v[KERNEL]);

@@ -201,9 +201,10 @@ static int add_tensor(struct hf *h, const struct safetensors_entry *e, const cha
     if (!q)
         return gguf_fail_at(path, h->err, TRIT_EUNSUPP,
                             "tensor %s is %s, expected F32, F16 or BF16%s", e->name, e->dtype,
-                            role != HF_LINEAR                  ? ""
-                            : h->facts.method == METHOD_ONEBIT ? ", or I8 with packed signs"
-                                                               : ", or U8 with packed ternary values");
+                            role != HF_LINEAR ? ""
+                            : h->facts.method == METHOD_ONEBIT
+                                ? ", or I8 with packed signs"
+                                : ", or U8 with packed ternary values");
     struct gguf_tensor t = {.name = name,
                             .quant = q,
                             .type = q->type,
@@ -364,8 +365,9 @@ static int add_tensors(struct hf *h)
     }
     if (!has_file(h, SINGLE))
         return gguf_fail(h->g, h->err, TRIT_ENOENT, "found neither %s nor %s%s", SINGLE, INDEX,
-                         files_has_suffix(h->folder, ".bin") ? "; files of PyTorch have to be converted first"
-                                               : "");
+                         files_has_suffix(h->folder, ".bin")
+                             ? "; files of PyTorch have to be converted first"
+                             : "");
     return add_safetensors(h, SINGLE, NULL, 0);
 }
 
@@ -412,9 +414,10 @@ static int read_all(struct hf *h)
 {
     int rc;
     if (!has_file(h, "config.json"))
-        return gguf_fail(h->g, h->err, TRIT_ENOENT,
-                         "a folder without config.json, expected a Hugging Face model%s",
-                         files_has_suffix(h->folder, ".gguf") ? "; it has a .gguf file: name that one" : "");
+        return gguf_fail(
+            h->g, h->err, TRIT_ENOENT,
+            "a folder without config.json, expected a Hugging Face model%s",
+            files_has_suffix(h->folder, ".gguf") ? "; it has a .gguf file: name that one" : "");
     if ((rc = read_json(h, "config.json", CONFIG_MAX, true, &h->config)) ||
         (rc = read_json(h, "generation_config.json", CONFIG_MAX, false, &h->generation)) ||
         (rc = read_json(h, "1_Pooling/config.json", CONFIG_MAX, false, &h->pooling)) ||

@@ -79,7 +79,8 @@ static int read_float(const struct reader *r, const char *name, double min, doub
     return 0;
 }
 
-/* Keys as llama.cpp has them; the size of heads is that of the paper and of both implementations. */
+/* Keys as llama.cpp has them; the size of heads is that of the paper and of both
+ * implementations. */
 static int read_yarn(const struct reader *r, struct hparams *hp)
 {
     struct rope_yarn *y = &hp->yarn;
@@ -230,8 +231,8 @@ static int read_heads(const struct reader *r, struct hparams *hp)
 }
 
 /*
- * Keys as llama.cpp has them for `qwen35`.  Its `rope.dimension_sections` part text from pictures: all
- * positions of a text are equal in them, so they change nothing here.
+ * Keys as llama.cpp has them for `qwen35`.  Its `rope.dimension_sections` part text from pictures:
+ * all positions of a text are equal in them, so they change nothing here.
  */
 static int read_delta(const struct reader *r, bool grouped, struct hparams *hp)
 {
@@ -254,14 +255,15 @@ static int read_delta(const struct reader *r, bool grouped, struct hparams *hp)
                          "%s.full_attention_interval",
                          key, r->arch);
     if (extra)
-        return gguf_fail(r->g, r->err, TRIT_EUNSUPP,
-                         "%s.nextn_predict_layers is %u, supported is 0: layers that guess ahead are "
-                         "to be left out of the file",
-                         r->arch, extra);
+        return gguf_fail(
+            r->g, r->err, TRIT_EUNSUPP,
+            "%s.nextn_predict_layers is %u, supported is 0: layers that guess ahead are "
+            "to be left out of the file",
+            r->arch, extra);
     if (d->v_heads % d->k_heads)
         return gguf_fail(r->g, r->err, TRIT_EFORMAT,
-                         "%s.ssm.time_step_rank %u is not a multiple of %s.ssm.group_count %u", r->arch,
-                         d->v_heads, r->arch, d->k_heads);
+                         "%s.ssm.time_step_rank %u is not a multiple of %s.ssm.group_count %u",
+                         r->arch, d->v_heads, r->arch, d->k_heads);
     if (d->head_dim % DELTA_LANES)
         return gguf_fail(r->g, r->err, TRIT_EUNSUPP,
                          "%s.ssm.state_size is %u, expected a multiple of %d", r->arch, d->head_dim,
@@ -272,8 +274,8 @@ static int read_delta(const struct reader *r, bool grouped, struct hparams *hp)
                          d->v_heads * d->head_dim, d->v_heads, d->head_dim);
     if (hp->n_layers < d->interval)
         return gguf_fail(r->g, r->err, TRIT_EUNSUPP,
-                         "%s.block_count is %u, expected at least %s.full_attention_interval, %u", r->arch,
-                         hp->n_layers, r->arch, d->interval);
+                         "%s.block_count is %u, expected at least %s.full_attention_interval, %u",
+                         r->arch, hp->n_layers, r->arch, d->interval);
     d->n_layers = hp->n_layers - hp->n_layers / d->interval;
     d->grouped = grouped;
     return 0;
@@ -292,8 +294,9 @@ static int read_method(const struct gguf *g, struct hparams *hp, struct trit_err
         return rc;
     hp->method = method_find(name.data, name.len);
     if (hp->method == METHODS)
-        return gguf_fail(g, err, TRIT_EUNSUPP, "%s is \"%.*s\", supported are ternary, onebit, b1 and billm",
-                         KEY, (int)MIN(name.len, 40), name.data);
+        return gguf_fail(g, err, TRIT_EUNSUPP,
+                         "%s is \"%.*s\", supported are ternary, onebit, b1 and billm", KEY,
+                         (int)MIN(name.len, 40), name.data);
     return gguf_has(g, NORM) ? gguf_bool(g, NORM, &hp->output_norm, err) : 0;
 }
 
@@ -325,7 +328,8 @@ int hparams_read(const struct gguf *g, struct model *m, struct trit_error *err)
     if ((rc = read_method(g, hp, err)))
         return rc;
     if (m->arch->hybrid && hp->method != METHOD_TERNARY)
-        return gguf_fail(g, err, TRIT_EUNSUPP, "tritd.method %s is not supported with architecture %s",
+        return gguf_fail(g, err, TRIT_EUNSUPP,
+                         "tritd.method %s is not supported with architecture %s",
                          method_name(hp->method), m->arch->name);
 
     /* The embedding says how large the vocabulary is; a key that says otherwise is a broken file.

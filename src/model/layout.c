@@ -2,8 +2,9 @@
 /*
  * layout.c - packing ternary weights into run-time tiles, and the exact way back.
  *
- * Written for clarity, but for packing, for which a cold start waits: unpacking a tile serves only the
- * tests, and of rows a step looks up as many as it has tokens.  The fast readers are the kernels.
+ * Written for clarity, but for packing, for which a cold start waits: unpacking a tile serves only
+ * the tests, and of rows a step looks up as many as it has tokens.  The fast readers are the
+ * kernels.
  */
 #include "config.h"
 #include "model/layout.h"
@@ -99,10 +100,10 @@ uint32_t layout_levels(const struct linear *w)
 }
 
 /*
- * Two thousand million trits of a model become tiles while somebody waits, so this is done in vectors
- * of 16 bytes (GCC's, for every machine).  Lane l of a block's vector t is of row l / 4 and column
- * 4 t + l % 4; one vector here has the lanes of four rows.  Codes stay below 27, so that words can be
- * added and shifted for the sake of their bytes.
+ * Two thousand million trits of a model become tiles while somebody waits, so this is done in
+ * vectors of 16 bytes (GCC's, for every machine).  Lane l of a block's vector t is of row l / 4 and
+ * column 4 t + l % 4; one vector here has the lanes of four rows.  Codes stay below 27, so that
+ * words can be added and shifted for the sake of their bytes.
  */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lane l of a word is its bits 8 l");
 
@@ -196,7 +197,8 @@ static uint32_t run_cols(enum layout_id id)
     return id == LAYOUT_T5 ? STRIPS_MOST * STRIP_COLS : STRIP_COLS;
 }
 
-static void pack_run(enum layout_id id, const int8_t *trits, size_t stride, uint8_t *dst, lanes *bad)
+static void pack_run(enum layout_id id, const int8_t *trits, size_t stride, uint8_t *dst,
+                     lanes *bad)
 {
     if (id == LAYOUT_T5)
         pack_t5(trits, stride, dst, bad);

@@ -183,8 +183,8 @@ static int open_parts(struct parts *p, struct trit_error *err)
     return p->text_rc ? p->text_rc : p->attach_rc;
 }
 
-/* Builds of bitnet.cpp for ARM write I2_S in an order of their own, which nothing in the file tells:
- * a model that answers with noise.  Its weights tell, if it was trained. */
+/* Builds of bitnet.cpp for ARM write I2_S in an order of their own, which nothing in the file
+ * tells: a model that answers with noise.  Its weights tell, if it was trained. */
 int load_check_order(const struct reading *reading, struct gguf *g, struct trit_error *err)
 {
     enum { LAYERS = 1 }; /* of 69 M weights in a 2B model */
@@ -197,7 +197,8 @@ static int pack(struct parts *p, const struct weights_plan *plan, struct trit_er
 {
     const struct model_options *opt = p->opt;
     struct model *m = p->m;
-    int rc = p->loader ? 0 : load_check_order(opt->reading, p->g, err); /* A reader does with its plan. */
+    /* A reader does with its plan. */
+    int rc = p->loader ? 0 : load_check_order(opt->reading, p->g, err);
     if (rc)
         return rc;
     rc = -TRIT_EBUSY;
@@ -241,8 +242,11 @@ static void describe(struct model *m, const struct model_options *opt)
                "weights_mb=%zu segment=%s attached=%s mlock=%s thp=%s seconds=%.2f",
                m->name, m->arch->name, m->encoding, (unsigned long long)m->n_params,
                (unsigned long long)(m->file_bytes >> 20), layout_name(opt->layout),
-               m->weight_bytes >> 20, s->shared ? s->name : s->adopted ? "kept" : "private", s->attached ? "yes" : "no",
-               opt->mlock ? (s->locked ? "yes" : "refused") : "off",
+               m->weight_bytes >> 20,
+               s->shared    ? s->name
+               : s->adopted ? "kept"
+                            : "private",
+               s->attached ? "yes" : "no", opt->mlock ? (s->locked ? "yes" : "refused") : "off",
                s->huge_asked ? "asked" : "refused", m->load_seconds);
     const struct model_sampling *c = &m->sampling;
     log_notice("sampling temperature=%g top_p=%g top_k=%lld min_p=%g repetition_penalty=%g",
@@ -273,7 +277,8 @@ int model_load(const char *path, const struct model_options *opt, struct model *
         goto fail;
     name_model(g, m);
     /* Everything that metadata alone can tell comes before the expensive part. */
-    if ((rc = look(&parts, g, err)) || (rc = hparams_read(g, m, err)) || (rc = weights_plan(g, opt, m, &plan, err)))
+    if ((rc = look(&parts, g, err)) || (rc = hparams_read(g, m, err)) ||
+        (rc = weights_plan(g, opt, m, &plan, err)))
         goto fail;
     parts.source.layout = opt->layout;
     parts.source.tables = plan.tables;
@@ -286,8 +291,8 @@ int model_load(const char *path, const struct model_options *opt, struct model *
     if (rc)
         goto fail;
     if (m->segment.payload_bytes < plan.payload_bytes) {
-        rc = trit_fail(err, TRIT_EFORMAT, "%s: segment %s holds %zu bytes, expected %zu or more", path,
-                       m->segment.name, m->segment.payload_bytes, plan.payload_bytes);
+        rc = trit_fail(err, TRIT_EFORMAT, "%s: segment %s holds %zu bytes, expected %zu or more",
+                       path, m->segment.name, m->segment.payload_bytes, plan.payload_bytes);
         goto fail;
     }
     sampling_read(g, m);

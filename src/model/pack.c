@@ -429,10 +429,11 @@ static int refuse_floats(struct packer *p, const struct model *m)
                     at, at + n - 1, m->arch->name);
         }
     }
-    return gguf_fail(p->g, p->err, TRIT_EUNSUPP,
-                     "tensor %s: its %s values have several sizes, which is for folders, in rows of a "
-                     "multiple of %d",
-                     t->origin, t->quant->name, FLOATS_GROUP);
+    return gguf_fail(
+        p->g, p->err, TRIT_EUNSUPP,
+        "tensor %s: its %s values have several sizes, which is for folders, in rows of a "
+        "multiple of %d",
+        t->origin, t->quant->name, FLOATS_GROUP);
 }
 
 /* Before a linear is packed: the scale of its floats, or what its encoding has for the tensor. */

@@ -246,7 +246,8 @@ static int read_directory(struct reader *r, const char *text, size_t len)
         return gguf_fail_at(r->path, r->err, TRIT_EFORMAT, "directory: %s", why.text);
     struct jsontext doc = jsontext_document(text, len);
     if (jsontext_kind(doc) != JSONTEXT_OBJECT)
-        return gguf_fail_at(r->path, r->err, TRIT_EFORMAT, "directory: found %s, expected an object",
+        return gguf_fail_at(r->path, r->err, TRIT_EFORMAT,
+                            "directory: found %s, expected an object",
                             jsontext_kind_name(jsontext_kind(doc)));
     for (struct jsontext_walk w = jsontext_begin(doc); jsontext_next(&w, &key, &value);) {
         bool is_metadata = jsontext_is(key, "__metadata__");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * segment-file.h - the file format of a segment, shared by segment.c, segment-digest.c, segment-list.c,
- * segment-pages.c and segment-sum*.c.
+ * segment-file.h - the file format of a segment, shared by segment.c, segment-digest.c,
+ * segment-list.c, segment-pages.c and segment-sum*.c.
  */
 #ifndef TRIT_SEGMENT_FILE_H
 #define TRIT_SEGMENT_FILE_H

@@ -314,8 +314,8 @@ static int try_attach(const struct segment_source *src, enum segment_check check
     return rc;
 }
 
-int segment_attach(const struct segment_source *src, enum segment_check check, const atomic_bool *stop,
-                   struct segment *seg, struct trit_error *err)
+int segment_attach(const struct segment_source *src, enum segment_check check,
+                   const atomic_bool *stop, struct segment *seg, struct trit_error *err)
 {
     *seg = (struct segment){.fd = -1, .shared = true, .attached = true, .source = *src};
     name_of(src, seg->name, sizeof seg->name);

@@ -225,7 +225,8 @@ void job_response_call_end(struct job *j, size_t i, struct buf *out);
 bool job_response_close(struct job *j, struct buf *out); /* one event; true: that was the last */
 void job_response_end(struct job *j, struct buf *out);   /* also of a job that failed */
 
-/* Calls of an answer for writing: one, or all, to be freed with mem_free (NULL: none, or no memory). */
+/* Calls of an answer for writing: one, or all, to be freed with mem_free (NULL: none, or no
+ * memory). */
 struct format_call job_call(const struct call *c);
 struct format_call *job_calls(const struct choice *c);
 

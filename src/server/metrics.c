@@ -2,8 +2,8 @@
 /*
  * metrics.c - the page that Prometheus reads.
  *
- * Base units, names tritd_..., no label whose values a client could choose.  What is counted for each
- * model is in metrics-models.c.
+ * Base units, names tritd_..., no label whose values a client could choose.  What is counted for
+ * each model is in metrics-models.c.
  */
 #include "config.h"
 #include "server/metrics.h"

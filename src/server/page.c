@@ -2,7 +2,8 @@
 /*
  * page.c - serving the page for people.
  *
- * Not here: what it may do, which are headers and so in exchange.c; what it does, which is in page/.
+ * Not here: what it may do, which are headers and so in exchange.c; what it does, which is in
+ * page/.
  */
 #include "config.h"
 #include "server/page.h"

@@ -50,8 +50,8 @@ static void answer_no_model(struct exchange *x, const char *model)
     exchange_problem(x, &p);
 }
 
-/* What the fields of a request may be depends on its model, the first where it names none that there
- * is: that is judged when the fields have been read. */
+/* What the fields of a request may be depends on its model, the first where it names none that
+ * there is: that is judged when the fields have been read. */
 struct chosen {
     struct exchange *x;
     struct params_model allowed;
@@ -254,8 +254,8 @@ static void handle_healthz(struct exchange *x)
     answer_status(x, "ok");
 }
 
-/* Whoever is asked for by a reload and cannot be had makes it a word less, and no other status: the rest
- * is served. */
+/* Whoever is asked for by a reload and cannot be had makes it a word less, and no other status: the
+ * rest is served. */
 static void handle_readyz(struct exchange *x)
 {
     struct server_absent list[SERVER_MODELS];
@@ -390,8 +390,8 @@ static bool is_page(const struct route *r)
     return r->id == ROUTE_PAGE || r->id == ROUTE_PAGE_FILE;
 }
 
-/* Whether a request that came during a drain is served all the same: its client had connected before,
- * and has not been told yet that this is the end. */
+/* Whether a request that came during a drain is served all the same: its client had connected
+ * before, and has not been told yet that this is the end. */
 static bool is_late(const struct exchange *x)
 {
     const struct server *s = x->s;

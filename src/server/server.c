@@ -24,8 +24,8 @@
 #include "server/parts.h"
 #include "server/problem.h"
 
-/* Seconds for what was cancelled at the end of a drain to be told; and at its beginning for the first
- * request of those who have a connection already. */
+/* Seconds for what was cancelled at the end of a drain to be told; and at its beginning for the
+ * first request of those who have a connection already. */
 enum { LAST_WORDS = 2, FIRST_WORDS = 1 };
 
 void server_assert_thread(const struct server *s)

@@ -28,9 +28,9 @@ bool watch_has_left(const struct conn *c)
 
 /*
  * A client that has nothing more to ask and has its answer wants the connection closed.  Where its
- * last bytes and its FIN came together, libmicrohttpd has read the bytes, and its edge-triggered set
- * says nothing of the rest: this makes it look again.  Once for each request: our own set hears of it
- * too, and would have us do it for ever.
+ * last bytes and its FIN came together, libmicrohttpd has read the bytes, and its edge-triggered
+ * set says nothing of the rest: this makes it look again.  Once for each request: our own set hears
+ * of it too, and would have us do it for ever.
  */
 void watch_idle(struct conn *c)
 {

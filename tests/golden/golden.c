@@ -9,10 +9,10 @@
  * There are three sets of prompts, and doc/exactness.md says why: on those of exact.json (float
  * keys and values) and exact-f16.json (binary16), float32 has to agree with the reference to a
  * thousandth; on those of expected.json, which are arbitrary, the noise of 8-bit activations may
- * part them.  The Bonsai models expect float activations and get 16 bits of them, which have no such
- * noise; exact.json has their answers with eight bits, which a user may choose.  OneBit, BitNet b1 and
- * BiLLM have methods.json, from a reference of their own, hybrid models hybrid.json likewise, and these
- * models stand beside this file.
+ * part them.  The Bonsai models expect float activations and get 16 bits of them, which have no
+ * such noise; exact.json has their answers with eight bits, which a user may choose.  OneBit,
+ * BitNet b1 and BiLLM have methods.json, from a reference of their own, hybrid models hybrid.json
+ * likewise, and these models stand beside this file.
  *
  * Usage: golden [DIRECTORY]   of models; default: the project's shared oracle where there is one,
  * else what stands beside this file.
@@ -159,8 +159,8 @@ static struct model *load(const char *path, enum layout_id layout, enum table_ty
 
 /* Every case alone or all together, each with greedy and with seeded sampling. */
 static void answer_all(const struct model *m, const struct kernels *k, enum kv_type kv_type,
-                       enum acts_type acts, unsigned threads, uint32_t step_tokens, bool together, const cJSON *cases,
-                       struct answer *out)
+                       enum acts_type acts, unsigned threads, uint32_t step_tokens, bool together,
+                       const cJSON *cases, struct answer *out)
 {
     struct run r;
     struct seq *seqs[2 * MAX_CASES];

@@ -183,8 +183,8 @@ void kc_head_q8(const struct kernels *k)
     head_q8_case(k, 2, TABLE_COLS_MAX, 1, 2);
 }
 
-/* Against exact integers, and against the exact logit, from which it may be as far as half a step of
- * the nibbles and all of the lower plane reach. */
+/* Against exact integers, and against the exact logit, from which it may be as far as half a step
+ * of the nibbles and all of the lower plane reach. */
 static void compare_coarse(const struct table *packed, const struct planes *p, const float *out,
                            size_t out_stride, size_t row0, size_t row1, size_t n_tokens)
 {

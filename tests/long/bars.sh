@@ -37,6 +37,7 @@ templates   1   13
 tenants     2   17
 bombs       2   14
 load        5   8 11 23 35 36
+valid       3   26
 soak        8   37
 hardening   2   40
 static      2   34
@@ -147,6 +148,11 @@ load()
 {
     SECONDS_EACH=$((s < 250 ? 10 : s / 25)) ROUNDS=1 SETTLE=40 BARS="overload fairness slow idle health" \
         "$tests/long/load.sh"
+}
+
+valid()
+{
+    GENERATIONS=$((minutes >= 30 ? 100000 : s * 100)) "$tests/long/valid.sh"
 }
 
 soak()

@@ -2,8 +2,8 @@
 /*
  * coverage.h - included before every file that --enable-coverage counts.
  *
- * gcov writes its counters when a process returns from main() or calls exit(); readers of models and
- * children of tests end by _exit(), which does not.  It has to be a file that includes nothing:
+ * gcov writes its counters when a process returns from main() or calls exit(); readers of models
+ * and children of tests end by _exit(), which does not.  It has to be a file that includes nothing:
  * config.h, which decides what system headers declare, comes after it.
  */
 #ifndef TRIT_COVERAGE

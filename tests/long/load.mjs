@@ -21,7 +21,7 @@ const percentile = (list, p) =>
   [...list].sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(list.length * p / 100))];
 const show = (x) => Number.isFinite(x) ? (x < 10 ? x.toFixed(2) : x.toFixed(0)) : '-';
 
-const numbers = { overload: 11, fairness: 35, idle: 23, slow: 8, health: 36 }; // in doc/reliability.md
+const numbers = { overload: 11, fairness: 35, idle: 23, slow: 8, health: 36, logs: 39 }; // in doc/reliability.md
 
 function verdict(what, figure, most, unit = '', least = false) {
   const held = least ? figure >= most : figure <= most;
@@ -33,17 +33,23 @@ function verdict(what, figure, most, unit = '', least = false) {
               `${least ? 'at least' : 'at most '} ${show(most).padStart(6)}  ${held ? 'held' : 'MISSED'}`);
 }
 
-// One run of trit-bench load, with prompts that no other run has: those would be in the cache.
+// Runs of trit-bench load, with prompts that no other has: those would be in the cache.
 let seed = 0;
-async function load(...options) {
-  const child = spawn(program, ['load', '--url', url, '--json', '--seed', ++seed, ...options.map(String)],
+async function measure(...options) {
+  const child = spawn(program, ['load', '--json', '--seed', ++seed, ...options.map(String)],
                       { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout.on('data', (piece) => (text += piece));
   await new Promise((resolve) => child.on('close', resolve));
-  const answer = JSON.parse(text), run = answer.runs[0];
-  ok(`load ${options.join(' ')}: nothing failed`, run.failed === 0, JSON.stringify(run.failures));
-  return { ...run, capacity: answer.capacities?.[0] };
+  const answer = JSON.parse(text);
+  for (const run of answer.runs)
+    ok(`load ${options.join(' ')}: nothing failed`, run.failed === 0, JSON.stringify(run.failures));
+  return answer;
+}
+
+async function load(...options) {
+  const answer = await measure('--url', url, ...options);
+  return { ...answer.runs[0], capacity: answer.capacities?.[0] };
 }
 
 async function rest() {
@@ -174,6 +180,48 @@ const bars = {
   // begin.
   async slow() {
     await beside(1.2, '--stuck', 200);
+  },
+
+  // A log that nobody reads beside one that is read, both under the same flood of bad requests.
+  async logs() {
+    const urls = [process.env.READ_URL, url], flood = { going: true, sent: 0 };
+    const dropped = async () => total(await metrics(), 'tritd_log_dropped_total', 'reason="blocked"');
+    const bad = (base, agent) => new Promise((resolve, reject) => {
+      const { hostname, port: at } = new URL(base);
+      http.request({ host: hostname, port: at, path: '/v1/completions', method: 'POST', agent }, (response) => {
+        ok('a bad request is refused', response.statusCode === 400);
+        response.resume().on('end', () => resolve(flood.sent++));
+      }).on('error', reject).end('{');
+    });
+    // A thousand a second each, as far as they are answered so soon.
+    const floods = urls.map(async (base) => {
+      const agent = new http.Agent({ keepAlive: true, maxSockets: 4 });
+      while (flood.going) {
+        const next = new Promise((resolve) => setTimeout(resolve, 10));
+        await Promise.all(Array.from({ length: 10 }, () => bad(base, agent)));
+        await next;
+      }
+      agent.destroy();
+    });
+    const begun = performance.now(), ratios = [];
+    // Of one cause few lines are written, so it is other lines that fill the pipe.
+    await until('the pipe is full', async () => {
+      for (let i = 0; i < 100; i++) await request('/v1/models');
+      return await dropped() > 0;
+    });
+    for (let round = 0; round < rounds; round++) {
+      const [read, blocked] = (await measure(...urls.flatMap((u) => ['--url', u]), '--clients', 8, '--seconds', seconds,
+                                             '--prompt-tokens', 64, '--output-tokens', 64)).runs.map((r) => r.between_events_ms);
+      ratios.push(blocked.p99 / read.p99);
+      console.log(`  between events p50 ${show(read.p50)} p99 ${show(read.p99)}, where nobody reads the log ` +
+                  `p50 ${show(blocked.p50)} p99 ${show(blocked.p99)} ms of ${blocked.n}`);
+    }
+    flood.going = false;
+    await Promise.all(floods);
+    const rate = flood.sent / (performance.now() - begun) * 1000;
+    console.log(`  ${flood.sent} bad requests, ${show(rate)} a second; ${await dropped()} lines were lost`);
+    verdict(`between events, p99, log blocked, ${flood.sent} bad requests, times what it is with one that is read`,
+            median(ratios), 1.05);
   },
 
   // Both together.

@@ -5,8 +5,8 @@
 # machine that is shared the same daemon holds it now and misses it then.
 #
 #     tests/long/load.sh            in the build directory; about ten minutes
-#     BARS="overload fairness"      only these: overload fairness slow idle health long, or both, which is
-#                                   slow and idle at a time
+#     BARS="overload fairness"      only these: overload fairness slow idle health logs long, or both, which
+#                                   is slow and idle at a time
 #     SECONDS_EACH=10 ROUNDS=2      of a round, default 25, and how many, default 3
 #     DEPTH=4000                    tokens that are read before, for `long`, default 7000
 #     IDLE=10000                    connections that do nothing; fewer where descriptors are
@@ -44,14 +44,33 @@ for name in modest greedy; do
     export "$name=$(cat "$work/key")"
 done
 
-for bar in ${BARS:-overload fairness slow idle health long}; do
+# Beside a daemon whose log is read, $pid is one whose log nobody reads.
+start_both()
+{
+    start
+    export READ_URL=$url
+    with_log=$pid
+    mkfifo "$work/pipe"
+    exec 8<>"$work/pipe"
+    rm -f "$work/port"
+    "$tritd" --model "$model" --shm-dir "$shm" --port 0 --port-file "$work/port" 2>"$work/pipe" 8>&- &
+    pid=$!
+    within 60 is_ready || fail "it does not become ready"
+}
+
+for bar in ${BARS:-overload fairness slow idle health logs long}; do
     case $bar in
     overload) start --ttft-target $target ;;
     fairness) start --api-keys "$work/keys" ;;
     idle | slow | both) start --max-connections $((idle + 300)) --queue-requests 256 ;;
     health | long) start --ctx 16384 ;;
+    logs) start_both ;;
     *) broken "no such bar: $bar" ;;
     esac
     run_node load.mjs $bar "$bench" "$seconds" $target
     stop
+    [ "$bar" != logs ] || {
+        pid=$with_log
+        stop
+    }
 done

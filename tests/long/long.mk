@@ -23,5 +23,6 @@ EXTRA_DIST += tests/long/bars.sh tests/long/load.sh tests/long/load.mjs tests/lo
 	tests/long/first-hour-words.sh tests/long/first-hour-inside.sh tests/long/bombs.sh tests/long/bombs.mjs \
 	tests/long/tenants.sh tests/long/tenants.mjs tests/long/leave.sh tests/long/leave.mjs tests/long/signals.sh \
 	tests/long/signals.mjs tests/long/templates.sh tests/long/sanitized.sh tests/long/storm.mjs tests/long/hardened.sh \
+	tests/long/valid.sh tests/long/valid.mjs \
 	tests/soak/soak.sh tests/soak/soak.mjs
 .PHONY: check-long check-soak check-valgrind check-coverage check-static

@@ -20,7 +20,8 @@
 #include "base/utf8.h"
 #include "unit/unit.h"
 
-/* The sandbox and a reader's bounds stay away from a sanitizer, whichever compiler has put it in. */
+/* The sandbox and a reader's bounds stay away from a sanitizer, whichever compiler has put it
+ * in. */
 START_TEST(a_sanitizer_is_known)
 {
     bool there = dlsym(RTLD_DEFAULT, "__asan_init") || dlsym(RTLD_DEFAULT, "__tsan_init");

@@ -336,7 +336,8 @@ START_TEST(test_content)
 }
 END_TEST
 
-/* The grammar of a call of one function with this schema; shape_compile's status.  *t is the caller's. */
+/* The grammar of a call of one function with this schema; shape_compile's status.  *t is the
+ * caller's. */
 static int compile_with(const char *schema, bool must, bool strict, struct tools **t,
                         struct grammar **g, struct problem *p)
 {

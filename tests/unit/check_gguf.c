@@ -403,7 +403,8 @@ START_TEST(seeds_of_views_are_views)
     const char *srcdir = getenv("srcdir");
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         char from[2048];
-        snprintf(from, sizeof from, "%s/tests/fuzz/corpus/view/%s", srcdir ? srcdir : ".", names[i]);
+        snprintf(from, sizeof from, "%s/tests/fuzz/corpus/view/%s", srcdir ? srcdir : ".",
+                 names[i]);
         FILE *f = fopen(from, "re");
         ck_assert_msg(f != NULL, "%s", from);
         ck_assert_int_eq(fseek(f, 0, SEEK_END), 0);

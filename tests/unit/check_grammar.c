@@ -468,8 +468,8 @@ static int32_t choose(struct grammar_masks *m, const struct grammar_state *st)
     return -1;
 }
 
-/* Grammars in which whole subtrees of the vocabulary may follow, or nearly: the end of a count, a rule
- * that may be done, a letter or a form of UTF-8 that is missing. */
+/* Grammars in which whole subtrees of the vocabulary may follow, or nearly: the end of a count, a
+ * rule that may be done, a letter or a form of UTF-8 that is missing. */
 static const char *const plain[] = {
     JSON,
     "root ::= [^\\x00]*",

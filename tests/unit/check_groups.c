@@ -85,7 +85,8 @@ static void compare(const struct gguf *g, const char *name, const struct linear 
     mem_free(scales);
 }
 
-/* A group is a block where blocks are large enough, and 128 values where two blocks share a scale. */
+/* A group is a block where blocks are large enough, and 128 values where two blocks share a
+ * scale. */
 START_TEST(blocks_with_scales_of_their_own_are_groups)
 {
     static const struct {
@@ -116,8 +117,8 @@ START_TEST(blocks_with_scales_of_their_own_are_groups)
 }
 END_TEST
 
-/* An embedding that is ternary stays as the file has it, is the head where that is tied, and is looked
- * up without loss; of a file whose embedding is not, nothing is ternary but the layers. */
+/* An embedding that is ternary stays as the file has it, is the head where that is tied, and is
+ * looked up without loss; of a file whose embedding is not, nothing is ternary but the layers. */
 START_TEST(a_ternary_embedding_stays_so)
 {
     static const struct {

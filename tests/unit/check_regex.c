@@ -256,7 +256,8 @@ START_TEST(test_random)
         struct grammar *g;
         int rc = shape_compile(&s, &g, &p);
         ck_assert_msg(rc == 0 || (p.status == 400 && p.text[0]), "%s", text);
-        ck_assert_msg(!strstr(p.text, "column"), "%s: grammar of our own refused: %s", text, p.text);
+        ck_assert_msg(!strstr(p.text, "column"), "%s: grammar of our own refused: %s", text,
+                      p.text);
         good += rc == 0;
         grammar_unref(g);
     }

@@ -45,7 +45,8 @@ START_TEST(plain_scaled_and_by_divisors)
 }
 END_TEST
 
-/* The long contexts of Qwen3: four times 32768.  Pairs up to 23 stay, from 40 on they are scaled. */
+/* The long contexts of Qwen3: four times 32768.  Pairs up to 23 stay, from 40 on they are
+ * scaled. */
 START_TEST(yarn)
 {
     struct model m = plain_model();

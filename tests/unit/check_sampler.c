@@ -246,11 +246,14 @@ START_TEST(broken_logits_are_a_fault)
     struct sampler_params p = plain();
     struct sampler_past none = {0};
     int32_t token;
-    ck_assert_int_eq(sampler_pick(k, &p, &none, NULL, 0, NULL, 0, x, 4, scratch, &token), -TRIT_EFAULT);
+    ck_assert_int_eq(sampler_pick(k, &p, &none, NULL, 0, NULL, 0, x, 4, scratch, &token),
+                     -TRIT_EFAULT);
     x[1] = INFINITY;
-    ck_assert_int_eq(sampler_pick(k, &p, &none, NULL, 0, NULL, 0, x, 4, scratch, &token), -TRIT_EFAULT);
+    ck_assert_int_eq(sampler_pick(k, &p, &none, NULL, 0, NULL, 0, x, 4, scratch, &token),
+                     -TRIT_EFAULT);
     x[0] = x[1] = x[2] = x[3] = -INFINITY;
-    ck_assert_int_eq(sampler_pick(k, &p, &none, NULL, 0, NULL, 0, x, 4, scratch, &token), -TRIT_EFAULT);
+    ck_assert_int_eq(sampler_pick(k, &p, &none, NULL, 0, NULL, 0, x, 4, scratch, &token),
+                     -TRIT_EFAULT);
 }
 END_TEST
 

@@ -142,7 +142,7 @@ static const struct denied {
     {"setuid", another_user},
 };
 
-/* ------------------------------------------------------------------ and more to a reader of models */
+/* ------------------------------------------------------------------ more to a reader of models */
 
 static long open_model(void)
 {

@@ -173,8 +173,8 @@ START_TEST(time_alone_is_no_debt)
 }
 END_TEST
 
-/* Who asks for one thing after the other has more than his share of tokens soon; he waits for a step
- * of the others each time, not for their tokens. */
+/* Who asks for one thing after the other has more than his share of tokens soon; he waits for a
+ * step of the others each time, not for their tokens. */
 START_TEST(one_after_the_other)
 {
     struct drive d;
@@ -416,7 +416,8 @@ START_TEST(group_copies_a_state)
 }
 END_TEST
 
-/* Who has no place then finds a state that has gone on: the next one reads, for those beside him. */
+/* Who has no place then finds a state that has gone on: the next one reads, for those beside
+ * him. */
 START_TEST(group_is_larger_than_the_batch)
 {
     struct drive d;

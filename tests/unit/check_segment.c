@@ -221,8 +221,8 @@ START_TEST(damage_is_detected)
 }
 END_TEST
 
-/* The same where the payload is looked at chunk by chunk: a flipped bit is found in its chunk and in no
- * other, and a rejected segment is gone. */
+/* The same where the payload is looked at chunk by chunk: a flipped bit is found in its chunk and
+ * in no other, and a rejected segment is gone. */
 START_TEST(damage_is_detected_later)
 {
     struct segment_source src = identify();
@@ -253,7 +253,8 @@ START_TEST(damage_is_detected_later)
         else
             segment_close(&a);
         ck_assert_int_eq(access(path, F_OK), i > 0 ? -1 : 0);
-        ck_assert_int_eq(segment_attach(&src, SEGMENT_NOW, NULL, &a, &err), i > 0 ? -TRIT_ENOENT : 0);
+        ck_assert_int_eq(segment_attach(&src, SEGMENT_NOW, NULL, &a, &err),
+                         i > 0 ? -TRIT_ENOENT : 0);
         segment_close(&a);
         unlink(path);
     }
@@ -432,7 +433,8 @@ START_TEST(names_are_not_paths)
 }
 END_TEST
 
-/* Whatever it is compiled for, a sum is the one that the library makes: segments outlive programs. */
+/* Whatever it is compiled for, a sum is the one that the library makes: segments outlive
+ * programs. */
 START_TEST(sums_are_the_library_s)
 {
     enum { LONGEST = 4 << 20 };

@@ -6,8 +6,8 @@
  * keys and values would lie, and reads all numbers before it as attention would: a page that was
  * shared, copied, kept, given up or computed again and does not hold what it should, is found at
  * once.  Of a hybrid model the number is also all that its state remembers: one that was begun with
- * another's, or that a sequence has gone on from twice, shows.  The next token is a function of that number, so the whole answer is known beforehand.  The
- * clock is a variable.
+ * another's, or that a sequence has gone on from twice, shows.  The next token is a function of
+ * that number, so the whole answer is known beforehand.  The clock is a variable.
  */
 #ifndef TRIT_SCHED_DRIVE_H
 #define TRIT_SCHED_DRIVE_H

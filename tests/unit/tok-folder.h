@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tok-folder.h - a folder of a model in which only the tokenizer is missing, and the small ones that
- * tests/golden/tokenizer/make-small.mjs made.
+ * tok-folder.h - a folder of a model in which only the tokenizer is missing, and the small ones
+ * that tests/golden/tokenizer/make-small.mjs made.
  */
 #ifndef TRIT_TEST_TOK_FOLDER_H
 #define TRIT_TEST_TOK_FOLDER_H
