@@ -133,7 +133,8 @@ struct server {
     uv_poll_t watch_poll;
     uv_timer_t http_again, clock;
     unsigned holds;
-    double clock_at; /* when the clock rings next; INFINITY: it does not run */
+    double clock_at;  /* when the clock rings next; INFINITY: it does not run */
+    bool catching_up; /* it rang late, and rings again when what came meanwhile has been read */
 
     struct mailbox events;
     struct door door[SERVER_SOCKETS];

@@ -4,6 +4,8 @@
  *
  * The clock is a timer set to the earliest deadline there is, of connections, jobs and the drain;
  * when it rings, whatever is due is done and it is set again.  Without deadlines it does not run.
+ * When it rings late, this process has stood still, and what came in time for a deadline lies in
+ * the sockets unread: that is read first.
  */
 #include "config.h"
 #include "server/server.h"
@@ -27,6 +29,10 @@
 /* Seconds for what was cancelled at the end of a drain to be told; and at its beginning for the
  * first request of those who have a connection already. */
 enum { LAST_WORDS = 2, FIRST_WORDS = 1 };
+
+/* How late the clock rings where somebody has stood still, and the time to read what came then. */
+#define STOOD_SECONDS    0.25
+#define CATCH_UP_SECONDS 0.1
 
 void server_assert_thread(const struct server *s)
 {
@@ -92,7 +98,13 @@ static void on_clock(uv_timer_t *timer)
 {
     struct server *s = CONTAINER_OF(timer, struct server, clock);
     double now = trit_now();
+    bool late = now - s->clock_at > STOOD_SECONDS && !s->catching_up;
     s->clock_at = INFINITY;
+    s->catching_up = late;
+    if (late) {
+        server_ring_by(s, now + CATCH_UP_SECONDS);
+        return;
+    }
     double next = fmin(fmin(http_clock(s, now), job_clock(s, now)), energy_clock(s, now));
     server_ring_by(s, fmin(next, drain_clock(s, now)));
 }

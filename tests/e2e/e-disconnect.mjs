@@ -164,6 +164,17 @@ for (const stream of [true, false]) {
   equal('and others are served', (await request('/healthz')).status, 200);
 }
 
+// ---- whoever stands still himself, as a machine does that is moved, takes what came in time for that
+if (Number(process.env.HEADER_SECONDS) < 5) {
+  const clients = await Promise.all(Array.from({ length: 20 }, () => connect('GET /healthz HTTP/1.1\r\n')));
+  process.kill(pid, 'SIGSTOP');
+  clients.forEach((c) => c.socket.write('Host: localhost\r\nConnection: close\r\n\r\n'));
+  await new Promise((resolve) => setTimeout(resolve, 1000 * process.env.HEADER_SECONDS + 500));
+  process.kill(pid, 'SIGCONT');
+  await until('all are closed', () => clients.every((c) => c.closed));
+  equal('answered of 20', clients.filter((c) => c.got.includes('HTTP/1.1 200')).length, 20);
+}
+
 // ---- a client that does not read: cut off, and the others go on
 {
   const deaf = await connect(http('/v1/completions', endless(true, { n: 8, logprobs: 5 })));

@@ -6,8 +6,9 @@
 need node
 # Few rows, so that requests wait, and every wait is short; in a slow build nobody is sent away because
 # those in front of him take so long.
-start --max-batch 2 --queue-requests 8 --ttft-target 0 --header-seconds 2 --body-seconds 2 --idle-seconds 3 \
-    --stall-seconds 3 --ping-seconds 0.3
+export HEADER_SECONDS=2
+start --max-batch 2 --queue-requests 8 --ttft-target 0 --header-seconds $HEADER_SECONDS --body-seconds 2 \
+    --idle-seconds 3 --stall-seconds 3 --ping-seconds 0.3
 run_node e-disconnect.mjs
 stop
 is "exit status" "$ended" 0
