@@ -327,7 +327,8 @@ const modes = {
     const m = new Manager();
     await m.start();
     port = await m.port();
-    const clients = new Clients(8, { tokens: () => 16 });
+    const n = count < 1000 ? 8 : 32;
+    const clients = new Clients(n, { tokens: () => 16 });
     for (let i = 0; i < count; i++) {
       const from = m.lines.length;
       write(i % 5 === 4 ? `log-level = info\nqueue-tokenz = ${i}\n`
@@ -343,7 +344,7 @@ const modes = {
     assert.equal(m.since(0, 'ended').length, 0);
     await m.stop();
     console.log(`reloads=${count} requests=${requests} failed=${cut}`);
-    bar(20, `${count} reloads under 8 clients, every fifth with a wrong line: ${requests} requests, ${cut} failed`,
+    bar(20, `${count} reloads under ${n} clients, every fifth with a wrong line: ${requests} requests, ${cut} failed`,
         '1,000 HUPs, 0 races', 1000);
   },
 };
