@@ -3,7 +3,7 @@
 # base, engine, segment
 if HAVE_CHECK
 if FULL
-EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h tests/unit/sched-drive.h
+EXTRA_DIST += tests/unit/unit.h tests/unit/engine-run.h tests/unit/loader-faults.h tests/unit/sched-drive.h
 ENGINE_TESTS = check_acts check_attention check_base check_embed check_engine check_forecast \
 	check_head check_hybrid check_jsontext check_log check_nan check_pace check_pool check_prefix check_proof check_rapl \
 	check_same check_sampler check_sched check_sched_random check_segment check_turn
