@@ -28,7 +28,11 @@ enum {
 /* The scan alone.  0, or -TRIT_EFORMAT naming the byte, what was found and what was expected. */
 int json_check(const char *text, size_t len, struct trit_error *err);
 
-/* Scan, parse, look for duplicate members.  Gives *doc (cJSON_Delete).  Loop thread only. */
+/*
+ * Scan, parse, look for duplicate members.  Gives *doc (cJSON_Delete).  Of a number that says more
+ * than its double, which is one of more than 15 bytes or with a fraction or exponent, valuestring is
+ * the text.  Loop thread only.
+ */
 int json_parse(const char *text, size_t len, struct cJSON **doc, struct trit_error *err);
 
 /*

@@ -10,9 +10,9 @@
 struct cJSON;
 
 /*
- * The tree v, copied into *p; its strings, names of members too, are the client's.  A number
- * without a fraction is an integer.  v has passed json_parse, so its depth is bounded and no name
- * comes twice.  p->failed tells of missing memory.
+ * The tree v, copied into *p; its strings, names of members too, are the client's.  A number that
+ * is written without fraction and exponent is an integer.  v is json_parse's, so its depth is
+ * bounded and no name comes twice.  p->failed tells of missing memory.
  */
 struct jinja_value values_from_json(struct jinja_pool *p, const struct cJSON *v);
 

@@ -87,6 +87,51 @@ static void *tree_alloc(size_t bytes)
     return mem_zalloc(1, bytes);
 }
 
+/* Whether a double does not tell what was written: more digits than it can hold for sure, or a
+ * fraction, which 1.0 has and 1 has not. */
+static bool says_more(const char *number, size_t len)
+{
+    enum { EXACT_DIGITS = 15 };
+    for (size_t i = 0; i < len; i++)
+        if (strchr(".eE", number[i]))
+            return true;
+    return len > EXACT_DIGITS;
+}
+
+/* Past the next number of a text that has passed the scan and has one: its first byte. */
+static const char *next_number(const char **at, const char *end, size_t *len)
+{
+    const char *s = *at, *from;
+    for (; *s != '-' && (*s < '0' || *s > '9'); s++)
+        if (*s == '"')
+            while (*++s != '"')
+                s += *s == '\\';
+    for (from = s; s < end && *s && strchr("+-.0123456789eE", *s);)
+        s++;
+    *at = s;
+    *len = (size_t)(s - from);
+    return from;
+}
+
+/* The numbers of a tree come in the order of the text. */
+static int keep_numbers(cJSON *v, const char **at, const char *end)
+{
+    int rc = 0;
+    for (cJSON *m = v->child; m && rc == 0; m = m->next)
+        rc = keep_numbers(m, at, end);
+    if (!cJSON_IsNumber(v))
+        return rc;
+    size_t len;
+    const char *number = next_number(at, end, &len);
+    if (!says_more(number, len))
+        return 0;
+    v->valuestring = tree_alloc(len + 1);
+    if (!v->valuestring)
+        return -TRIT_ENOMEM;
+    memcpy(v->valuestring, number, len);
+    return 0;
+}
+
 int json_parse(const char *text, size_t len, struct cJSON **doc, struct trit_error *err)
 {
     *doc = NULL;
@@ -99,6 +144,9 @@ int json_parse(const char *text, size_t len, struct cJSON **doc, struct trit_err
     if (!tree)
         return trit_fail(err, TRIT_ENOMEM, "no memory to read the request");
     rc = check_members(tree, err);
+    const char *numbers = text;
+    if (rc == 0 && keep_numbers(tree, &numbers, text + len) != 0)
+        rc = trit_fail(err, TRIT_ENOMEM, "no memory to read the request");
     if (rc) {
         cJSON_Delete(tree);
         return rc;

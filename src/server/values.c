@@ -5,7 +5,8 @@
 #include "config.h"
 #include "server/values.h"
 
-#include <math.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
@@ -15,15 +16,24 @@ static struct jinja_value text(struct jinja_pool *p, const char *s)
     return jinja_text(p, s, strlen(s), true);
 }
 
+/* As Python reads it: an integer where it is written as one, and a float with a fraction, which is
+ * written back with one.  Integers beyond 64 bits are floats (jinja.h). */
+static struct jinja_value number(const cJSON *v)
+{
+    const char *written = v->valuestring; /* json.h */
+    if (!written)
+        return jinja_int((int64_t)v->valuedouble);
+    errno = 0;
+    long long n = strtoll(written, NULL, 10);
+    return strpbrk(written, ".eE") || errno ? jinja_float(v->valuedouble) : jinja_int(n);
+}
+
 struct jinja_value values_from_json(struct jinja_pool *p, const cJSON *v)
 {
-    const double exact = 9007199254740992; /* 2^53 */
     if (cJSON_IsBool(v))
         return jinja_bool(cJSON_IsTrue(v));
     if (cJSON_IsNumber(v))
-        return v->valuedouble == rint(v->valuedouble) && fabs(v->valuedouble) <= exact
-                   ? jinja_int((int64_t)v->valuedouble)
-                   : jinja_float(v->valuedouble);
+        return number(v);
     if (cJSON_IsString(v))
         return text(p, v->valuestring);
     if (!cJSON_IsArray(v) && !cJSON_IsObject(v))

@@ -13,7 +13,9 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "model/jinja.h"
 #include "server/json.h"
+#include "server/values.h"
 #include "unit/unit.h"
 
 /* A text with its length, so that NUL can be in it. */
@@ -261,9 +263,42 @@ START_TEST(test_twice)
 }
 END_TEST
 
+/* Numbers that a double cannot tell have their text, behind strings that look like some, too. */
+START_TEST(test_numbers)
+{
+    static const char text[] =
+        "{\"1\":[\"2\\\"3\\\\\",-0,[],{\"4\":[1e2,\"5\"]}],\"\\\\\":1767890123456789012,\"x\":1.0,"
+        "\"y\":[999999999999999,-9223372036854775808,9223372036854775808]}";
+    static const char *const all =
+        "{\"1\": [\"2\\\"3\\\\\", 0, [], {\"4\": [100.0, \"5\"]}], \"\\\\\": 1767890123456789012, "
+        "\"x\": 1.0, \"y\": [999999999999999, -9223372036854775808, 9.223372036854776e+18]}";
+    cJSON *doc;
+    struct trit_error err;
+    ck_assert_msg(json_parse(text, sizeof text - 1, &doc, &err) == 0, "%s", err.text);
+    ck_assert_str_eq(cJSON_GetObjectItem(doc, "x")->valuestring, "1.0");
+    struct jinja_pool pool = {0};
+    struct jinja_value vars = jinja_dict(&pool);
+    struct jinja *t;
+    struct buf out = {0};
+    jinja_put_name(&pool, vars, "v", values_from_json(&pool, doc));
+    ck_assert_int_eq(jinja_open("{{ v|tojson }}", 14, &t, &err), 0);
+    ck_assert_msg(jinja_render(t, vars, NULL, &out, NULL, NULL, &err) == 0, "%s", err.text);
+    ck_assert_uint_eq(out.len, strlen(all));
+    ck_assert_mem_eq(out.data, all, out.len);
+    buf_free(&out);
+    jinja_close(&t);
+    jinja_pool_free(&pool);
+    cJSON_Delete(doc);
+    /* At the very end of a text that goes on, with what is none of its own. */
+    ck_assert_int_eq(json_parse("12345678901234567890", 17, &doc, &err), 0);
+    ck_assert_str_eq(doc->valuestring, "12345678901234567");
+    cJSON_Delete(doc);
+}
+END_TEST
+
 START_TEST(test_no_memory)
 {
-    static const char text[] = "{\"a\":[1,\"two\",{\"b\":null,\"c\":[]}],\"d\":true}";
+    static const char text[] = "{\"a\":[1.5,\"two\",{\"b\":null,\"c\":[]}],\"d\":true}";
     cJSON *doc;
     struct trit_error err;
     unsigned n = 1;
@@ -426,6 +461,7 @@ int main(void)
     tcase_add_test(scan, test_depth);
     tcase_add_test(scan, test_nodes);
     tcase_add_test(scan, test_twice);
+    tcase_add_test(scan, test_numbers);
     tcase_add_test(scan, test_no_memory);
     tcase_add_test(scan, test_member_text);
     suite_add_tcase(suite, scan);
