@@ -50,8 +50,9 @@ bool turn_take(struct turn *t, struct turn_place *p, double seconds);
 
 /*
  * So many seconds were used.  again: more is wanted at once; then, where others wait but have had
- * no less, the place keeps the turn, and the next turn_take returns at once.  A place that has kept
- * it and finds that it wants nothing gives again, with 0 and false.
+ * no less, the place keeps the turn, and the next turn_take returns at once.  Kept or lost, it is
+ * owed what others use from now on.  A place that has said so and finds that it wants nothing after
+ * all gives again, with 0 and false, also where it has not kept the turn; then it rests.
  */
 void turn_give(struct turn *t, struct turn_place *p, double seconds, bool again);
 

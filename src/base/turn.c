@@ -112,9 +112,13 @@ bool turn_take(struct turn *t, struct turn_place *p, double seconds)
 void turn_give(struct turn *t, struct turn_place *p, double seconds, bool again)
 {
     pthread_mutex_lock(&t->lock);
-    trit_assert(t->holder == p && p->has);
+    trit_assert(p->has ? t->holder == p : seconds == 0 && !again);
     p->used += seconds;
     p->busy = again;
+    if (!p->has) {
+        pthread_mutex_unlock(&t->lock);
+        return;
+    }
     struct turn_place *best = least(t);
     if (best && again && p->used <= best->used + TURN_QUANTUM) {
         pthread_mutex_unlock(&t->lock);

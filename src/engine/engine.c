@@ -250,10 +250,10 @@ static void take_turn(struct engine *e)
     atomic_store(&e->stats.threads, crew_settle(e->crew, &e->settled));
 }
 
+/* Nothing more is wanted; after a step that is to be said also where the turn went to others. */
 static void give_turn(struct engine *e)
 {
-    if (turn_has(&e->place))
-        turn_give(&e->crew->turn, &e->place, 0, false);
+    turn_give(&e->crew->turn, &e->place, 0, false);
 }
 
 /* A state cannot be cut back to where another text parts from this one, or a guess was wrong. */

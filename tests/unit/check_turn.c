@@ -177,6 +177,31 @@ START_TEST(idleness_is_no_credit)
 }
 END_TEST
 
+/* Who lost the turn with his last step says afterwards that he wants no more, and rests then. */
+START_TEST(a_rest_after_a_lost_turn_is_no_credit)
+{
+    struct turn t;
+    struct turn_place busy, idle;
+    turn_init(&t);
+    turn_place_init(&busy);
+    turn_place_init(&idle);
+    ck_assert(turn_take(&t, &idle, 1));
+    turn_give(&t, &idle, 1, true);
+    ck_assert(!turn_has(&idle));
+    turn_give(&t, &idle, 0, false);
+    for (unsigned i = 0; i < 100; i++) {
+        ck_assert(turn_take(&t, &busy, 1));
+        turn_give(&t, &busy, 1, true);
+    }
+    ck_assert(turn_take(&t, &idle, 1));
+    ck_assert_double_ge(idle.used, 99);
+    turn_give(&t, &idle, 0, false);
+    turn_place_fini(&busy);
+    turn_place_fini(&idle);
+    turn_fini(&t);
+}
+END_TEST
+
 START_TEST(a_kept_turn_can_be_given_up)
 {
     struct turn t;
@@ -239,6 +264,7 @@ int main(void)
     tcase_add_test(tc, steps_of_any_length_share_time);
     tcase_add_test(tc, short_steps_are_not_torn_apart);
     tcase_add_test(tc, idleness_is_no_credit);
+    tcase_add_test(tc, a_rest_after_a_lost_turn_is_no_credit);
     tcase_add_test(tc, a_kept_turn_can_be_given_up);
     tcase_add_test(tc, a_wait_can_end_in_vain);
     suite_add_tcase(suite, tc);
