@@ -85,11 +85,12 @@ int kv_open_states(struct kv *kv, const struct model *m, uint32_t n, struct trit
 /*
  * With a prefix index, in memory that a successor can have: kv->memory.fd, for as long as anybody
  * keeps that descriptor.  fd is the one that a predecessor has left, or POOL_NEW; it is taken.  His
- * pages are kept pages then, all that he had entered and that are whole, also if he was killed.
+ * pages are kept pages then, if he computed as we do (struct pool_key; planes: acts_planes), all
+ * that he had entered and that are whole, also if he was killed.
  * What he had computed is summed, and looked at before a page is used for the first time.
  */
-int kv_open_lasting(const struct model *m, enum kv_type type, size_t bytes, int fd, struct kv *kv,
-                    struct trit_error *err);
+int kv_open_lasting(const struct model *m, unsigned planes, enum kv_type type, size_t bytes, int fd,
+                    struct kv *kv, struct trit_error *err);
 void kv_close(struct kv *kv);
 
 /*

@@ -5,9 +5,9 @@
  *
  * A memfd holds a header, the memory of the prefix index (engine/prefix.h) and the pages.  Nothing
  * in it is a pointer.  The header says all that keys and values depend on besides the tokens: the
- * model, how its tables are kept, the version of the program, and how pages are cut.  Whoever
- * differs in any of it begins anew.  The version, because another one may round differently, and an
- * answer must not depend on what was cached by whom.
+ * model, how its tables are kept, how many bits activations have, the version of the program, and
+ * how pages are cut.  Whoever differs in any of it begins anew.  The version, because another one
+ * may round differently, and an answer must not depend on what was cached by whom.
  *
  * It is sealed against changes of its size, so no descriptor of it that is somewhere else can make
  * us die of SIGBUS.  One process uses it at a time: a record lock of fcntl(2), which belongs to the
@@ -25,14 +25,17 @@ struct trit_error;
 /* What must be equal for pages to be of use.  No holes: it is compared as bytes. */
 struct pool_key {
     uint8_t model[32]; /* digest of the file */
-    char program[24];  /* version */
+    char program[28];  /* version */
     uint32_t tables;   /* enum table_type */
+    uint32_t planes;   /* acts_planes: linear layers round what goes into keys and values */
     uint32_t kv_type;  /* enum kv_type */
     uint32_t page_tokens;
     uint32_t n_pages;
     uint64_t page_bytes;
     uint64_t reading; /* gguf_reading_sum: what the file does not tell of its weights */
 };
+
+_Static_assert(sizeof(struct pool_key) == 32 + 28 + 5 * 4 + 2 * 8, "no holes");
 
 enum { POOL_SECRET_BYTES = 32 };
 

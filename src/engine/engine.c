@@ -278,7 +278,8 @@ static int open_kv(struct engine *e, struct trit_error *err)
         return open_hybrid(e, err);
     if (!o->lasting || !o->prefix_cache)
         return kv_open(o->model, o->kv_type, o->kv_bytes, o->prefix_cache, &e->kv, err);
-    return kv_open_lasting(o->model, o->kv_type, o->kv_bytes, o->kv_fd, &e->kv, err);
+    return kv_open_lasting(o->model, acts_planes(o->model, o->acts), o->kv_type, o->kv_bytes,
+                           o->kv_fd, &e->kv, err);
 }
 
 static int open_on_thread(struct engine *e, struct trit_error *err)

@@ -75,10 +75,11 @@ static void unkeep(struct kv *kv, uint32_t page)
 /* ------------------------------------------------------------------ opening */
 
 /* What the pages' content depends on, and how they are cut. */
-static struct pool_key key_of(const struct kv *kv, const struct model *m)
+static struct pool_key key_of(const struct kv *kv, const struct model *m, unsigned planes)
 {
     struct pool_key key = {.program = PACKAGE_VERSION,
                            .tables = m->embedding.type,
+                           .planes = planes,
                            .kv_type = kv->type,
                            .page_tokens = KV_PAGE_TOKENS,
                            .n_pages = kv->n_pages,
@@ -102,8 +103,8 @@ static void sort_pages(struct kv *kv)
             kv->free_list[kv->n_free++] = i;
 }
 
-static int open_pages(const struct model *m, size_t bytes, bool index, int fd, struct kv *kv,
-                      struct trit_error *err)
+static int open_pages(const struct model *m, unsigned planes, size_t bytes, bool index, int fd,
+                      struct kv *kv, struct trit_error *err)
 {
     size_t n = bytes / kv->page_bytes;
     if (n == 0 || n > UINT32_MAX) {
@@ -115,7 +116,7 @@ static int open_pages(const struct model *m, size_t bytes, bool index, int fd, s
     }
     kv->n_pages = (uint32_t)n;
     kv->pool_bytes = n * kv->page_bytes;
-    struct pool_key key = key_of(kv, m);
+    struct pool_key key = key_of(kv, m, planes);
     int rc = pool_open(&key, prefix_bytes(kv->n_pages), fd, &kv->memory, err);
     if (rc)
         return rc;
@@ -127,8 +128,8 @@ static int open_pages(const struct model *m, size_t bytes, bool index, int fd, s
     return index ? prefix_open(kv->n_pages, kv->memory.index, &kv->prefix, err) : 0;
 }
 
-static int open_any(const struct model *m, enum kv_type type, size_t bytes, bool index, int fd,
-                    struct kv *kv, struct trit_error *err)
+static int open_any(const struct model *m, unsigned planes, enum kv_type type, size_t bytes,
+                    bool index, int fd, struct kv *kv, struct trit_error *err)
 {
     *kv = (struct kv){.type = type,
                       .memory.fd = -1,
@@ -138,7 +139,7 @@ static int open_any(const struct model *m, enum kv_type type, size_t bytes, bool
                       .head_dim = m->hp.head_dim,
                       .oldest = NONE,
                       .newest = NONE};
-    int rc = open_pages(m, bytes, index, fd, kv, err);
+    int rc = open_pages(m, planes, bytes, index, fd, kv, err);
     if (rc)
         kv_close(kv);
     else
@@ -149,13 +150,13 @@ static int open_any(const struct model *m, enum kv_type type, size_t bytes, bool
 int kv_open(const struct model *m, enum kv_type type, size_t bytes, bool index, struct kv *kv,
             struct trit_error *err)
 {
-    return open_any(m, type, bytes, index, POOL_ANONYMOUS, kv, err);
+    return open_any(m, 0, type, bytes, index, POOL_ANONYMOUS, kv, err);
 }
 
-int kv_open_lasting(const struct model *m, enum kv_type type, size_t bytes, int fd, struct kv *kv,
-                    struct trit_error *err)
+int kv_open_lasting(const struct model *m, unsigned planes, enum kv_type type, size_t bytes, int fd,
+                    struct kv *kv, struct trit_error *err)
 {
-    return open_any(m, type, bytes, true, fd, kv, err);
+    return open_any(m, planes, type, bytes, true, fd, kv, err);
 }
 
 int kv_open_states(struct kv *kv, const struct model *m, uint32_t n, struct trit_error *err)

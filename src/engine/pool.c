@@ -24,7 +24,7 @@
 #define MAGIC "TRITKV\0" /* with its NUL: eight bytes */
 
 enum {
-    FORMAT = 1, /* of the header, of the index's entries and of where they lie */
+    FORMAT = 2, /* of the header, of the index's entries and of where they lie */
     SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
 };
 

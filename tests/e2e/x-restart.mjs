@@ -7,7 +7,8 @@
 //   restart  COUNT times, every other time with SIGKILL: nobody is refused, every answer is right, and
 //            what fails was under way when the process was killed.  Weights and prefixes are kept.
 //   upgrade  COUNT times SIGUSR2: nothing fails at all; then one whose program cannot start
-//   refuse   what is kept is damaged, or of other settings: it is made anew
+//   refuse   what is kept is damaged: it is made anew
+//   types    what is kept was computed with other activations: it is made anew
 //   freeze   a thread that stands still is not told to be alive
 //   reload   COUNT times SIGHUP, every fifth with a file that has a wrong line
 //
@@ -290,6 +291,33 @@ const modes = {
     port = await m.port();
     assert.equal(textOf(await post(ask(1, 8))), expected);
     assert.equal(m.since(from, 'stored').length, 3, 'all is given anew');
+    await m.stop();
+  },
+
+  async types() {
+    const write = (type) => fs.writeFileSync(`${work}/types.conf`, `act-type = ${type}\n`);
+    const restart = async (m) => {
+      const from = m.lines.length;
+      m.command('restart 15');
+      await m.wait('ready', (await m.wait('ended', from)).index);
+      return { from, result: await post({ ...ask(1, 8), logprobs: 1 }) };
+    };
+    const logprobs = (result) => JSON.parse(result.text).choices[0].logprobs.token_logprobs;
+    write('q8');
+    const m = new Manager();
+    await m.start();
+    port = await m.port();
+    await post(ask(1, 8));
+    const q8 = (await restart(m)).result;
+    assert.ok(cached(q8) >= 32, 'pages are kept');
+    write('q16');
+    const { from, result: q16 } = await restart(m);
+    assert.equal(cached(q16), 0, 'nothing that q8 has computed was used with q16');
+    assert.notDeepEqual(logprobs(q16), logprobs(q8), 'two planes of activations');
+    assert.deepEqual(m.since(from, 'stored').map((l) => l.text), ['tritd-kv']);
+    const again = (await restart(m)).result;
+    assert.ok(cached(again) >= 32, 'the new ones are kept');
+    assert.deepEqual(logprobs(again), logprobs(q16), 'the same answer from what was kept');
     await m.stop();
   },
 

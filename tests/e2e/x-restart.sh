@@ -37,6 +37,7 @@ run upgrade - 2 --fd-store --drain-seconds 60 --port 0 --port-file "$work/port" 
     --model "$model" --alias second
 # ---- what does not fit is not used
 run refuse - 1 --fd-store --port 0 --port-file "$work/port"
+run types - 1 --fd-store --port 0 --port-file "$work/port" --config "$work/types.conf"
 # ---- a frozen engine is not a living one
 run freeze - 1 --port 0 --port-file "$work/port"
 # ---- reloads

@@ -32,7 +32,7 @@ static size_t pool_bytes(uint32_t pages)
 
 static void open_pool(struct kv *kv, int fd)
 {
-    ck_assert_msg(kv_open_lasting(&tiny, KV_F32, pool_bytes(PAGES), fd, kv, &err) == 0, "%s",
+    ck_assert_msg(kv_open_lasting(&tiny, 1, KV_F32, pool_bytes(PAGES), fd, kv, &err) == 0, "%s",
                   err.text);
 }
 
@@ -123,7 +123,7 @@ START_TEST(what_is_used_is_huge)
     uint32_t *page = mem_zalloc(used, sizeof *page), done;
     int32_t *tokens = mem_zalloc((size_t)used * KV_PAGE_TOKENS, sizeof *tokens);
     struct kv_lease lease = {.page = page, .cap = used};
-    ck_assert(kv_open_lasting(&tiny, KV_F32, pool_bytes(n), POOL_NEW, &kv, &err) == 0);
+    ck_assert(kv_open_lasting(&tiny, 1, KV_F32, pool_bytes(n), POOL_NEW, &kv, &err) == 0);
     ck_assert(kv_begin(&kv, &lease, 0, tokens, used * KV_PAGE_TOKENS, NULL, &done));
     for (uint32_t i = 0; i < used; i++) {
         kv_grow(&kv, &lease, (uint64_t)(i + 1) * KV_PAGE_TOKENS);
@@ -231,10 +231,15 @@ END_TEST
 START_TEST(what_does_not_fit_is_made_anew)
 {
     struct kv kv;
-    ck_assert_int_eq(kv_open_lasting(&tiny, KV_F16, pool_bytes(PAGES), leave(), &kv, &err), 0);
+    ck_assert_int_eq(kv_open_lasting(&tiny, 1, KV_F16, pool_bytes(PAGES), leave(), &kv, &err), 0);
     ck_assert(!kv.memory.inherited && kv.n_kept == 0);
     kv_close(&kv);
-    ck_assert_int_eq(kv_open_lasting(&tiny, KV_F32, pool_bytes(PAGES + 1), leave(), &kv, &err), 0);
+    ck_assert_int_eq(kv_open_lasting(&tiny, 1, KV_F32, pool_bytes(PAGES + 1), leave(), &kv, &err),
+                     0);
+    ck_assert(!kv.memory.inherited && kv.n_kept == 0);
+    kv_close(&kv);
+
+    ck_assert_int_eq(kv_open_lasting(&tiny, 2, KV_F32, pool_bytes(PAGES), leave(), &kv, &err), 0);
     ck_assert(!kv.memory.inherited && kv.n_kept == 0);
     kv_close(&kv);
 
@@ -259,7 +264,7 @@ START_TEST(what_does_not_fit_is_made_anew)
     open_pool(&kv, open("/dev/null", O_RDWR | O_CLOEXEC));
     ck_assert(!kv.memory.inherited);
     kv_close(&kv);
-    ck_assert_int_lt(kv_open_lasting(&tiny, KV_F32, 1, leave(), &kv, &err), 0);
+    ck_assert_int_lt(kv_open_lasting(&tiny, 1, KV_F32, 1, leave(), &kv, &err), 0);
 }
 END_TEST
 
@@ -271,7 +276,7 @@ START_TEST(one_process_at_a_time)
     ck_assert(pipe(to) == 0 && pipe(from) == 0);
     pid_t child = fork();
     if (child == 0) {
-        int rc = kv_open_lasting(&tiny, KV_F32, pool_bytes(PAGES), dup(fd), &kv, &err);
+        int rc = kv_open_lasting(&tiny, 1, KV_F32, pool_bytes(PAGES), dup(fd), &kv, &err);
         word = rc == 0 && kv.memory.inherited ? 'y' : 'n';
         _exit(write(to[1], &word, 1) == 1 && read(from[0], &word, 1) == 1 ? 0 : 1);
     }
