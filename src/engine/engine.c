@@ -160,6 +160,8 @@ struct engine_estimate engine_estimate(const struct engine *e, const struct engi
                                   (double)atomic_load(&st->running) + atomic_load(&st->waiting),
                               .reading = (double)atomic_load(&st->reading_tokens),
                               .waiting = (double)atomic_load(&st->waiting_tokens)};
+    if (l.ahead == 0)
+        l.rest = trit_now() - atomic_load(&st->last_step);
     if (own) {
         double tokens = (double)own->tokens * own->tenants;
         l.places /= own->tenants;

@@ -15,18 +15,25 @@ static void smooth(_Atomic double *mean, double value)
     *mean = old == 0 ? value : old + 0.1 * (value - old);
 }
 
+/* A step in which the whole process was held up says nothing about the next one. */
+static void smooth_step(_Atomic double *mean, double value)
+{
+    double old = *mean;
+    smooth(mean, old == 0 ? value : fmin(value, 4 * old));
+}
+
 void forecast_step(struct forecast *f, uint32_t prompt_rows, bool more, bool talking,
                    double seconds)
 {
     if (talking)
-        smooth(&f->step_seconds, seconds);
+        smooth_step(&f->step_seconds, seconds);
     if (prompt_rows == 0)
         return;
     /* A step that had room for more says how fast prompts are read at least: what it took may have
      * been for one token of a prompt that was cached. */
     double each = seconds / prompt_rows;
     if (more || f->read_seconds == 0 || each < f->read_seconds)
-        smooth(&f->read_seconds, each);
+        smooth_step(&f->read_seconds, each);
 }
 
 void forecast_end(struct forecast *f, double seconds, int64_t tokens)
@@ -39,6 +46,8 @@ void forecast_end(struct forecast *f, double seconds, int64_t tokens)
 struct engine_estimate forecast_request(const struct forecast *f, const struct forecast_load *l,
                                         uint32_t n_prompt, uint32_t max_new)
 {
+    if (l->ahead == 0 && l->rest > FORECAST_REST)
+        return (struct engine_estimate){0};
     /* Who has ended lately began when less was going on, if much has just arrived; the step is what
      * it is now.  Before anybody has ended others are taken to want as much as this one. */
     double said = f->said_tokens > 0 ? f->said_tokens : max_new;

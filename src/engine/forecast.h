@@ -27,7 +27,12 @@ struct forecast_load {
     double places;           /* that run together, for him and those ahead */
     double ahead;            /* sequences, running and waiting */
     double reading, waiting; /* prompt tokens: of those who run, of those who wait */
+    double rest;             /* seconds since a step, if nobody runs or waits; else 0 */
 };
+
+/* After a longer rest nothing is known of what the next steps will take: the last may have been
+ * slow for a reason that is gone, and who is refused for that does not show that it is. */
+#define FORECAST_REST 10.0
 
 /* A step with so many rows of prompts; `more`: they want more than it had room for; `talking`:
  * somebody got his next token. */

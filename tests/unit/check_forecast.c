@@ -101,6 +101,41 @@ START_TEST(an_answer_is_at_most_twice_the_usual)
 }
 END_TEST
 
+/* The process stood still during one step: to those who come now that says little, and were they
+ * refused for it, no step could say better. */
+START_TEST(one_step_is_not_the_world)
+{
+    struct forecast f = {0};
+    for (int i = 0; i < 50; i++)
+        forecast_step(&f, 10, true, true, 0.1);
+    forecast_end(&f, 1, 20);
+    forecast_step(&f, 10, true, true, 30);
+    ck_assert_double_le(forecast_request(&f, &idle, 1, 10).end, 1.5);
+    ck_assert_double_le(forecast_request(&f, &idle, 10, 1).read, 0.15);
+    /* But all of them have become slower. */
+    for (int i = 0; i < 50; i++)
+        forecast_step(&f, 10, true, true, 30);
+    ck_assert_double_ge(forecast_request(&f, &idle, 1, 10).end, 250);
+    ck_assert_double_ge(forecast_request(&f, &idle, 10, 1).read, 25);
+}
+END_TEST
+
+/* Whoever comes after a rest finds out how things are now. */
+START_TEST(a_rest_makes_forget)
+{
+    struct forecast f = {0};
+    forecast_step(&f, 10, true, true, 30);
+    forecast_end(&f, 300, 10);
+    struct forecast_load l = idle;
+    l.rest = FORECAST_REST / 2;
+    ck_assert_double_ge(forecast_request(&f, &l, 10, 10).end, 300);
+    l.rest = FORECAST_REST + 1;
+    ck_assert_double_eq(forecast_request(&f, &l, 10, 10).end, 0);
+    l.ahead = 1; /* It is found out. */
+    ck_assert_double_ge(forecast_request(&f, &l, 10, 10).end, 300);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("forecast");
@@ -111,6 +146,8 @@ int main(void)
     tcase_add_test(tc, prompts_are_read_in_turn);
     tcase_add_test(tc, a_cached_prompt_says_little);
     tcase_add_test(tc, an_answer_is_at_most_twice_the_usual);
+    tcase_add_test(tc, one_step_is_not_the_world);
+    tcase_add_test(tc, a_rest_makes_forget);
     suite_add_tcase(s, tc);
     return unit_run(s);
 }
