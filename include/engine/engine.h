@@ -107,8 +107,8 @@ void engine_cancel(struct engine *e, struct seq *s);
  * now, from what recent steps and answers took and what is ahead of it: seconds from now until it
  * begins to run, to its first token and to its end; and how many of those to the first token its
  * own prompt takes.  Its answer is taken to be twice as long as the recent ones on average, or
- * max_new if that is less.  Zeros while nothing is known, and where nothing has been computed for
- * FORECAST_REST seconds and nothing is ahead.  Any thread.
+ * max_new if that is less.  Zeros while nothing is known, and where nothing is ahead and nothing was
+ * computed for FORECAST_REST (forecast.h), ten seconds.  Any thread.
  *
  * The scheduler is fair, so of what others wait for no more is ahead of a tenant than his own share
  * makes it: he says how many sequences and prompt tokens of his own are not done yet, and how many

@@ -122,6 +122,10 @@ void kv_release(struct kv *kv, struct kv_lease *lease);
 /* The same, for a text whose values are not to be trusted: nothing of it alone is kept. */
 void kv_discard(struct kv *kv, struct kv_lease *lease);
 
+/* Nothing that is kept is to be trusted, and no lease is open: every page is free from now on, also
+ * to a successor. */
+void kv_forget(struct kv *kv);
+
 /* Pages that leases hold now. */
 uint32_t kv_used(const struct kv *kv);
 

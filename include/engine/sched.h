@@ -105,6 +105,10 @@ void sched_learn(struct sched *sc, double seconds, double attention);
  * trusted thrown away. */
 void sched_leave(struct sched *sc, struct seq *s, bool trusted);
 
+/* What is computed and kept is not to be trusted: who runs waits again, first in his queue, and all
+ * of everyone's text is to be computed. */
+void sched_start_over(struct sched *sc);
+
 /* fn(s, arg) for everyone; fn may let that one leave. */
 void sched_each(struct sched *sc, void (*fn)(struct seq *s, void *arg), void *arg);
 

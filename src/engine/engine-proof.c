@@ -5,7 +5,8 @@
  *
  * Its own, computed before engine_open returns; or, where that would hold a client up, whatever
  * step is the first, and a dummy one only if none comes.  A step that has found its weights damaged
- * was none: its sequences are where they were, and are computed again when there are whole ones.
+ * was none: its sequences wait again, and are computed from their beginnings when there are whole
+ * ones.  What a predecessor has left in the cache goes with the weights.
  */
 #include "config.h"
 #include "engine/engine-parts.h"
@@ -52,11 +53,18 @@ int engine_warm_up(struct engine *e, struct trit_error *err)
     return 0;
 }
 
-/* The proof has come out as e->proved.rc. */
+/*
+ * The proof has come out as e->proved.rc.  Weights outlive a process as its pages do: those that
+ * are damaged were so, in all likelihood, when a predecessor computed the pages that he has left.
+ */
 static void tell(struct engine *e, const char *by)
 {
     bool whole = e->proved.rc == 0;
     e->proof = whole ? PROOF_DONE : PROOF_FAILED;
+    if (!whole) {
+        sched_start_over(e->sched);
+        engine_count_pages(e);
+    }
     log_info("weights proved=%s by=%s", whole ? "yes" : "no", by);
     trit_assert(sem_post(&e->proved.told) == 0);
 }

@@ -72,6 +72,14 @@ static void unkeep(struct kv *kv, uint32_t page)
     kv->n_kept--;
 }
 
+/* The index does not have a kept page any more. */
+static void give_up(struct kv *kv, uint32_t page)
+{
+    unkeep(kv, page);
+    prefix_forget(kv->prefix, page);
+    kv->pages[page].unproven = false;
+}
+
 /* ------------------------------------------------------------------ opening */
 
 /* What the pages' content depends on, and how they are cut. */
@@ -194,9 +202,7 @@ static uint32_t take(struct kv *kv)
         return page;
     }
     trit_assert(page != NONE);
-    unkeep(kv, page);
-    prefix_forget(kv->prefix, page);
-    kv->pages[page].unproven = false;
+    give_up(kv, page);
     kv->n_evicted++;
     return page;
 }
@@ -221,8 +227,7 @@ static uint32_t find(struct kv *kv, struct prefix_at *at, const int32_t *tokens)
     if (content_of(kv, page) == prefix_content(kv->prefix, page))
         return page;
     *at = before;
-    unkeep(kv, page); /* Nobody has held it yet. */
-    prefix_forget(kv->prefix, page);
+    give_up(kv, page); /* Nobody has held it yet. */
     kv->free_list[kv->n_free++] = page;
     kv->n_damaged++;
     return NONE;
@@ -317,6 +322,16 @@ void kv_discard(struct kv *kv, struct kv_lease *lease)
         if (kv->pages[lease->page[i]].holders == 1)
             prefix_forget(kv->prefix, lease->page[i]);
     kv_release(kv, lease);
+}
+
+void kv_forget(struct kv *kv)
+{
+    trit_assert(kv_used(kv) == 0);
+    while (kv->oldest != NONE) {
+        uint32_t page = kv->oldest;
+        give_up(kv, page);
+        kv->free_list[kv->n_free++] = page;
+    }
 }
 
 uint32_t kv_used(const struct kv *kv)

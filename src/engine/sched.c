@@ -89,6 +89,24 @@ static void preempt(struct sched *sc, struct seq *s)
     sc->n_preempted++;
 }
 
+static void lose(struct seq *s, void *arg)
+{
+    struct sched *sc = arg;
+    kv_release(sc->kv, &s->lease);
+    s->n_done = 0;
+}
+
+void sched_start_over(struct sched *sc)
+{
+    while (sc->n_running) {
+        struct seq *last = sc->running[sc->n_running - 1];
+        stop_running(sc, last);
+        queue_push(&sc->queue, last, true);
+    }
+    queue_each(&sc->queue, lose, sc);
+    kv_forget(sc->kv);
+}
+
 /* Whether s may take the place of v, and if several, who is the first to go. */
 static bool may_take(const struct seq *s, const struct seq *v)
 {

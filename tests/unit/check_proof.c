@@ -14,6 +14,7 @@
 #include "kernels/kernels.h"
 #include "model/model.h"
 #include "model/segment.h"
+#include "engine/stats.h"
 #include "unit/unit.h"
 #include "unit/engine-run.h"
 
@@ -164,15 +165,28 @@ static bool is_untold(const struct seq *s)
            atomic_load(&s->prompt_published) == 0;
 }
 
-/* Damaged weights were proved, nothing was told: one gives up, one more comes, and then there are
- * whole ones in their place. */
-static void mend(struct run *r, struct model *m, const char *path, struct seq **s)
+/* Whole weights in the place of damaged ones. */
+static void renew(struct run *r, struct model *m, const char *path)
 {
     struct model_options o = options(m->head.type);
     struct model *fresh;
     const uint8_t *payload = m->segment.payload;
     o.tables = (enum table_type)m->segment.source.tables;
     o.prove_later = false;
+    ck_assert_msg(model_repack(m, file, &o, &fresh, &err) == 0, "%s", err.text);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    ck_assert_int_eq(model_take_weights(m, &fresh, &err), 0);
+    ck_assert(!fresh && !model_is_damaged(m) && m->segment.payload == payload);
+    engine_mended(r->engine);
+    ck_assert_msg(engine_await_proof(r->engine, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(model_publish(m, &err), 0);
+    ck_assert_int_eq(access(path, F_OK), 0);
+}
+
+/* Damaged weights were proved, nothing was told: one gives up, one more comes, and then there are
+ * whole ones. */
+static void mend(struct run *r, struct model *m, const char *path, struct seq **s)
+{
     ck_assert(model_is_damaged(m));
     all_are_proved(m);
     engine_events(&r->events, run_event, r);
@@ -185,15 +199,7 @@ static void mend(struct run *r, struct model *m, const char *path, struct seq **
         run_listen(r);
     ck_assert_int_eq(s[3]->end, SEQ_CANCELLED);
     ck_assert(is_untold(s[0]) && is_untold(s[1]) && is_untold(s[2]));
-
-    ck_assert_msg(model_repack(m, file, &o, &fresh, &err) == 0, "%s", err.text);
-    ck_assert_int_ne(access(path, F_OK), 0);
-    ck_assert_int_eq(model_take_weights(m, &fresh, &err), 0);
-    ck_assert(!fresh && !model_is_damaged(m) && m->segment.payload == payload);
-    engine_mended(r->engine);
-    ck_assert_msg(engine_await_proof(r->engine, &err) == 0, "%s", err.text);
-    ck_assert_int_eq(model_publish(m, &err), 0);
-    ck_assert_int_eq(access(path, F_OK), 0);
+    renew(r, m, path);
 }
 
 START_TEST(whoever_is_first_proves_them)
@@ -243,6 +249,86 @@ START_TEST(whoever_is_first_proves_them)
     }
     for (int c = 0; c < CLIENTS; c++)
         seq_free(want[c]);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ what a predecessor has left */
+
+static struct seq *ask_long(struct run *r, int which)
+{
+    struct seq_wish w = {.n_prompt = 5 * KV_PAGE_TOKENS, .max_new = 4, .want_logprobs = true};
+    w.sampler = (struct sampler_params){.top_p = 1, .repetition_penalty = 1};
+    w.prompt = mem_zalloc(w.n_prompt, sizeof *w.prompt);
+    for (uint32_t i = 0; i < w.n_prompt; i++)
+        w.prompt[i] = (int32_t)((i + (uint32_t)which) * 37 % 256);
+    struct seq *s = seq_new(&w);
+    ck_assert_ptr_nonnull(s);
+    ck_assert_msg(engine_submit(r->engine, s, &err) == 0, "%s", err.text);
+    r->open++;
+    return s;
+}
+
+static struct seq *answer_long(struct run *r, int which)
+{
+    struct seq *s = ask_long(r, which);
+    run_wait(r);
+    return s;
+}
+
+static struct engine_options lasting(const struct model *m, int fd)
+{
+    struct engine_options eo = run_options(m, k);
+    eo.prefix_cache = eo.lasting = true;
+    eo.kv_fd = fd;
+    return eo;
+}
+
+/* Weights that are found damaged at a start were so already when the predecessor used them: the
+ * pages that he has left are whole by their sums, but wrong. */
+START_TEST(pages_of_damaged_weights_go_with_them)
+{
+    struct run r;
+    char path[200];
+    bool inherited;
+    uint64_t seed = unit_seed();
+    for (int i = 0; i < 4; i++) { /* with a client before the proof, and without */
+        struct model *old = attach(TABLE_TERNARY, path), *m = attach(TABLE_TERNARY, path);
+        struct engine_options eo = lasting(old, POOL_NEW);
+        run_open(&r, &eo);
+        struct seq *want = answer_long(&r, 1);
+        seq_free(answer_long(&r, 0));
+        for (int n = 0; n < 200; n++)
+            damage(old, path, unit_random(&seed) % old->weight_bytes);
+        struct seq *wrong = answer_long(&r, 2);
+        int fd = dup(engine_kv_fd(r.engine, &inherited));
+        run_close(&r);
+        model_close(&old);
+
+        eo = lasting(m, fd);
+        eo.prove_later = true;
+        run_open(&r, &eo);
+        ck_assert(engine_kv_fd(r.engine, &inherited) >= 0 && inherited);
+        struct seq *early = i % 2 ? ask_long(&r, 2) : NULL;
+        ck_assert_int_eq(engine_await_proof(r.engine, &err), -TRIT_EFORMAT);
+        ck_assert_uint_eq(atomic_load(&engine_stats(r.engine)->kv_kept), 0);
+        renew(&r, m, path);
+        run_wait(&r);
+        struct seq *late = answer_long(&r, 2), *same = answer_long(&r, 1);
+        ck_assert(!early || early->n_cached == 0);
+        ck_assert_uint_eq(late->n_cached, early ? 4 * KV_PAGE_TOKENS : 0);
+        ck_assert_uint_eq(same->n_cached, 0);
+        same_answer(same, want);
+        if (early)
+            same_answer(early, late);
+        ck_assert_int_ne(memcmp(wrong->logprob, late->logprob, late->logprob_stride), 0);
+        run_close(&r);
+        model_close(&m);
+        seq_free(want);
+        seq_free(wrong);
+        seq_free(early);
+        seq_free(late);
+        seq_free(same);
+    }
 }
 END_TEST
 
@@ -301,6 +387,7 @@ int main(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, weights_are_proved_by_the_first_token);
     tcase_add_test(c, whoever_is_first_proves_them);
+    tcase_add_test(c, pages_of_damaged_weights_go_with_them);
     tcase_add_test(c, closing_before_the_proof);
     tcase_add_test(c, another_model_is_not_taken);
     suite_add_tcase(s, c);

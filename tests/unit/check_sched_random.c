@@ -56,6 +56,15 @@ static void arrive(struct chaos *c)
     }
 }
 
+/* All that is computed turns out to be wrong. */
+static void spoil(struct drive *d)
+{
+    memset(d->kv.pool, 0x77, d->kv.pool_bytes);
+    sched_start_over(d->sched);
+    sched_check(d->sched);
+    ck_assert_uint_eq(d->kv.n_free, d->kv.n_pages);
+}
+
 START_TEST(random_days)
 {
     struct chaos c = {0};
@@ -78,6 +87,8 @@ START_TEST(random_days)
             c.d.faulty = s;
         if (s && s->end == SEQ_RUNNING && pick(60) == 0)
             drive_end(&c.d, s, SEQ_CANCELLED);
+        if (pick(300) == 0)
+            spoil(&c.d);
         if (drive_step(&c.d) == 0) {
             ck_assert_uint_eq(c.d.n_ended, c.n); /* Idle only when there is nobody. */
             c.d.now += 1;
