@@ -44,7 +44,7 @@ struct engine_options {
     uint32_t draft_tokens;   /* guessed ahead for each sequence, at most SEQ_DRAFT_MAX; 0: none */
     bool prefix_cache;       /* keep pages for texts that begin alike */
     bool lasting;            /* keep those for the next process too, see kv_open_lasting */
-    int kv_fd;               /* with lasting: what the last one has left, taken; or POOL_NEW */
+    int kv_fd;               /* with lasting: what the last one has left, or POOL_NEW */
     uint32_t queue_requests; /* sequences that may wait */
     uint64_t queue_tokens;   /* prompt tokens that may wait */
     bool prove_later;        /* by the first step, whoever it is for: see engine_open */
@@ -55,7 +55,8 @@ struct engine_options {
  * Starts the thread and runs one dummy token through the model before it returns: who is told that
  * the engine is open need not doubt that it can answer.  With prove_later, where the weights are
  * still to be proved (model_prove), it returns before that: the first step proves them, and
- * publishes nothing of what it has computed with damaged ones.  Gives *e.
+ * publishes nothing of what it has computed with damaged ones.  Gives *e.  Takes opt->kv_fd, also
+ * on failure.
  */
 int engine_open(const struct engine_options *opt, struct engine **e, struct trit_error *err);
 
@@ -107,8 +108,8 @@ void engine_cancel(struct engine *e, struct seq *s);
  * now, from what recent steps and answers took and what is ahead of it: seconds from now until it
  * begins to run, to its first token and to its end; and how many of those to the first token its
  * own prompt takes.  Its answer is taken to be twice as long as the recent ones on average, or
- * max_new if that is less.  Zeros while nothing is known, and where nothing is ahead and nothing was
- * computed for FORECAST_REST (forecast.h), ten seconds.  Any thread.
+ * max_new if that is less.  Zeros while nothing is known, and where nothing is ahead and nothing
+ * was computed for ten seconds (FORECAST_REST in forecast.h).  Any thread.
  *
  * The scheduler is fair, so of what others wait for no more is ahead of a tenant than his own share
  * makes it: he says how many sequences and prompt tokens of his own are not done yet, and how many

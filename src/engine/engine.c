@@ -258,12 +258,17 @@ static void give_turn(struct engine *e)
     turn_give(&e->crew->turn, &e->place, 0, false);
 }
 
+/* What a predecessor has left was given to us, and is of no use here. */
+static void close_kept(const struct engine_options *o)
+{
+    if (o->lasting && o->kv_fd >= 0)
+        close(o->kv_fd);
+}
+
 /* A state cannot be cut back to where another text parts from this one, or a guess was wrong. */
 static int open_hybrid(struct engine *e, struct trit_error *err)
 {
     struct engine_options *o = &e->opt;
-    if (o->lasting && o->kv_fd >= 0)
-        close(o->kv_fd);
     int rc = kv_open(o->model, o->kv_type, o->kv_bytes, false, &e->kv, err);
     if (rc == 0)
         rc = kv_open_states(&e->kv, o->model, o->max_batch, err);
@@ -276,12 +281,14 @@ static int open_hybrid(struct engine *e, struct trit_error *err)
 static int open_kv(struct engine *e, struct trit_error *err)
 {
     const struct engine_options *o = &e->opt;
-    if (o->model->hp.delta.n_layers)
+    bool hybrid = o->model->hp.delta.n_layers > 0;
+    if (!hybrid && o->lasting && o->prefix_cache)
+        return kv_open_lasting(o->model, acts_planes(o->model, o->acts), o->kv_type, o->kv_bytes,
+                               o->kv_fd, &e->kv, err);
+    close_kept(o);
+    if (hybrid)
         return open_hybrid(e, err);
-    if (!o->lasting || !o->prefix_cache)
-        return kv_open(o->model, o->kv_type, o->kv_bytes, o->prefix_cache, &e->kv, err);
-    return kv_open_lasting(o->model, acts_planes(o->model, o->acts), o->kv_type, o->kv_bytes,
-                           o->kv_fd, &e->kv, err);
+    return kv_open(o->model, o->kv_type, o->kv_bytes, o->prefix_cache, &e->kv, err);
 }
 
 static int open_on_thread(struct engine *e, struct trit_error *err)
@@ -424,14 +431,17 @@ int engine_open(const struct engine_options *opt, struct engine **out, struct tr
     *out = NULL;
     trit_assert(opt->max_batch >= 1 && opt->n_ctx >= 1 && opt->threads >= 1);
     struct engine *e = mem_zalloc_line(1, sizeof *e);
-    if (!e)
+    if (!e) {
+        close_kept(opt);
         return trit_fail(err, TRIT_ENOMEM, "no memory for the engine");
+    }
     e->opt = *opt;
     e->opt.prove_later = opt->prove_later && model_chunks(opt->model) > 0;
     e->crew = opt->crew;
     if (!e->crew) {
         int rc = crew_open(&e->own_crew, opt->threads, opt->max_threads, opt->pin, err);
         if (rc) {
+            close_kept(opt);
             mem_free(e);
             return rc;
         }
@@ -444,6 +454,7 @@ int engine_open(const struct engine_options *opt, struct engine **out, struct tr
 
     int rc = pthread_create(&e->thread, NULL, engine_main, e);
     if (rc) {
+        close_kept(opt);
         rc = trit_fail(err, TRIT_ENOMEM, "cannot start the engine thread: %s", strerror(rc));
     } else {
         rc = hear(&e->opened, err);

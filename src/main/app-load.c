@@ -6,8 +6,10 @@
 #include "main/app.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/base.h"
+#include "base/log.h"
 #include "base/team.h"
 #include "model/model.h"
 #include "model/reading.h"
@@ -25,7 +27,25 @@ static int open_crew(struct app_model *m, struct trit_error *err)
                                  err);
 }
 
-static int open_engine(struct app_model *m, int kv, struct trit_error *err)
+/*
+ * What the manager has kept of its pages; or POOL_NEW.  They are of use beside the weights that
+ * they were computed with: where those were not taken, as they are not if they are damaged, these
+ * are not either.
+ */
+static int take_pages(struct app_model *m)
+{
+    struct app *app = m->app;
+    bool lasting = app->stores && *m->kv && m->conf.prefix_cache;
+    int kv = lasting ? handed_take(&app->handed, m->kv) : -1;
+    if (kv >= 0 && !m->model->segment.adopted) {
+        log_notice("kv-pool kept=no reason=\"the weights that it was computed with are not\"");
+        close(kv);
+        kv = -1;
+    }
+    return kv >= 0 ? kv : POOL_NEW;
+}
+
+static int open_engine(struct app_model *m, struct trit_error *err)
 {
     const struct conf *c = &m->conf;
     struct app *app = m->app;
@@ -44,7 +64,7 @@ static int open_engine(struct app_model *m, int kv, struct trit_error *err)
         .draft_tokens = c->draft_tokens,
         .prefix_cache = c->prefix_cache,
         .lasting = app->stores && *m->kv,
-        .kv_fd = kv >= 0 ? kv : POOL_NEW,
+        .kv_fd = take_pages(m),
         .queue_requests = c->queue_requests,
         .queue_tokens = c->queue_tokens,
         .prove_later = m->early,
@@ -77,9 +97,9 @@ static struct model_options options_of(const struct app_model *m, const struct r
     };
 }
 
-/* Model, and engine, with a token computed unless it is early.  What the manager has kept of it,
- * -1: nothing, is taken. */
-static void load(struct app_model *m, const struct reading *reading, int weights, int kv)
+/* Model, and engine, with a token computed unless it is early.  The weights that the manager has
+ * kept of it, -1: none, are taken. */
+static void load(struct app_model *m, const struct reading *reading, int weights)
 {
     const struct conf *c = &m->conf;
     plan_types(c, &m->plan);
@@ -97,26 +117,24 @@ static void load(struct app_model *m, const struct reading *reading, int weights
         m->rc = open_crew(m, &m->err);
     if (m->rc == 0) {
         m->plan.threads = m->threads;
-        m->rc = open_engine(m, kv, &m->err);
+        m->rc = open_engine(m, &m->err);
     }
 }
 
 void app_load_model(struct app_model *m)
 {
-    const struct conf *c = &m->conf;
     struct app *app = m->app;
     double start = trit_now();
     struct reading reading;
-    m->rc = read_reading(c, &reading, &m->err);
+    m->rc = read_reading(&m->conf, &reading, &m->err);
     if (m->rc != 0)
         return;
-    int weights = *m->weights ? handed_take(&app->handed, m->weights) : -1;
     /* What is not taken is given up when all are loaded. */
-    bool lasting = app->stores && *m->kv && c->prefix_cache;
-    load(m, &reading, weights, lasting ? handed_take(&app->handed, m->kv) : -1);
+    int weights = *m->weights ? handed_take(&app->handed, m->weights) : -1;
+    load(m, &reading, weights);
     if (m->rc != 0 && m->model && model_is_damaged(m->model)) { /* Pack them anew. */
         model_reject(&m->model);
-        load(m, &reading, -1, -1);
+        load(m, &reading, -1);
     }
     if (m->rc == 0)
         m->rc = model_publish(m->model, &m->err);

@@ -9,6 +9,7 @@
 //   upgrade  COUNT times SIGUSR2: nothing fails at all; then one whose program cannot start
 //   refuse   what is kept is damaged: it is made anew
 //   types    what is kept was computed with other activations: it is made anew
+//   gone     the file of a model of the API is gone: the configuration's is served, and has the only pool
 //   freeze   a thread that stands still is not told to be alive
 //   reload   COUNT times SIGHUP, every fifth with a file that has a wrong line
 //
@@ -89,13 +90,14 @@ class Manager {
 // ---- clients
 
 let port;
+let bearer = {};
 
 function post(body, agent = false, path = '/v1/completions') {
   return new Promise((resolve) => {
     const result = { begun: now(), status: 0, text: '', error: '' };
     const done = (error = '') => resolve(Object.assign(result, { error, ended: now() }));
     const request = http.request({ host: '127.0.0.1', port, path, agent, timeout: 60_000,
-      method: body ? 'POST' : 'GET', headers: { 'content-type': 'application/json' } }, (response) => {
+      method: body ? 'POST' : 'GET', headers: { 'content-type': 'application/json', ...bearer } }, (response) => {
       result.status = response.statusCode;
       response.setEncoding('utf8');
       response.on('data', (text) => (result.text += text));
@@ -261,8 +263,8 @@ const modes = {
     assert.equal(textOf(after), expected, 'the answer beside damaged pages');
     assert.equal(cached(after), 0, 'nothing of the damaged pages was used');
     assert.ok(await metric('tritd_prefix_cache_damaged_total') > 0, 'damage was noticed');
-    // A bit of the weights: they are packed anew behind the first request, and kept in place of the others,
-    // beside pages that whole weights have computed.
+    // A bit of the weights: they are packed anew behind the first request, and kept in place of the others.
+    // In all likelihood it was damaged when the pages were computed, so those are not used.
     from = m.lines.length;
     m.command('damage tritd-weights');
     await m.wait('damaged', from);
@@ -270,14 +272,16 @@ const modes = {
     await m.wait('ready', (await m.wait('ended', from)).index);
     const mended = await post(ask(1, 8));
     assert.equal(textOf(mended), expected, 'the answer beside damaged weights');
-    assert.ok(cached(mended) >= 32, 'pages are kept beside damaged weights');
+    assert.equal(cached(mended), 0, 'pages that damaged weights may have computed');
     await m.wait('stored', from, /weights/);
     assert.deepEqual(m.since(from, 'removed').map((l) => l.text), ['tritd-weights 1', 'tritd-weights 0']);
     assert.deepEqual(m.since(from, 'stored').map((l) => l.text), ['tritd-weights']);
     from = m.lines.length;
     m.command('restart 15');
     await m.wait('ready', (await m.wait('ended', from)).index);
-    assert.equal(textOf(await post(ask(1, 8))), expected, 'the answer beside mended weights');
+    const whole = await post(ask(1, 8));
+    assert.equal(textOf(whole), expected, 'the answer beside mended weights');
+    assert.ok(cached(whole) >= 32, 'pages of mended weights are kept');
     assert.equal(m.since(from, 'stored').length, 0, 'mended weights are whole');
     // Without what is kept the start is one like the first.
     for (const name of ['tritd-weights', 'tritd-kv', 'tritd-listen-0']) {
@@ -318,6 +322,27 @@ const modes = {
     const again = (await restart(m)).result;
     assert.ok(cached(again) >= 32, 'the new ones are kept');
     assert.deepEqual(logprobs(again), logprobs(q16), 'the same answer from what was kept');
+    await m.stop();
+  },
+
+  async gone() {
+    bearer = { authorization: `Bearer ${fs.readFileSync(`${work}/key`, 'utf8').trim()}` };
+    const file = `${work}/gone.gguf`;
+    const m = new Manager();
+    await m.start();
+    port = await m.port();
+    assert.equal((await post({ name: 'first', path: file }, false, '/v1/tritd/models')).status, 200);
+    await m.wait('stored', 0, /tritd-models/);
+    fs.unlinkSync(file);
+    const from = m.lines.length;
+    m.command('restart 15');
+    const ready = await m.wait('ready', (await m.wait('ended', from)).index);
+    port = await m.port();
+    assert.equal((await post(ask(1, 8))).status, 200);
+    const pools = fs.readdirSync(`/proc/${ready.text}/fd`).filter((fd) =>
+      fs.readlinkSync(`/proc/${ready.text}/fd/${fd}`).includes('memfd:tritd-kv'));
+    assert.equal(pools.length, 1, 'one pool');
+    assert.deepEqual(m.since(from, 'stored', /kv/).map((l) => l.text), ['tritd-kv']);
     await m.stop();
   },
 

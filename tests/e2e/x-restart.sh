@@ -38,6 +38,11 @@ run upgrade - 2 --fd-store --drain-seconds 60 --port 0 --port-file "$work/port" 
 # ---- what does not fit is not used
 run refuse - 1 --fd-store --port 0 --port-file "$work/port"
 run types - 1 --fd-store --port 0 --port-file "$work/port" --config "$work/types.conf"
+# ---- the pool of a model that cannot be had any more
+(umask 077; "$PWD/trit" keys new admin admin=yes >"$work/keys" 2>"$work/key") || broken "trit keys new"
+"$trit_model" synth --shape tiny --seed 7 -o "$work/gone.gguf" >/dev/null || broken "synth"
+printf 'api-keys = %s\n' "$work/keys" >"$work/gone.conf"
+run gone - 1 --fd-store --port 0 --port-file "$work/port" --alias first --config "$work/gone.conf"
 # ---- a frozen engine is not a living one
 run freeze - 1 --port 0 --port-file "$work/port"
 # ---- reloads

@@ -3,6 +3,7 @@
  * answers is golden's business. */
 #include "config.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,6 +244,30 @@ START_TEST(queue_is_bounded)
 }
 END_TEST
 
+/* What a predecessor has left is the engine's, whatever becomes of it. */
+START_TEST(a_pool_is_taken_in_any_case)
+{
+    struct engine_options o = run_options(model, k);
+    struct engine *e;
+    struct mailbox events;
+    mailbox_init(&events, run_ring, &(struct run){0});
+    o.events = &events;
+    o.lasting = true;
+    for (int i = 0; i < 4; i++) {
+        int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        o.kv_fd = fd;
+        o.threads = i == 0 ? 100000 : 2; /* more than there may be */
+        o.kv_bytes = i == 1 ? 1 : 64 * kv_page_bytes(model, KV_F16);
+        o.prefix_cache = i != 2;
+        int rc = engine_open(&o, &e, &err);
+        ck_assert_int_eq(rc, i < 2 ? -TRIT_EINVAL : 0);
+        engine_close(&e);
+        ck_assert_msg(fcntl(fd, F_GETFD) < 0, "%d is still open", i);
+    }
+    mailbox_fini(&events);
+}
+END_TEST
+
 START_TEST(what_can_never_fit_is_refused)
 {
     struct run r;
@@ -355,6 +380,7 @@ int main(void)
     tcase_add_test(c, long_contexts_do_not_depend_on_the_way);
     tcase_add_test(c, cancel_frees_pages);
     tcase_add_test(c, queue_is_bounded);
+    tcase_add_test(c, a_pool_is_taken_in_any_case);
     tcase_add_test(c, what_can_never_fit_is_refused);
     tcase_add_test(c, pages_are_shared_in_turns);
     tcase_add_test(c, closing_ends_everything);
