@@ -46,7 +46,7 @@ struct engine_options {
     bool lasting;            /* keep those for the next process too, see kv_open_lasting */
     int kv_fd;               /* with lasting: what the last one has left, or POOL_NEW */
     uint32_t queue_requests; /* sequences that may wait */
-    uint64_t queue_tokens;   /* prompt tokens that may wait */
+    uint64_t queue_tokens;   /* prompt tokens that may wait: for who lets requests in, as a whole */
     bool prove_later;        /* by the first step, whoever it is for: see engine_open */
     struct mailbox *events;  /* of struct seq.from_engine; drained by the loop thread */
 };
@@ -80,8 +80,9 @@ void engine_close(struct engine **e);
 
 /*
  * Hand a sequence over.  Any thread.  On success the engine owns it until its end is posted.
- * -TRIT_EBUSY: the queue is full, by requests or tokens; -TRIT_ECONTEXT: prompt + max_new exceed
- * n_ctx, or the whole pool.  The caller still owns *s then.
+ * -TRIT_EBUSY: max_batch + queue_requests are there; -TRIT_ECONTEXT: prompt + max_new exceed n_ctx,
+ * or the whole pool.  The caller still owns *s then.  Tokens are counted (engine_stats), but refuse
+ * nobody: of a request that was let in no part may be refused for those before it.
  */
 int engine_submit(struct engine *e, struct seq *s, struct trit_error *err);
 

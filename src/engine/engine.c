@@ -105,15 +105,7 @@ int engine_submit(struct engine *e, struct seq *s, struct trit_error *err)
         return trit_fail(err, TRIT_EBUSY, "the queue holds %u requests, its limit",
                          o->queue_requests);
     }
-    /* A single prompt longer than the whole allowance must still be served, so it may enter an
-     * empty queue. */
-    uint64_t before = atomic_fetch_add(&e->stats.waiting_tokens, w->n_prompt);
-    if (before && before + w->n_prompt > o->queue_tokens) {
-        atomic_fetch_sub(&e->stats.waiting_tokens, w->n_prompt);
-        atomic_fetch_sub(&e->in_flight, 1);
-        return trit_fail(err, TRIT_EBUSY, "the queue holds %llu prompt tokens, its limit is %llu",
-                         (unsigned long long)before, (unsigned long long)o->queue_tokens);
-    }
+    atomic_fetch_add(&e->stats.waiting_tokens, w->n_prompt);
     atomic_fetch_add(&e->stats.waiting, 1);
     s->t_submit = trit_now();
     s->news.tag = EVENT_NEWS;

@@ -78,7 +78,7 @@ static int submit_next(struct job *j)
         return rc;
     if (rc) {
         if (rc == -TRIT_EBUSY)
-            j->s->metrics.rejected[REJECTED_QUEUE_TOKENS]++;
+            j->s->metrics.rejected[REJECTED_QUEUE_REQUESTS]++;
         problem_from(&p, rc, rc == -TRIT_ECONTEXT ? "input" : NULL, &err);
         job_fail(j, &p);
         return rc;

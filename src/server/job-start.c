@@ -19,7 +19,6 @@
 #include "engine/engine.h"
 #include "engine/grammar.h"
 #include "engine/seq.h"
-#include "engine/stats.h"
 #include "server/names.h"
 #include "server/tools.h"
 
@@ -133,16 +132,6 @@ static struct seq *make_seq(struct choice *c, uint32_t max_new, uint32_t k, uint
     return seq_new(&w);
 }
 
-/* Which of the queue's two bounds it was. */
-static void count_busy(struct job *j, uint32_t n)
-{
-    const struct engine_stats *st = engine_stats(j->m->opt.engine);
-    const struct engine_options *o = engine_options(j->m->opt.engine);
-    uint32_t held = atomic_load(&st->running) + atomic_load(&st->waiting);
-    bool requests = (uint64_t)held + n > (uint64_t)o->max_batch + o->queue_requests;
-    j->s->metrics.rejected[requests ? REJECTED_QUEUE_REQUESTS : REJECTED_QUEUE_TOKENS]++;
-}
-
 /*
  * Whether answers are looked through for thoughts.  Not where one is bound from its first token on:
  * there is no room for a thought, and where the prompt has opened one all would be taken for it.
@@ -187,7 +176,7 @@ static int submit_choice(struct job *j, struct choice *c, uint32_t max_new, uint
     int rc = engine_submit(j->m->opt.engine, c->seq, &err);
     if (rc) {
         if (rc == -TRIT_EBUSY)
-            count_busy(j, 1);
+            j->s->metrics.rejected[REJECTED_QUEUE_REQUESTS]++;
         problem_from(&p, rc, rc == -TRIT_ECONTEXT ? params_max_name(&j->params) : NULL, &err);
         if (rc == -TRIT_ECONTEXT) {
             p.n_prompt = c->prompt->ids.n;

@@ -2,7 +2,7 @@
 //
 // m-limits.mjs - limits of keys, deadlines and priorities against the daemon of m-limits.sh, whose
 // keys are FREE (priority=high), REQUESTS (3 a minute), TOKENS (600 a minute), of these two more to try again
-// with, and ONE (concurrency=1, priority=low); 2 run and 8 wait.
+// with, and ONE (concurrency=1, priority=low); 2 run and 8 wait, with 1000 prompt tokens.
 //
 import OpenAI from 'openai';
 import { bearer, equal, ok, check, assert, url, request, metrics, total, until, events, patience, report }
@@ -180,6 +180,15 @@ for (const [n, status] of [[8, 200], [9, 400]]) {
   await until('there is room', async () => (r = await request('/v1/completions', {
     body: { ...ask, prompt: Array(n).fill('x') }, headers: bearer(FREE) })).status !== 429);
   equal(`${n} answers`, r.status, status);
+}
+
+// ---- a request of more prompt tokens than may wait: alone it has room, and no part of it is in the way of another
+const letters = (n) => Array.from({ length: n }, (_, i) => 97 + i % 26);
+for (const fields of [{ prompt: Array(4).fill(letters(400)) }, { prompt: letters(400), n: 4 }]) {
+  let r;
+  await until('nobody waits', async () => (r = await request('/v1/completions', {
+    body: { ...ask, ...fields }, headers: bearer(FREE) })).status !== 429);
+  equal('1600 prompt tokens', [r.status, r.json.choices?.length], [200, 4]);
 }
 
 // ---- a full queue: refused before the body is read, others than the greedy one are let in

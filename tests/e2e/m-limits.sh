@@ -23,7 +23,7 @@ for name in TOKENS TOKENS_2 TOKENS_3; do
     new $name tokens-per-minute=600
 done
 new ONE concurrency=1 priority=low
-start --api-keys "$work/api-keys" --max-batch 2 --queue-requests 8
+start --api-keys "$work/api-keys" --max-batch 2 --queue-requests 8 --queue-tokens 1000
 bring m-limits.mjs
 run_node m-limits.mjs
 stop

@@ -69,6 +69,25 @@ equal('300 texts', lot.status, 200);
 equal('300 texts: order', vectors(lot).slice(50, 100), vectors(lot).slice(0, 50));
 equal('300 texts: one of them', vectors(lot)[7], vectors(await ask(many[7]))[0]);
 
+// ---- what was let in is not refused half way, though others fill the queue by then
+{
+  let going = true, r;
+  const ids = (n) => Array.from({ length: n }, (_, i) => 97 + i % 26);
+  const others = Array.from({ length: 10 }, async () => {
+    for (let i = 0; going && i < 10_000; i++)
+      await request('/v1/completions', { body: { prompt: ids(230), max_tokens: 4 } });
+  });
+  for (let i = 0; i < 3; i++) {
+    await until('they are let in', async () => {
+      r = await request('/v1/embeddings', { body: { input: Array(60).fill(ids(230)) } });
+      return r.status !== 429 || !/no room|is full/.test(r.json.error.message);
+    });
+    equal('60 texts', [r.status, r.json.data?.length ?? r.json.error], [200, 60]);
+  }
+  going = false;
+  await Promise.all(others);
+}
+
 // ---- what is refused, and by which name
 const refused = async (name, body, param, pattern, status = 400) => {
   const { status: found, json } = await request('/v1/embeddings', { body });

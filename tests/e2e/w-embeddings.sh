@@ -5,7 +5,7 @@
 . "${srcdir:-.}/tests/e2e/lib.sh"
 [ -z "${TRITD_URL:-}" ] || skip "needs a daemon of its own"
 openai_package
-start --ctx 256 --max-batch 4 --queue-requests 8 --threads 1
+start --ctx 256 --max-batch 4 --queue-requests 8 --queue-tokens 1000 --threads 1
 bring w-embeddings.mjs
 first=$work/first.json
 FIRST=$first run_node w-embeddings.mjs
