@@ -19,8 +19,9 @@ bool slice_short(void);
 
 /*
  * The other side: the calling thread computes for as long as it is let, and others of this program,
- * in whose way it is, go first.  Its niceness grows by 5, a third of the weight; beside programs of
- * other cgroups, as services are, that counts for nothing.
+ * in whose way it is, go first.  Its niceness is that of the process's first thread, which is never
+ * behind, and 5 more: a third of the weight.  Beside programs of other cgroups, as services are,
+ * that counts for nothing.
  */
 bool slice_behind(void);
 

@@ -28,6 +28,6 @@ bool slice_short(void)
 
 bool slice_behind(void)
 {
-    /* 0: this thread. */
-    return setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + 5) == 0;
+    /* 0: this thread.  Who started it may be behind already. */
+    return setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, (id_t)getpid()) + 5) == 0;
 }

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -16,6 +17,7 @@
 #include "base/log.h"
 #include "base/mailbox.h"
 #include "base/mem.h"
+#include "base/slice.h"
 #include "base/team.h"
 #include "base/utf8.h"
 #include "unit/unit.h"
@@ -327,6 +329,36 @@ START_TEST(team_counts_its_time)
 }
 END_TEST
 
+static void note_nice(void *ctx, unsigned worker)
+{
+    ((int *)ctx)[worker] = getpriority(PRIO_PROCESS, 0);
+}
+
+/* As an engine's thread does: it starts workers, and later others. */
+static void *engine_like(void *arg)
+{
+    struct team *team;
+    struct trit_error err;
+    ck_assert(slice_behind());
+    ck_assert_int_eq(team_open(&team, 3, false, &err), 0);
+    ck_assert_uint_eq(team_resize(team, 1), 1);
+    ck_assert_uint_eq(team_resize(team, 3), 3);
+    team_run(team, note_nice, arg);
+    team_close(&team);
+    return NULL;
+}
+
+START_TEST(team_is_one_step_behind)
+{
+    int nice[3], want = MIN(getpriority(PRIO_PROCESS, 0) + 5, 19);
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, engine_like, nice), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(nice[i], want);
+}
+END_TEST
+
 START_TEST(team_refuses_nonsense)
 {
     struct trit_error err = {0};
@@ -401,6 +433,7 @@ int main(void)
     tcase_add_test(c, team_deals_every_item_once);
     tcase_add_test(c, team_changes_its_size);
     tcase_add_test(c, team_counts_its_time);
+    tcase_add_test(c, team_is_one_step_behind);
     tcase_add_test(c, team_refuses_nonsense);
     tcase_add_test(c, log_levels);
     tcase_add_test(c, throttling_is_summed_up_to_the_root);
