@@ -198,6 +198,16 @@ struct mailbox *server_events(struct server *s)
     return &s->events;
 }
 
+/* What answers depend on.  The digits: planes of activations, enum kv_type, enum table_type of the
+ * embedding and of the head. */
+static void print_fingerprint(struct served *m, const char *kernels, const struct engine_options *o)
+{
+    const struct model *model = o->model;
+    snprintf(m->fingerprint, sizeof m->fingerprint, "tritd-%s-%s-%.8s-%u%u%u%u", PACKAGE_VERSION,
+             kernels, model->fingerprint, acts_planes(model, o->acts), (unsigned)o->kv_type,
+             (unsigned)model->embedding.type, (unsigned)model->head.type);
+}
+
 int server_add(struct server *s, const struct server_model *opt, struct served *replaces,
                struct served **out, struct trit_error *err)
 {
@@ -211,8 +221,7 @@ int server_add(struct server *s, const struct server_model *opt, struct served *
     if (engine_kv_secret(opt->engine))
         memcpy(m->secret, engine_kv_secret(opt->engine), sizeof m->secret);
     admit_set_room(&s->admit, m->queue, o->max_batch, o->queue_requests, o->queue_tokens);
-    snprintf(m->fingerprint, sizeof m->fingerprint, "tritd-%s-%s-%.8s", PACKAGE_VERSION,
-             s->opt.kernels, opt->model->fingerprint);
+    print_fingerprint(m, s->opt.kernels, o);
     return 0;
 }
 

@@ -306,6 +306,7 @@ const modes = {
       await m.wait('ready', (await m.wait('ended', from)).index);
       return { from, result: await post({ ...ask(1, 8), logprobs: 1 }) };
     };
+    const print = (result) => JSON.parse(result.text).system_fingerprint;
     const logprobs = (result) => JSON.parse(result.text).choices[0].logprobs.token_logprobs;
     write('q8');
     const m = new Manager();
@@ -322,6 +323,8 @@ const modes = {
     const again = (await restart(m)).result;
     assert.ok(cached(again) >= 32, 'the new ones are kept');
     assert.deepEqual(logprobs(again), logprobs(q16), 'the same answer from what was kept');
+    assert.notEqual(print(q16), print(q8), 'the fingerprint of other answers');
+    assert.equal(print(again), print(q16));
     await m.stop();
   },
 
