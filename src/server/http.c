@@ -255,15 +255,10 @@ static enum MHD_Result answer(struct exchange *x)
     }
     if (x->answer == ANSWER_NONE && watch_has_left(x->conn))
         exchange_abort(x);
-    switch (x->answer) {
-    case ANSWER_NONE:
-        wait_unread(x);
-        return MHD_YES;
-    case ANSWER_ABORTED:
-        return MHD_NO;
-    default:
+    if (x->answer != ANSWER_NONE)
         return exchange_send(x);
-    }
+    wait_unread(x);
+    return MHD_YES;
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url,
