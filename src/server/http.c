@@ -324,6 +324,8 @@ static void http_run(struct server *s)
     if (s->conn_closed || more)
         http_run_soon(s);
     s->conn_closed = false;
+    if (!more)
+        watch_nudge(s);
 }
 
 void http_run_soon(struct server *s)
