@@ -399,7 +399,8 @@ static void job_encode(struct job *j)
         bytes += strlen(j->params.instructions);
     for (size_t i = 0; i < j->n_prompts; i++)
         bytes += j->prompt[i].len;
-    job_work(j, bytes > POOL_BYTES || is_new_shape(j), encode_and_compile, on_encoded);
+    bool is_new = is_new_shape(j); /* It finds the grammar; a long text changes nothing of that. */
+    job_work(j, bytes > POOL_BYTES || is_new, encode_and_compile, on_encoded);
 }
 
 /* ------------------------------------------------------------------ beginnings */
