@@ -294,7 +294,7 @@ static void take_tokens(struct choice *c)
         if (stop) {
             c->reason = stopped(c);
             if (c->live)
-                engine_cancel(j->m->opt.engine, c->seq);
+                engine_enough(j->m->opt.engine, c->seq);
         }
     }
     if (n && j->t_first == 0) {

@@ -147,6 +147,17 @@ done
 has "vllm: tokens" "$(cat "$work/metrics")" "^vllm:generation_tokens_total$series 5$"
 has "vllm: histograms" "$(cat "$work/metrics")" \
     '^vllm:time_to_first_token_seconds_bucket\{model_name="[^"]+",engine="0",le="\+Inf"\} 1$'
+# An answer that has reached its stop string ended by itself, a moment after its client has it.
+post /v1/completions '{"prompt":"x","grammar":"root ::= \"ab\" [a-z]+","stop":"b"}' \
+    -H "Authorization: Bearer $ALICE" -o "$work/out"
+has "vllm: a stop string" "$(cat "$work/out")" '"finish_reason": ?"stop"'
+ended_so()
+{
+    curl -fs -H "Authorization: Bearer $ALICE" "$url/metrics" | grep -Eq "^vllm:request_success_total\{.*=\"$1\"\} 1\$"
+}
+for reason in stop length; do
+    within 10 ended_so $reason || fail "vllm:request_success_total has not one $reason"
+done
 if command -v promtool >/dev/null; then
     # Its one complaint may be the colon.
     said=$(promtool check metrics <"$work/metrics" 2>&1 | grep -v "should not contain ':'")
