@@ -219,6 +219,16 @@ static int check_memory(const struct job *j, const uint32_t *max_new, struct pro
                        (unsigned long long)(bytes >> 20), LOGPROB_BYTES >> 20);
 }
 
+/* An answer of a request was refused: those before it were cancelled with the job, and cost
+ * nothing, not even where one has begun. */
+static void take_back(struct job *j, int rc)
+{
+    if (rc == -TRIT_EBUSY || rc == -TRIT_ENOMEM)
+        j->tenant->n_refused++;
+    for (uint32_t i = 0; i < j->n_choices; i++)
+        j->choice[i].begun = false;
+}
+
 static void job_run(struct job *j)
 {
     struct server *s = j->s;
@@ -253,8 +263,11 @@ static void job_run(struct job *j)
             thought_begin(&c->thought, prompt_thinks(c));
         if (n > 1 && i % n == 0)
             group = names_random_u64() | 1;
-        if (submit_choice(j, c, max_new[i / n], i % n, group))
-            return; /* Those before it were cancelled with the job. */
+        int rc = submit_choice(j, c, max_new[i / n], i % n, group);
+        if (rc) {
+            take_back(j, rc);
+            return;
+        }
     }
     if (j->params.stream) {
         j->ping_at = trit_now() + s->opt.limits.ping_seconds;

@@ -48,7 +48,7 @@ struct choice {
     const struct job_prompt *prompt;
     uint32_t index;
     bool live;          /* the engine has it */
-    bool begun;         /* it has had it */
+    bool begun;         /* it has had it, and none of the request was refused */
     bool waits;         /* its prompt counts as one that waits */
     const char *reason; /* finish_reason; NULL: not finished */
     uint32_t taken;     /* tokens looked at: all that count */
