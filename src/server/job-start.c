@@ -171,15 +171,24 @@ static bool prompt_thinks(const struct choice *c)
     return thought_is_open(end + at, sizeof end - at);
 }
 
+/* What is kept of each token; false: no memory. */
+static bool make_room(struct choice *c, uint32_t max_new)
+{
+    const struct job *j = c->job;
+    bool streams = j->params.want_logprobs && j->params.stream;
+    bool sorts = j->params.want_logprobs && job_is_response(j);
+    c->shown = streams ? mem_zalloc(max_new, sizeof *c->shown) : NULL;
+    c->is_text = sorts ? mem_zalloc(max_new, sizeof *c->is_text) : NULL;
+    return (c->shown || !streams) && (c->is_text || !sorts);
+}
+
 static int submit_choice(struct job *j, struct choice *c, uint32_t max_new, uint32_t k,
                          uint64_t group)
 {
     struct trit_error err = {0};
     struct problem p;
     c->seq = make_seq(c, max_new, k, group);
-    if (j->params.stream && j->params.want_logprobs)
-        c->shown = mem_zalloc(max_new, sizeof *c->shown);
-    if (!c->seq || (j->params.stream && j->params.want_logprobs && !c->shown)) {
+    if (!c->seq || !make_room(c, max_new)) {
         j->s->metrics.rejected[REJECTED_MEMORY]++;
         job_fail_code(j, TRIT_ENOMEM);
         return -TRIT_ENOMEM;
