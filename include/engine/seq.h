@@ -43,7 +43,7 @@ enum seq_priority { SEQ_HIGH, SEQ_NORMAL, SEQ_LOW, SEQ_PRIORITIES };
 /* Why a sequence ended. */
 enum seq_end {
     SEQ_RUNNING = 0,
-    SEQ_STOP,      /* a stop token, or an embedding is complete */
+    SEQ_STOP,      /* a stop token, engine_enough, or an embedding is complete */
     SEQ_LENGTH,    /* max_new, or the context is full */
     SEQ_CANCELLED, /* engine_cancel */
     SEQ_FAULT,     /* logits or hidden states were not finite */
@@ -100,8 +100,8 @@ struct seq {
     double t_submit, t_start, t_last;
     enum seq_end ending; /* what `end` will be */
 
-    /* Cancel wish: set by any thread. */
-    atomic_bool cancel;
+    /* How it is to end at once: set by any thread, the first.  SEQ_RUNNING: it is not. */
+    _Atomic enum seq_end asked;
 
     /* Result. */
     int32_t *token;          /* [max_new], behind wish.prompt in memory: one text */

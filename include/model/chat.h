@@ -97,7 +97,8 @@ const char *chat_families(void);             /* all names, for --help */
  * is for TOK_PARSE_SPECIAL without TOK_ADD_SPECIAL.  -TRIT_EINVAL where the template refuses the
  * conversation or cannot run on it, and for a role that a built-in format does not know.
  *
- * *ranges receives the ranges of *out that a client wrote (gives, mem_free; NULL: not wanted);
+ * *ranges receives the ranges of *out that a client wrote (gives, mem_free; NULL: not wanted; with an
+ * error there is nothing to free);
  * names of special tokens in there are ordinary text, see tok_encode_ranges.
  */
 int chat_render(const struct chat *c, const struct chat_talk *talk, struct buf *out,

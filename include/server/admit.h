@@ -8,7 +8,7 @@
  * steadily.  A request passes twice: admit_ask() before any work is done for it, admit_charge()
  * when its tokens are counted.  It leaves once, by admit_end().  Tokens are charged at their worst
  * (the prompt and all that may follow) and what was not used is given back at the end.  A request
- * of which nothing ever reached the engine costs nothing.
+ * of which nothing ever began to run costs nothing.
  *
  * The queue: each model has one, with a number below ADMIT_QUEUES, and limits of a tenant hold for
  * all of them together.  In a queue `room` sequences may run and wait.  Where there is one tenant
@@ -202,7 +202,7 @@ void admit_begun(struct admit_ticket *ticket, uint64_t tokens);
 void admit_sequence_over(struct admit *a, struct admit_ticket *ticket);
 
 /*
- * The request is over and has used so many tokens.  began false: nothing of it reached the engine;
+ * The request is over and has used so many tokens.  began false: nothing of it began to run;
  * then the request itself is given back too.  A ticket that is none is left alone.
  */
 void admit_end(struct admit *a, struct admit_ticket *ticket, uint64_t used, bool began, double now);

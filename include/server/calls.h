@@ -75,6 +75,9 @@ void calls_end(struct calls *c, struct buf *text);
 /* A control token's name, as far as it opens or closes calls, is part of the text that is read. */
 bool calls_name(const struct calls *c, const char *name, size_t len);
 
+/* What was pushed last may turn out to be text, or of a call. */
+bool calls_wait(const struct calls *c);
+
 /* There is something of a call that the client does not know. */
 bool calls_have_news(const struct calls *c);
 

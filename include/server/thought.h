@@ -31,6 +31,7 @@ struct thought {
     struct tok_stream utf8;
     struct buf held; /* not decided yet */
     bool begun;      /* something of it came out */
+    bool cut;        /* the answer ended within it */
 };
 
 /* inside: the prompt has opened it. */

@@ -3,8 +3,8 @@
  * engine.c - the engine thread: take in, make a step, or sleep; and what other threads may call.
  *
  * The thread owns the scheduler, the KV pool and the batch.  Other threads reach it through the
- * inbox, the cancel flag of a sequence and a semaphore that wakes it; they are reached through the
- * events mailbox.
+ * inbox, the end that is asked of a sequence and a semaphore that wakes it; they are reached
+ * through the events mailbox.
  *
  * Not here: what a step is (engine-step.c), and the proof of the weights (engine-proof.c).
  */
@@ -114,10 +114,21 @@ int engine_submit(struct engine *e, struct seq *s, struct trit_error *err)
     return 0;
 }
 
+static void ask_end(struct engine *e, struct seq *s, enum seq_end how)
+{
+    enum seq_end none = SEQ_RUNNING;
+    if (atomic_compare_exchange_strong(&s->asked, &none, how))
+        ring(e);
+}
+
 void engine_cancel(struct engine *e, struct seq *s)
 {
-    if (!atomic_exchange(&s->cancel, true))
-        ring(e);
+    ask_end(e, s, SEQ_CANCELLED);
+}
+
+void engine_enough(struct engine *e, struct seq *s)
+{
+    ask_end(e, s, SEQ_STOP);
 }
 
 struct event_reader {
@@ -207,10 +218,11 @@ static void take_in(struct mailbox_node *node, void *arg)
     sched_add(e->sched, CONTAINER_OF(node, struct seq, submit));
 }
 
-static void drop_if_cancelled(struct seq *s, void *arg)
+static void drop_if_asked(struct seq *s, void *arg)
 {
-    if (atomic_load(&s->cancel))
-        engine_finish(arg, s, SEQ_CANCELLED);
+    enum seq_end how = atomic_load(&s->asked);
+    if (how != SEQ_RUNNING)
+        engine_finish(arg, s, how);
 }
 
 static void drop(struct seq *s, void *arg)
@@ -327,7 +339,7 @@ static void close_on_thread(struct engine *e)
 static void look_around(struct engine *e)
 {
     mailbox_drain(&e->inbox, take_in, e);
-    sched_each(e->sched, drop_if_cancelled, e);
+    sched_each(e->sched, drop_if_asked, e);
 }
 
 /* There is nothing to compute.  Who comes soon proves the weights by his own token, else we do. */

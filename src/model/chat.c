@@ -120,8 +120,11 @@ int chat_render(const struct chat *c, const struct chat_talk *talk, struct buf *
     buf_adds(out, talk->opening);
     if (!out->failed)
         return 0;
-    if (ranges)
+    if (ranges) {
         mem_free(*ranges);
+        *ranges = NULL;
+        *n_ranges = 0;
+    }
     return trit_fail(err, TRIT_ENOMEM, "no memory for the conversation");
 }
 

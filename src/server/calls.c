@@ -379,6 +379,12 @@ bool calls_name(const struct calls *c, const char *name, size_t len)
     return false;
 }
 
+bool calls_wait(const struct calls *c)
+{
+    bool between = c->at == CALLS_TEXT || c->at == CALLS_AFTER;
+    return c->at == CALLS_OBJECT || (between && (c->held.len > 0 || c->utf8.n_held > 0));
+}
+
 bool calls_have_news(const struct calls *c)
 {
     for (size_t i = 0; i < c->n; i++)

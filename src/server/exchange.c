@@ -289,6 +289,8 @@ static bool put_headers(struct exchange *x, struct MHD_Response *r)
 enum MHD_Result exchange_send(struct exchange *x)
 {
     bool stream = x->answer == ANSWER_STREAM;
+    if (x->answer == ANSWER_ABORTED)
+        return MHD_NO; /* There was not even memory for a problem. */
     trit_assert((stream || x->answer == ANSWER_WHOLE) && !x->queued);
     uint64_t size = stream ? MHD_SIZE_UNKNOWN : x->out.len;
     size_t block = stream ? BLOCK : MIN(MAX(x->out.len, (size_t)1), (size_t)BLOCK);

@@ -21,6 +21,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "base/base.h"
@@ -165,6 +166,22 @@ static size_t on_unescape(void *cls, struct MHD_Connection *mhd, char *text)
     return (size_t)(to - text);
 }
 
+/*
+ * The path of a request line in absolute-form, as clients write it for a proxy and as every server
+ * is to take it (RFC 9112, 3.2.2): what is behind the authority.  Of any other form all.
+ */
+static const char *path_of(const char *uri)
+{
+    size_t scheme = strncasecmp(uri, "http://", 7) == 0    ? 7
+                    : strncasecmp(uri, "https://", 8) == 0 ? 8
+                                                           : 0;
+    size_t authority = scheme ? strcspn(uri + scheme, "/") : 0;
+    if (authority == 0)
+        return uri;
+    uri += scheme + authority;
+    return *uri ? uri : "/";
+}
+
 /* ------------------------------------------------------------------ requests */
 
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name,
@@ -255,15 +272,10 @@ static enum MHD_Result answer(struct exchange *x)
     }
     if (x->answer == ANSWER_NONE && watch_has_left(x->conn))
         exchange_abort(x);
-    switch (x->answer) {
-    case ANSWER_NONE:
-        wait_unread(x);
-        return MHD_YES;
-    case ANSWER_ABORTED:
-        return MHD_NO;
-    default:
+    if (x->answer != ANSWER_NONE)
         return exchange_send(x);
-    }
+    wait_unread(x);
+    return MHD_YES;
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url,
@@ -276,7 +288,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     if (!c)
         return MHD_NO;
     if (!x)
-        return begin(c, mhd, url, method, version, context);
+        return begin(c, mhd, path_of(url), method, version, context);
     if (*data_len) {
         size_t len = *data_len;
         *data_len = 0;
@@ -329,6 +341,8 @@ static void http_run(struct server *s)
     if (s->conn_closed || more)
         http_run_soon(s);
     s->conn_closed = false;
+    if (!more)
+        watch_nudge(s);
 }
 
 void http_run_soon(struct server *s)

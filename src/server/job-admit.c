@@ -261,6 +261,21 @@ int job_charge(struct job *j, const uint32_t *max_new, struct problem *p)
     return 0;
 }
 
+/* Tokens of the prompts that were read, or begun to be; the choices of one read it once. */
+static uint64_t prompts_begun(const struct job *j)
+{
+    const struct job_prompt *counted = NULL;
+    uint64_t tokens = 0;
+    for (uint32_t i = 0; i < j->n_choices; i++) {
+        const struct choice *c = &j->choice[i];
+        if (!c->begun || c->prompt == counted || !atomic_load(&c->seq->started))
+            continue;
+        counted = c->prompt;
+        tokens += c->prompt->ids.n;
+    }
+    return tokens;
+}
+
 void job_settle(struct job *j)
 {
     struct tenant *t = j->tenant;
@@ -268,12 +283,12 @@ void job_settle(struct job *j)
         return;
     struct format_usage u;
     job_usage(j, &u);
-    bool began = j->n_choices > 0 && j->choice[0].begun;
-    admit_end(&j->s->admit, &j->ticket, u.prompt + u.completion, began, trit_now());
-    if (!began)
+    uint64_t prompt = prompts_begun(j);
+    admit_end(&j->s->admit, &j->ticket, prompt + u.completion, prompt > 0, trit_now());
+    if (prompt == 0)
         return;
     t->n_requests++;
-    t->prompt_tokens += u.prompt;
+    t->prompt_tokens += prompt;
     t->cached_tokens += u.cached;
     t->generated_tokens += u.completion;
     t->joules += fmax(0, u.joules);

@@ -269,6 +269,17 @@ void job_open_stream(struct job *j)
     exchange_stream(j->x);
 }
 
+/*
+ * Tokens whose logprobs may be told.  A response has those of its message alone, and that begins
+ * with its text, or at the end.
+ */
+static uint32_t tellable(const struct choice *c)
+{
+    if (!job_is_response(c->job))
+        return c->taken;
+    return c->out.len > 0 || c->reason ? c->known : 0;
+}
+
 static bool choice_has_news(const struct choice *c)
 {
     if (c->closed)
@@ -277,7 +288,7 @@ static bool choice_has_news(const struct choice *c)
         return true;
     return c->opened &&
            (c->echoed < n_prompt(c) || c->out.len > c->sent || c->thoughts.len > c->thoughts_sent ||
-            calls_have_news(&c->calls) || (c->job->params.want_logprobs && c->told < c->taken));
+            calls_have_news(&c->calls) || (c->job->params.want_logprobs && c->told < tellable(c)));
 }
 
 bool job_has_news(const struct job *j)
@@ -321,10 +332,10 @@ static void tell_thought(struct choice *c, struct buf *out)
     c->thoughts_sent = c->thoughts.len;
 }
 
-/* For each call its name, then its arguments as they come. */
-static void tell_calls(struct choice *c, struct buf *out)
+/* For each of the first n_calls its name, then its arguments as they come. */
+static void tell_calls(struct choice *c, size_t n_calls, struct buf *out)
 {
-    for (size_t i = 0; i < c->calls.n; i++) {
+    for (size_t i = 0; i < n_calls; i++) {
         struct call *call = &c->calls.call[i];
         struct format_call f = job_call(call);
         if (!call->opened && job_is_response(c->job))
@@ -374,17 +385,15 @@ static void tell_echo(struct choice *c, struct buf *out)
 static void tell_tokens(struct choice *c, struct buf *out)
 {
     struct format_token token[BATCH];
-    uint32_t n = MIN(c->taken - c->told, (uint32_t)BATCH);
+    uint32_t n = MIN(tellable(c) - c->told, (uint32_t)BATCH);
     for (uint32_t i = 0; i < n; i++)
         token[i] = answer_token(c, c->told + i);
     out->failed = out->failed || c->scratch.failed;
     c->told += n;
-    size_t to = c->shown[c->told - 1];
-    /* A response has logprobs of its message alone. */
-    uint32_t skip = 0;
-    while (job_is_response(c->job) && skip < n && c->told - n + skip < c->thinking_tokens)
-        skip++;
-    tell(c, out, c->out.data ? c->out.data + c->sent : "", to - c->sent, token + skip, n - skip);
+    size_t to = c->shown[c->told - 1], kept = n;
+    if (job_is_response(c->job))
+        kept = job_response_tokens(c, c->told - n, token, n);
+    tell(c, out, c->out.data ? c->out.data + c->sent : "", to - c->sent, token, kept);
     c->sent = to;
 }
 
@@ -401,7 +410,8 @@ static void tell_choice(struct choice *c, struct buf *out)
     while (c->echoed < n_prompt(c) && out->len < FILL_BYTES)
         tell_echo(c, out);
     tell_thought(c, out);
-    while (j->params.want_logprobs && c->told < c->taken && out->len < FILL_BYTES)
+    tell_calls(c, c->out.len > 0 ? c->text_at : 0, out);
+    while (j->params.want_logprobs && c->told < tellable(c) && out->len < FILL_BYTES)
         tell_tokens(c, out);
     if (out->len >= FILL_BYTES)
         return;
@@ -409,7 +419,7 @@ static void tell_choice(struct choice *c, struct buf *out)
         tell(c, out, c->out.data + c->sent, c->out.len - c->sent, NULL, 0);
         c->sent = c->out.len;
     }
-    tell_calls(c, out);
+    tell_calls(c, c->calls.n, out);
     if (calls_have_news(&c->calls))
         return;
     if (c->reason && job_is_response(j)) {

@@ -38,7 +38,17 @@ static struct responses_head head_of(const struct job *j)
                                    .top_logprobs = p->top_logprobs,
                                    .obfuscate = p->obfuscate,
                                    .thought = j->choice && j->choice->thoughts.len > 0,
-                                   .message_at = j->response.message_at};
+                                   .message_at = j->choice ? j->choice->text_at : 0};
+}
+
+size_t job_response_tokens(const struct choice *c, uint32_t from, struct format_token *token,
+                           size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (c->is_text[from + i])
+            token[kept++] = token[i];
+    return kept;
 }
 
 /* All that there is of the answer.  *usage and *logprobs are room for what it points to; token is
@@ -57,14 +67,13 @@ static struct responses_body body_of(const struct job *j, struct format_usage *u
     b.status = j->failed                        ? RESPONSES_FAILED
                : strcmp(c->reason, length) == 0 ? RESPONSES_INCOMPLETE
                                                 : RESPONSES_COMPLETED;
-    b.thought_cut = b.status != RESPONSES_COMPLETED && c->out.len == 0 && c->calls.n == 0;
+    b.thought_cut =
+        b.status != RESPONSES_COMPLETED && (c->thought.cut || c->thought.at == THOUGHT_INSIDE);
     b.completed = time(NULL);
     if (j->failed)
         b.problem = &j->problem;
     if (token) {
-        /* The thought's tokens come first, and are none of the message's. */
-        uint32_t skip = (uint32_t)MIN(c->thinking_tokens, (uint64_t)c->taken);
-        *logprobs = job_logprobs(c, token + skip, c->taken - skip);
+        *logprobs = job_logprobs(c, token, job_response_tokens(c, 0, token, c->known));
         b.logprobs = logprobs;
     }
     return b;
@@ -99,15 +108,10 @@ void job_write_response(struct job *j, struct buf *out)
     write_body(j, out, false, RESPONSES_DONE);
 }
 
-/* Behind the calls that the client knows. */
+/* The client knows of the calls in front of it. */
 static void begin_message(struct job *j, struct buf *out)
 {
-    const struct calls *c = &j->choice->calls;
-    size_t at = 0;
-    while (at < c->n && c->call[at].opened)
-        at++;
     j->response.message = true;
-    j->response.message_at = at;
     struct responses_head h = head_of(j);
     responses_added_events(out, &h, &j->response.n_events);
 }
@@ -115,7 +119,7 @@ static void begin_message(struct job *j, struct buf *out)
 /* Where call i stands among the items. */
 static size_t place_of(const struct job *j, size_t i)
 {
-    return i + j->response.thought + (j->response.message && j->response.message_at <= i);
+    return i + j->response.thought + (j->response.message && j->choice->text_at <= i);
 }
 
 void job_response_call(struct job *j, size_t i, const char *text, size_t len, struct buf *out)
@@ -159,8 +163,7 @@ void job_response_thought(struct job *j, const char *text, size_t len, struct bu
     struct responses_body b = {
         .thought = c->thoughts.data,
         .thought_len = c->thoughts.len,
-        .thought_cut =
-            c->reason && strcmp(c->reason, "length") == 0 && c->out.len == 0 && c->calls.n == 0,
+        .thought_cut = c->thought.cut && c->reason && strcmp(c->reason, "length") == 0,
     };
     responses_thought_end_events(out, &h, &b, &j->response.n_events);
 }
@@ -168,7 +171,8 @@ void job_response_thought(struct job *j, const char *text, size_t len, struct bu
 void job_response_delta(struct job *j, const char *text, size_t len,
                         const struct format_logprobs *logprobs, struct buf *out)
 {
-    if (!j->response.message && len == 0) /* tokens of a call, of whose item they are no part */
+    bool empty = !j->response.message && j->choice->out.len == 0 && j->choice->calls.n > 0;
+    if (len == 0 && (!logprobs || empty)) /* There is, or will be, no text that they are of. */
         return;
     if (!j->response.message)
         begin_message(j, out);

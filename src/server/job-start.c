@@ -160,15 +160,24 @@ static bool prompt_thinks(const struct choice *c)
     return thought_is_open(end + at, sizeof end - at);
 }
 
+/* What is kept of each token; false: no memory. */
+static bool make_room(struct choice *c, uint32_t max_new)
+{
+    const struct job *j = c->job;
+    bool streams = j->params.want_logprobs && j->params.stream;
+    bool sorts = j->params.want_logprobs && job_is_response(j);
+    c->shown = streams ? mem_zalloc(max_new, sizeof *c->shown) : NULL;
+    c->is_text = sorts ? mem_zalloc(max_new, sizeof *c->is_text) : NULL;
+    return (c->shown || !streams) && (c->is_text || !sorts);
+}
+
 static int submit_choice(struct job *j, struct choice *c, uint32_t max_new, uint32_t k,
                          uint64_t group)
 {
     struct trit_error err = {0};
     struct problem p;
     c->seq = make_seq(c, max_new, k, group);
-    if (j->params.stream && j->params.want_logprobs)
-        c->shown = mem_zalloc(max_new, sizeof *c->shown);
-    if (!c->seq || (j->params.stream && j->params.want_logprobs && !c->shown)) {
+    if (!c->seq || !make_room(c, max_new)) {
         j->s->metrics.rejected[REJECTED_MEMORY]++;
         job_fail_code(j, TRIT_ENOMEM);
         return -TRIT_ENOMEM;
@@ -208,6 +217,16 @@ static int check_memory(const struct job *j, const uint32_t *max_new, struct pro
                        (unsigned long long)(bytes >> 20), LOGPROB_BYTES >> 20);
 }
 
+/* An answer of a request was refused: those before it were cancelled with the job, and cost
+ * nothing, not even where one has begun. */
+static void take_back(struct job *j, int rc)
+{
+    if (rc == -TRIT_EBUSY || rc == -TRIT_ENOMEM)
+        j->tenant->n_refused++;
+    for (uint32_t i = 0; i < j->n_choices; i++)
+        j->choice[i].begun = false;
+}
+
 static void job_run(struct job *j)
 {
     struct server *s = j->s;
@@ -242,8 +261,11 @@ static void job_run(struct job *j)
             thought_begin(&c->thought, prompt_thinks(c));
         if (n > 1 && i % n == 0)
             group = names_random_u64() | 1;
-        if (submit_choice(j, c, max_new[i / n], i % n, group))
-            return; /* Those before it were cancelled with the job. */
+        int rc = submit_choice(j, c, max_new[i / n], i % n, group);
+        if (rc) {
+            take_back(j, rc);
+            return;
+        }
     }
     if (j->params.stream) {
         j->ping_at = trit_now() + s->opt.limits.ping_seconds;
@@ -388,7 +410,8 @@ static void job_encode(struct job *j)
         bytes += strlen(j->params.instructions);
     for (size_t i = 0; i < j->n_prompts; i++)
         bytes += j->prompt[i].len;
-    job_work(j, bytes > POOL_BYTES || is_new_shape(j), encode_and_compile, on_encoded);
+    bool is_new = is_new_shape(j); /* It finds the grammar; a long text changes nothing of that. */
+    job_work(j, bytes > POOL_BYTES || is_new, encode_and_compile, on_encoded);
 }
 
 /* ------------------------------------------------------------------ beginnings */

@@ -64,6 +64,7 @@ static void job_free(struct job *j)
         buf_free(&c->out);
         buf_free(&c->scratch);
         mem_free(c->shown);
+        mem_free(c->is_text);
     }
     for (size_t i = 0; i < j->n_prompts; i++)
         tok_ids_free(&j->prompt[i].ids);
@@ -242,7 +243,6 @@ static const char *text_of(struct choice *c, int32_t id, size_t *len)
         thought_push(&c->thought, piece, *len, &c->thoughts, &c->aloud);
         piece = c->aloud.data;
         *len = c->aloud.len;
-        c->thinking_tokens += c->thought.at == THOUGHT_INSIDE || c->thought.at == THOUGHT_BEHIND;
     }
     if (!c->calls.tools)
         return piece;
@@ -250,6 +250,28 @@ static const char *text_of(struct choice *c, int32_t id, size_t *len)
     calls_push(&c->calls, piece, *len, &c->said);
     *len = c->said.len;
     return c->said.data;
+}
+
+/* Tokens that were not sorted yet, up to `end`. */
+static void mark_tokens(struct choice *c, uint32_t end, bool is_text)
+{
+    for (uint32_t i = c->known; c->is_text && i < end; i++)
+        c->is_text[i] = is_text;
+    c->known = end;
+}
+
+/* Sort the last token, and those that waited for it.  `says`: text came out; n_calls: of before. */
+static void sort_tokens(struct choice *c, bool says, size_t n_calls)
+{
+    enum thought_at at = c->thought.at;
+    bool thinks = at == THOUGHT_INSIDE || at == THOUGHT_BEHIND;
+    if (c->calls.n > n_calls)
+        mark_tokens(c, c->taken - 1, false); /* They led to the call. */
+    if (thinks)
+        c->thinking_tokens += c->taken - c->known;
+    else if (at == THOUGHT_BEGIN || (c->calls.tools && !says && calls_wait(&c->calls)))
+        return;
+    mark_tokens(c, c->taken, !thinks && (says || !c->calls.tools));
 }
 
 /* An answer that ended by itself, why. */
@@ -262,19 +284,23 @@ static const char *stopped(const struct choice *c)
 static bool end_text(struct choice *c)
 {
     const struct text_stops *stops = &c->job->params.stops;
+    const struct buf *last = &c->aloud;
+    size_t n_calls = c->calls.n, before = c->out.len;
     buf_reset(&c->aloud);
     if (thought_goes_on(&c->thought))
         thought_end(&c->thought, &c->thoughts, &c->aloud);
-    if (!c->calls.tools && text_push(&c->text, stops, c->aloud.data, c->aloud.len, &c->out))
-        return true;
     if (c->calls.tools) {
         buf_reset(&c->said);
         calls_push(&c->calls, c->aloud.data, c->aloud.len, &c->said);
         calls_end(&c->calls, &c->said);
-        if (text_push(&c->text, stops, c->said.data, c->said.len, &c->out))
-            return true;
+        last = &c->said;
     }
-    return text_end(&c->text, stops, &c->out);
+    mark_tokens(c, c->taken, last->len > 0 && c->calls.n == n_calls);
+    bool stop = text_push(&c->text, stops, last->data, last->len, &c->out) ||
+                text_end(&c->text, stops, &c->out);
+    if (before == 0 && c->out.len > 0)
+        c->text_at = n_calls;
+    return stop;
 }
 
 /* The new tokens of an answer become text. */
@@ -285,16 +311,19 @@ static void take_tokens(struct choice *c)
     if (n > c->taken)
         j->t_last = trit_now();
     while (c->taken < n && !c->reason) {
-        size_t len;
+        size_t len, n_calls = c->calls.n, before = c->out.len;
         const char *piece = text_of(c, c->seq->token[c->taken], &len);
         bool stop = text_push(&c->text, &j->params.stops, piece, len, &c->out);
+        if (before == 0 && c->out.len > 0)
+            c->text_at = n_calls;
         if (c->shown)
             c->shown[c->taken] = (uint32_t)c->out.len;
         c->taken++;
+        sort_tokens(c, len > 0, n_calls);
         if (stop) {
             c->reason = stopped(c);
             if (c->live)
-                engine_cancel(j->m->opt.engine, c->seq);
+                engine_enough(j->m->opt.engine, c->seq);
         }
     }
     if (n && j->t_first == 0) {

@@ -48,10 +48,12 @@ struct choice {
     const struct job_prompt *prompt;
     uint32_t index;
     bool live;          /* the engine has it */
-    bool begun;         /* it has had it */
+    bool begun;         /* it has had it, and none of the request was refused */
     bool waits;         /* its prompt counts as one that waits */
     const char *reason; /* finish_reason; NULL: not finished */
     uint32_t taken;     /* tokens looked at: all that count */
+    uint32_t known;     /* of those, sorted into text, thought and calls; others wait for more */
+    bool *is_text;      /* [max_new] of those; responses with logprobs */
     struct thought thought;
     struct buf thoughts;      /* so far */
     uint32_t thinking_tokens; /* of those taken */
@@ -60,6 +62,7 @@ struct choice {
     struct buf aloud;   /* what of it is no thought */
     struct text text;
     struct buf out;  /* the answer so far, as far as it may be shown */
+    size_t text_at;  /* calls in front of it */
     uint32_t *shown; /* [max_new] length of out after each token; streams with logprobs */
 
     /* What the client has been told, for streams. */
@@ -108,9 +111,8 @@ struct job {
     struct format_head head;
     struct {
         char item_id[40];
-        bool message;      /* its item was begun */
+        bool message;      /* its item was begun, at its place among the calls */
         bool thought, thought_over; /* the reasoning item was begun, and ended */
-        size_t message_at; /* calls in front of it */
         unsigned ends;     /* events that end the text, part, item: told */
         uint64_t n_events; /* of the stream */
     } response;
@@ -219,6 +221,9 @@ void job_write_response(struct job *j, struct buf *out);
 void job_response_open(struct job *j, struct buf *out);
 void job_response_delta(struct job *j, const char *text, size_t len,
                         const struct format_logprobs *logprobs, struct buf *out);
+/* Of the choice's tokens [from, from + n) those of the text, moved to the front; gives how many. */
+size_t job_response_tokens(const struct choice *c, uint32_t from, struct format_token *token,
+                           size_t n);
 void job_response_thought(struct job *j, const char *text, size_t len, struct buf *out);
 void job_response_call(struct job *j, size_t i, const char *text, size_t len, struct buf *out);
 void job_response_call_end(struct job *j, size_t i, struct buf *out);

@@ -72,7 +72,7 @@ struct conn {
     bool loopback;      /* as its door */
     bool served;        /* this is not its first request */
     bool half_closed;   /* the client sends no more */
-    bool nudged;        /* watch_idle has done it since the last request */
+    bool nudged;        /* watch_nudge has done it since the last request */
     bool broken;        /* the client receives no more either */
 };
 
@@ -144,6 +144,7 @@ struct server {
     bool conn_closed; /* since MHD_run was called last */
     bool body_closes; /* a request with a body ends its connection */
     int watch_fd;
+    bool nudges; /* some connection has ended and libmicrohttpd may not know */
     struct conn *conns;
     struct job *jobs;
     uint32_t n_conns, n_exchanges, n_jobs;
@@ -194,7 +195,8 @@ void conn_deadline(struct conn *c, double seconds); /* cut it then, counted from
 struct exchange *exchange_new(struct conn *c, struct MHD_Connection *mhd, const char *path);
 void exchange_done(struct exchange *x, bool delivered); /* counts, logs, frees */
 
-/* Hand the decided answer to libmicrohttpd. */
+/* Hand the decided answer to libmicrohttpd.  MHD_NO: the connection is to end; also where the answer
+ * was aborted, as one is that finds no memory. */
 enum MHD_Result exchange_send(struct exchange *x);
 
 /* Suspend the connection until exchange_wake. */
@@ -218,7 +220,9 @@ void watch_close(struct server *s);
 void watch_add(struct conn *c);
 void watch_remove(struct conn *c);
 bool watch_has_left(const struct conn *c); /* as far as limits.half_close_aborts says */
-void watch_idle(struct conn *c);     /* its request is done: has it nothing more to ask? */
+void watch_idle(struct conn *c); /* its request is done: has it nothing more to ask? */
+/* Let libmicrohttpd see who has ended; after it has read all that there is. */
+void watch_nudge(struct server *s);
 
 /* origin-check.c: before anything else is decided; true: the request has its answer */
 bool origin_preflight(struct exchange *x, const char *method);

@@ -113,6 +113,7 @@ void thought_end(struct thought *t, struct buf *out, struct buf *rest)
             n--;
         give(t, n, out);
         close_thought(t, out);
+        t->cut = true;
     }
     buf_reset(&t->held);
 }

@@ -27,17 +27,32 @@ bool watch_has_left(const struct conn *c)
 }
 
 /*
- * A client that has nothing more to ask and has its answer wants the connection closed.  Where its
- * last bytes and its FIN came together, libmicrohttpd has read the bytes, and its edge-triggered
- * set says nothing of the rest: this makes it look again.  Once for each request: our own set hears
- * of it too, and would have us do it for ever.
+ * A client that has shut down its sending side has sent all that it ever will.  Where libmicrohttpd
+ * expects more of it, the rest of a request or the next one, it is to find the end; but where the
+ * last bytes and the FIN came together it has read the bytes, and its edge-triggered set says
+ * nothing of the rest.
  */
 void watch_idle(struct conn *c)
 {
     if (!c->half_closed || c->nudged)
         return;
-    c->nudged = true;
-    (void)shutdown(c->fd, SHUT_RD);
+    c->s->nudges = true;
+    http_run_soon(c->s);
+}
+
+/* Once for each request: our own set hears of it too, and would have us do it for ever. */
+void watch_nudge(struct server *s)
+{
+    if (!s->nudges)
+        return;
+    s->nudges = false;
+    for (struct conn *c = s->conns; c; c = c->next) {
+        bool is_read = !c->x || !(c->x->handled || c->x->queued);
+        if (!c->half_closed || c->nudged || !is_read)
+            continue;
+        c->nudged = true;
+        (void)shutdown(c->fd, SHUT_RD);
+    }
 }
 
 /* Some of those who have left; while there are more the loop comes back, after everybody else. */
@@ -53,10 +68,9 @@ static void on_hangup(uv_poll_t *handle, int status, int events)
         c->half_closed = true;
         if (seen[i].events & (EPOLLHUP | EPOLLERR))
             c->broken = true;
-        /* While it is still being read, libmicrohttpd finds out by itself. */
         if (c->x && c->x->job && watch_has_left(c))
             exchange_abort(c->x);
-        else if (!c->x && c->served)
+        else
             watch_idle(c);
     }
 }

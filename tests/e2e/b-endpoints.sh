@@ -21,6 +21,14 @@ has "HEAD" "$headers" "^HTTP/1.1 (200|405)"
 is "healthz" "$(curl -sS -o "$work/out" -w '%{http_code}' "$url/healthz")" 200
 is "readyz" "$(curl -sS -o "$work/out" -w '%{http_code}' "$url/readyz")" 200
 is "no such path" "$(curl -sS -o "$work/out" -w '%{http_code}' "$url/v2/nothing")" 404
+# As clients write it for a proxy; every server is to take it (RFC 9112, 3.2.2).
+for target in http://localhost/healthz "HTTPS://a.example:1/healthz?x=/y" http://localhost http://localhost/v1/models \
+    "http://localhost?x"; do
+    is "absolute-form: $target" "$(curl -sS -o "$work/out" -w '%{http_code}' --request-target "$target" "$url")" 200
+done
+for target in http:///healthz ftp://localhost/healthz http:/healthz; do
+    is "no absolute-form: $target" "$(curl -sS -o "$work/out" -w '%{http_code}' --request-target "$target" "$url")" 404
+done
 lacks "no CORS for everybody" "$(curl -sS -D - -o "$work/out" -H 'Origin: http://evil.example' \
     "$url/v1/models")" "Access-Control-Allow-Origin"
 

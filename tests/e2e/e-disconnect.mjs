@@ -152,6 +152,33 @@ for (const stream of [true, false]) {
   clearInterval(trickle);
 }
 
+// ---- who vanishes in the middle of a request, its last bytes and its end in one moment, is gone at once, and
+// not with the time for a request
+{
+  const halves = {
+    'half a header': 'POST /v1/completions HTTP/1.1\r\nHost: loc',
+    'a header alone': 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n',
+    'half a body': 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{"prompt',
+    'a long half': 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n' +
+      ' '.repeat(150_000),
+    'half a chunk': 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n' +
+      '8\r\n{"prompt\r\n1',
+    'half of what is refused': 'POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{',
+    'half a second one': 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nPOST /v1/completions HTTP/1.1\r\n' +
+      'Host: localhost\r\nContent-Length: 9\r\n\r\n{',
+  };
+  for (const [name, text] of Object.entries(halves)) {
+    const before = await metrics();
+    const clients = await Promise.all(Array.from({ length: 5 }, () => connect('')));
+    process.kill(pid, 'SIGSTOP');
+    await Promise.all(clients.map((c) => new Promise((resolve) => c.socket.end(text, 'latin1', resolve))));
+    process.kill(pid, 'SIGCONT');
+    await until(`${name}: all are closed`, () => clients.every((c) => c.closed));
+    equal(`${name}: none had to wait for its time-out`, total(await metrics(), 'tritd_http_timeouts_total'),
+          total(before, 'tritd_http_timeouts_total'));
+  }
+}
+
 // ---- many ask and half-close in the same moment: all are answered and closed, and others served
 {
   const clients = await Promise.all(Array.from({ length: 200 }, () => connect('')));

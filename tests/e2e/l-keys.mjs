@@ -4,7 +4,7 @@
 // request at a time and low priority, CAROL 3 requests and 400 tokens a minute.
 //   steady  many requests with KEY while the file is read again and again
 //
-import { bearer, equal, ok, request, metrics, total, raw, report, host } from './lib.mjs';
+import { bearer, equal, ok, request, metrics, total, until, raw, report, host } from './lib.mjs';
 
 const completion = { prompt: 'a', max_tokens: 4, ignore_eos: true };
 
@@ -67,5 +67,28 @@ const big = 'x'.repeat(3_000_000);
 const late = await raw(`POST /v1/completions HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ` +
                        `${big.length}\r\n\r\n${big}`);
 ok('401 behind a large body', late.text.startsWith('HTTP/1.1 401 '), late.text.slice(0, 40));
+
+// ---- a request that was ended before it began to run costs nothing, however long its prompt
+{
+  // Of the highest priority, so that nobody else has a turn for as long as these last.
+  const leave = new AbortController();
+  const running = [1, 2].map(() => request('/v1/completions', { signal: leave.signal, headers: bearer(ALICE),
+    body: { prompt: 'a', max_tokens: 1900, ignore_eos: true, n: 4, priority: -5 } }).catch(() => {}));
+  await until('four run', async () => total(await metrics(), 'tritd_requests_running') === 4);
+  const waits = request('/v1/completions', {
+    body: { prompt: 'many words '.repeat(10), max_tokens: 300 }, headers: bearer(CAROL) });
+  const mine = async () => (await request('/v1/tritd/requests', { headers: bearer(CAROL) })).json.data[0];
+  await until('it waits', async () => (await mine())?.state === 'queued');
+  await request(`/v1/tritd/requests/${(await mine()).id}`, { method: 'DELETE', headers: bearer(CAROL) });
+  equal('it was ended', (await waits).status, 499);
+  leave.abort();
+  await Promise.all(running);
+  const left = async () => (await request('/v1/models', { headers: bearer(CAROL) })).headers;
+  await until('all is given back', async () => (await left()).get('x-ratelimit-remaining-tokens') === '400');
+  equal('the request too', (await left()).get('x-ratelimit-remaining-requests'), '3');
+  const counts = await metrics();
+  for (const name of ['requests', 'prompt_tokens', 'generated_tokens'])
+    equal(`${name} by carol`, total(counts, `tritd_key_${name}_total`, '"carol"'), 0);
+}
 
 report();

@@ -47,7 +47,7 @@ is "a good file" "$("$tritd" --check-config --host 0.0.0.0 --api-keys "$keys" >"
     echo $?)" 0
 
 # ---- every route, without a key, with a wrong one, with a right one
-start --api-keys "$keys" --max-batch 4 --queue-requests 8 --config /dev/null
+start --api-keys "$keys" --max-batch 4 --queue-requests 8 --ttft-target 0 --config /dev/null
 run_node l-keys.mjs
 is "trit sends a key" "$(TRITD_URL=$url TRITD_API_KEY=$ALICE "$trit" complete --max-tokens 3 x >"$work/out" 2>&1
     echo $?)" 0
@@ -133,6 +133,24 @@ wait "$storm"
 stop
 is "exit status" "$ended" 0
 
+# ---- a request that is refused half way, its second prompt larger than the pool, costs nothing
+start --api-keys "$keys" --kv-bytes 512K --config /dev/null
+words=$(printf 'many words %.0s' {1..85})
+for _ in 1 2 3; do
+    is "half a request" "$(post /v1/completions "{\"prompt\":[\"a\",\"$words\"],\"max_tokens\":90}" \
+        -H "Authorization: Bearer $CAROL" -o "$work/out" -w '%{http_code}')" 400
+    has "half a request" "$(cat "$work/out")" 'exceed the KV pool'
+done
+given_back()
+{
+    curl -s -D "$work/head" -o "$work/out" -H "Authorization: Bearer $CAROL" "$url/v1/models"
+    grep -q '^x-ratelimit-remaining-requests: 3' "$work/head" && grep -q '^x-ratelimit-remaining-tokens: 400' "$work/head"
+}
+within 10 given_back || fail "half a request: found $(cat "$work/head")"
+is "half a request is none" "$(metric 'tritd_key_requests_total{key="carol"}')" 0
+is "its prompts are none" "$(metric 'tritd_key_prompt_tokens_total{key="carol"}')" 0
+stop
+
 # ---- a page that needs a key, and has vLLM's names as well
 start --api-keys "$keys" --metrics-key yes --metrics-compat vllm
 is "/metrics without a key" "$(curl -s -o "$work/out" -w '%{http_code}' "$url/metrics")" 401
@@ -147,6 +165,17 @@ done
 has "vllm: tokens" "$(cat "$work/metrics")" "^vllm:generation_tokens_total$series 5$"
 has "vllm: histograms" "$(cat "$work/metrics")" \
     '^vllm:time_to_first_token_seconds_bucket\{model_name="[^"]+",engine="0",le="\+Inf"\} 1$'
+# An answer that has reached its stop string ended by itself, a moment after its client has it.
+post /v1/completions '{"prompt":"x","grammar":"root ::= \"ab\" [a-z]+","stop":"b"}' \
+    -H "Authorization: Bearer $ALICE" -o "$work/out"
+has "vllm: a stop string" "$(cat "$work/out")" '"finish_reason": ?"stop"'
+ended_so()
+{
+    curl -fs -H "Authorization: Bearer $ALICE" "$url/metrics" | grep -Eq "^vllm:request_success_total\{.*=\"$1\"\} 1\$"
+}
+for reason in stop length; do
+    within 10 ended_so $reason || fail "vllm:request_success_total has not one $reason"
+done
 if command -v promtool >/dev/null; then
     # Its one complaint may be the colon.
     said=$(promtool check metrics <"$work/metrics" 2>&1 | grep -v "should not contain ':'")

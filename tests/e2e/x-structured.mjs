@@ -222,4 +222,13 @@ for (let i = 0; i < 5; i++) await ways.completions(body);
 const after = await metrics();
 const grown = (name) => total(after, name) - total(before, name);
 equal('compiled', grown('tritd_grammar_compiled_total'), 0);
+
+// ---- behind long prompts too, whose text becomes tokens in the pool
+{
+  const long = { prompt: Array(8).fill('Once upon a time '.repeat(150)), grammar: 'root ::= "behind" [a-z]+',
+    max_tokens: 2 };
+  const earlier = total(await metrics(), 'tritd_grammar_compiled_total');
+  for (let i = 0; i < 3; i++) equal('long prompts', (await request('/v1/completions', { body: long })).status, 200);
+  equal('compiled behind long prompts', total(await metrics(), 'tritd_grammar_compiled_total') - earlier, 1);
+}
 report();

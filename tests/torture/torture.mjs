@@ -53,15 +53,16 @@ function threads(pid) {
     `call ${read(task, 'syscall')}`).join('\n');
 }
 
-// One request on a connection of its own; its status, 0 where the connection ended without one.
-function ask(port, method, path, body) {
+// One request on a connection of its own, with `more` in its header; its status, 0 where the connection ended
+// without one.
+function ask(port, method, path, body, more = '') {
   return new Promise((resolve) => {
     const text = body ? JSON.stringify(body) : '';
     const socket = net.connect({ host: '127.0.0.1', port });
     let received = '';
     const forget = after(HANG / 2, () => socket.destroy());
     socket.on('connect', () => socket.write(`${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n` +
-      `Connection: close\r\nContent-Length: ${text.length}\r\n\r\n${text}`));
+      `Connection: close\r\nContent-Length: ${text.length}\r\n${more}\r\n${text}`));
     socket.on('data', (data) => { received += data; });
     socket.on('error', () => {});
     socket.on('close', () => {
@@ -114,9 +115,13 @@ const requests = [
   ['POST', '/v1/chat/completions',
     { messages: [{ role: 'user', content: 'Hi' }], stream: true, ...greedy }],
   ['POST', '/v1/completions', { prompt: 'x', grammar: 'root ::= [a-z]+ "." | "no"', ...greedy }],
+  // So long that the prompt's buffer is full where the opening of the call comes.
+  ['POST', '/v1/chat/completions', { messages: [{ role: 'user', content: 'Hi '.repeat(130) }],
+    tools: [{ type: 'function', function: { name: 'f' } }], tool_choice: 'required', ...greedy }],
   ['POST', '/v1/embeddings', { input: ['one', 'two'] }],
   ['POST', '/tokenize', { content: 'some words', with_pieces: true }],
   ['POST', '/v1/completions', { prompt: 'x', temperature: -1 }],
+  ['POST', '/v1/completions', {}, 'Content-Length: 3\r\n'], // refused by its header alone
   ['GET', '/metrics'],
 ];
 // What failed once does not fail for ever.

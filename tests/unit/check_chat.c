@@ -476,6 +476,37 @@ START_TEST(no_memory)
 }
 END_TEST
 
+/* Nor for how the answer begins, which is appended behind the rendered text: the ranges are freed
+ * once. */
+START_TEST(no_memory_for_the_opening)
+{
+    const struct chat_message msg = say("user", "Hello");
+    static const char *const families[] = {NULL, "chatml"};
+    char opening[4096]; /* longer than what is left of any buffer */
+    memset(opening, 'a', sizeof opening - 1);
+    opening[sizeof opening - 1] = '\0';
+    for (size_t k = 0; k < ARRAY_LEN(families); k++) {
+        struct opened o = open_chat(llama("{{ messages[0].content }}"), families[k]);
+        struct chat_talk talk = talk_of(&msg, 1, true);
+        unsigned n = 0;
+        talk.opening = opening;
+        for (bool failed = true; failed;) {
+            struct tok_ids ids = {0};
+            struct trit_error err = {0};
+            mem_fail_at(++n);
+            int rc = chat_encode(o.chat, o.tok, &talk, 0, &ids, &err);
+            failed = !mem_fail_pending();
+            mem_fail_at(0);
+            ck_assert_int_eq(rc, failed ? -TRIT_ENOMEM : 0);
+            ck_assert(failed == (ids.n == 0));
+            tok_ids_free(&ids);
+        }
+        ck_assert_uint_ge(n, 3);
+        close_chat(&o);
+    }
+}
+END_TEST
+
 /* What goes beyond role and content reaches the template; ours cannot be replaced. */
 START_TEST(variables)
 {
@@ -580,6 +611,7 @@ int main(void)
     tcase_add_test(all, nobody_steps_out);
     tcase_add_test(all, limits);
     tcase_add_test(all, no_memory);
+    tcase_add_test(all, no_memory_for_the_opening);
     suite_add_tcase(suite, all);
     return unit_run(suite);
 }

@@ -210,6 +210,31 @@ START_TEST(cancel_frees_pages)
 }
 END_TEST
 
+/* Who has all he wants of a sequence has had an answer like others, from which estimates learn. */
+START_TEST(enough_is_a_stop)
+{
+    struct run r;
+    struct engine_options o = run_options(model, k);
+    run_open(&r, &o);
+    struct seq *s = start(&r, wish(40, 400));
+    while (atomic_load(&s->published) == 0)
+        run_listen(&r);
+    struct engine_estimate before = engine_estimate(r.engine, NULL, 40, 400);
+    engine_enough(r.engine, s);
+    engine_cancel(r.engine, s); /* too late to be anything else */
+    run_wait(&r);
+    ck_assert_int_eq(s->end, SEQ_STOP);
+    ck_assert_uint_eq(atomic_load(&engine_stats(r.engine)->ended[SEQ_STOP]), 1);
+    ck_assert_uint_eq(atomic_load(&engine_stats(r.engine)->ended[SEQ_CANCELLED]), 0);
+    ck_assert_uint_eq(pages_used(&r), 0);
+    struct engine_estimate after = engine_estimate(r.engine, NULL, 40, 400);
+    ck_assert_double_eq(before.end, before.first); /* nothing is known of answers */
+    ck_assert_double_gt(after.end, after.first);
+    seq_free(s);
+    run_close(&r);
+}
+END_TEST
+
 START_TEST(queue_is_bounded)
 {
     struct run r;
@@ -373,6 +398,7 @@ int main(void)
     tcase_add_test(c, prompt_logprobs_equal_one_by_one);
     tcase_add_test(c, long_contexts_do_not_depend_on_the_way);
     tcase_add_test(c, cancel_frees_pages);
+    tcase_add_test(c, enough_is_a_stop);
     tcase_add_test(c, queue_is_bounded);
     tcase_add_test(c, a_pool_is_taken_in_any_case);
     tcase_add_test(c, what_can_never_fit_is_refused);

@@ -250,13 +250,17 @@ if HAVE_CHECK
 if FULL
 SERVER_TESTS = check_json check_params check_params_fields check_params_words check_text check_format \
 	check_responses check_framing check_admit check_keys check_origin check_regex check_schema check_schema_bad check_trace check_agent check_tls \
-	check_calls check_models check_thought check_tools
+	check_answer check_calls check_models check_thought check_tools
 EXTRA_DIST += tests/unit/shape-run.h tests/unit/params-read.h
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 check_admit_SOURCES = tests/unit/check_admit.c
 check_admit_CFLAGS = $(TEST_CFLAGS)
 check_admit_LDADD = $(TEST_LIBS)
+check_answer_SOURCES = tests/unit/check_answer.c $(TEXT_FILES)
+check_answer_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+check_answer_CFLAGS = $(TEST_CFLAGS)
+check_answer_LDADD = $(TEST_LIBS)
 check_models_SOURCES = tests/unit/check_models.c
 check_models_CFLAGS = $(TEST_CFLAGS)
 check_models_LDADD = $(TEST_LIBS)
