@@ -14,11 +14,13 @@
 #include "config.h"
 #include "model/hf-parts.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "model/tokenizer-parts.h"
 
@@ -99,10 +101,16 @@ static uint32_t borders_of(struct jsontext e)
  * "normalized" is for tokens that are looked for once the text is normalised.  For NFC that makes
  * no difference to names that are in Form C; behind a normalizer that writes spaces otherwise it is
  * had for special tokens only, whose names transformers looks for as they are.
+ *
+ * A token without a row of the embedding can never be given to the model, and is left out: Gemma 3
+ * has one of images behind the last row of its models for text.  Where it is written out, it is
+ * text like any other.
  */
 static int read_added(struct maker *m)
 {
     bool found;
+    uint64_t i, rows = m->h->facts.rows;
+    size_t left_out = 0;
     struct jsontext list = {"[]", 2}, none, e, id = {"null", 4}, name = {"null", 4};
     int rc = hf_value(m->h, m->t, m->t->doc, "added_tokens", JSONTEXT_ARRAY, false, &found, &list);
     struct jsontext_walk w = jsontext_begin(list);
@@ -117,11 +125,18 @@ static int read_added(struct maker *m)
         if ((rc = hf_value(m->h, m->t, e, "id", JSONTEXT_NUMBER, true, &found, &id)) ||
             (rc = hf_value(m->h, m->t, e, "content", JSONTEXT_STRING, true, &found, &name)))
             return rc;
+        if (rows && jsontext_uint(id, &i) && i >= rows) {
+            left_out++;
+            continue;
+        }
         rc = take_token(m, "id of an added token", name, id, special ? VOCAB_CONTROL : VOCAB_USER);
-        uint64_t i;
         if (rc == 0 && jsontext_uint(id, &i))
             m->token[i].borders = borders_of(e);
     }
+    if (rc == 0 && left_out)
+        log_notice("tokens-ignored n=%zu reason=\"added behind the %" PRIu64
+                   " rows of the embedding\"",
+                   left_out, rows);
     return rc;
 }
 

@@ -102,7 +102,7 @@ for next in "4567 false true" "89ab true false"; do
     kill -HUP "$pid"
     within 20 newer || fail "SIGHUP: nothing happens"
     has "the next snapshot" "$logged" 'model-leaves name="hub" replaced=yes'
-    [ $revision = 4567 ] && want=$last || want=$mean
+    [ "$revision" = 4567 ] && want=$last || want=$mean
     is "in snapshot $revision" "$(vector hub)" "$want"
 done
 stop

@@ -291,6 +291,43 @@ START_TEST(tokens)
 }
 END_TEST
 
+/* Gemma 3 has a token of images behind the last row of its text models. */
+START_TEST(tokens_without_a_row)
+{
+    static const struct {
+        const char *id, *size, *last;
+    } cases[] = {{"\"id\":260", "260", "<think>"},
+                 {"\"id\":260", "261", "<far>"},
+                 {"\"id\":4194303", "260", "<think>"}};
+    static const char LIST[] = "\"added_tokens\":[", SIZE[] = "\"vocab_size\":260";
+    char text[128], size[32];
+    struct gguf_strs names;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        snprintf(text, sizeof text, "%s{%s,\"content\":\"<far>\",\"special\":true},", LIST,
+                 cases[i].id);
+        snprintf(size, sizeof size, "\"vocab_size\":%s", cases[i].size);
+        put_changed("tokenizer.json", tokenizer, LIST, text);
+        put_changed("config.json", CONFIG, SIZE, size);
+        ck_assert_msg(open_it() == 0, "%s", err.text);
+        ck_assert_int_eq(gguf_strings(g, "tokenizer.ggml.tokens", &names, NULL), 0);
+        struct gguf_str last = gguf_str_at(&names, names.n - 1);
+        ck_assert_uint_eq(last.len, strlen(cases[i].last));
+        ck_assert_mem_eq(last.data, cases[i].last, last.len);
+    }
+    /* What is asked for by name has to be there, and the vocabulary itself is taken whole. */
+    put("tokenizer.json", tokenizer);
+    put_changed("config.json", CONFIG, SIZE, "\"vocab_size\":257");
+    ck_assert_int_lt(open_it(), 0);
+    ck_assert_msg(strstr(err.text, "eos_token is \"<|e|>\"") != NULL, "%s", err.text);
+    put_changed("config.json", CONFIG, SIZE, "\"vocab_size\":100");
+    put("tokenizer_config.json", "{}");
+    put_changed("tokenizer.json", tokenizer, "{\"SpecialToken\":{\"id\":\"<|b|>\"}},", "");
+    ck_assert_msg(open_it() == 0, "%s", err.text);
+    ck_assert_int_eq(gguf_strings(g, "tokenizer.ggml.tokens", &names, NULL), 0);
+    ck_assert_uint_eq(names.n, 256);
+}
+END_TEST
+
 START_TEST(cut_anywhere)
 {
     for (size_t len = 0; len < sizeof CONFIG - 1; len++) {
@@ -354,6 +391,7 @@ int main(void)
     tcase_add_test(c, names_of_tensors);
     tcase_add_test(c, templates);
     tcase_add_test(c, tokens);
+    tcase_add_test(c, tokens_without_a_row);
     tcase_add_test(c, cut_anywhere);
     tcase_add_test(c, changed_anywhere);
     tcase_add_test(c, no_memory);
