@@ -351,11 +351,12 @@ static int put_end(const struct maker *m, const struct ends *e, bool there, stru
     int rc = t->path ? hf_bool(m->h, t, t->doc, member, &found, &wanted) : 0;
     if (rc)
         return rc;
-    if (there && *id < 0)
-        *id = find_token(m, name);
-    if (there && (*id < 0 || find_token(m, name) != *id))
+    int32_t at = there ? find_token(m, name) : -1;
+    if (there && (at < 0 || (*id >= 0 && *id != at)))
         return refuse(m, "a token of post_processor.single", name,
-                      "the one that tokenizer_config.json names");
+                      at < 0 ? "the name of a token" : "the one that tokenizer_config.json names");
+    if (there)
+        *id = at;
     if (e->known)
         gguf_make_bool(m->h->g, key, there);
     else if (found)
@@ -368,15 +369,19 @@ static int put_ids(const struct maker *m)
     struct hf_facts *f = &m->h->facts;
     struct gguf *g = m->h->g;
     struct ends e;
-    int32_t bos = f->bos, eos = f->n_eos ? f->eos[0] : -1;
+    int32_t bos = f->bos, eos = f->n_eos ? f->eos[0] : -1, last = -1;
     int rc;
     if ((rc = named_token(m, "bos_token", &bos)) || (rc = named_token(m, "eos_token", &eos)) ||
         (rc = read_post_processor(m, &e)) ||
         (rc = put_end(m, &e, e.first, e.first_name, "add_bos_token", "tokenizer.ggml.add_bos_token",
                       &bos)) ||
         (rc = put_end(m, &e, e.last, e.last_name, "add_eos_token", "tokenizer.ggml.add_eos_token",
-                      &eos)))
+                      &last)))
         return rc;
+    /* GGUF's EOS is what stands behind a text: to Qwen3-Embedding another than ends an answer. */
+    if (last >= 0 && eos >= 0 && eos != last)
+        gguf_make_uint(g, TOK_OTHER_EOS, (uint64_t)eos);
+    eos = last >= 0 ? last : eos;
     if (bos >= 0)
         gguf_make_uint(g, "tokenizer.ggml.bos_token_id", (uint64_t)bos);
     if (eos >= 0)

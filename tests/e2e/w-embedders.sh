@@ -56,6 +56,13 @@ rm -r "$model/1_Pooling"
 start --ctx 320
 is "a folder that says nothing" "$(vector)" "$last"
 stop
+# What the tokenizer puts behind a text is not always EOS: Qwen3-Embedding has another token there.
+sed -i 's/"eos_token": "<eos>"/"eos_token": "<unk>"/' "$model/tokenizer_config.json"
+start --ctx 320
+is "EOS is another token" "$(vector)" "$last"
+has "EOS" "$(curl -fs "$url/v1/models")" '"eos_token_id": ?3\b'
+stop
+cp "$published/tokenizer_config.json" "$model/"
 # Either may be a link to where else the sandbox allows nothing.
 set_pooling "$beside/elsewhere" true false
 ln -s ../../elsewhere "$model/1_Pooling"

@@ -291,6 +291,42 @@ START_TEST(tokens)
 }
 END_TEST
 
+/* Qwen3-Embedding puts <|endoftext|> behind a text, and its EOS is <|im_end|>. */
+START_TEST(another_end)
+{
+    struct tok *t = NULL;
+    struct chat *c = NULL;
+    struct tok_ids ids = {0};
+    struct buf text = {0};
+    const struct chat_message m = {.role = "user", .content = "a", .content_len = 1};
+    const struct chat_talk talk = {.message = &m, .n = 1};
+    static const int32_t want[] = {256, 'a', 258};
+    size_t n;
+    put_changed("tokenizer.json", tokenizer, "{\"Sequence\":{\"id\":\"A\"}}]",
+                "{\"Sequence\":{\"id\":\"A\"}},{\"SpecialToken\":{\"id\":\"<|f|>\"}}]");
+    put_changed("tokenizer_config.json", TOKENIZER_CONFIG, "<|im_start|><|im_end|>",
+                "{{ messages[0].content + eos_token }}");
+    put_changed("generation_config.json", GENERATION, "{", "{\"eos_token_id\":257,");
+    ck_assert_msg(open_it() == 0, "%s", err.text);
+    ck_assert_double_eq(number("tokenizer.ggml.eos_token_id"), 258); /* as converters have it */
+    ck_assert_msg(tok_open(g, 260, &t, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(tok_encode(t, "a", 1, TOK_ADD_SPECIAL, 0, &ids), 0);
+    ck_assert_uint_eq(ids.n, ARRAY_LEN(want));
+    ck_assert_mem_eq(ids.id, want, sizeof want);
+    ck_assert_int_eq(tok_eos(t), 257);
+    ck_assert_msg(chat_open(g, t, NULL, &c, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(chat_stop_ids(c, &n)[0], 257);
+    ck_assert_uint_eq(n, 1);
+    ck_assert_msg(chat_render(c, &talk, &text, NULL, NULL, &err) == 0, "%s", err.text);
+    ck_assert_uint_eq(text.len, 6);
+    ck_assert_mem_eq(text.data, "a<|e|>", 6);
+    buf_free(&text);
+    chat_close(&c);
+    tok_ids_free(&ids);
+    tok_close(&t);
+}
+END_TEST
+
 /* Gemma 3 has a token of images behind the last row of its text models. */
 START_TEST(tokens_without_a_row)
 {
@@ -391,6 +427,7 @@ int main(void)
     tcase_add_test(c, names_of_tensors);
     tcase_add_test(c, templates);
     tcase_add_test(c, tokens);
+    tcase_add_test(c, another_end);
     tcase_add_test(c, tokens_without_a_row);
     tcase_add_test(c, cut_anywhere);
     tcase_add_test(c, changed_anywhere);
