@@ -82,6 +82,42 @@ expect 1 'cannot create' "$tool" synth --shape tiny -o /nonexistent/x.gguf
 expect 1 'not a regular file' "$tool" synth --shape tiny -o /dev/null
 [ -e x.gguf ] && fail "a refused command left a file"
 
+# Who is ended leaves nothing behind; who shall not hear of a hangup goes on.
+begun()
+{
+    for _ in $(seq 600); do
+        set -- cut/*
+        [ -e "$1" ] && return
+        sleep 0.1
+    done
+    fail "synth writes nothing"
+}
+mkdir cut
+for signal in TERM HUP PIPE; do
+    "$tool" synth --shape 2b -o cut/x.gguf >out 2>&1 &
+    begun
+    kill -$signal $!
+    wait $!
+    status=$?
+    tests=$((tests + 1))
+    [ "$(kill -l $status)" = $signal ] ||
+        fail "synth that is ended by $signal exited with $status: $(head -3 out)"
+    [ -z "$(ls cut)" ] || fail "synth that is ended by $signal leaves $(ls cut)"
+    rm -rf cut/*
+done
+(
+    trap '' HUP
+    exec "$tool" synth --shape 2b -o cut/x.gguf
+) >out 2>&1 &
+begun
+kill -HUP $!
+kill -TERM $!
+wait $!
+status=$?
+tests=$((tests + 1))
+[ "$(kill -l $status)" = TERM ] || fail "synth under nohup exited with $status"
+rm -r cut
+
 # Those with a scale for each group of 128 as well; where one block would need two scales it says so.
 for type in q2_0 pq2_0 ptq1_0 tq2_0; do
     expect 0 '' "$tool" synth --shape bonsai-tiny --type $type -o group-$type.gguf
