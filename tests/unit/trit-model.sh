@@ -298,6 +298,13 @@ rm -f story.gguf kernel_config.ini
 # A folder of Hugging Face files, which is the same model as the file.
 expect 0 '' "$tool" synth --shape tiny --hf -o folder
 expect 0 '3145728 ternary weights .* 0 problems' "$tool" verify folder
+cp -r folder texts
+sed -i 's/"eos_token_id":[ \t]*[0-9]*/"eos_token_id": 99999/' texts/config.json
+expect 1 'problem: .*eos_token_ids: found 99999, expected less than' "$tool" verify texts
+cp -r folder/* texts/
+echo '{% for m in messages %}{{ m.content }}' >texts/chat_template.jinja
+expect 1 'problem: .*tokenizer.chat_template: .*endfor' "$tool" verify texts
+rm -r texts
 expect 0 'HF_U8 .* zeros in blk.0' "$tool" inspect folder
 expect 2 'found --type' "$tool" synth --shape tiny --hf --type i2_s -o folder
 expect 2 'expected --head f16 or f32' "$tool" synth --shape tiny --hf --head q8_0 -o folder
