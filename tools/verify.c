@@ -241,9 +241,9 @@ static int check_file(const struct reading *how, const char *path, bool verbose)
 static int run(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"verbose", no_argument, NULL, 'v'},     {"order", required_argument, NULL, 'i'},
+        {"verbose", no_argument, NULL, 'v'}, {"order", required_argument, NULL, 'i'},
         {"tiles", required_argument, NULL, 'T'}, {"unchecked", no_argument, NULL, 'u'},
-        {"help", no_argument, NULL, 'h'},        {0}};
+        {"help", no_argument, NULL, 'h'},     {0}};
     static struct reading how;
     struct trit_error err;
     bool verbose = false;
@@ -280,14 +280,13 @@ const struct tool_command tool_verify = {
     "\n"
     "Checks the container (bounds, names, types, alignment, overlap), then every tensor: that "
     "each\n"
-    "ternary code is one of three, that scales are plausible and floats finite; and that "
-    "tokenizer\n"
-    "and chat template can be used.  Each problem is one line on stdout.  Exit status 1 when "
-    "there\n"
+    "ternary code is one of three, that scales are plausible and floats finite; and that tokenizer\n"
+    "and chat template can be used.  Each problem is one line on stdout.  Exit status 1 when there\n"
     "is one.\n"
     "\n"
-    "  -v, --verbose   also the share of -1, 0, +1 and the scales of each ternary "
-    "tensor\n" TOOL_READING_HELP "  -h, --help      this text\n"
+    "  -v, --verbose   also the share of -1, 0, +1 and the scales of each ternary tensor\n"
+    TOOL_READING_HELP
+    "  -h, --help      this text\n"
     "\n"
     "Examples:\n"
     "  trit-model verify model.gguf\n"
