@@ -52,6 +52,15 @@ set_pooling "$model/1_Pooling" true false
 start --ctx 320
 is "a folder that says mean" "$(vector)" "$mean"
 stop
+# A way that tritd does not have is not answered in another, unless the operator says so.
+echo '{"pooling_mode_cls_token": true}' >"$model/1_Pooling/config.json"
+start --ctx 320
+has "a folder that says cls" "$(post /v1/embeddings '{"input":"a"}')" '"message": ?"model: .*pooling_type 2'
+is "its status" "$(post /v1/embeddings '{"input":"a"}' -o /dev/null -w '%{http_code}')" 400
+stop
+start --ctx 320 --pooling mean
+is "a folder that says cls, with --pooling mean" "$(vector)" "$mean"
+stop
 rm -r "$model/1_Pooling"
 start --ctx 320
 is "a folder that says nothing" "$(vector)" "$last"
