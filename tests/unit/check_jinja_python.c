@@ -138,6 +138,11 @@ static const struct pair elements[] = {
 };
 
 static const struct pair tests[] = {
+    {"{{ none is sameas none }} {{ true is sameas(true) }} {{ 1 is sameas true }} {{ 0 is sameas "
+     "false }} {{ 'x' is sameas none }} {{ d is sameas d }} {{ [] is sameas [] }} {{ d is not "
+     "sameas none }} {{ 1 is sameas 1 }} {{ 1.0 is sameas 1 }} {{ [true, 1, none]|select('sameas', "
+     "true)|list }}",
+     "True True False False False True False True True False [True]"},
     {"{{ x is defined }} {{ 1 is defined }} {{ x is undefined }} {{ none is none }} {{ 'a' is "
      "string }} {{ 1 is string }} {{ {} is mapping }} {{ [] is mapping }}",
      "False True True True True False True False"},
@@ -317,6 +322,12 @@ static const struct pair functions[] = {
      "loop.length }}{{ loop.depth }}{{ loop.depth0 }}{{ loop.nextitem if not loop.last }};{% "
      "endfor %}",
      "a033102;b123103;a21310;"},
+    {"{% for i, (k, v) in [(1, ('a', 2)), (3, ('b', 4))] %}{{ i }}{{ k }}{{ v }}{% endfor %} {% "
+     "for "
+     "(a, b), c in [((1, 2), 3)] %}{{ a }}{{ b }}{{ c }}{% endfor %} {% for (a) in [1, 2] %}{{ a "
+     "}}{% endfor %} {% for (a,) in [[1]] %}{{ a }}{% endfor %} {% set (x, (y, z)), w = (1, (2, "
+     "3)), 4 %}{{ x }}{{ y }}{{ z }}{{ w }}",
+     "1a23b4 123 12 1 1234"},
     {"{% for a in [1] %}{% for b in [1, 2] %}{{ loop.depth }}{{ loop.depth0 }}{% endfor %}{{ "
      "loop.depth }}{% endfor %}",
      "10101"},
