@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,9 @@
 #include "base/mem.h"
 
 #define OUT_BYTES (1u << 20) /* written at a time */
+
+/* The file that a signal would leave behind; "": none.  It stays in its place, whoever reads it. */
+static char unfinished[PATH_MAX];
 
 void gguf_put_u32(struct buf *b, uint32_t v)
 {
@@ -96,6 +100,7 @@ int gguf_write_open(const char *path, struct gguf_writer **out, struct trit_erro
         gguf_write_close(&w);
         return rc;
     }
+    snprintf(unfinished, sizeof unfinished, "%s", w->partial);
     *out = w;
     return 0;
 }
@@ -279,9 +284,15 @@ int gguf_write_finish(struct gguf_writer *w, struct trit_error *err)
         w->failed = errno;
     if (w->failed)
         return failure(w, err);
+    unfinished[0] = '\0';
     mem_free(w->partial);
     w->partial = NULL;
     return 0;
+}
+
+void gguf_write_abandon(void)
+{
+    (void)unlink(unfinished);
 }
 
 void gguf_write_close(struct gguf_writer **wp)
@@ -293,6 +304,7 @@ void gguf_write_close(struct gguf_writer **wp)
         close(w->fd);
         if (w->partial)
             unlink(w->partial);
+        unfinished[0] = '\0';
     }
     buf_free(&w->pairs);
     buf_free(&w->infos);

@@ -7,7 +7,8 @@
  * files: metadata first, then the directory, then the data of each tensor in the order declared, as
  * a stream; memory is needed for the head only.
  *
- * A file is written under a temporary name beside its place and renamed when it is whole.
+ * A file is written under a temporary name beside its place and renamed when it is whole.  Whoever
+ * may be ended by a signal calls gguf_write_abandon then.
  */
 #ifndef TRIT_GGUF_WRITE_H
 #define TRIT_GGUF_WRITE_H
@@ -75,5 +76,9 @@ int gguf_write_finish(struct gguf_writer *w, struct trit_error *err);
 
 /* Takes NULL; an unfinished file is removed. */
 void gguf_write_close(struct gguf_writer **w);
+
+/* Remove the unfinished file of the writer that was opened last, if any.  For handlers of signals,
+ * in any thread; no writer is of use afterwards. */
+void gguf_write_abandon(void);
 
 #endif

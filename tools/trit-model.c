@@ -6,11 +6,14 @@
  */
 #include "config.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/base.h"
 #include "base/log.h"
+#include "gguf-write.h"
 #include "tool.h"
 
 static const struct tool_command *const commands[] = {
@@ -88,9 +91,28 @@ const char *tool_bytes(uint64_t bytes, char *dst, size_t cap)
     return dst;
 }
 
+/* What is left of a model then has many bytes and a name that nobody would look for. */
+static void on_end(int signal)
+{
+    gguf_write_abandon();
+    raise(signal); /* It ends us as soon as this returns, for now nobody handles it. */
+}
+
+/* Who was started to ignore a signal, as nohup does it, goes on ignoring it. */
+static void handle_ends(void)
+{
+    static const int ends[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM};
+    const struct sigaction act = {.sa_handler = on_end, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction was;
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+        if (sigaction(ends[i], NULL, &was) == 0 && was.sa_handler == SIG_DFL)
+            (void)sigaction(ends[i], &act, NULL);
+}
+
 int main(int argc, char **argv)
 {
     log_open(LOG_NOTICE, 0);
+    handle_ends();
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "help") == 0 && argc > 2 && find(argv[2]))
         return tool_help(find(argv[2]));

@@ -2,9 +2,9 @@
 /*
  * verify.c - `trit-model verify`: is every weight of a file sound?
  *
- * gguf_open has checked the container; here each tensor is decoded from end to end.  What the
- * loader asks beyond that (shapes that fit each other, a tokenizer that fits the embedding) it asks
- * itself, when a model is loaded.
+ * gguf_open has checked the container; here each tensor is decoded from end to end, and tokenizer
+ * and chat template, where the file has them, are opened.  What the loader asks beyond that (the
+ * tensors of its graph, in shapes that fit each other) it asks itself, when a model is loaded.
  */
 #include "config.h"
 #include "tool.h"
@@ -18,9 +18,11 @@
 
 #include "base/log.h"
 #include "model/arch.h"
+#include "model/chat.h"
 #include "model/hf.h"
 #include "model/quant.h"
 #include "model/reading.h"
+#include "model/tokenizer.h"
 
 /* Scales of trained models lie around one, in either direction by a few powers of ten. */
 #define LEAST_SCALE 1e-8f
@@ -178,6 +180,25 @@ static void check_arch(struct check *c)
                 (int)MIN(s.len, (size_t)40), s.data, arch_names());
 }
 
+/* What the loader would say of them. */
+static int check_text(struct check *c, struct trit_error *err)
+{
+    const struct gguf_tensor *embd = gguf_tensor(c->g, "token_embd.weight");
+    struct tok *tok = NULL;
+    struct chat *chat = NULL;
+    if (!embd || !gguf_has(c->g, "tokenizer.ggml.model"))
+        return 0;
+    int rc = tok_open(c->g, (uint32_t)MIN(embd->ne[1], (uint64_t)INT32_MAX), &tok, err);
+    if (rc == 0)
+        rc = chat_open(c->g, tok, NULL, &chat, err);
+    chat_close(&chat);
+    tok_close(&tok);
+    if (rc == 0 || rc == -TRIT_ENOMEM)
+        return rc;
+    problem(c, "%s", err->text);
+    return 0;
+}
+
 static int check_file(const struct reading *how, const char *path, bool verbose)
 {
     char note[200];
@@ -192,7 +213,7 @@ static int check_file(const struct reading *how, const char *path, bool verbose)
         printf("%s: %s\n", path, note);
     c.g = g;
     check_arch(&c);
-    int rc = 0;
+    int rc = check_text(&c, &err);
     for (size_t i = 0; i < gguf_n_tensors(g) && rc == 0; i++) {
         const struct gguf_tensor *t = gguf_tensor_at(g, i);
         log_progress("checking %s  %.0f %%", t->name,
@@ -259,8 +280,9 @@ const struct tool_command tool_verify = {
     "\n"
     "Checks the container (bounds, names, types, alignment, overlap), then every tensor: that "
     "each\n"
-    "ternary code is one of three, that scales are plausible and floats finite.  Each problem is\n"
-    "one line on stdout.  Exit status 1 when there is one.\n"
+    "ternary code is one of three, that scales are plausible and floats finite; and that tokenizer\n"
+    "and chat template can be used.  Each problem is one line on stdout.  Exit status 1 when there\n"
+    "is one.\n"
     "\n"
     "  -v, --verbose   also the share of -1, 0, +1 and the scales of each ternary tensor\n"
     TOOL_READING_HELP

@@ -3,9 +3,10 @@
  * hf.h - a folder of Hugging Face files as a model.
  *
  * The folder holds config.json, tokenizer.json, and model.safetensors, or its shards with
- * model.safetensors.index.json; where they are there, generation_config.json, tokenizer_config.json
- * and chat_template.jinja.  hf_open reads and checks them all and gives a view under GGUF's names
- * for keys and tensors, so that whoever loads a model needs to know nothing of this:
+ * model.safetensors.index.json; where they are there, generation_config.json, HF_POOLING,
+ * tokenizer_config.json and chat_template.jinja.  hf_open reads and checks them all and gives a
+ * view under GGUF's names for keys and tensors, so that whoever loads a model needs to know nothing
+ * of this:
  *
  *   hf.c            the folder, its files and shards
  *   safetensors.c   the container of tensors
@@ -25,6 +26,9 @@
 
 struct gguf;
 struct trit_error;
+
+/* Of sentence-transformers: the only file that is not in the folder itself. */
+#define HF_POOLING "1_Pooling/config.json"
 
 /* Gives *g (gguf_close).  Codes as those of gguf_open. */
 int hf_open(const char *folder, struct gguf **g, struct trit_error *err);

@@ -90,7 +90,7 @@ int32_t tok_bos(const struct tok *t);                     /* -1 where there is n
 /* The tokens in front of a beginning, an end, and the middle that is to be written; false: the
  * model has none such. */
 bool tok_infill(const struct tok *t, int32_t id[3]);
-int32_t tok_eos(const struct tok *t);
+int32_t tok_eos(const struct tok *t);   /* that ends an answer; -1 likewise */
 bool tok_adds_bos(const struct tok *t); /* the model wants BOS in front; false where it has none */
 size_t tok_bytes(const struct tok *t);  /* memory held */
 

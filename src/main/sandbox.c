@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "model/hf.h"
 #include "main/conf.h"
 #include "main/recall.h"
 #include "main/sandbox-parts.h"
@@ -93,22 +94,27 @@ static void allow_beside(const struct rules *r, const char *file, uint64_t right
     allow(r, dirname(named), rights);
 }
 
+/* What a name leads to, where that is a file. */
+static void allow_file(const struct rules *r, const char *folder, const char *name)
+{
+    char named[PATH_MAX], real[PATH_MAX];
+    struct stat st;
+    int len = snprintf(named, sizeof named, "%s/%s", folder, name);
+    if (len > 0 && (size_t)len < sizeof named && realpath(named, real) && stat(real, &st) == 0 &&
+        S_ISREG(st.st_mode))
+        allow(r, real, READ);
+}
+
 /* In the cache of the hub a model is a folder of links to files that lie in another one. */
 static void allow_links(const struct rules *r, const char *folder)
 {
     DIR *d = opendir(folder);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        char named[PATH_MAX], real[PATH_MAX];
-        struct stat st;
-        if (e->d_type != DT_LNK && e->d_type != DT_UNKNOWN)
-            continue;
-        int len = snprintf(named, sizeof named, "%s/%s", folder, e->d_name);
-        if (len > 0 && (size_t)len < sizeof named && realpath(named, real) &&
-            stat(real, &st) == 0 && S_ISREG(st.st_mode))
-            allow(r, real, READ);
-    }
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (e->d_type == DT_LNK || e->d_type == DT_UNKNOWN)
+            allow_file(r, folder, e->d_name);
     if (d)
         closedir(d);
+    allow_file(r, folder, HF_POOLING);
 }
 
 /* Of the snapshot of a model, HUB/models--X/snapshots/REVISION: those that are fetched later stand

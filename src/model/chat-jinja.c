@@ -51,6 +51,12 @@ static struct jinja_value name(struct jinja_pool *p, const char *text)
     return jinja_view(p, text, strlen(text), false);
 }
 
+/* Of a token, which a model may not have. */
+static struct jinja_value token(struct jinja_pool *p, const char *text)
+{
+    return text ? name(p, text) : (struct jinja_value){.type = JINJA_UNDEFINED};
+}
+
 /* [{"type": "text", "text": ...}] */
 static struct jinja_value parts(struct jinja_pool *p, struct jinja_value text)
 {
@@ -103,17 +109,17 @@ int chat_jinja_render(const struct chat *c, const struct chat_talk *talk, struct
     /* What a client calls like one of ours is ours: the first of a name counts. */
     jinja_put_name(&pool, vars, "messages", messages);
     jinja_put_name(&pool, vars, "add_generation_prompt", jinja_bool(talk->add_prompt));
-    if (c->bos)
-        jinja_put_name(&pool, vars, "bos_token", name(&pool, c->bos));
-    if (c->eos)
-        jinja_put_name(&pool, vars, "eos_token", name(&pool, c->eos));
-    if (talk->tools)
-        jinja_put_name(&pool, vars, "tools", *talk->tools);
+    jinja_put_name(&pool, vars, "bos_token", token(&pool, c->bos));
+    jinja_put_name(&pool, vars, "eos_token", token(&pool, c->eos));
+    jinja_put_name(&pool, vars, "tools", talk->tools ? *talk->tools : jinja_none());
     for (size_t i = 0; talk->kwargs && i < jinja_len(*talk->kwargs); i++) {
         jinja_member(*talk->kwargs, i, &key, &value);
         if (!jinja_has(vars, key))
             jinja_put(&pool, vars, key, value);
     }
+    /* transformers gives it to every template, as it does tools. */
+    if (!jinja_has(vars, name(&pool, "documents")))
+        jinja_put_name(&pool, vars, "documents", jinja_none());
     if (pool.failed)
         rc = trit_fail(err, TRIT_ENOMEM, "no memory for the conversation");
     else if ((rc = jinja_render(t, vars, talk->now, out, ranges, n_ranges, &why)))

@@ -145,7 +145,8 @@ static int read_sizes(const struct config *c)
     uint64_t head_dim = c->f->head_dim;
     double eps = 0;
     bool found;
-    if (rc || (rc = hf_uint(c->h, c->t, c->doc, "head_dim", false, &found, &head_dim)) ||
+    if (rc || (rc = hf_uint(c->h, c->t, c->doc, "vocab_size", false, &found, &c->h->facts.rows)) ||
+        (rc = hf_uint(c->h, c->t, c->doc, "head_dim", false, &found, &head_dim)) ||
         (rc = hf_float(c->h, c->t, c->doc, "rms_norm_eps", true, &found, &eps)))
         return rc;
     if (head_dim) {

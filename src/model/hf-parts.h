@@ -31,6 +31,7 @@ struct hf_facts {
     bool gemma;   /* names of tensors mean what they do in Gemma 3 */
     bool hybrid;  /* or in Qwen3.5 */
     bool tied, untied; /* tie_word_embeddings, where it is stated */
+    uint64_t rows;     /* of the embedding: vocab_size.  0: not stated */
     int32_t bos;       /* -1: not stated */
     int32_t eos[HF_EOS_MAX];
     size_t n_eos;

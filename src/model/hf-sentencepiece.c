@@ -305,19 +305,33 @@ static void add_tokens(struct reader *r)
         add_list(r, h->added_tokens.doc);
 }
 
-/* The document in place of the file. */
-static int put_document(struct reader *r, size_t max_values)
+/* Where a space is put in front: of every part of the text between special tokens, or as it is with
+ * "legacy": false only where the text begins. */
+static void put_spaces(const struct reader *r, struct buf *b)
 {
     static const char REPLACE[] =
         "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"" VOCAB_SPACE "\"}";
     static const char PREPEND[] = "{\"type\":\"Prepend\",\"prepend\":\"" VOCAB_SPACE "\"},";
+    static const char FIRST[] = "{\"type\":\"Metaspace\",\"replacement\":\"" VOCAB_SPACE
+                                "\",\"prepend_scheme\":\"first\",\"split\":false}";
+    const struct hf_text *t = &r->h->tokenizer_config;
+    if (r->prefix && t->path && !hf_flag(t->doc, "legacy", true))
+        buf_addf(b, "\"pre_tokenizer\":%s", FIRST);
+    else
+        buf_addf(b, "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[%s%s]}",
+                 r->prefix ? PREPEND : "", REPLACE);
+}
+
+/* The document in place of the file. */
+static int put_document(struct reader *r, size_t max_values)
+{
     struct hf_text *t = &r->h->tokenizer;
     struct trit_error why = {0};
     struct buf b = {0};
     size_t len;
-    buf_addf(&b, "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[%s%s]},",
-             r->prefix ? PREPEND : "", REPLACE);
-    buf_adds(&b, "\"added_tokens\":[");
+    buf_addc(&b, '{');
+    put_spaces(r, &b);
+    buf_adds(&b, ",\"added_tokens\":[");
     buf_add(&b, r->added.data, r->added.len);
     buf_adds(&b, "],\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,\"vocab\":{");
     buf_add(&b, r->vocab.data, r->vocab.len);

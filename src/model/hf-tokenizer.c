@@ -14,11 +14,13 @@
 #include "config.h"
 #include "model/hf-parts.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "model/tokenizer-parts.h"
 
@@ -99,10 +101,16 @@ static uint32_t borders_of(struct jsontext e)
  * "normalized" is for tokens that are looked for once the text is normalised.  For NFC that makes
  * no difference to names that are in Form C; behind a normalizer that writes spaces otherwise it is
  * had for special tokens only, whose names transformers looks for as they are.
+ *
+ * A token without a row of the embedding can never be given to the model, and is left out: Gemma 3
+ * has one of images behind the last row of its models for text.  Where it is written out, it is
+ * text like any other.
  */
 static int read_added(struct maker *m)
 {
     bool found;
+    uint64_t i, rows = m->h->facts.rows;
+    size_t left_out = 0;
     struct jsontext list = {"[]", 2}, none, e, id = {"null", 4}, name = {"null", 4};
     int rc = hf_value(m->h, m->t, m->t->doc, "added_tokens", JSONTEXT_ARRAY, false, &found, &list);
     struct jsontext_walk w = jsontext_begin(list);
@@ -117,11 +125,18 @@ static int read_added(struct maker *m)
         if ((rc = hf_value(m->h, m->t, e, "id", JSONTEXT_NUMBER, true, &found, &id)) ||
             (rc = hf_value(m->h, m->t, e, "content", JSONTEXT_STRING, true, &found, &name)))
             return rc;
+        if (rows && jsontext_uint(id, &i) && i >= rows) {
+            left_out++;
+            continue;
+        }
         rc = take_token(m, "id of an added token", name, id, special ? VOCAB_CONTROL : VOCAB_USER);
-        uint64_t i;
         if (rc == 0 && jsontext_uint(id, &i))
             m->token[i].borders = borders_of(e);
     }
+    if (rc == 0 && left_out)
+        log_notice("tokens-ignored n=%zu reason=\"added behind the %" PRIu64
+                   " rows of the embedding\"",
+                   left_out, rows);
     return rc;
 }
 
@@ -336,11 +351,12 @@ static int put_end(const struct maker *m, const struct ends *e, bool there, stru
     int rc = t->path ? hf_bool(m->h, t, t->doc, member, &found, &wanted) : 0;
     if (rc)
         return rc;
-    if (there && *id < 0)
-        *id = find_token(m, name);
-    if (there && (*id < 0 || find_token(m, name) != *id))
+    int32_t at = there ? find_token(m, name) : -1;
+    if (there && (at < 0 || (*id >= 0 && *id != at)))
         return refuse(m, "a token of post_processor.single", name,
-                      "the one that tokenizer_config.json names");
+                      at < 0 ? "the name of a token" : "the one that tokenizer_config.json names");
+    if (there)
+        *id = at;
     if (e->known)
         gguf_make_bool(m->h->g, key, there);
     else if (found)
@@ -353,15 +369,19 @@ static int put_ids(const struct maker *m)
     struct hf_facts *f = &m->h->facts;
     struct gguf *g = m->h->g;
     struct ends e;
-    int32_t bos = f->bos, eos = f->n_eos ? f->eos[0] : -1;
+    int32_t bos = f->bos, eos = f->n_eos ? f->eos[0] : -1, last = -1;
     int rc;
     if ((rc = named_token(m, "bos_token", &bos)) || (rc = named_token(m, "eos_token", &eos)) ||
         (rc = read_post_processor(m, &e)) ||
         (rc = put_end(m, &e, e.first, e.first_name, "add_bos_token", "tokenizer.ggml.add_bos_token",
                       &bos)) ||
         (rc = put_end(m, &e, e.last, e.last_name, "add_eos_token", "tokenizer.ggml.add_eos_token",
-                      &eos)))
+                      &last)))
         return rc;
+    /* GGUF's EOS is what stands behind a text: to Qwen3-Embedding another than ends an answer. */
+    if (last >= 0 && eos >= 0 && eos != last)
+        gguf_make_uint(g, TOK_OTHER_EOS, (uint64_t)eos);
+    eos = last >= 0 ? last : eos;
     if (bos >= 0)
         gguf_make_uint(g, "tokenizer.ggml.bos_token_id", (uint64_t)bos);
     if (eos >= 0)

@@ -420,7 +420,7 @@ static int read_all(struct hf *h)
             files_has_suffix(h->folder, ".gguf") ? "; it has a .gguf file: name that one" : "");
     if ((rc = read_json(h, "config.json", CONFIG_MAX, true, &h->config)) ||
         (rc = read_json(h, "generation_config.json", CONFIG_MAX, false, &h->generation)) ||
-        (rc = read_json(h, "1_Pooling/config.json", CONFIG_MAX, false, &h->pooling)) ||
+        (rc = read_json(h, HF_POOLING, CONFIG_MAX, false, &h->pooling)) ||
         (rc = hf_config(h)) || (rc = read_tokenizer(h)) ||
         (rc = read_text(h, "chat_template.jinja", CONFIG_MAX, false, &h->template)) ||
         (rc = hf_tokenizer(h)) || (rc = add_tensors(h)))

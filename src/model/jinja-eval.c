@@ -291,10 +291,8 @@ static struct jinja_value call_macro(struct jinja_run *r, const struct jinja_fun
 {
     struct jinja_scope *outer = r->scope;
     struct jinja_value text = {0};
-    const unsigned loops = r->loops;
     if (!jinja_descend(r))
         return text;
-    r->loops = 0;
     struct jinja_scope *s = jinja_scope_push(r, f->scope);
     bind_parameters(r, f->macro, a);
     if (caller && r->rc == 0)
@@ -302,7 +300,6 @@ static struct jinja_value call_macro(struct jinja_run *r, const struct jinja_fun
                    (struct jinja_value){.type = JINJA_FUNCTION, .function = caller});
     if (r->rc == 0)
         text = jinja_capture(r, f->macro->b);
-    r->loops = loops;
     r->scope = outer;
     jinja_ascend(r);
     return text;

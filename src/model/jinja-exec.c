@@ -91,7 +91,7 @@ static void exec_for(struct jinja_run *r, const struct jinja_node *n)
         jinja_exec(r, n->d);
         return;
     }
-    *loop = (struct jinja_loop){items->v, items->n, 0, ++r->loops};
+    *loop = (struct jinja_loop){items->v, items->n, 0};
     struct jinja_scope *s = jinja_scope_push(r, outer);
     for (; loop->i < loop->n && jinja_charge(r, 1); loop->i++) {
         s->vars = NULL; /* what a turn sets, the next does not see */
@@ -105,7 +105,6 @@ static void exec_for(struct jinja_run *r, const struct jinja_node *n)
         if (over)
             break;
     }
-    r->loops--;
     r->scope = outer;
 }
 

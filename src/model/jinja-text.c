@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unictype.h>
 
 #include "base/base.h"
 #include "base/utf8.h"
@@ -45,6 +46,30 @@ size_t jinja_space_after(const char *s, size_t len)
         end -= n;
     }
     return len - end;
+}
+
+/* Bytes of what ends a line here; 0: nothing does. */
+static size_t line_break(const char *s, size_t len)
+{
+    unsigned char c = (unsigned char)s[0];
+    if (c < 0x80) {
+        bool ends = (c >= '\n' && c <= '\r') || (c >= 0x1c && c <= 0x1e);
+        return c == '\r' && len > 1 && s[1] == '\n' ? 2 : ends;
+    }
+    static const char *const wide[] = {"\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9"};
+    for (size_t i = 0; i < ARRAY_LEN(wide); i++)
+        if (len >= strlen(wide[i]) && memcmp(s, wide[i], strlen(wide[i])) == 0)
+            return strlen(wide[i]);
+    return 0;
+}
+
+size_t jinja_line_end(const struct jinja_string *s, size_t from, size_t *next)
+{
+    size_t end = from, n = 0;
+    while (end < s->len && !(n = line_break(s->data + end, s->len - end)))
+        end++;
+    *next = end + n;
+    return end;
 }
 
 /* ------------------------------------------------------------------ writing */
@@ -211,26 +236,38 @@ void jinja_float_text(char out[32], double v)
     snprintf(out + n, 32 - n, "e%c%02d", exponent < 0 ? '-' : '+', abs(exponent) % 1000);
 }
 
+/* Whether Python finds a character printable: of the separators only the space is. */
+static bool prints(uint32_t cp)
+{
+    return cp == ' ' ||
+           !uc_is_general_category_withtable(cp, UC_CATEGORY_MASK_C | UC_CATEGORY_MASK_Z);
+}
+
 /* repr() of a string: in single quotes unless only these are in it. */
 static void quote(struct jinja_out *o, const struct jinja_string *s)
 {
     char mark_char = memchr(s->data, '\'', s->len) && !memchr(s->data, '"', s->len) ? '"' : '\'';
     jinja_add(o, &mark_char, 1, false);
     size_t from = 0;
-    for (size_t i = 0; i < s->len; i++) {
-        unsigned char c = (unsigned char)s->data[i];
-        char escape[8];
+    for (size_t i = 0, n; i < s->len; i += n) {
+        uint32_t c = (unsigned char)s->data[i];
+        char escape[12];
+        n = c < 0x80 ? 1 : MAX(utf8_decode(s->data + i, s->len - i, &c), 1u);
         if (c == '\\' || c == (unsigned char)mark_char)
-            snprintf(escape, sizeof escape, "\\%c", c);
+            snprintf(escape, sizeof escape, "\\%c", (int)c);
         else if (c == '\n' || c == '\r' || c == '\t')
             snprintf(escape, sizeof escape, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
-        else if (c < 0x20 || c == 0x7f)
-            snprintf(escape, sizeof escape, "\\x%02x", c);
+        else if (!prints(c))
+            snprintf(escape, sizeof escape,
+                     c < 0x100     ? "\\x%02x"
+                     : c < 0x10000 ? "\\u%04x"
+                                   : "\\U%08x",
+                     c);
         else
             continue;
         jinja_add_part(o, s, from, i - from);
         jinja_adds(o, escape);
-        from = i + 1;
+        from = i + n;
     }
     jinja_add_part(o, s, from, s->len - from);
     jinja_add(o, &mark_char, 1, false);

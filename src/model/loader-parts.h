@@ -65,7 +65,7 @@ enum loader_kind {
     LOADER_PACK,   /* n: bytes of payload; with the segment */
     /* reader to daemon */
     LOADER_OPEN,     /* text: a path */
-    LOADER_HAS,      /* text: an entry of the folder */
+    LOADER_HAS,      /* text: a file of the folder */
     LOADER_SUFFIX,   /* text */
     LOADER_REAL,     /* of the model's own path */
     LOADER_LOG,      /* a line; code: enum log_level */

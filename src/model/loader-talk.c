@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "model/files.h"
 #include "model/gguf-private.h"
+#include "model/hf.h"
 #include "model/model.h"
 #include "model/segment-file.h"
 
@@ -39,6 +40,13 @@ enum {
 
 /* ------------------------------------------------------------------ what it asks */
 
+/* Whether a name is that of a file in a model's folder: never one of another folder, but for the
+ * one that models of embeddings have. */
+static bool is_inside(const char *name)
+{
+    return *name && *name != '.' && (!strchr(name, '/') || strcmp(name, HF_POOLING) == 0);
+}
+
 /* The model's own path, that of another part of it, or one of a file in that folder. */
 static bool is_ours(const struct loader *l, const char *path)
 {
@@ -47,8 +55,7 @@ static bool is_ours(const struct loader *l, const char *path)
         return true;
     if (strncmp(path, l->path, len) != 0)
         return false;
-    return !path[len] || (path[len] == '/' && path[len + 1] && path[len + 1] != '.' &&
-                          !strchr(path + len + 1, '/'));
+    return !path[len] || (path[len] == '/' && is_inside(path + len + 1));
 }
 
 /* They are open as long as the model is read: clients shall have descriptors all the same. */
@@ -125,7 +132,7 @@ static int answer(struct loader *l, struct loader_note *asked, struct trit_error
             snprintf(a.text, sizeof a.text, "%s", why.text);
         break;
     case LOADER_HAS:
-        a.n[0] = !strchr(asked->text, '/') && files_has(l->path, asked->text);
+        a.n[0] = is_inside(asked->text) && files_has(l->path, asked->text);
         break;
     case LOADER_SUFFIX:
         a.n[0] = files_has_suffix(l->path, asked->text);

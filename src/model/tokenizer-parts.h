@@ -69,6 +69,10 @@ int vocab_read(const struct gguf *g, uint32_t rows, struct vocab *v, struct trit
 void vocab_free(struct vocab *v);
 size_t vocab_held(const struct vocab *v); /* bytes of memory */
 
+/* A key that names one of n tokens; -1 where there is no such key. */
+int vocab_id(const struct gguf *g, const char *key, uint32_t n, int32_t *id,
+             struct trit_error *err);
+
 static inline const char *vocab_piece(const struct vocab *v, uint32_t id, size_t *len)
 {
     *len = v->start[id + 1] - v->start[id];
@@ -90,6 +94,9 @@ void vocab_fetch(const struct vocab *v, const struct vocab_key *k);
 int32_t vocab_look(const struct vocab *v, const struct vocab_key *k);
 
 #define VOCAB_SPACE "\xe2\x96\x81" /* U+2581, how SentencePiece writes a space */
+
+/* A key of what hf-tokenizer.c makes: EOS, where another token stands behind a text. */
+#define TOK_OTHER_EOS "tritd.tokenizer.eos"
 
 /* A key of what hf-pipeline.c makes: pieces are joined by the rank of merges, not by scores. */
 #define VOCAB_BY_RANK "tritd.tokenizer.by_rank"

@@ -25,6 +25,7 @@ struct tok {
     struct special special;
     struct bpe *bpe;
     struct normal normal;
+    int32_t eos; /* ends an answer; behind a text, if any, stands vocab.eos */
     bool add_bos, add_eos;
 };
 
@@ -105,7 +106,8 @@ static int open_parts(const struct gguf *g, uint32_t vocab_rows, const void *byt
     } else {
         rc = vocab_read(g, vocab_rows, &t->vocab, err);
     }
-    if (rc || (rc = special_build(g, &t->vocab, &t->special, err)) ||
+    if (rc || (rc = vocab_id(g, TOK_OTHER_EOS, t->vocab.n, &t->eos, err)) ||
+        (rc = special_build(g, &t->vocab, &t->special, err)) ||
         (rc = bpe_open(g, &t->vocab, tables ? &made : NULL, &t->bpe, err)))
         return rc;
     const struct pretok *p = bpe_pretok(t->bpe);
@@ -114,6 +116,7 @@ static int open_parts(const struct gguf *g, uint32_t vocab_rows, const void *byt
         (rc = read_flag(g, "tokenizer.ggml.add_bos_token", bos, &t->add_bos, err)) ||
         (rc = read_flag(g, "tokenizer.ggml.add_eos_token", pools_last(g), &t->add_eos, err)))
         return rc;
+    t->eos = t->eos >= 0 ? t->eos : t->vocab.eos;
     t->add_bos = t->add_bos && t->vocab.bos >= 0;
     t->add_eos = t->add_eos && t->vocab.eos >= 0;
     return 0;
@@ -150,7 +153,7 @@ int tok_open_tables(const struct gguf *g, uint32_t vocab_rows, const void *table
                "eos=%d add_bos=%s nfc=%s tables=%s",
                t->vocab.model == VOCAB_LLAMA ? "llama" : "gpt2", pretok_name(bpe_pretok(t->bpe)),
                t->vocab.n, bpe_n_merges(t->bpe), t->special.first[256], t->vocab.n_retyped,
-               t->vocab.bos, t->vocab.eos, t->add_bos ? "yes" : "no", t->normal.nfc ? "yes" : "no",
+               t->vocab.bos, t->eos, t->add_bos ? "yes" : "no", t->normal.nfc ? "yes" : "no",
                t->vocab.borrowed ? "attached" : "made");
     *out = t;
     return 0;
@@ -309,7 +312,7 @@ int32_t tok_bos(const struct tok *t)
 
 int32_t tok_eos(const struct tok *t)
 {
-    return t->vocab.eos;
+    return t->eos;
 }
 
 bool tok_adds_bos(const struct tok *t)

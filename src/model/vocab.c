@@ -144,8 +144,7 @@ int vocab_byte_of(const char *name, size_t len)
     return 16 * upper_hex(name[3]) + upper_hex(name[4]);
 }
 
-static int read_id(const struct gguf *g, const char *key, uint32_t n, int32_t *id,
-                   struct trit_error *err)
+int vocab_id(const struct gguf *g, const char *key, uint32_t n, int32_t *id, struct trit_error *err)
 {
     uint64_t value;
     *id = -1;
@@ -297,8 +296,8 @@ int vocab_read(const struct gguf *g, uint32_t rows, struct vocab *v, struct trit
         return gguf_fail(g, err, TRIT_ENOMEM, "no memory for %zu tokens", count);
     if (getrandom(v->secret, sizeof v->secret, 0) != (ssize_t)sizeof v->secret)
         return gguf_fail(g, err, TRIT_EIO, "no random bytes for the tables of tokens");
-    if ((rc = read_id(g, "tokenizer.ggml.bos_token_id", v->n, &v->bos, err)) ||
-        (rc = read_id(g, "tokenizer.ggml.eos_token_id", v->n, &v->eos, err)) ||
+    if ((rc = vocab_id(g, "tokenizer.ggml.bos_token_id", v->n, &v->bos, err)) ||
+        (rc = vocab_id(g, "tokenizer.ggml.eos_token_id", v->n, &v->eos, err)) ||
         (rc = read_kinds(g, &tokens, v, err)) || (rc = read_pieces(g, &tokens, v, err)))
         return rc;
     return index_pieces(g, &tokens, v, err);

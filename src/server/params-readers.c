@@ -225,6 +225,7 @@ int params_read_message(const struct field_input *in, size_t i, const cJSON *m,
         if (rc)
             return rc;
     }
+    p->message[*n].content = is_absent(content) ? NULL : "";
     p->more[*n] = h->more;
     p->message[*n].more = h->more.type == JINJA_DICT ? &p->more[*n] : NULL;
     if (result)
@@ -248,11 +249,10 @@ int params_place_messages(const struct field_input *in, size_t n)
     for (size_t i = 0; i < n; i++) {
         p->message[i].role = at;
         at += strlen(at) + 1;
-        p->message[i].content = at;
+        /* Who calls and says nothing has no content so far, and gets none. */
+        if (p->message[i].content || !p->message[i].more || p->message[i].content_len)
+            p->message[i].content = at;
         at += p->message[i].content_len + 1;
-        /* Who only calls has said nothing. */
-        if (p->message[i].more && p->message[i].content_len == 0)
-            p->message[i].content = NULL;
     }
     p->n_messages = n;
     return 0;

@@ -120,11 +120,31 @@ static void handle_chat(struct exchange *x)
     generate(x, FOR_CHAT);
 }
 
+/* Whether it is known how to make a vector: pooled otherwise than in training it would be noise. */
+static bool can_pool(const struct served *m)
+{
+    uint32_t pooling = m->opt.model->hp.pooling;
+    return m->opt.pooling != SEQ_POOL_NONE || pooling == MODEL_POOLING_NONE ||
+           pooling == MODEL_POOLING_MEAN || pooling == MODEL_POOLING_LAST;
+}
+
 static void handle_embeddings(struct exchange *x)
 {
     struct params p;
-    if (read_params(x, FOR_EMBEDDINGS, &p))
+    struct problem problem;
+    if (!read_params(x, FOR_EMBEDDINGS, &p))
+        return;
+    if (can_pool(x->model)) {
         job_embed(x, &p);
+        return;
+    }
+    problem_set(&problem, TRIT_EUNSUPP, "model",
+                "model: %s makes vectors by pooling_type %u, expected %d (mean) or %d (last), of "
+                "which the setting pooling can choose one",
+                x->model->name, x->model->opt.model->hp.pooling, MODEL_POOLING_MEAN,
+                MODEL_POOLING_LAST);
+    exchange_problem(x, &problem);
+    params_fini(&p);
 }
 
 static void handle_responses(struct exchange *x)

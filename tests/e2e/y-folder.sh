@@ -160,6 +160,15 @@ has "a conversation" "$(post /v1/chat/completions \
     '"completion_tokens": ?2'
 stop
 
+# ---- a token that was added behind the rows of the embedding, as Gemma 3 has one, is none
+make_folder bitnet-multiply
+rows=$(grep -Eo '"vocab_size":[0-9]+' "$model/config.json" | cut -d: -f2)
+sed -i "s/\"added_tokens\":\[/&{\"id\":$rows,\"content\":\"<|far|>\",\"special\":true},/" "$model/tokenizer.json"
+start --ctx 128
+logs "a token without a row" 'tokens-ignored n=1 '
+lacks "its name" "$(post /tokenize '{"content":"<|far|>"}')" "$rows"
+stop
+
 # ---- the segment is one for the folder, and another once any file of it is another
 start --ctx 128
 has "the second start" "$(grep -c 'attached=yes' "$work/log")" '^[1-9]'

@@ -543,6 +543,37 @@ START_TEST(variables)
 END_TEST
 
 /* A role that a client thought up cannot make a control token of the template's signs. */
+/* As in transformers, tools and documents are always there, None where there are none; and a client
+ * gives no value to a name of ours, also where we have none for it. */
+START_TEST(names_without_a_value)
+{
+    static const char template[] =
+        "{{ messages[0].content }} {{ tools is none }} {{ documents is none }} "
+        "{{ bos_token is defined }} {{ eos_token is defined }} {{ documents[0] if documents }}";
+    static const char *const ours[] = {"tools", "bos_token", "eos_token", "documents"};
+    static const char *const want[] = {"a True True False False ", "a True False False False mine"};
+    struct jinja_pool p = {0};
+    struct jinja_value kwargs = jinja_dict(&p), list = jinja_list(&p);
+    struct tok_file *f = with_specials(NULL, NULL);
+    const struct chat_message msg = say("user", "a");
+    jinja_push(&p, list, jinja_text(&p, "mine", 4, true));
+    f->chat = template;
+    struct opened o = open_chat(f, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+        struct buf out = {0};
+        struct trit_error err = {0};
+        const struct chat_talk talk = {.message = &msg, .n = 1, .kwargs = &kwargs};
+        ck_assert_msg(chat_render(o.chat, &talk, &out, NULL, NULL, &err) == 0, "%s", err.text);
+        ck_assert_str_eq(out.data, want[i]);
+        buf_free(&out);
+        for (size_t k = 0; i == 0 && k < ARRAY_LEN(ours); k++)
+            jinja_put_name(&p, kwargs, ours[k], list);
+    }
+    close_chat(&o);
+    jinja_pool_free(&p);
+}
+END_TEST
+
 START_TEST(roles_are_words)
 {
     const struct chat_message msg[] = {say("user", "a"), say("im_start", "b")};
@@ -606,6 +637,7 @@ int main(void)
     tcase_add_test(all, stop_tokens);
     tcase_add_test(all, trimming);
     tcase_add_test(all, variables);
+    tcase_add_test(all, names_without_a_value);
     tcase_add_test(all, roles_are_words);
     tcase_add_test(all, from_file);
     tcase_add_test(all, nobody_steps_out);

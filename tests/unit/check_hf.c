@@ -291,6 +291,79 @@ START_TEST(tokens)
 }
 END_TEST
 
+/* Qwen3-Embedding puts <|endoftext|> behind a text, and its EOS is <|im_end|>. */
+START_TEST(another_end)
+{
+    struct tok *t = NULL;
+    struct chat *c = NULL;
+    struct tok_ids ids = {0};
+    struct buf text = {0};
+    const struct chat_message m = {.role = "user", .content = "a", .content_len = 1};
+    const struct chat_talk talk = {.message = &m, .n = 1};
+    static const int32_t want[] = {256, 'a', 258};
+    size_t n;
+    put_changed("tokenizer.json", tokenizer, "{\"Sequence\":{\"id\":\"A\"}}]",
+                "{\"Sequence\":{\"id\":\"A\"}},{\"SpecialToken\":{\"id\":\"<|f|>\"}}]");
+    put_changed("tokenizer_config.json", TOKENIZER_CONFIG, "<|im_start|><|im_end|>",
+                "{{ messages[0].content + eos_token }}");
+    put_changed("generation_config.json", GENERATION, "{", "{\"eos_token_id\":257,");
+    ck_assert_msg(open_it() == 0, "%s", err.text);
+    ck_assert_double_eq(number("tokenizer.ggml.eos_token_id"), 258); /* as converters have it */
+    ck_assert_msg(tok_open(g, 260, &t, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(tok_encode(t, "a", 1, TOK_ADD_SPECIAL, 0, &ids), 0);
+    ck_assert_uint_eq(ids.n, ARRAY_LEN(want));
+    ck_assert_mem_eq(ids.id, want, sizeof want);
+    ck_assert_int_eq(tok_eos(t), 257);
+    ck_assert_msg(chat_open(g, t, NULL, &c, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(chat_stop_ids(c, &n)[0], 257);
+    ck_assert_uint_eq(n, 1);
+    ck_assert_msg(chat_render(c, &talk, &text, NULL, NULL, &err) == 0, "%s", err.text);
+    ck_assert_uint_eq(text.len, 6);
+    ck_assert_mem_eq(text.data, "a<|e|>", 6);
+    buf_free(&text);
+    chat_close(&c);
+    tok_ids_free(&ids);
+    tok_close(&t);
+}
+END_TEST
+
+/* Gemma 3 has a token of images behind the last row of its text models. */
+START_TEST(tokens_without_a_row)
+{
+    static const struct {
+        const char *id, *size, *last;
+    } cases[] = {{"\"id\":260", "260", "<think>"},
+                 {"\"id\":260", "261", "<far>"},
+                 {"\"id\":4194303", "260", "<think>"}};
+    static const char LIST[] = "\"added_tokens\":[", SIZE[] = "\"vocab_size\":260";
+    char text[128], size[32];
+    struct gguf_strs names;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        snprintf(text, sizeof text, "%s{%s,\"content\":\"<far>\",\"special\":true},", LIST,
+                 cases[i].id);
+        snprintf(size, sizeof size, "\"vocab_size\":%s", cases[i].size);
+        put_changed("tokenizer.json", tokenizer, LIST, text);
+        put_changed("config.json", CONFIG, SIZE, size);
+        ck_assert_msg(open_it() == 0, "%s", err.text);
+        ck_assert_int_eq(gguf_strings(g, "tokenizer.ggml.tokens", &names, NULL), 0);
+        struct gguf_str last = gguf_str_at(&names, names.n - 1);
+        ck_assert_uint_eq(last.len, strlen(cases[i].last));
+        ck_assert_mem_eq(last.data, cases[i].last, last.len);
+    }
+    /* What is asked for by name has to be there, and the vocabulary itself is taken whole. */
+    put("tokenizer.json", tokenizer);
+    put_changed("config.json", CONFIG, SIZE, "\"vocab_size\":257");
+    ck_assert_int_lt(open_it(), 0);
+    ck_assert_msg(strstr(err.text, "eos_token is \"<|e|>\"") != NULL, "%s", err.text);
+    put_changed("config.json", CONFIG, SIZE, "\"vocab_size\":100");
+    put("tokenizer_config.json", "{}");
+    put_changed("tokenizer.json", tokenizer, "{\"SpecialToken\":{\"id\":\"<|b|>\"}},", "");
+    ck_assert_msg(open_it() == 0, "%s", err.text);
+    ck_assert_int_eq(gguf_strings(g, "tokenizer.ggml.tokens", &names, NULL), 0);
+    ck_assert_uint_eq(names.n, 256);
+}
+END_TEST
+
 START_TEST(cut_anywhere)
 {
     for (size_t len = 0; len < sizeof CONFIG - 1; len++) {
@@ -354,6 +427,8 @@ int main(void)
     tcase_add_test(c, names_of_tensors);
     tcase_add_test(c, templates);
     tcase_add_test(c, tokens);
+    tcase_add_test(c, another_end);
+    tcase_add_test(c, tokens_without_a_row);
     tcase_add_test(c, cut_anywhere);
     tcase_add_test(c, changed_anywhere);
     tcase_add_test(c, no_memory);

@@ -237,11 +237,12 @@ static const struct bad in_tokenizer[] = {
     {SINGLE("[" A_TEXT "," B_TOKEN "," B_TOKEN "]"), OTHER, AT_MOST},
     {SINGLE("[" A_TEXT "," A_TEXT "]"), OTHER, AT_MOST},
     {SINGLE("[{\"SpecialToken\":{\"id\":\"<|z|>\"}}," A_TEXT "]"), OTHER,
-     "a token of post_processor.single is \"<|z|>\", expected the one that tokenizer_config.json "
-     "names"},
-    {SINGLE("[" A_TEXT ",{\"SpecialToken\":{\"id\":\"<|f|>\"}}]"), OTHER,
+     "a token of post_processor.single is \"<|z|>\", expected the name of a token"},
+    {SINGLE("[{\"SpecialToken\":{\"id\":\"<|f|>\"}}," A_TEXT "]"), OTHER,
      "a token of post_processor.single is \"<|f|>\", expected the one that tokenizer_config.json "
      "names"},
+    {SINGLE("[" A_TEXT ",{\"SpecialToken\":{\"id\":\"<|z|>\"}}]"), OTHER,
+     "a token of post_processor.single is \"<|z|>\", expected the name of a token"},
 };
 
 static void refused(const char *file, const struct bad *b)

@@ -31,6 +31,17 @@ static const struct pair text_filters[] = {
     {"{{ 'a\\nb\\n\\nc'|indent }}|{{ 'a\\nb'|indent(1, true) }}|{{ 'a\\n\\nb'|indent(1, false, "
      "true) }}|{{ 'a\\nb'|indent('>') }}|{{ ''|indent }}",
      "a\n    b\n\n    c| a\n b|a\n \n b|a\n>b|"},
+    {"{% set s = 'a\\r\\nb\vc\\r\\r\\n\u2028d\\r' %}{{ s|indent(1) }}|{{ s|indent(1, true) }}|{{ "
+     "s|indent(1, false, true) }}",
+     "a\n b\n c\n\n\n d| a\n b\n c\n\n\n d|a\n b\n c\n \n \n d"},
+    {"{{ 'a\\r\\n'|indent(1) }}|{{ '\\r'|indent(1) }}|{{ '\\r'|indent(1, true) }}|{{ 'a\x1c\x1f"
+     "b\\n\\n'|indent(1, false, true) }}",
+     "a\n|| |a\n \x1f"
+     "b\n \n "},
+    {"{{ ['a\u00a0\u00ad', '\xc2\x85\u200b\u200d\ufeff\u2028\u3000\u00e9\u6f22', "
+     "'\U0001f600\ue000\u0378\U000e0001'] }} {{ '%r'|format('\u200b') }}",
+     "['a\\xa0\\xad', '\\x85\\u200b\\u200d\\ufeff\\u2028\\u3000\u00e9\u6f22', "
+     "'\U0001f600\\ue000\\u0378\\U000e0001'] '\\u200b'"},
     {"{{ 'ÄÖ'|lower }} {{ 'žluť'|upper }} {{ 'Ћирилица'|lower }} {{ 'ĹĺŹ'|lower }}{{ 'ĺź'|upper }} "
      "{{ 'ÿŸ'|upper }}{{ 'ÿŸ'|lower }} {{ 'αω'|upper }}",
      "äö ŽLUŤ ћирилица ĺĺźĹŹ ŸŸÿÿ ΑΩ"},
@@ -127,6 +138,11 @@ static const struct pair elements[] = {
 };
 
 static const struct pair tests[] = {
+    {"{{ none is sameas none }} {{ true is sameas(true) }} {{ 1 is sameas true }} {{ 0 is sameas "
+     "false }} {{ 'x' is sameas none }} {{ d is sameas d }} {{ [] is sameas [] }} {{ d is not "
+     "sameas none }} {{ 1 is sameas 1 }} {{ 1.0 is sameas 1 }} {{ [true, 1, none]|select('sameas', "
+     "true)|list }}",
+     "True True False False False True False True True False [True]"},
     {"{{ x is defined }} {{ 1 is defined }} {{ x is undefined }} {{ none is none }} {{ 'a' is "
      "string }} {{ 1 is string }} {{ {} is mapping }} {{ [] is mapping }}",
      "False True True True True False True False"},
@@ -185,6 +201,12 @@ static const struct pair methods[] = {
     {"{{ 'a\\nb\\r\\nc\\rd\\n'.splitlines() }} {{ 'a\\nb\\r\\n'.splitlines(true) }} {{ "
      "''.splitlines() }} {{ '\\n'.splitlines() }}",
      "['a', 'b', 'c', 'd'] ['a\\n', 'b\\r\\n'] [] ['']"},
+    {"{{ 'a\vb\fc\x1c"
+     "d\x1d"
+     "e\x1e"
+     "f\xc2\x85g\u2028h\u2029i\x1fj'.splitlines()|join('|') }} {{ "
+     "'a\u2028b\vc'.splitlines(true)|join('|') }}",
+     "a|b|c|d|e|f|g|h|i\x1fj a\u2028|b\v|c"},
     {"{{ 'abc'.startswith('ab') }} {{ 'abc'.startswith(('x', 'a')) }} {{ 'abc'.startswith(('x', "
      "'y')) }} {{ 'abc'.endswith('bc') }} {{ 'abc'.endswith(('c', 'x')) }} {{ "
      "'a'.startswith('abc') }} {{ 'a'.endswith('') }} {{ 'abc'.startswith(()) }}",
@@ -300,6 +322,15 @@ static const struct pair functions[] = {
      "loop.length }}{{ loop.depth }}{{ loop.depth0 }}{{ loop.nextitem if not loop.last }};{% "
      "endfor %}",
      "a033102;b123103;a21310;"},
+    {"{% for i, (k, v) in [(1, ('a', 2)), (3, ('b', 4))] %}{{ i }}{{ k }}{{ v }}{% endfor %} {% "
+     "for "
+     "(a, b), c in [((1, 2), 3)] %}{{ a }}{{ b }}{{ c }}{% endfor %} {% for (a) in [1, 2] %}{{ a "
+     "}}{% endfor %} {% for (a,) in [[1]] %}{{ a }}{% endfor %} {% set (x, (y, z)), w = (1, (2, "
+     "3)), 4 %}{{ x }}{{ y }}{{ z }}{{ w }}",
+     "1a23b4 123 12 1 1234"},
+    {"{% for a in [1] %}{% for b in [1, 2] %}{{ loop.depth }}{{ loop.depth0 }}{% endfor %}{{ "
+     "loop.depth }}{% endfor %}",
+     "10101"},
     {"{% macro m(a, b=a ~ 'x') %}[{{ a }},{{ b }}]{% endmacro %}{{ m(1) }}{{ m('q', 'r') }}",
      "[1,1x][q,r]"},
     {"{% macro m() %}<{{ caller() }}>{% endmacro %}{% call m() %}x{% endcall %}", "<x>"},

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -215,6 +216,53 @@ START_TEST(fault_is_refused)
 }
 END_TEST
 
+static void put_file(const char *name)
+{
+    char file[2200];
+    snprintf(file, sizeof file, "%s/%s", dir, name);
+    FILE *f = fopen(file, "we");
+    ck_assert(f && fputs("{}", f) >= 0 && fclose(f) == 0);
+}
+
+/* Of a folder a reader gets the files in it and the one of those below that models have. */
+START_TEST(door_is_narrow)
+{
+    static const char *const folders[] = {"model", "model/1_Pooling", "model/2_Dense"};
+    static const char *const files[] = {"secret",
+                                        "model/config.json",
+                                        "model/.hidden",
+                                        "model/1_Pooling/config.json",
+                                        "model/1_Pooling/other.json",
+                                        "model/2_Dense/config.json"};
+    char name[2200];
+    struct model *m;
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+        snprintf(name, sizeof name, "%s/%s", dir, folders[i]);
+        ck_assert_int_eq(mkdir(name, 0700), 0);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(files); i++)
+        put_file(files[i]);
+    snprintf(path, sizeof path, "%s/model", dir);
+    strcpy(fault->where, "read");
+    fault->act = act_ask_around;
+    start(&(struct loader_options){.enter = sandbox_enter_reader});
+    ck_assert_int_lt(load(path, &m), 0);
+    ck_assert_msg(strstr(err.text, "ended with status 0") != NULL, "%s", err.text);
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        ck_assert_msg(fault->had[i] == asked[i].ours, "has \"%s\"", asked[i].name);
+        ck_assert_msg(fault->opened[i] == asked[i].ours, "open \"%s\"", asked[i].name);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        snprintf(name, sizeof name, "%s/%s", dir, files[i]);
+        unlink(name);
+    }
+    for (size_t i = ARRAY_LEN(folders); i > 0; i--) {
+        snprintf(name, sizeof name, "%s/%s", dir, folders[i - 1]);
+        rmdir(name);
+    }
+}
+END_TEST
+
 START_TEST(stop_is_obeyed)
 {
     struct model *m;
@@ -361,6 +409,7 @@ int main(void)
     tcase_add_test(tc, same_model);
     tcase_add_test(tc, same_errors);
     tcase_add_loop_test(tc, fault_is_refused, 0, (int)ARRAY_LEN(faults));
+    tcase_add_test(tc, door_is_narrow);
     tcase_add_test(tc, stop_is_obeyed);
     tcase_add_loop_test(tc, host_is_gone, 0, 2);
     tcase_add_test(tc, any_weights);

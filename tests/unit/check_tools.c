@@ -245,6 +245,27 @@ static const char *text_of(struct jinja_value v)
     return to;
 }
 
+/* Who calls and says "" has said that; who says nothing, nothing. */
+START_TEST(test_said_nothing)
+{
+    static const char *const said[] = {"", "\"content\":null,", "\"content\":[],",
+                                       "\"content\":\"\",",
+                                       "\"content\":[{\"type\":\"text\",\"text\":\"\"}],"};
+    for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+        char body[1024];
+        snprintf(
+            body, sizeof body,
+            "{\"messages\":[" USER ",{\"role\":\"assistant\",%s\"tool_calls\":[{\"id\":\"1\","
+            "\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}," RESULT(
+                "1") "]}",
+            said[i]);
+        ck_assert_int_eq(read_body(FOR_CHAT, "hermes", body), 0);
+        ck_assert_msg((p.message[1].content == NULL) == (i < 3), "%s", said[i]);
+        ck_assert_uint_eq(p.message[1].content_len, 0);
+    }
+}
+END_TEST
+
 /* Templates get arguments as objects, where they are some, and the name of what has answered. */
 START_TEST(test_template)
 {
@@ -436,6 +457,7 @@ int main(void)
     tcase_add_loop_test(tc, test_histories, 0, (int)ARRAY_LEN(histories));
     tcase_add_test(tc, test_many);
     tcase_add_loop_test(tc, test_no_memory, 0, ARRAY_LEN(shapes));
+    tcase_add_test(tc, test_said_nothing);
     tcase_add_test(tc, test_template);
     tcase_add_test(tc, test_words);
     tcase_add_test(tc, test_responses);

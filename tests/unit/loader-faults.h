@@ -28,6 +28,7 @@ static struct fault {
     void (*act)(int socket);
     uint64_t seed;   /* of a payload; 0: it stays */
     unsigned one_in; /* of its bytes is a random one */
+    bool had[16], opened[16]; /* by act_ask_around */
 } * fault;
 
 static void act_segv(int socket)
@@ -209,6 +210,49 @@ static void act_open_beside(int socket)
     char name[2200];
     snprintf(name, sizeof name, "%s/../secret", path);
     ask_for(socket, name);
+}
+
+/* Names below the model's folder, and whether they are for a reader. */
+static const struct {
+    const char *name;
+    bool ours;
+} asked[] = {
+    {"config.json", true},
+    {"1_Pooling/config.json", true},
+    {"1_Pooling/other.json", false},
+    {"1_Pooling/../config.json", false},
+    {"1_Pooling/../../secret", false},
+    {"1_Pooling//config.json", false},
+    {"1_Pooling/", false},
+    {"2_Dense/config.json", false},
+    {"./config.json", false},
+    {".hidden", false},
+    {".", false},
+    {"..", false},
+    {"../secret", false},
+    {"", false},
+    {"/etc/passwd", false},
+};
+
+static bool ask_one(int socket, enum loader_kind kind, const char *text)
+{
+    struct loader_note note = {.kind = kind};
+    int fd;
+    snprintf(note.text, sizeof note.text, "%s", text);
+    if (!loader_send(socket, &note, NULL, 0) || !loader_receive(socket, &note, &fd, 1))
+        _exit(1);
+    return kind == LOADER_HAS ? note.n[0] != 0 : fd >= 0;
+}
+
+static void act_ask_around(int socket)
+{
+    char name[2200];
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        snprintf(name, sizeof name, "%s/%s", path, asked[i].name);
+        fault->had[i] = ask_one(socket, LOADER_HAS, asked[i].name);
+        fault->opened[i] = ask_one(socket, LOADER_OPEN, name);
+    }
+    _exit(0);
 }
 
 void loader_fault(const char *where, int socket, uint8_t *payload, size_t payload_bytes)

