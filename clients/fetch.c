@@ -5,8 +5,9 @@
  * First one byte is asked for: the answer tells whether the server serves ranges, how long the file
  * is and which version it has.  Then each connection takes the next part that is missing.  A part
  * that is cut goes on where it stopped; what comes is only taken when it is the range that was
- * asked for, of the version that was seen first.  A server without ranges is read from the front,
- * on one connection, and a cut there means to begin again.
+ * asked for, of the version that was seen first, which its ETag or else its date tells.  A server
+ * without ranges is read from the front, on one connection, and a cut there means to begin again;
+ * so does another call where nothing tells the version and no digest will.
  *
  * Not here: where files come from and go to (pull.c).
  */
@@ -188,8 +189,9 @@ static void prepare(const struct fetch_job *j, CURL *easy, struct headline *head
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "trit/" PACKAGE_VERSION);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, head);
-    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's are not the file's */
-    if (j->token) {                                               /* Not sent on to another host. */
+    /* What a proxy says of its own is not said of the file. */
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    if (j->token) { /* Not sent on to another host. */
         curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
         curl_easy_setopt(easy, CURLOPT_XOAUTH2_BEARER, j->token);
     }

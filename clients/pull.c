@@ -95,7 +95,7 @@ static const char *name_of(const char *path)
 /* Whether it is there already and what it should be: 1 yes, 0 no, negative with *err. */
 static int is_there(const struct fetch_job *job, bool of_hub, struct trit_error *err)
 {
-    const char *name = name_of(job->path);
+    const struct line *line = job->arg;
     char hex[FETCH_HEX];
     struct stat st;
     if (stat(job->path, &st) != 0)
@@ -105,10 +105,12 @@ static int is_there(const struct fetch_job *job, bool of_hub, struct trit_error 
     if (job->size && (uint64_t)st.st_size != job->size)
         return 0;
     if (!job->sha256) {
-        fprintf(stderr, "%s: is there already; nobody told a checksum\n", name);
+        fprintf(stderr, "%s: is there already; nobody told a checksum\n", line->name);
         return 1;
     }
     int rc = fetch_digest(job, hex, err);
+    if (line->people && line->said > 0)
+        fputc('\n', stderr);
     if (rc)
         return rc;
     bool same = strcasecmp(hex, job->sha256) == 0;
@@ -117,7 +119,7 @@ static int is_there(const struct fetch_job *job, bool of_hub, struct trit_error 
                          "%s is there already, and its SHA-256 is %s, expected %s; --force loads "
                          "it again",
                          job->path, hex, job->sha256);
-    fprintf(stderr, "%s: is there already, %s\n", name,
+    fprintf(stderr, "%s: is there already, %s\n", line->name,
             same ? "SHA-256 as expected" : "but another version");
     return same;
 }
@@ -144,6 +146,7 @@ static int bring(const struct pull_options *o, const char *url, const char *path
     if (rc)
         return rc;
     line.began = trit_now();
+    line.said = 0;
     rc = fetch_file(&job, err);
     if (line.people && line.said > 0)
         fputc('\n', stderr);

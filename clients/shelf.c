@@ -122,8 +122,7 @@ static uint64_t parts_bytes(const char *path, unsigned of, unsigned *there)
 }
 
 /* fts_open wants paths that it might change. */
-static FTS *open_tree(const char *path, int links,
-                      int (*order)(const FTSENT **, const FTSENT **))
+static FTS *open_tree(const char *path, int links, int (*order)(const FTSENT **, const FTSENT **))
 {
     char *roots[] = {mem_strdup(path), NULL};
     FTS *fts = roots[0] ? fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | links, order) : NULL;

@@ -74,7 +74,7 @@ static void take_line(struct sheet *t, const char *line)
         w++;
     while (r < t->n && strcmp(t->row[r].name, name) != 0)
         r++;
-    t->has_more = t->has_more || r == ROWS_MAX;
+    t->has_more = t->has_more || (w < N_WHATS && r == ROWS_MAX);
     if (w == N_WHATS || r == ROWS_MAX)
         return;
     if (r == t->n)

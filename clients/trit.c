@@ -378,11 +378,18 @@ static int shelf(const struct options *o, const char *command, int argc, char **
     return rc ? complain(err.text) : EXIT_SUCCESS;
 }
 
+/* What is empty there is not set. */
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
 int main(int argc, char **argv)
 {
-    const char *url = getenv("TRITD_URL");
+    const char *url = environment("TRITD_URL");
     struct options o = {
-        .server.url = url && *url ? url : "http://127.0.0.1:8080",
+        .server.url = url ? url : "http://127.0.0.1:8080",
         .temperature = -1,
         .top_p = -1,
         .seed = -1,
@@ -403,10 +410,10 @@ int main(int argc, char **argv)
     bool local = strcmp(command, "pull") == 0 || strcmp(command, "list") == 0 ||
                  strcmp(command, "rm") == 0;
     if (!o.server.key && !local)
-        o.server.key = getenv("TRITD_API_KEY");
+        o.server.key = environment("TRITD_API_KEY");
     /* A key in the environment is for the service it was made for, not for every plain socket. */
     if (!o.server.key && !local && strncmp(o.server.url, "https://", 8) == 0)
-        o.server.key = getenv("OPENAI_API_KEY");
+        o.server.key = environment("OPENAI_API_KEY");
 
     struct sigaction interrupt = {.sa_handler = on_interrupt};
     sigaction(SIGINT, &interrupt, NULL);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // A server that answers as servers on bad days do.  j-answers.sh talks to it with trit; the first part of a
-// path says how: /silent/v1/models is accepted and never answered.  /asked tells what is under way.
+// path says how: /silent/v1/models is accepted and never answered.  /asked tells what is under way,
+// and which keys have come.
 import { createServer } from 'node:http';
 import { writeFileSync } from 'node:fs';
 
 const event = (text) => `data: ${JSON.stringify({ choices: [{ text, delta: { content: text } }] })}\n\n`;
-const open = {}, seen = {};
+const open = {}, keys = new Set();
 
 const answers = {
   good(route, wants, response) {
@@ -44,12 +45,12 @@ const answers = {
 
 const server = createServer((request, response) => {
   const [, how, ...rest] = request.url.split('/');
-  if (how === 'asked') return response.end(JSON.stringify({ open, seen }));
+  if (how === 'asked') return response.end(JSON.stringify({ open, keys: [...keys] }));
   let body = '';
   request.on('data', (d) => { body += d; });
   request.on('end', () => {
     open[how] = (open[how] ?? 0) + 1;
-    seen[how] = (seen[how] ?? 0) + 1;
+    if (request.headers.authorization !== undefined) keys.add(request.headers.authorization);
     response.on('close', () => open[how]--);
     answers[how](rest.join('/'), body, response);
   });

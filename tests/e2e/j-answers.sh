@@ -112,6 +112,10 @@ has "a NUL" "$said" "stdin: .*NUL"
 is "trit costs has every key" "$("$trit" --url "$at/good" costs | grep -c '^user')" 1024
 has "and their sum" "$("$trit" --url "$at/good" costs | tail -n 1)" '^all  *1024 '
 
+# ---- an empty key is none
+TRITD_API_KEY='' "$trit" --url "$at/good" models >/dev/null || fail "an empty key"
+has "nobody sent one" "$(curl -fsS "$at/asked")" '"keys":\[\]'
+
 # ---- a key that is lost is no key that was made
 "$trit" keys new alice >"$work/out" 2>/dev/full && fail "a key that nobody has seen is a success"
 "$trit" keys new alice >/dev/full 2>"$work/err" && fail "a line that was not written is a success"

@@ -103,6 +103,7 @@ pulls o/parts
 
 # ---- without stdout and stderr, whose places no file may take
 "$trit" pull --force --connections 1 "$TRIT_HUB/o/one/resolve/main/one.gguf" >&- 2>&- <&- && fail "no stdout is a success"
+"$trit" pull --force --connections 1 "$TRIT_HUB/o/one/resolve/main/one.gguf" >"$work/out" 2>&- || fail "no stderr"
 is "only what was meant for it" "$(sha256sum <"$TRIT_MODELS/one.gguf")" "$(sed -n 's|  o/one/one.gguf|  -|p' "$work/sums")"
 "$trit" rm one.gguf
 
