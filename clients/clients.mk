@@ -14,6 +14,7 @@ libclient_a_SOURCES = \
 
 bin_PROGRAMS += trit
 trit_SOURCES = clients/trit.h clients/trit.c clients/trit-costs.c clients/trit-load.c \
+	clients/trit-options.c \
 	clients/fetch.h clients/fetch.c clients/fetch-map.h clients/fetch-map.c \
 	clients/pull.h clients/pull.c clients/shelf.h clients/shelf.c
 trit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/clients

@@ -50,7 +50,7 @@ uint64_t fetch_map_done(const struct fetch_map *m)
     return bytes;
 }
 
-void fetch_map_read(struct fetch_map *m)
+bool fetch_map_read(struct fetch_map *m)
 {
     FILE *f = fopen(m->path, "re");
     char *text = mem_zalloc(MAP_BYTES_MAX, 1);
@@ -62,14 +62,16 @@ void fetch_map_read(struct fetch_map *m)
     const cJSON *part = cJSON_GetObjectItemCaseSensitive(o, "part_bytes");
     char own[24];
     snprintf(own, sizeof own, "%llu", (unsigned long long)m->size);
-    if (etag && size && state && cJSON_IsNumber(part) && part->valuedouble == FETCH_PART &&
-        strcmp(etag, m->etag) == 0 && strcmp(size, own) == 0 && strlen(state) == m->n &&
-        strspn(state, "01") == m->n)
+    bool same = etag && size && state && cJSON_IsNumber(part) && part->valuedouble == FETCH_PART &&
+                strcmp(etag, m->etag) == 0 && strcmp(size, own) == 0 && strlen(state) == m->n &&
+                strspn(state, "01") == m->n;
+    if (same)
         memcpy(m->state, state, m->n);
     cJSON_Delete(o);
     mem_free(text);
     if (f)
         fclose(f);
+    return same;
 }
 
 int fetch_map_write(const struct fetch_map *m)

@@ -12,7 +12,7 @@ enum { FETCH_PART = 8 << 20 }; /* bytes; what an interruption costs each connect
 
 struct fetch_map {
     char *path; /* of the map */
-    char *etag; /* of the version these are parts of; "": the server names none */
+    char *etag; /* of the version these are parts of, or its date; "": the server names neither */
     uint64_t size;
     uint32_t n;  /* parts */
     char *state; /* [n + 1], for each part '1' where it is there, '0' where not */
@@ -21,8 +21,8 @@ struct fetch_map {
 /* An empty map.  false: no memory. */
 bool fetch_map_new(struct fetch_map *m, const char *path, const char *etag, uint64_t size);
 
-/* Take over what is known of the same version; anything else on the disk is ignored. */
-void fetch_map_read(struct fetch_map *m);
+/* Take over what is known of the same version.  false: nothing is. */
+bool fetch_map_read(struct fetch_map *m);
 
 /* Replace what is on the disk, whole.  Negative errno. */
 int fetch_map_write(const struct fetch_map *m);

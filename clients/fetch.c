@@ -5,8 +5,9 @@
  * First one byte is asked for: the answer tells whether the server serves ranges, how long the file
  * is and which version it has.  Then each connection takes the next part that is missing.  A part
  * that is cut goes on where it stopped; what comes is only taken when it is the range that was
- * asked for, of the version that was seen first.  A server without ranges is read from the front,
- * on one connection, and a cut there means to begin again.
+ * asked for, of the version that was seen first, which its ETag or else its date tells.  A server
+ * without ranges is read from the front, on one connection, and a cut there means to begin again;
+ * so does another call where nothing tells the version and no digest will.
  *
  * Not here: where files come from and go to (pull.c).
  */
@@ -31,6 +32,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "fetch-map.h"
+#include "trit-http.h"
 
 enum {
     CONNECTIONS_MAX = 16,
@@ -42,8 +44,8 @@ enum {
 /* What the server says of a file, in the headers of one answer. */
 struct headline {
     long status;
-    char etag[200];
-    uint64_t first, size; /* of Content-Range; size 0: it is not told */
+    char etag[200], date[64]; /* Last-Modified */
+    uint64_t first, size;     /* of Content-Range; size 0: it is not told */
 };
 
 struct link {
@@ -82,6 +84,12 @@ static bool is_header(const char *line, size_t len, const char *name)
     return len > n && strncasecmp(line, name, n) == 0;
 }
 
+/* What tells one version of the file from another; "": nothing does. */
+static const char *version_of(const struct headline *h)
+{
+    return *h->etag ? h->etag : h->date;
+}
+
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
     struct headline *h = arg;
@@ -94,6 +102,8 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
         *h = (struct headline){.status = strtol(text + strcspn(text, " "), NULL, 10)};
     else if (is_header(line, len, "etag:"))
         snprintf(h->etag, sizeof h->etag, "%s", text + 5 + strspn(text + 5, " "));
+    else if (is_header(line, len, "last-modified:"))
+        snprintf(h->date, sizeof h->date, "%s", text + 14 + strspn(text + 14, " "));
     else if (is_header(line, len, "content-range:") &&
              sscanf(text + 14, " bytes %llu-%llu/%llu", &first, &last, &all) == 3)
         h->first = first, h->size = all;
@@ -140,7 +150,7 @@ static bool is_wanted(struct link *l)
     else if (l->f->ranges && h->size != first->size)
         snprintf(l->problem, sizeof l->problem, "the file had %llu bytes, now it has %llu",
                  (unsigned long long)first->size, (unsigned long long)h->size);
-    else if (strcmp(h->etag, first->etag) != 0)
+    else if (strcmp(version_of(h), version_of(first)) != 0)
         snprintf(l->problem, sizeof l->problem, "the file has changed on the server");
     return !l->problem[0];
 }
@@ -171,10 +181,7 @@ static void prepare(const struct fetch_job *j, CURL *easy, struct headline *head
 {
     curl_easy_setopt(easy, CURLOPT_URL, j->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR,
-                     strncmp(j->url, "https", 5) == 0 ? "https" : "http,https");
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 8L);
+    request_follow(easy, j->url);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, 15L);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
@@ -182,6 +189,8 @@ static void prepare(const struct fetch_job *j, CURL *easy, struct headline *head
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "trit/" PACKAGE_VERSION);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, head);
+    /* What a proxy says of its own is not said of the file. */
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     if (j->token) { /* Not sent on to another host. */
         curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
         curl_easy_setopt(easy, CURLOPT_XOAUTH2_BEARER, j->token);
@@ -237,7 +246,7 @@ static int look(struct fetch *f)
     curl_easy_cleanup(easy);
     if (code == CURLE_ABORTED_BY_CALLBACK)
         return trit_fail(f->err, TRIT_ECANCELLED, "interrupted");
-    if (f->head.status == 0)
+    if (f->head.status == 0 || (f->head.status < 400 && f->head.status / 100 != 2 && code))
         return trit_fail(f->err, TRIT_EIO, "%s: %s", f->job->url, curl_easy_strerror(code));
     if (f->head.status != 200 && f->head.status != 206)
         return refuse_status(f, f->head.status);
@@ -268,10 +277,26 @@ static void show(struct fetch *f, enum fetch_phase phase, uint64_t done, bool no
 
 /* ------------------------------------------------------------------ the file on the disk */
 
+/* Take over what is there of the same version.  Of another one, of a file that was cut since, or of
+ * one that nobody tells from another, it is of no use, and the map must not outlive what it says is
+ * there. */
+static int take_over(struct fetch *f, uint64_t has_bytes)
+{
+    const char *version = version_of(&f->head);
+    if (!fetch_map_new(&f->map, f->map_path, version, f->head.size))
+        return trit_fail(f->err, TRIT_ENOMEM, "no memory");
+    bool known = *version || f->job->sha256;
+    if (!(f->ranges && known && has_bytes == f->head.size && fetch_map_read(&f->map)) &&
+        unlink(f->map_path) != 0 && errno != ENOENT)
+        return trit_fail(f->err, TRIT_EIO, "%s: %s", f->map_path, strerror(errno));
+    f->done = f->from = fetch_map_done(&f->map);
+    return 0;
+}
+
 static int open_part(struct fetch *f)
 {
     struct statvfs room;
-    struct stat st;
+    struct stat st, named;
     f->fd = open(f->part_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (f->fd < 0)
         return trit_fail(f->err, TRIT_EIO, "%s: %s", f->part_path, strerror(errno));
@@ -279,20 +304,19 @@ static int open_part(struct fetch *f)
         return trit_fail(f->err, TRIT_EBUSY, "%s: another process is loading it", f->part_path);
     if (fstat(f->fd, &st) != 0 || fstatvfs(f->fd, &room) != 0)
         return trit_fail(f->err, TRIT_EIO, "%s: %s", f->part_path, strerror(errno));
+    /* Between open and flock it may have been given its name, and is to be written no more. */
+    if (stat(f->part_path, &named) != 0 || named.st_ino != st.st_ino)
+        return trit_fail(f->err, TRIT_EBUSY, "%s: another process has just loaded it",
+                         f->job->path);
     uint64_t has = (uint64_t)st.st_blocks * 512, free_bytes = room.f_bavail * room.f_frsize;
     if (f->head.size > has && f->head.size - has > free_bytes)
         return trit_fail(f->err, TRIT_EIO, "%s needs %.2f GB more, but only %.2f GB are free there",
                          f->job->path, (double)(f->head.size - has) / 1e9,
                          (double)free_bytes / 1e9);
-    if (st.st_size != (off_t)f->head.size && ftruncate(f->fd, (off_t)f->head.size) != 0)
-        return trit_fail(f->err, TRIT_EIO, "%s: %s", f->part_path, strerror(errno));
-    if (!fetch_map_new(&f->map, f->map_path, f->head.etag, f->head.size))
-        return trit_fail(f->err, TRIT_ENOMEM, "no memory");
-    /* A map without its file, or of a file that was cut since, is of no use. */
-    if (f->ranges && st.st_size == (off_t)f->head.size)
-        fetch_map_read(&f->map);
-    f->done = f->from = fetch_map_done(&f->map);
-    return 0;
+    int rc = take_over(f, (uint64_t)st.st_size);
+    if (rc == 0 && st.st_size != (off_t)f->head.size && ftruncate(f->fd, (off_t)f->head.size) != 0)
+        rc = trit_fail(f->err, TRIT_EIO, "%s: %s", f->part_path, strerror(errno));
+    return rc;
 }
 
 static uint32_t next_missing(const struct fetch *f)
@@ -425,16 +449,15 @@ static int load(struct fetch *f)
     }
 }
 
-/* The digest of all of it; also reads back what the disk has. */
-static int check_digest(struct fetch *f)
+/* The digest of all of a file. */
+static int digest(struct fetch *f, const char *path, char hex[FETCH_HEX])
 {
     struct sha256_ctx ctx;
-    uint8_t digest[SHA256_DIGEST_SIZE], *bytes = mem_zalloc(HASH_BYTES, 1);
-    char hex[2 * SHA256_DIGEST_SIZE + 1];
+    uint8_t sum[SHA256_DIGEST_SIZE], *bytes = mem_zalloc(HASH_BYTES, 1);
     if (!bytes)
         return trit_fail(f->err, TRIT_ENOMEM, "no memory");
     sha256_init(&ctx);
-    ssize_t n = 0;
+    ssize_t n = 1;
     for (uint64_t at = 0; at < f->head.size; at += (uint64_t)n) {
         n = pread(f->fd, bytes, HASH_BYTES, (off_t)at);
         if (n <= 0 || (f->job->stop && *f->job->stop))
@@ -446,17 +469,41 @@ static int check_digest(struct fetch *f)
     if (f->job->stop && *f->job->stop)
         return trit_fail(f->err, TRIT_ECANCELLED, "interrupted");
     if (n <= 0)
-        return trit_fail(f->err, TRIT_EIO, "%s: cannot read it back", f->part_path);
-    sha256_digest(&ctx, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-    if (strcasecmp(hex, f->job->sha256) == 0)
-        return 0;
+        return trit_fail(f->err, TRIT_EIO, "%s: cannot read it back", path);
+    sha256_digest(&ctx, sizeof sum, sum);
+    for (size_t i = 0; i < sizeof sum; i++)
+        snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+    return 0;
+}
+
+/* Of what has come, and as the disk has it. */
+static int check_digest(struct fetch *f)
+{
+    char hex[FETCH_HEX];
+    int rc = digest(f, f->part_path, hex);
+    if (rc || strcasecmp(hex, f->job->sha256) == 0)
+        return rc;
     unlink(f->part_path);
     unlink(f->map_path);
     return trit_fail(f->err, TRIT_EFORMAT,
                      "%s: its SHA-256 is %s, expected %s; what was loaded is thrown away",
                      f->job->url, hex, f->job->sha256);
+}
+
+int fetch_digest(const struct fetch_job *j, char hex[FETCH_HEX], struct trit_error *err)
+{
+    struct fetch f = {.job = j, .err = err, .fd = open(j->path, O_RDONLY | O_CLOEXEC)};
+    struct stat st;
+    int rc;
+    if (f.fd < 0 || fstat(f.fd, &st) != 0) {
+        rc = trit_fail(err, TRIT_EIO, "%s: %s", j->path, strerror(errno));
+    } else {
+        f.head.size = (uint64_t)st.st_size;
+        rc = digest(&f, j->path, hex);
+    }
+    if (f.fd >= 0)
+        close(f.fd);
+    return rc;
 }
 
 static int give_name(struct fetch *f)

@@ -15,6 +15,8 @@
 
 struct trit_error;
 
+enum { FETCH_HEX = 65 }; /* a SHA-256 as text */
+
 enum fetch_phase { FETCH_LOADING, FETCH_CHECKING };
 
 struct fetch_job {
@@ -36,5 +38,8 @@ struct fetch_job {
  * all of it goes.
  */
 int fetch_file(const struct fetch_job *j, struct trit_error *err);
+
+/* The SHA-256 of what lies at j->path already, which this reads whole. */
+int fetch_digest(const struct fetch_job *j, char hex[FETCH_HEX], struct trit_error *err);
 
 #endif

@@ -523,7 +523,7 @@ int load_calibrate(const struct load_options *o, struct load_calibration *c, str
     }
     /* A time-out that is chosen to be too short for a request is not for this one. */
     curl_easy_setopt(r.easy, CURLOPT_TIMEOUT_MS, (long)(MAX(o->timeout_seconds, 60.0) * 1e3));
-    const char *problem = request_problem(&r, curl_easy_perform(r.easy), why, sizeof why);
+    const char *problem = request_run(&r, o->stop, 0, why, sizeof why);
     if (problem) {
         rc = trit_fail(err, TRIT_EIO, "%s", problem);
         goto out;

@@ -86,21 +86,50 @@ static void show(enum fetch_phase phase, uint64_t done, uint64_t all, uint64_t f
 
 /* ------------------------------------------------------------------ one file */
 
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Whether it is there already and what it should be: 1 yes, 0 no, negative with *err. */
+static int is_there(const struct fetch_job *job, bool of_hub, struct trit_error *err)
+{
+    const struct line *line = job->arg;
+    char hex[FETCH_HEX];
+    struct stat st;
+    if (stat(job->path, &st) != 0)
+        return 0;
+    if (!S_ISREG(st.st_mode))
+        return trit_fail(err, TRIT_EINVAL, "%s is there already, and no file", job->path);
+    if (job->size && (uint64_t)st.st_size != job->size)
+        return 0;
+    if (!job->sha256) {
+        fprintf(stderr, "%s: is there already; nobody told a checksum\n", line->name);
+        return 1;
+    }
+    int rc = fetch_digest(job, hex, err);
+    if (line->people && line->said > 0)
+        fputc('\n', stderr);
+    if (rc)
+        return rc;
+    bool same = strcasecmp(hex, job->sha256) == 0;
+    if (!same && !of_hub) /* Who is right is not ours to say. */
+        return trit_fail(err, TRIT_EFORMAT,
+                         "%s is there already, and its SHA-256 is %s, expected %s; --force loads "
+                         "it again",
+                         job->path, hex, job->sha256);
+    fprintf(stderr, "%s: is there already, %s\n", line->name,
+            same ? "SHA-256 as expected" : "but another version");
+    return same;
+}
+
+/* size: 0 for a file of an address. */
 static int bring(const struct pull_options *o, const char *url, const char *path, uint64_t size,
                  const char *sha256, struct trit_error *err)
 {
-    struct stat st;
-    const char *slash = strrchr(path, '/');
-    struct line line = {.name = slash ? slash + 1 : path,
-                        .began = trit_now(),
-                        .people = isatty(STDERR_FILENO) == 1};
-    if (!o->force && stat(path, &st) == 0 && (size == 0 || (uint64_t)st.st_size == size)) {
-        fprintf(stderr, "%s: is there already\n", line.name);
-        return 0;
-    }
-    int rc = shelf_make_way(path, err);
-    if (rc)
-        return rc;
+    struct line line = {
+        .name = name_of(path), .began = trit_now(), .people = isatty(STDERR_FILENO) == 1};
     struct fetch_job job = {.url = url,
                             .path = path,
                             .token = o->token,
@@ -110,6 +139,14 @@ static int bring(const struct pull_options *o, const char *url, const char *path
                             .stop = o->stop,
                             .progress = show,
                             .arg = &line};
+    int rc = o->force ? 0 : is_there(&job, !o->sha256, err);
+    if (rc)
+        return MIN(rc, 0);
+    rc = shelf_make_way(path, err);
+    if (rc)
+        return rc;
+    line.began = trit_now();
+    line.said = 0;
     rc = fetch_file(&job, err);
     if (line.people && line.said > 0)
         fputc('\n', stderr);
@@ -191,8 +228,8 @@ static int list(const struct pull_options *o, struct listing *l, struct trit_err
     if (path.failed || !request_open(&r, &hub, path.data, NULL, NULL, NULL)) {
         rc = trit_fail(err, TRIT_ENOMEM, "no memory");
     } else {
-        curl_easy_setopt(r.easy, CURLOPT_FOLLOWLOCATION, 1L);
-        const char *text = request_problem(&r, curl_easy_perform(r.easy), problem, sizeof problem);
+        request_follow(r.easy, o->hub);
+        const char *text = request_run(&r, o->stop, SILENT_SECONDS, problem, sizeof problem);
         l->tree = cJSON_ParseWithLength(r.answer.data ? r.answer.data : "", r.answer.len);
         int n = MIN(cJSON_GetArraySize(l->tree), FILES_MAX);
         l->file = mem_zalloc((size_t)n + 1, sizeof *l->file);
@@ -208,28 +245,41 @@ static int list(const struct pull_options *o, struct listing *l, struct trit_err
     return rc;
 }
 
-/* Part 2 of 3 of a model means all of them. */
-static void want_parts(struct listing *l, const char *path)
-{
-    const char *of = strstr(path, "-of-");
-    if (!of || of - path < 6)
-        return;
-    for (size_t i = 0; i < l->n; i++)
-        if (strlen(l->file[i].path) == strlen(path) &&
-            strcmp(strstr(l->file[i].path, "-of-") ?: "", of) == 0 &&
-            strncmp(l->file[i].path, path, (size_t)(of - path) - 5) == 0)
-            l->file[i].wanted = true;
-}
-
-static void want(struct listing *l, struct remote *f)
-{
-    f->wanted = true;
-    want_parts(l, f->path);
-}
-
 static bool is_gguf(const struct remote *f)
 {
     return fnmatch("*.gguf", f->path, 0) == 0;
+}
+
+/* Part 2 of 3 of a model means all of them. */
+static int want(struct listing *l, struct remote *f, struct trit_error *err)
+{
+    unsigned of, of_this, n = 0;
+    size_t len = strlen(f->path), stem = shelf_stem(f->path);
+    f->wanted = true;
+    if (shelf_part(f->path, &of) == 0)
+        return 0;
+    for (size_t i = 0; i < l->n; i++) {
+        const char *path = l->file[i].path;
+        if (strlen(path) == len && strncmp(path, f->path, stem) == 0 &&
+            shelf_part(path, &of_this) && of_this == of &&
+            strcmp(strrchr(path, '.'), strrchr(f->path, '.')) == 0) {
+            l->file[i].wanted = true;
+            n++;
+        }
+    }
+    return n == of ? 0
+                   : trit_fail(err, TRIT_ENOENT, "%s has %u of the %u parts of %s", l->owner_name,
+                               n, of, f->path);
+}
+
+/* The one to be named to tritd: a GGUF file, of several parts the first; NULL: it is a folder. */
+static const struct remote *leader(const struct listing *l)
+{
+    unsigned of;
+    for (size_t i = 0; i < l->n; i++)
+        if (l->file[i].wanted && is_gguf(&l->file[i]) && shelf_part(l->file[i].path, &of) <= 1)
+            return &l->file[i];
+    return NULL;
 }
 
 /* Several would do: say which there are. */
@@ -272,12 +322,11 @@ static int choose(struct listing *l, struct trit_error *err)
     size_t n = 0, first_parts = 0;
     for (size_t i = 0; i < l->n; i++) {
         struct remote *f = &l->file[i];
-        if (l->pattern && strcmp(f->path, l->pattern) == 0) {
-            want(l, f);
-            return 0;
-        }
+        if (l->pattern && strcmp(f->path, l->pattern) == 0)
+            return want(l, f, err);
         if (l->pattern ? strcasestr(f->path, l->pattern) != NULL : is_gguf(f)) {
-            bool later = strstr(f->path, "-of-") && !strstr(f->path, "-00001-of-");
+            unsigned of;
+            bool later = shelf_part(f->path, &of) > 1;
             first_parts += !later;
             found = later && found ? found : f;
             n++;
@@ -290,15 +339,13 @@ static int choose(struct listing *l, struct trit_error *err)
         return want_folder(l, err);
     if (n > 1 && first_parts != 1)
         return ask_which(l, l->pattern, err);
-    want(l, found);
-    return 0;
+    return want(l, found, err);
 }
 
 static int pull_model(const struct pull_options *o, const char *what, struct trit_error *err)
 {
     struct listing l = {0};
     struct buf url = {0}, path = {0};
-    size_t n = 0;
     int rc = read_name(&l, what, err);
     if (rc == 0)
         rc = list(o, &l, err);
@@ -311,7 +358,10 @@ static int pull_model(const struct pull_options *o, const char *what, struct tri
         buf_reset(&url);
         buf_reset(&path);
         char *escaped = curl_easy_escape(NULL, f->path, 0);
-        buf_addf(&url, "%s/%s/resolve/%s/", o->hub, l.owner_name, l.revision);
+        buf_adds(&url, o->hub);
+        while (url.len && url.data[url.len - 1] == '/')
+            url.data[--url.len] = '\0';
+        buf_addf(&url, "/%s/resolve/%s/", l.owner_name, l.revision);
         for (const char *c = escaped; c && *c;) { /* Slashes stay. */
             bool slash = strncmp(c, "%2F", 3) == 0;
             buf_addc(&url, slash ? '/' : *c);
@@ -322,12 +372,12 @@ static int pull_model(const struct pull_options *o, const char *what, struct tri
                  ? trit_fail(err, TRIT_ENOMEM, "no memory")
                  : bring(o, url.data, path.data, f->size, f->sha256, err);
         curl_free(escaped);
-        n += is_gguf(f);
-        if (rc == 0 && n == 1 && is_gguf(f))
-            printf("%s\n", path.data);
     }
-    if (rc == 0 && n == 0)
-        printf("%s/%s\n", o->directory, l.owner_name);
+    if (rc == 0) {
+        const struct remote *first = leader(&l);
+        printf("%s/%s%s%s\n", o->directory, l.owner_name, first ? "/" : "",
+               first ? first->path : "");
+    }
     buf_free(&url);
     buf_free(&path);
     cJSON_Delete(l.tree);
@@ -338,12 +388,46 @@ static int pull_model(const struct pull_options *o, const char *what, struct tri
     return rc;
 }
 
+static bool is_address(const char *what)
+{
+    return strncmp(what, "https://", 8) == 0 || strncmp(what, "http://", 7) == 0;
+}
+
+static bool same_origin(const char *a, const char *b)
+{
+    static const CURLUPart parts[] = {CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT};
+    CURLU *x = curl_url(), *y = curl_url();
+    bool same = x && y && curl_url_set(x, CURLUPART_URL, a, 0) == CURLUE_OK &&
+                curl_url_set(y, CURLUPART_URL, b, 0) == CURLUE_OK;
+    for (size_t i = 0; same && i < ARRAY_LEN(parts); i++) {
+        char *of_a = NULL, *of_b = NULL;
+        same = curl_url_get(x, parts[i], &of_a, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+               curl_url_get(y, parts[i], &of_b, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+               strcasecmp(of_a, of_b) == 0;
+        curl_free(of_a);
+        curl_free(of_b);
+    }
+    curl_url_cleanup(x);
+    curl_url_cleanup(y);
+    return same;
+}
+
 int pull(const struct pull_options *o, const char *what, struct trit_error *err)
 {
     struct pull_options own = *o;
     const char *hub = getenv("TRIT_HUB");
+    bool address = is_address(what);
     own.hub = o->hub ? o->hub : hub && *hub ? hub : HUB;
-    own.token = o->token ? o->token : getenv("TRIT_TOKEN");
-    bool address = strncmp(what, "https://", 8) == 0 || strncmp(what, "http://", 7) == 0;
+    if (!is_address(own.hub))
+        return trit_fail(err, TRIT_EINVAL, "--hub: \"%.200s\", expected http:// or https://",
+                         own.hub);
+    if (!address && o->sha256)
+        return trit_fail(err, TRIT_EINVAL, "--sha256 is for an address; of %.200s the hub tells it",
+                         what);
+    /* What stands in the environment is meant for the hub. */
+    if (!own.token && (!address || same_origin(what, own.hub)))
+        own.token = getenv("TRIT_TOKEN");
+    if (own.token && !*own.token)
+        own.token = NULL;
     return address ? pull_address(&own, what, err) : pull_model(&own, what, err);
 }

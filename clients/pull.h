@@ -12,7 +12,7 @@ struct trit_error;
 
 struct pull_options {
     const char *hub;       /* base URL; NULL: $TRIT_HUB or the usual one */
-    const char *token;     /* for private models; NULL: $TRIT_TOKEN, if set */
+    const char *token;     /* for private models; NULL: $TRIT_TOKEN, if set, and to the hub only */
     const char *directory; /* of the shelf */
     const char *sha256;    /* of a file from an address; NULL: unknown */
     unsigned connections;

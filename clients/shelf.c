@@ -74,26 +74,34 @@ static bool ends_in(const char *name, const char *end)
     return n > k && strcmp(name + n - k, end) == 0;
 }
 
-/* Of "m-00002-of-00003.gguf" the number, and how many there are; 0: it is no part of a model. */
-static unsigned part_number(const char *name, unsigned *of)
+static const char part_form[] = "-ddddd-of-ddddd";
+
+size_t shelf_stem(const char *name)
 {
-    enum { SUFFIX = sizeof "-00001-of-00003.gguf" - 1 };
-    size_t len = strlen(name);
-    unsigned no = 0;
-    int end = 0;
-    *of = 0;
-    if (len <= SUFFIX ||
-        sscanf(name + len - SUFFIX, "-%5u-of-%5u.gguf%n", &no, of, &end) != 2 || end != SUFFIX)
-        return 0;
-    return no <= *of ? no : 0;
+    const char *end = strrchr(name, '.');
+    size_t len = end && !strchr(end, '/') ? (size_t)(end - name) : 0;
+    return len > sizeof part_form - 1 ? len - (sizeof part_form - 1) : 0;
 }
 
-/* The path of another part of the model; false: no memory. */
-static bool part_path(struct buf *dst, const char *path, unsigned no, unsigned of)
+unsigned shelf_part(const char *name, unsigned *of)
 {
+    const char *part = name + shelf_stem(name);
+    *of = 0;
+    for (size_t i = 0; i < sizeof part_form - 1; i++)
+        if (part_form[i] == 'd' ? !isdigit((unsigned char)part[i]) : part[i] != part_form[i])
+            return 0;
+    unsigned no = (unsigned)strtoul(part + 1, NULL, 10);
+    *of = (unsigned)strtoul(part + strlen("-ddddd-of-"), NULL, 10);
+    return part > name && no <= *of ? no : 0;
+}
+
+/* The path of another part of the model, with something behind it; false: no memory. */
+static bool part_path(struct buf *dst, const char *path, unsigned no, unsigned of, const char *end)
+{
+    size_t stem = shelf_stem(path);
     buf_reset(dst);
-    buf_addf(dst, "%.*s-%05u-of-%05u.gguf", (int)(strlen(path) - strlen("-00001-of-00003.gguf")),
-             path, no, of);
+    buf_addf(dst, "%.*s-%05u-of-%05u%s%s", (int)stem, path, no, of,
+             path + stem + sizeof part_form - 1, end);
     return !dst->failed;
 }
 
@@ -104,7 +112,7 @@ static uint64_t parts_bytes(const char *path, unsigned of, unsigned *there)
     struct stat st;
     uint64_t bytes = 0;
     *there = 0;
-    for (unsigned no = 1; no <= of && part_path(&part, path, no, of); no++)
+    for (unsigned no = 1; no <= of && part_path(&part, path, no, of, ""); no++)
         if (stat(part.data, &st) == 0) {
             bytes += (uint64_t)st.st_size;
             ++*there;
@@ -114,10 +122,10 @@ static uint64_t parts_bytes(const char *path, unsigned of, unsigned *there)
 }
 
 /* fts_open wants paths that it might change. */
-static FTS *open_tree(const char *path, int (*order)(const FTSENT **, const FTSENT **))
+static FTS *open_tree(const char *path, int links, int (*order)(const FTSENT **, const FTSENT **))
 {
     char *roots[] = {mem_strdup(path), NULL};
-    FTS *fts = roots[0] ? fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, order) : NULL;
+    FTS *fts = roots[0] ? fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | links, order) : NULL;
     mem_free(roots[0]);
     return fts;
 }
@@ -134,7 +142,7 @@ static void print_size(uint64_t bytes)
 static uint64_t folder_bytes(const char *path, bool *partial)
 {
     uint64_t bytes = 0;
-    FTS *fts = open_tree(path, NULL);
+    FTS *fts = open_tree(path, 0, NULL);
     for (FTSENT *e; fts && (e = fts_read(fts)) != NULL;)
         if (e->fts_info == FTS_F) {
             bytes += (uint64_t)e->fts_statp->st_blocks * 512;
@@ -153,11 +161,11 @@ static int by_name(const FTSENT **a, const FTSENT **b)
 /* A GGUF file; of a model in parts the first stands for all.  Returns how many lines that made. */
 static unsigned print_file(const FTSENT *e, const char *name)
 {
-    unsigned of, there = 1, no = part_number(e->fts_name, &of);
+    unsigned of, there = 1, no = shelf_part(e->fts_name, &of);
     uint64_t bytes = (uint64_t)e->fts_statp->st_size;
     if (no > 1) {
         struct buf first = {0};
-        bool listed = part_path(&first, e->fts_path, 1, of) && access(first.data, F_OK) == 0;
+        bool listed = part_path(&first, e->fts_path, 1, of, "") && access(first.data, F_OK) == 0;
         buf_free(&first);
         if (listed)
             return 0;
@@ -178,8 +186,9 @@ static unsigned print_file(const FTSENT *e, const char *name)
 
 int shelf_list(const char *directory, struct trit_error *err)
 {
-    FTS *fts = open_tree(directory, by_name);
+    FTS *fts = open_tree(directory, FTS_COMFOLLOW, by_name);
     unsigned n = 0;
+    int rc = 0;
     if (!fts)
         return trit_fail(err, TRIT_EIO, "%s: %s", directory, strerror(errno));
     for (FTSENT *e; (e = fts_read(fts)) != NULL;) {
@@ -204,12 +213,15 @@ int shelf_list(const char *directory, struct trit_error *err)
             print_size((uint64_t)e->fts_statp->st_blocks * 512);
             printf("  %.*s  (not whole yet: trit pull goes on)\n", (int)(strlen(name) - 5), name);
             n++;
+        } else if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR ||
+                   (e->fts_info == FTS_NS && e->fts_errno != ENOENT)) {
+            rc = trit_fail(err, TRIT_EIO, "%s: %s", e->fts_path, strerror(e->fts_errno));
         }
     }
     fts_close(fts);
-    if (n == 0)
+    if (n == 0 && rc == 0)
         printf("No models in %s; trit pull OWNER/NAME brings one.\n", directory);
-    return 0;
+    return rc;
 }
 
 bool shelf_is_path(const char *path)
@@ -226,7 +238,7 @@ bool shelf_is_path(const char *path)
 
 static int remove_tree(const char *path)
 {
-    FTS *fts = open_tree(path, NULL);
+    FTS *fts = open_tree(path, 0, NULL);
     int rc = fts ? 0 : -errno;
     for (FTSENT *e; fts && rc == 0 && (e = fts_read(fts)) != NULL;)
         if (e->fts_info == FTS_DP ? rmdir(e->fts_accpath) != 0
@@ -247,15 +259,18 @@ static void remove_way(const char *directory, char *path)
     }
 }
 
+/* What a model's file is called, on its way too. */
+static const char *const ends[] = {"", ".part", ".part.map", ".part.map.new"};
+
 /* The other parts of a model whose first one goes. */
 static int remove_parts(const char *path, struct trit_error *err)
 {
     struct buf part = {0};
     unsigned of;
     int rc = 0;
-    if (part_number(path, &of) == 1)
-        for (unsigned no = 2; rc == 0 && no <= of; no++)
-            if (!part_path(&part, path, no, of) ||
+    if (shelf_part(path, &of) == 1)
+        for (unsigned i = 0; rc == 0 && i < (of - 1) * ARRAY_LEN(ends); i++)
+            if (!part_path(&part, path, 2 + i / ARRAY_LEN(ends), of, ends[i % ARRAY_LEN(ends)]) ||
                 (unlink(part.data) != 0 && errno != ENOENT))
                 rc = trit_fail(err, TRIT_EIO, "%s: %s", path,
                                part.failed ? "no memory" : strerror(errno));
@@ -265,7 +280,6 @@ static int remove_parts(const char *path, struct trit_error *err)
 
 int shelf_remove(const char *directory, const char *name, struct trit_error *err)
 {
-    static const char *const ends[] = {"", ".part", ".part.map"};
     struct buf path = {0};
     char *plain = mem_strdup(name);
     int rc = -TRIT_ENOENT;

@@ -25,6 +25,13 @@ bool shelf_is_name(const char *name, size_t len);
 /* Whether every part of a path is such a name, so that it cannot lead out of the directory. */
 bool shelf_is_path(const char *path);
 
+/* Of "m-00002-of-00003.gguf", or with another ending, the number of the part and how many there
+ * are; 0: it is no part of a model. */
+unsigned shelf_part(const char *name, unsigned *of);
+
+/* How much of a part's name or path comes before "-00002-of-00003". */
+size_t shelf_stem(const char *name);
+
 /* Print what is there: models, their sizes, and what is not yet whole. */
 int shelf_list(const char *directory, struct trit_error *err);
 

@@ -15,8 +15,9 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "server/keys.h"
 
-enum { KEYS_MAX = 128, NAME_BYTES = 80 };
+enum { ROWS_MAX = 4 * KEYS_MAX, NAME_BYTES = 80 }; /* also those whose lines are gone */
 
 enum what { REQUESTS, PROMPT, CACHED, GENERATED, JOULES, N_WHATS };
 
@@ -36,10 +37,10 @@ struct row {
     double value[N_WHATS];
 };
 
-struct table {
-    struct row row[KEYS_MAX];
+struct sheet {
+    struct row row[ROWS_MAX];
     size_t n;
-    bool has_joules;
+    bool has_joules, has_more; /* more: than there is room for */
 };
 
 /* "prompt=0.02,generated=0.08": the price of each, 0 where none is named. */
@@ -62,7 +63,7 @@ static bool read_prices(const char *text, double price[N_WHATS])
 }
 
 /* One line of the page: `metric{key="NAME"} VALUE`.  Names have no character that is escaped. */
-static void take_line(struct table *t, const char *line)
+static void take_line(struct sheet *t, const char *line)
 {
     char name[NAME_BYTES], metric[64];
     double value;
@@ -73,7 +74,8 @@ static void take_line(struct table *t, const char *line)
         w++;
     while (r < t->n && strcmp(t->row[r].name, name) != 0)
         r++;
-    if (w == N_WHATS || r == KEYS_MAX)
+    t->has_more = t->has_more || (w < N_WHATS && r == ROWS_MAX);
+    if (w == N_WHATS || r == ROWS_MAX)
         return;
     if (r == t->n)
         memcpy(t->row[t->n++].name, name, sizeof name);
@@ -89,7 +91,7 @@ static double cost_of(const struct row *r, const double price[N_WHATS])
     return sum;
 }
 
-static void print_table(const struct table *t, const double price[N_WHATS])
+static void print_table(const struct sheet *t, const double price[N_WHATS])
 {
     struct row all = {.name = "all"};
     printf("%-24s %10s %14s %14s %14s %12s %12s\n", "key", "requests", "prompt", "from cache",
@@ -119,15 +121,14 @@ int costs(const struct options *o)
                 o->prices);
         return EXIT_FAILURE;
     }
-    struct table *t = mem_zalloc(1, sizeof *t);
+    struct sheet *t = mem_zalloc(1, sizeof *t);
     if (!t || !request_open(&r, &o->server, "/metrics", NULL, NULL, NULL)) {
-        fprintf(stderr, "trit: out of memory\n");
         mem_free(t);
-        return EXIT_FAILURE;
+        return complain("out of memory");
     }
-    const char *problem = request_problem(&r, curl_easy_perform(r.easy), why, sizeof why);
+    const char *problem = request_run(&r, &interrupted, SILENT_SECONDS, why, sizeof why);
     if (problem) {
-        fprintf(stderr, "trit: %s\n", problem);
+        complain(problem);
     } else {
         char *save = NULL, *text = r.answer.data;
         for (char *l = text ? strtok_r(text, "\n", &save) : NULL; l;
@@ -135,8 +136,10 @@ int costs(const struct options *o)
             take_line(t, l);
         for (size_t i = 0; i < t->n; i++) /* what had to be computed */
             t->row[i].value[PROMPT] -= t->row[i].value[CACHED];
-        if (t->n == 0)
-            fprintf(stderr, "trit: the server has no API keys, or is not tritd\n");
+        if (t->has_more)
+            complain("there are more keys than these, and their sum is larger");
+        else if (t->n == 0)
+            complain("the server has no API keys, or is not tritd");
         else
             rc = EXIT_SUCCESS;
         if (t->n)

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 
@@ -37,6 +38,7 @@ static bool take_data(const char *data, size_t len, void *arg)
     }
     cJSON *event = cJSON_ParseWithLength(data, len);
     bool go_on = event && r->event(event, r->arg);
+    r->garbled = !event;
     r->stopped = !go_on;
     cJSON_Delete(event);
     return go_on;
@@ -118,12 +120,50 @@ void request_close(struct request *r)
     *r = (struct request){0};
 }
 
+void request_follow(CURL *easy, const char *url)
+{
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 8L);
+    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR,
+                     strncasecmp(url, "https:", 6) == 0 ? "https" : "http,https");
+}
+
+static int watch(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    const volatile sig_atomic_t *stop = arg;
+    (void)a, (void)b, (void)c, (void)d;
+    return *stop;
+}
+
+const char *request_run(struct request *r, const volatile sig_atomic_t *stop, long silent_seconds,
+                        char *text, size_t text_bytes)
+{
+    curl_easy_setopt(r->easy, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(r->easy, CURLOPT_XFERINFOFUNCTION, watch);
+    curl_easy_setopt(r->easy, CURLOPT_XFERINFODATA, stop);
+    if (silent_seconds) {
+        curl_easy_setopt(r->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(r->easy, CURLOPT_LOW_SPEED_TIME, silent_seconds);
+    }
+    return request_problem(r, curl_easy_perform(r->easy), text, text_bytes);
+}
+
 const char *request_problem(struct request *r, CURLcode code, char *text, size_t text_bytes)
 {
     long status = 0;
     curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (code == CURLE_ABORTED_BY_CALLBACK) {
+        snprintf(text, text_bytes, "interrupted");
+        return text;
+    }
+    if (r->garbled) {
+        snprintf(text, text_bytes, "an event of the stream is no JSON");
+        return text;
+    }
     if (code != CURLE_OK && !r->stopped) {
-        snprintf(text, text_bytes, "%s: %s", r->url, curl_easy_strerror(code));
+        snprintf(text, text_bytes, "%s: %s", r->url,
+                 code == CURLE_WRITE_ERROR ? "that is more than an answer may have"
+                                           : curl_easy_strerror(code));
         return text;
     }
     if (status != 200) {

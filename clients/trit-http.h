@@ -5,6 +5,7 @@
 #ifndef TRIT_CLIENT_HTTP_H
 #define TRIT_CLIENT_HTTP_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -38,7 +39,8 @@ struct request {
     void *arg;
     bool streams; /* the answer turned out to be one */
     bool done;    /* "[DONE]" was seen */
-    bool stopped; /* by event() */
+    bool stopped; /* by event(), or garbled */
+    bool garbled; /* an event was no JSON */
 };
 
 /*
@@ -48,6 +50,19 @@ struct request {
 bool request_open(struct request *r, const struct server_address *server, const char *path,
                   const cJSON *body, event_fn event, void *arg);
 void request_close(struct request *r);
+
+/* Let redirections be followed: not many, and none from https to http. */
+void request_follow(CURL *easy, const char *url);
+
+/* So long a server may be silent that has to compute nothing for its answer. */
+enum { SILENT_SECONDS = 30 };
+
+/*
+ * Run it to its end, or until *stop is set, or until silent_seconds have brought no byte (0: for as
+ * long as it takes).  What request_problem says of it.
+ */
+const char *request_run(struct request *r, const volatile sig_atomic_t *stop, long silent_seconds,
+                        char *text, size_t text_bytes);
 
 /*
  * After the transfer: NULL when the server answered 200 and, for a stream, finished it; else a text

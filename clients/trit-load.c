@@ -50,6 +50,7 @@ int bench(const struct options *o)
         cJSON *tree = load_json(&load, &result);
         json = tree ? cJSON_PrintUnformatted(tree) : NULL;
         cJSON_Delete(tree);
+        rc = json ? 0 : -TRIT_ENOMEM;
         puts(json ? json : "{}");
         cJSON_free(json);
         if (*result.problem)

@@ -9,7 +9,7 @@
 #include "trit.h"
 
 #include <errno.h>
-#include <getopt.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +21,9 @@
 #include "server/keys.h"
 #include "shelf.h"
 
+#define NUL_FOUND "found a NUL byte, expected text"
+enum { PROMPT_BYTES_MAX = 64 << 20 };
+
 volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int signo)
@@ -29,10 +32,32 @@ static void on_interrupt(int signo)
     interrupted = 1;
 }
 
-static int complain(const char *what)
+int complain(const char *what)
 {
-    fprintf(stderr, "trit: %s\n", what);
+    char text[1000];
+    size_t n = 0;
+    for (; what[n] && n < sizeof text - 1; n++) /* A server's words do nothing to the terminal. */
+        text[n] = (unsigned char)what[n] < ' ' || what[n] == 0x7f ? '?' : what[n];
+    text[n] = '\0';
+    fprintf(stderr, "trit: %s\n", text);
     return EXIT_FAILURE;
+}
+
+int close_output(int rc)
+{
+    bool lost = ferror(stdout) != 0;
+    if (fclose(stdout) != 0 || lost)
+        return complain("stdout: not all of it could be written");
+    return rc;
+}
+
+/* One that is closed would be the number of the next file that is opened, and what is said there
+ * would stand in a model. */
+static void keep_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* still no use */
 }
 
 cJSON *body_of(const struct options *o)
@@ -58,14 +83,7 @@ cJSON *body_of(const struct options *o)
 
 /* ------------------------------------------------------------------ transfers */
 
-static int watch_interrupt(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
-{
-    (void)arg, (void)a, (void)b, (void)c, (void)d;
-    return interrupted;
-}
-
-/* Run one request.  Gives the answer as JSON unless it was a stream; *problem tells of a failure.
- */
+/* Run one request.  Gives the answer as JSON unless it was a stream; what failed has been said. */
 static cJSON *perform(const struct options *o, const char *path, const cJSON *body, event_fn event,
                       void *arg, bool *failed)
 {
@@ -77,22 +95,22 @@ static cJSON *perform(const struct options *o, const char *path, const cJSON *bo
         complain("out of memory");
         goto out;
     }
-    curl_easy_setopt(r.easy, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(r.easy, CURLOPT_XFERINFOFUNCTION, watch_interrupt);
-    CURLcode code = curl_easy_perform(r.easy);
-    if (code == CURLE_ABORTED_BY_CALLBACK) {
-        fprintf(stderr, "\n(interrupted)\n");
-        goto out;
-    }
-    const char *problem = request_problem(&r, code, text, sizeof text);
+    /* What an answer takes is the server's affair; a list it has at hand. */
+    const char *problem =
+        request_run(&r, &interrupted, body ? 0 : SILENT_SECONDS, text, sizeof text);
     if (problem) {
-        complain(problem);
+        if (interrupted)
+            fprintf(stderr, "\n(interrupted)\n");
+        else
+            complain(problem);
         goto out;
     }
     if (!r.streams) {
         answer = cJSON_ParseWithLength(r.answer.data ? r.answer.data : "", r.answer.len);
-        if (!answer) {
-            complain("the answer is no JSON");
+        if (!answer || error_message(answer)) {
+            complain(answer ? error_message(answer) : "the answer is no JSON");
+            cJSON_Delete(answer);
+            answer = NULL;
             goto out;
         }
     }
@@ -102,7 +120,7 @@ out:
     return answer;
 }
 
-/* The first choice of an answer or an event: its text, wherever this endpoint keeps it. */
+/* The first choice of an answer or an event: its text, wherever this endpoint keeps it, or NULL. */
 static const char *text_of(const cJSON *answer)
 {
     static const char *const places[] = {"message", "delta"};
@@ -112,24 +130,28 @@ static const char *text_of(const cJSON *answer)
     for (size_t i = 0; !text && i < ARRAY_LEN(places); i++)
         text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(
             cJSON_GetObjectItemCaseSensitive(choice, places[i]), "content"));
-    return text ? text : "";
+    return text;
 }
 
-/* Events of a stream: show the text, keep it for the conversation. */
+/* Events of a stream: show the text, keep it for the conversation.  One that nobody can read any
+ * more need not go on. */
 static bool show_event(const cJSON *event, void *arg)
 {
     struct buf *said = arg;
     const char *message = error_message(event);
     if (message) {
-        fputc('\n', stdout);
+        if (said->len)
+            fputc('\n', stdout);
         complain(message);
         return false;
     }
     const char *text = text_of(event);
+    if (!text)
+        return true;
     fputs(text, stdout);
     fflush(stdout);
     buf_adds(said, text);
-    return true;
+    return !ferror(stdout);
 }
 
 /* Send a generating request and show the answer, which is appended to *said. */
@@ -137,14 +159,19 @@ static bool generate(const struct options *o, const char *path, const cJSON *bod
 {
     bool failed;
     cJSON *answer = perform(o, path, body, o->stream ? show_event : NULL, said, &failed);
-    if (answer) {
-        fputs(text_of(answer), stdout);
-        buf_adds(said, text_of(answer));
-        cJSON_Delete(answer);
+    const char *text = text_of(answer);
+    if (text) {
+        fputs(text, stdout);
+        buf_adds(said, text);
+    } else if (answer) {
+        complain("the answer has no text");
+        failed = true;
     }
-    fputc('\n', stdout);
+    cJSON_Delete(answer);
+    if (!failed || said->len)
+        fputc('\n', stdout);
     fflush(stdout);
-    return !failed && !said->failed;
+    return !failed && !said->failed && !ferror(stdout);
 }
 
 /* ------------------------------------------------------------------ commands */
@@ -153,8 +180,12 @@ static int models(const struct options *o)
 {
     bool failed;
     cJSON *answer = perform(o, "/v1/models", NULL, NULL, NULL, &failed);
-    const cJSON *model;
-    cJSON_ArrayForEach(model, cJSON_GetObjectItemCaseSensitive(answer, "data"))
+    const cJSON *model, *data = cJSON_GetObjectItemCaseSensitive(answer, "data");
+    if (!failed && !cJSON_IsArray(data)) {
+        complain("the answer is no list of models");
+        failed = true;
+    }
+    cJSON_ArrayForEach(model, data)
     {
         const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(model, "id"));
         const cJSON *meta = cJSON_GetObjectItemCaseSensitive(model, "meta");
@@ -168,7 +199,12 @@ static int models(const struct options *o)
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* The words of the command line, or stdin; mem_free. */
+static void complain_of_stdin(const char *why)
+{
+    fprintf(stderr, "trit: stdin: %s\n", why);
+}
+
+/* The words of the command line, or stdin; mem_free.  NULL: what is wrong has been said. */
 static char *read_prompt(int argc, char **argv)
 {
     struct buf text = {0};
@@ -177,9 +213,21 @@ static char *read_prompt(int argc, char **argv)
     char chunk[4096];
     if (argc == 0 && isatty(STDIN_FILENO))
         fprintf(stderr, "(type the prompt, end it with Ctrl-D)\n");
-    for (size_t n; argc == 0 && (n = fread(chunk, 1, sizeof chunk, stdin)) > 0;)
+    for (size_t n; argc == 0 && text.len <= PROMPT_BYTES_MAX &&
+                   (n = fread(chunk, 1, sizeof chunk, stdin)) > 0;)
         buf_add(&text, chunk, n);
-    return buf_take(&text, NULL);
+    if (ferror(stdin))
+        complain_of_stdin(strerror(errno));
+    else if (text.len > PROMPT_BYTES_MAX)
+        complain_of_stdin("that is too long for a prompt");
+    else if (text.len && memchr(text.data, '\0', text.len))
+        complain_of_stdin(NUL_FOUND);
+    else if (text.failed)
+        complain("out of memory");
+    else
+        return buf_take(&text, NULL);
+    buf_free(&text);
+    return NULL;
 }
 
 static int complete(const struct options *o, int argc, char **argv)
@@ -188,11 +236,9 @@ static int complete(const struct options *o, int argc, char **argv)
     cJSON *body = body_of(o);
     struct buf said = {0};
     int rc = EXIT_FAILURE;
-    if (!prompt)
-        complain("there is no prompt");
-    else if (!body || !cJSON_AddStringToObject(body, "prompt", prompt))
+    if (prompt && (!body || !cJSON_AddStringToObject(body, "prompt", prompt)))
         complain("out of memory");
-    else if (generate(o, "/v1/completions", body, &said))
+    else if (prompt && generate(o, "/v1/completions", body, &said))
         rc = EXIT_SUCCESS;
     buf_free(&said);
     cJSON_Delete(body);
@@ -216,7 +262,6 @@ static bool take_turn(const struct options *o, cJSON *body, cJSON *messages, con
 {
     struct buf said = {0};
     bool ok = false;
-    interrupted = 0;
     if (!add_message(messages, "user", text))
         complain("out of memory");
     else if (generate(o, "/v1/chat/completions", body, &said) &&
@@ -228,6 +273,7 @@ static bool take_turn(const struct options *o, cJSON *body, cJSON *messages, con
     return ok;
 }
 
+/* Of people Ctrl-C ends one answer, of a file all of it. */
 static int converse(const struct options *o, cJSON *body, cJSON *messages)
 {
     char *line = NULL;
@@ -235,19 +281,30 @@ static int converse(const struct options *o, cJSON *body, cJSON *messages)
     bool people = isatty(STDIN_FILENO) == 1, ok = true;
     if (people)
         fprintf(stderr, "Ctrl-C stops an answer, Ctrl-D ends the conversation.\n");
-    for (;;) {
+    while (!ferror(stdout) && (people || !interrupted)) {
         if (people)
             fprintf(stderr, "> ");
         ssize_t n = getline(&line, &cap, stdin);
-        if (n < 0 && errno == EINTR && interrupted) {
+        if (n < 0 && errno == EINTR && interrupted && people) {
             interrupted = 0;
             clearerr(stdin);
             fputc('\n', stderr);
             continue;
         }
+        if (n < 0 && ferror(stdin)) {
+            complain_of_stdin(strerror(errno));
+            ok = false;
+        }
         if (n < 0)
             break;
+        if (memchr(line, '\0', (size_t)n)) {
+            complain_of_stdin(NUL_FOUND);
+            ok = false;
+            continue;
+        }
         line[strcspn(line, "\n")] = '\0';
+        if (people)
+            interrupted = 0;
         if (*line)
             ok = take_turn(o, body, messages, line) && (ok || people);
     }
@@ -292,8 +349,7 @@ static int keys(int argc, char **argv)
     putchar('\n');
     if (fflush(stdout) != 0)
         return complain("the line could not be written");
-    fprintf(stderr, "%s\n", key);
-    return EXIT_SUCCESS;
+    return fprintf(stderr, "%s\n", key) > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* pull WHAT..., list, rm NAME...: the models on this machine. */
@@ -322,225 +378,18 @@ static int shelf(const struct options *o, const char *command, int argc, char **
     return rc ? complain(err.text) : EXIT_SUCCESS;
 }
 
-/* ------------------------------------------------------------------ the command line */
-
-static void help(FILE *out)
+/* What is empty there is not set. */
+static const char *environment(const char *name)
 {
-    fputs("Usage: trit COMMAND [options] [text]\n"
-          "\n"
-          "Talks to tritd, or to another server with OpenAI's HTTP API.\n"
-          "\n"
-          "Commands:\n"
-          "  complete [TEXT]   Continue a text. Without TEXT it is read from stdin.\n"
-          "  chat [TEXT]       One question, or without TEXT a conversation, one line a turn.\n"
-          "  models            List what the server has.\n"
-          "  bench             Measure tokens a second and latencies with concurrent streams.\n"
-          "  costs             Tokens and energy of each API key since the server started.\n"
-          "  keys new NAME [OPTION=VALUE ...]\n"
-          "                    Make an API key: its line for tritd's api-keys file on stdout, the\n"
-          "                    key itself, which is kept nowhere, on stderr.\n"
-          "  pull WHAT         Load a model: OWNER/NAME or OWNER/NAME:FILE of a hub, or an address.\n"
-          "                    Prints where it lies, for tritd --model. What was cut goes on where\n"
-          "                    it stopped.\n"
-          "  list              The models that were loaded.\n"
-          "  rm NAME           Remove one of them.\n"
-          "\n"
-          "Options:\n"
-          "  --url URL         Server, http://host:port or unix:/path. [$TRITD_URL, or\n"
-          "                    http://127.0.0.1:8080]\n"
-          "  --model NAME      Model to ask for. [the server's]\n"
-          "  --key KEY         Send an API key. [$TRITD_API_KEY, or $OPENAI_API_KEY with --url\n"
-          "                    https://...]\n"
-          "  --max-tokens N    Longest answer. [the server's default]\n"
-          "  --temperature X   0 for the likeliest token always. [the server's default]\n"
-          "  --top-p X         Sample from this much probability. [the server's default]\n"
-          "  --seed N          Same seed, same answer. [random]\n"
-          "  --system TEXT     chat: the system message.\n"
-          "  --no-stream       Wait for the whole answer.\n"
-          "  --prices LIST     costs: prices for a million tokens and for a kilowatt-hour, some of\n"
-          "                    prompt=X,cached=X,generated=X,kwh=X.\n"
-          "\n"
-          "Options of pull, list and rm:\n"
-          "  --models DIR      Where models are kept. [$TRIT_MODELS, or below the home directory]\n"
-          "  --hub URL         Where OWNER/NAME is looked up. [$TRIT_HUB, or Hugging Face]\n"
-          "  --key TOKEN       For models that need one. [$TRIT_TOKEN]\n"
-          "  --connections N   At a time. [4]\n"
-          "  --sha256 HEX      What an address must give.\n"
-          "  --force           Load again what is there already.\n"
-          "\n"
-          "Options of bench:\n"
-          "  --clients N       Requests at a time. [4]\n"
-          "  --requests N      Requests in all. [4 for each client]\n"
-          "  --prompt-words N  Length of a prompt. [32]\n"
-          "  --max-tokens N    Tokens of an answer. [64]\n"
-          "  --timeout SECONDS Give up a request after this time. [300]\n"
-          "  --json            Print the figures as JSON.\n"
-          "Rates, tenants, and one server against another: trit-bench load --help.\n"
-          "\n"
-          "Examples:\n"
-          "  trit chat \"What is the tallest mountain?\"\n"
-          "  echo -n \"Once upon a time\" | trit complete --max-tokens 50 --seed 1\n"
-          "  trit bench --clients 16 --max-tokens 128\n"
-          "  trit keys new alice concurrency=4 >>/etc/tritd/api-keys\n"
-          "  tritd --model \"$(trit pull microsoft/bitnet-b1.58-2B-4T-gguf)\"\n",
-          out);
-}
-
-enum {
-    OPT_FIRST = 0x100,
-    OPT_URL = OPT_FIRST,
-    OPT_MODEL,
-    OPT_KEY,
-    OPT_MAX_TOKENS,
-    OPT_TEMPERATURE,
-    OPT_TOP_P,
-    OPT_SEED,
-    OPT_SYSTEM,
-    OPT_NO_STREAM,
-    OPT_CLIENTS,
-    OPT_REQUESTS,
-    OPT_PROMPT_WORDS,
-    OPT_TIMEOUT,
-    OPT_JSON,
-    OPT_MODELS,
-    OPT_HUB,
-    OPT_CONNECTIONS,
-    OPT_SHA256,
-    OPT_FORCE,
-    OPT_PRICES,
-    OPT_VERSION
-};
-
-static const struct option long_options[] = {
-    {"url", required_argument, NULL, OPT_URL},
-    {"model", required_argument, NULL, OPT_MODEL},
-    {"key", required_argument, NULL, OPT_KEY},
-    {"max-tokens", required_argument, NULL, OPT_MAX_TOKENS},
-    {"temperature", required_argument, NULL, OPT_TEMPERATURE},
-    {"top-p", required_argument, NULL, OPT_TOP_P},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"system", required_argument, NULL, OPT_SYSTEM},
-    {"no-stream", no_argument, NULL, OPT_NO_STREAM},
-    {"clients", required_argument, NULL, OPT_CLIENTS},
-    {"requests", required_argument, NULL, OPT_REQUESTS},
-    {"prompt-words", required_argument, NULL, OPT_PROMPT_WORDS},
-    {"timeout", required_argument, NULL, OPT_TIMEOUT},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"models", required_argument, NULL, OPT_MODELS},
-    {"hub", required_argument, NULL, OPT_HUB},
-    {"connections", required_argument, NULL, OPT_CONNECTIONS},
-    {"sha256", required_argument, NULL, OPT_SHA256},
-    {"force", no_argument, NULL, OPT_FORCE},
-    {"prices", required_argument, NULL, OPT_PRICES},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, OPT_VERSION},
-    {0},
-};
-
-static void read_whole(const char *name, long min, long max, long *value)
-{
-    char *end;
-    errno = 0;
-    *value = strtol(optarg, &end, 10);
-    if (errno || *end || end == optarg || *value < min || *value > max) {
-        fprintf(stderr, "trit: --%s: found \"%.64s\", expected a whole number from %ld to %ld\n",
-                name, optarg, min, max);
-        exit(EXIT_FAILURE);
-    }
-}
-
-static void read_real(const char *name, double min, double max, double *value)
-{
-    char *end;
-    *value = strtod(optarg, &end);
-    if (*end || end == optarg || !(*value >= min && *value <= max)) {
-        fprintf(stderr, "trit: --%s: found \"%.64s\", expected a number from %g to %g\n", name,
-                optarg, min, max);
-        exit(EXIT_FAILURE);
-    }
-}
-
-static void read_options(struct options *o, int argc, char **argv)
-{
-    for (int code; (code = getopt_long(argc, argv, "h", long_options, NULL)) != -1;) {
-        switch (code) {
-        case OPT_URL:
-            o->server.url = optarg;
-            break;
-        case OPT_MODEL:
-            o->model = optarg;
-            break;
-        case OPT_KEY:
-            o->server.key = optarg;
-            break;
-        case OPT_MAX_TOKENS:
-            read_whole("max-tokens", 1, 1 << 20, &o->max_tokens);
-            break;
-        case OPT_TEMPERATURE:
-            read_real("temperature", 0, 2, &o->temperature);
-            break;
-        case OPT_TOP_P:
-            read_real("top-p", 0, 1, &o->top_p);
-            break;
-        case OPT_SEED:
-            read_whole("seed", 0, 1L << 53, &o->seed);
-            break;
-        case OPT_SYSTEM:
-            o->system = optarg;
-            break;
-        case OPT_NO_STREAM:
-            o->stream = false;
-            break;
-        case OPT_CLIENTS:
-            read_whole("clients", 1, 4096, &o->clients);
-            break;
-        case OPT_REQUESTS:
-            read_whole("requests", 1, 1 << 20, &o->requests);
-            break;
-        case OPT_PROMPT_WORDS:
-            read_whole("prompt-words", 1, 1 << 16, &o->prompt_words);
-            break;
-        case OPT_TIMEOUT:
-            read_real("timeout", 0.1, 86400, &o->timeout_seconds);
-            break;
-        case OPT_JSON:
-            o->json = true;
-            break;
-        case OPT_MODELS:
-            o->models = optarg;
-            break;
-        case OPT_HUB:
-            o->hub = optarg;
-            break;
-        case OPT_CONNECTIONS:
-            read_whole("connections", 1, 16, &o->connections);
-            break;
-        case OPT_SHA256:
-            o->sha256 = optarg;
-            break;
-        case OPT_FORCE:
-            o->force = true;
-            break;
-        case OPT_PRICES:
-            o->prices = optarg;
-            break;
-        case OPT_VERSION:
-            printf("trit %s (%s)\n", PACKAGE_VERSION, curl_version());
-            exit(EXIT_SUCCESS);
-        case 'h':
-            help(stdout);
-            exit(EXIT_SUCCESS);
-        default:
-            exit(EXIT_FAILURE); /* getopt has said what is wrong. */
-        }
-    }
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
 }
 
 int main(int argc, char **argv)
 {
-    const char *url = getenv("TRITD_URL");
+    const char *url = environment("TRITD_URL");
     struct options o = {
-        .server.url = url && *url ? url : "http://127.0.0.1:8080",
+        .server.url = url ? url : "http://127.0.0.1:8080",
         .temperature = -1,
         .top_p = -1,
         .seed = -1,
@@ -550,9 +399,10 @@ int main(int argc, char **argv)
         .prompt_words = 32,
         .timeout_seconds = 300,
     };
-    read_options(&o, argc, argv);
+    keep_standard_files();
+    options_read(&o, argc, argv);
     if (optind == argc) {
-        help(stderr);
+        options_help(stderr);
         return EXIT_FAILURE;
     }
     const char *command = argv[optind++];
@@ -560,10 +410,10 @@ int main(int argc, char **argv)
     bool local = strcmp(command, "pull") == 0 || strcmp(command, "list") == 0 ||
                  strcmp(command, "rm") == 0;
     if (!o.server.key && !local)
-        o.server.key = getenv("TRITD_API_KEY");
+        o.server.key = environment("TRITD_API_KEY");
     /* A key in the environment is for the service it was made for, not for every plain socket. */
     if (!o.server.key && !local && strncmp(o.server.url, "https://", 8) == 0)
-        o.server.key = getenv("OPENAI_API_KEY");
+        o.server.key = environment("OPENAI_API_KEY");
 
     struct sigaction interrupt = {.sa_handler = on_interrupt};
     sigaction(SIGINT, &interrupt, NULL);
@@ -592,5 +442,5 @@ int main(int argc, char **argv)
         rc = EXIT_FAILURE;
     }
     curl_global_cleanup();
-    return rc;
+    return close_output(rc);
 }

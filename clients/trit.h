@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "trit-http.h"
 
@@ -34,6 +35,16 @@ struct options {
 
 /* Set by SIGINT; transfers look at it and give up. */
 extern volatile sig_atomic_t interrupted;
+
+/* trit-options.c.  options_read ends the program where they are wrong, and for --help. */
+void options_read(struct options *o, int argc, char **argv);
+void options_help(FILE *out);
+
+/* Say on stderr what is wrong: EXIT_FAILURE. */
+int complain(const char *what);
+
+/* Close stdout, last of all: rc, or EXIT_FAILURE where something of it was lost. */
+int close_output(int rc);
 
 /* The fields that every generating request has in common.  NULL: no memory. */
 cJSON *body_of(const struct options *o);

@@ -15,7 +15,7 @@ E2E_TESTS = \
 	tests/e2e/g-drain.sh \
 	tests/e2e/h-segments.sh tests/e2e/z-reader.sh \
 	tests/e2e/i-systemd.sh \
-	tests/e2e/j-client.sh \
+	tests/e2e/j-client.sh tests/e2e/j-answers.sh \
 	tests/e2e/k-builtin.sh \
 	tests/e2e/l-keys.sh \
 	tests/e2e/m-limits.sh \
@@ -67,6 +67,7 @@ EXTRA_DIST += tests/e2e/y-pull.sh tests/e2e/y-pull.mjs tests/e2e/z-methods.sh te
 	tests/e2e/f-bad-requests.sh tests/e2e/f-bad-requests.mjs \
 	tests/e2e/g-drain.sh tests/e2e/g-drain.mjs \
 	tests/e2e/h-segments.sh tests/e2e/z-reader.sh tests/e2e/i-systemd.sh tests/e2e/j-client.sh \
+	tests/e2e/j-answers.sh tests/e2e/j-answers.mjs \
 	tests/e2e/k-builtin.sh tests/e2e/k-builtin.mjs tests/e2e/k-builtin.txt \
 	tests/e2e/k-builtin.txt.license \
 	tests/e2e/l-keys.sh tests/e2e/l-keys.mjs \
