@@ -38,6 +38,7 @@ struct listener {
     int fd;            /* -1: none; non-blocking, close-on-exec */
     bool activated;    /* from a socket unit */
     bool kept;         /* our own, opened by a process before us */
+    bool left;         /* that has another of this name, which the manager may keep too */
     char name[24];     /* of our own, for those who keep it; else "" */
     bool remote;       /* other machines can reach it */
     bool local;        /* a unix socket */
@@ -49,7 +50,8 @@ struct listener {
 
 /* A zeroed struct holds none. */
 struct listeners {
-    struct listener at[LISTEN_MAX]; /* at least one when open; the first is the host's */
+    struct listener at[LISTEN_MAX]; /* at least one when open; the first is the host's; behind the
+                                     * last there may be names that were left */
     size_t n;
 };
 

@@ -11,7 +11,6 @@
 #include "config.h"
 #include "main/app.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -83,15 +82,10 @@ int app_open_ports(struct app *app, struct trit_error *err)
 
 void app_take_ports(struct app *app)
 {
-    const struct listeners *l = &app->sockets;
     struct trit_error err;
-    char name[HANDED_NAME];
-    /* When we left some of the predecessor's, the manager did not listen to us. */
-    for (size_t i = 0; i < LISTEN_MAX; i++) {
-        snprintf(name, sizeof name, HANDED_LISTEN "%zu", i);
-        if (i >= l->n || !l->at[i].kept)
-            (void)notify_unstore(&app->notify, name);
-    }
+    for (size_t i = 0; i < LISTEN_MAX; i++)
+        if (app->sockets.at[i].left)
+            (void)notify_unstore(&app->notify, app->sockets.at[i].name);
     if (own_ports(app, &err) != 0)
         log_error("%s", err.text); /* It serves all the same. */
 }

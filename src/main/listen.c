@@ -393,7 +393,8 @@ static int take_all_kept(const char *const hosts[], size_t n_hosts, const struct
             l->n = i + 1;
             return rc;
         }
-        dropped |= handed_drop(h, at->name, n);
+        at->left = handed_drop(h, at->name, n);
+        dropped |= at->left;
     }
     if (dropped && n)
         notify_barrier(n);

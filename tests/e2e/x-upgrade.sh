@@ -163,6 +163,21 @@ open_gate
 become
 is "what the API has done" "$(served)" "synth-tiny code "
 
+# ---- who changes something each time has no successor, and is told so
+configure gate
+begin
+for try in 1 2 3 4 5; do
+    within 20 more_than $((opened + try - 1)) 'listening .*from=predecessor' || fail "there is no successor $try"
+    load code "$work/b.gguf"
+    open_gate
+done
+within 60 more_than 0 'upgrade failed pid=.* each of 5 times' || fail "no word of the end"
+is "upgrades that are done" "$(count 'upgrade done')" "$finished"
+last=$(sed -n 's/.*upgrade started pid=\([0-9]*\).*/\1/p' "$work/log" | tail -n 1)
+within 60 test ! -e "/proc/$last" || fail "the last successor goes on"
+configure
+is "what is served" "$(served)" "synth-tiny code "
+
 # ---- who has a connection to the old one is told to ask the new one, and a reload finds it
 exec 9<>"/dev/tcp/127.0.0.1/$(cat "$port_file")"
 printf 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n' >&9
