@@ -76,18 +76,16 @@ static void successor_ended(struct upgrade *u, void *arg)
 
 /* It was started with keys, settings and models that are not those any more: a key that was revoked
  * meanwhile must not be let in again, nor a model be lost. */
-static bool is_outdated(struct app *app)
+static void refuse_outdated(struct app *app)
 {
-    if (!app->changed)
-        return false;
+    int pid = upgrade_pid(&app->upgrade);
     if (app->tries < UPGRADE_TRIES)
-        log_notice("upgrade anew pid=%d reason=\"settings or models have changed meanwhile\"",
-                   upgrade_pid(&app->upgrade));
+        log_notice("upgrade anew pid=%d reason=\"settings or models have changed meanwhile\"", pid);
     else
         log_error(
             "upgrade failed pid=%d reason=\"settings or models have changed each of %u times\"",
-            upgrade_pid(&app->upgrade), app->tries);
-    return true;
+            pid, app->tries);
+    upgrade_give_up(&app->upgrade);
 }
 
 /* A successor is ready to accept: it is the daemon from now on, and we finish what we have begun.
@@ -95,8 +93,12 @@ static bool is_outdated(struct app *app)
 static void step_down(struct upgrade *u, void *arg)
 {
     struct app *app = arg;
-    if (app->state != SERVING || is_outdated(app)) {
+    if (app->state != SERVING) {
         upgrade_give_up(u);
+        return;
+    }
+    if (app->changed) {
+        refuse_outdated(app);
         return;
     }
     log_notice("upgrade done pid=%d drain_seconds=%g", upgrade_pid(u), app->conf.drain_seconds);

@@ -54,7 +54,8 @@ const struct conf_key conf_keys[] = {
              "built-in model. Given again, it is one model more, whose keys follow it; in the file "
              "a section [model NAME] is."},
     {TEXT("alias", alias, "", "NAME"), .of_model = true, .of_file = true,
-     .help = "The model's name in the API. Empty: the name in the file."},
+     .help = "The model's name in the API, without commas, brackets and #. Empty: the name in the "
+             "file."},
     {WORD("order", order, "published", "published|arm|four"), .of_model = true, .of_file = true,
      .help = "How I2_S lies in this file, which does not tell: as in published ones, or as bitnet.cpp "
              "writes it on ARM, or without ACT_PARALLEL."},

@@ -104,8 +104,9 @@ stop
 
 # ---- what changes while the successor loads, which it does until the gate is opened: its template is a pipe
 for who in alice bob; do
-    "$PWD/trit" keys new $who $([ $who = bob ] || echo admin=yes) \
-        >"$work/line-$who" 2>"$work/key-$who" || broken "trit keys new"
+    rights=()
+    [ $who = bob ] || rights=(admin=yes)
+    "$PWD/trit" keys new $who "${rights[@]}" >"$work/line-$who" 2>"$work/key-$who" || broken "trit keys new"
 done
 mkfifo "$work/gate"
 configure() # [gate]
