@@ -11,9 +11,10 @@
  *           G   you are the daemon
  *     new:      accepts; tells the service manager
  *
- * Until then the new one accepts nobody and sends the manager nothing: it would not be believed.
- * One that ends before, because its configuration is wrong for example, was only tried.  When the
- * old one's end closes without G, the new one ends.
+ * Until then the new one accepts nobody, owns no file that others look for, and sends the manager
+ * nothing: it would not be believed.  One that ends before, because its configuration is wrong for
+ * example, was only tried; after R there is nothing left that could fail.  When the old one's end
+ * closes without G, the new one ends.
  *
  * All on the loop thread.
  */

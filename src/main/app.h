@@ -101,7 +101,7 @@ struct app {
     struct handed handed;
     struct upgrade upgrade;        /* our successor, once it was asked for */
     struct upgrade_child replaces; /* our predecessor, if it still runs */
-    bool changed;                  /* a reload or the API did, since it was started */
+    bool changed;                  /* keys, settings or models, since it was started */
     unsigned tries;                /* of successors, for one SIGUSR2 */
     bool replaced;                 /* the successor is the daemon now */
     bool stores;                   /* the manager keeps things for the next process */
