@@ -13,8 +13,8 @@
  *
  * Until then the new one accepts nobody, owns no file that others look for, and sends the manager
  * nothing: it would not be believed.  One that ends before, because its configuration is wrong for
- * example, was only tried; after R there is nothing left that could fail.  When the old one's end
- * closes without G, the new one ends.
+ * example, was only tried; after R nothing is left that could keep it from serving.  When the old
+ * one's end closes without G, the new one ends.
  *
  * All on the loop thread.
  */
