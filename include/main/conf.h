@@ -22,7 +22,7 @@
 
 struct trit_error;
 
-enum { CONF_KEYS_MAX = 96, CONF_MODELS_MAX = 16 };
+enum { CONF_KEYS_MAX = 96, CONF_MODELS_MAX = 16, CONF_NAME_BYTES = 100 };
 
 /* Where a value came from, weakest first. */
 enum conf_origin { CONF_DEFAULT, CONF_FILE, CONF_COMMAND };
@@ -123,8 +123,9 @@ bool conf_same_model(const struct conf *a, const struct conf *b);
 int conf_copy_model(const struct conf *c, const char *name, const char *path, struct conf *to,
                     struct trit_error *err);
 
-/* Whether a model may be called so: something printable without commas, brackets and what else
- * lists of names are written with.  One that is told in sections and over the API. */
+/* Whether a model may be called so by the configuration and over the API: something printable of at
+ * most CONF_NAME_BYTES bytes, without commas, brackets and what else lists of names are written
+ * with. */
 bool conf_is_name(const char *name);
 
 /*

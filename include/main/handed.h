@@ -22,6 +22,7 @@
 #define HANDED_KV      "tritd-kv"      /* a KV pool, engine/pool.h */
 #define HANDED_MODELS  "tritd-models"  /* what the API has changed, main/recall.h */
 #define HANDED_LISTEN  "tritd-listen-" /* and a digit: a listening socket that tritd has opened */
+#define HANDED_AGENT   "tritd-listen-agent" /* that of load balancers; no manager keeps it */
 
 /* Where the protocol puts the first. */
 #define HANDED_FIRST 3
@@ -59,7 +60,8 @@ int handed_take_socket(struct handed *h);
 bool handed_drop(struct handed *h, const char *name, struct notify *n);
 
 /* Do that with the weights or the pools, HANDED_WEIGHTS or HANDED_KV, of every model; with all that
- * nobody has taken. */
+ * nobody has taken, and with the pools that only the manager has beside such weights, because a
+ * predecessor that still runs does not hand its own over. */
 void handed_drop_kind(struct handed *h, const char *kind, struct notify *n);
 void handed_drop_models(struct handed *h, struct notify *n);
 

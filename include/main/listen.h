@@ -4,6 +4,10 @@
  *
  * A host is an IP address, "localhost" (127.0.0.1) or "unix:PATH".  Names are not looked up: what a
  * daemon listens on should not depend on somebody else's answer.
+ *
+ * The file of a unix socket has one owner, who removes it when he closes the socket: who has made
+ * it, until he leaves it (listen_leave) to a process that takes it as its own (listen_own).  A
+ * socket that was handed over is used meanwhile, and its file left alone.
  */
 #ifndef TRIT_LISTEN_H
 #define TRIT_LISTEN_H
@@ -34,18 +38,20 @@ struct listener {
     int fd;            /* -1: none; non-blocking, close-on-exec */
     bool activated;    /* from a socket unit */
     bool kept;         /* our own, opened by a process before us */
+    bool left;         /* that has another of this name, which the manager may keep too */
     char name[24];     /* of our own, for those who keep it; else "" */
     bool remote;       /* other machines can reach it */
     bool local;        /* a unix socket */
     uint16_t port;     /* 0 for a unix socket */
     char url[160];     /* "http://127.0.0.1:8080", "https://..." or "unix:PATH", for logs */
-    char path[108];    /* of a unix socket that we made, else "" */
+    char path[108];    /* of a unix socket whose file is ours, else "" */
     struct stat inode; /* of that, so that only our own is removed */
 };
 
 /* A zeroed struct holds none. */
 struct listeners {
-    struct listener at[LISTEN_MAX]; /* at least one when open; the first is the host's */
+    struct listener at[LISTEN_MAX]; /* at least one when open; the first is the host's; behind the
+                                     * last there may be names that were left */
     size_t n;
 };
 
@@ -75,12 +81,16 @@ int listen_open(const struct listen_wish *w, struct handed *h, struct notify *n,
 /* The sockets live on elsewhere: from now on to close them removes no file. */
 void listen_leave(struct listeners *l);
 
+/* Nobody else has those that a process before us has opened: their files are ours now. */
+void listen_own(struct listeners *l);
+
 /*
- * Open the agent's port beside the host's, on 127.0.0.1 where the host is a unix socket.  The same
- * rules hold.  l->fd is -1 on failure.
+ * Open the agent's port beside the host's, on 127.0.0.1 where the host is a unix socket; or take
+ * the one that was handed over, if it is what is wished.  The same rules hold.  l->fd is -1 on
+ * failure.
  */
-int listen_open_agent(const char *host, uint16_t port, bool allow_remote, struct listener *l,
-                      struct trit_error *err);
+int listen_open_agent(const char *host, uint16_t port, bool allow_remote, struct handed *h,
+                      struct listener *l, struct trit_error *err);
 void listen_close_one(struct listener *l);
 
 /* Whether any of them can be reached by other machines. */

@@ -11,9 +11,10 @@
  *           G   you are the daemon
  *     new:      accepts; tells the service manager
  *
- * Until then the new one accepts nobody and sends the manager nothing: it would not be believed.
- * One that ends before, because its configuration is wrong for example, was only tried.  When the
- * old one's end closes without G, the new one ends.
+ * Until then the new one accepts nobody, owns no file that others look for, and sends the manager
+ * nothing: it would not be believed.  One that ends before, because its configuration is wrong for
+ * example, was only tried; after R nothing is left that could keep it from serving.  When the old
+ * one's end closes without G, the new one ends.
  *
  * All on the loop thread.
  */
@@ -29,6 +30,9 @@
 
 struct listeners;
 struct notify;
+struct upgrade;
+
+typedef void (*upgrade_fn)(struct upgrade *u, void *arg);
 
 /* ------------------------------------------------------------------ the old process */
 
@@ -37,25 +41,29 @@ struct upgrade {
     uv_process_t process;
     uv_poll_t poll;
     int fd; /* our end */
-    bool going_on;
-    bool has_process;                            /* the handle was opened and not closed */
-    void (*ready)(struct upgrade *u, void *arg); /* it has said R */
+    bool talks;
+    bool given_up;
+    unsigned n_handles; /* that are not closed yet */
+    upgrade_fn ready;   /* it has said R */
+    upgrade_fn ended;
     void *arg;
 };
 
+/* As long as this is so no other can be begun. */
+bool upgrade_goes_on(const struct upgrade *u);
+
 /*
- * Start the new process.  gift[n_gifts]: sealed segments and the names under which it will look for
- * them.  ready(u, arg) is called when it is; nothing, where it ends before, but what the log says.
- * false: it could not be started.
+ * Start the new process.  gift[n_gifts]: descriptors and the names under which it will look for
+ * them.  ready(u, arg) is called when it is; ended(u, arg) when it has ended without a G, which the
+ * log tells, or could not be started, and another can be begun.
  */
 struct upgrade_gift {
     const char *name;
     int fd;
 };
-bool upgrade_begin(struct upgrade *u, uv_loop_t *loop, const char *program, char **argv,
+void upgrade_begin(struct upgrade *u, uv_loop_t *loop, const char *program, char **argv,
                    const struct listeners *l, const struct upgrade_gift *gift, size_t n_gifts,
-                   const struct notify *n,
-                   void (*ready)(struct upgrade *u, void *arg), void *arg);
+                   const struct notify *n, upgrade_fn ready, upgrade_fn ended, void *arg);
 
 int upgrade_pid(const struct upgrade *u);
 

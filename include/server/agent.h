@@ -8,6 +8,9 @@
  *     drain                       shutting down: what runs goes on, nothing new
  *     down #loading               not yet
  *
+ * Who connects while clients are let wait (server_accept) waits likewise.  Of a process and its
+ * successor one answers: who serves.
+ *
  * Nothing of it needs the engine to answer.  Source: HAProxy's configuration manual, "agent-check".
  */
 #ifndef TRIT_AGENT_H

@@ -97,7 +97,7 @@ struct server_options {
     const char *kernels;      /* name of the variant in use, for system_fingerprint */
     size_t max_body;          /* bytes */
     uint32_t max_connections; /* on each socket */
-    bool hold;                /* let connections wait in the sockets' queues until server_accept */
+    bool hold;                /* until server_accept who connects waits in the sockets' queues */
     struct server_limits limits;
     struct server_admin admin;
 };
@@ -166,9 +166,9 @@ void server_set_cert(struct server *s, struct tls_cert *cert);
 void server_drain(struct server *s, double seconds, void (*done)(void *arg), void *arg);
 
 /*
- * The same where another process has begun to accept on these sockets: whoever has a connection is
- * served to the end, once more, and told to close it.  done(arg) is called when no connection is
- * left, or after `seconds`, when the rest has been cancelled.
+ * The same where another process has begun to accept on these sockets, the agent's among them:
+ * whoever has a connection is served to the end, once more, and told to close it.  done(arg) is
+ * called when no connection is left, or after `seconds`, when the rest has been cancelled.
  */
 void server_leave(struct server *s, double seconds, void (*done)(void *arg), void *arg);
 

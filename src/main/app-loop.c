@@ -4,6 +4,10 @@
  *
  * A stop drains: who is being served has drain-seconds to the end of his answer.  A second signal
  * ends the wait, or, while a model is still being loaded, the process: the only place but main.c.
+ *
+ * A successor (upgrade.h) is started from settings, keys and models as they are then.  What a
+ * reload or the API changes until it is ready holds at once, here, and outdates it: another one is
+ * started in its place.
  */
 #include "config.h"
 #include "main/app.h"
@@ -18,6 +22,9 @@
 #include "base/log.h"
 #include "model/model.h"
 #include "server/server.h"
+
+/* Successors for one SIGUSR2. */
+enum { UPGRADE_TRIES = 5 };
 
 static const int signals[APP_SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
 
@@ -56,6 +63,31 @@ static void stop(struct app *app, int signo)
     listen_close(&app->sockets);
 }
 
+static void begin_upgrade(struct app *app);
+
+/* A successor has ended without having been needed.  One that was too late is followed by another.
+ */
+static void successor_ended(struct upgrade *u, void *arg)
+{
+    struct app *app = arg;
+    if (app->state == SERVING && u->given_up && app->tries < UPGRADE_TRIES)
+        begin_upgrade(app);
+}
+
+/* It was started with keys, settings and models that are not those any more: a key that was revoked
+ * meanwhile must not be let in again, nor a model be lost. */
+static void refuse_outdated(struct app *app)
+{
+    int pid = upgrade_pid(&app->upgrade);
+    if (app->tries < UPGRADE_TRIES)
+        log_notice("upgrade anew pid=%d reason=\"settings or models have changed meanwhile\"", pid);
+    else
+        log_error(
+            "upgrade failed pid=%d reason=\"settings or models have changed each of %u times\"",
+            pid, app->tries);
+    upgrade_give_up(&app->upgrade);
+}
+
 /* A successor is ready to accept: it is the daemon from now on, and we finish what we have begun.
  */
 static void step_down(struct upgrade *u, void *arg)
@@ -63,6 +95,10 @@ static void step_down(struct upgrade *u, void *arg)
     struct app *app = arg;
     if (app->state != SERVING) {
         upgrade_give_up(u);
+        return;
+    }
+    if (app->changed) {
+        refuse_outdated(app);
         return;
     }
     log_notice("upgrade done pid=%d drain_seconds=%g", upgrade_pid(u), app->conf.drain_seconds);
@@ -73,30 +109,39 @@ static void step_down(struct upgrade *u, void *arg)
     atomic_store(&app->stop_loading, true);
     app_refuse_waiting(app);
     server_leave(app->server, app->conf.drain_seconds, drained, app);
-    listen_leave(&app->sockets);
-    listen_close(&app->sockets);
+    app_leave_ports(app);
     upgrade_go(u);
 }
 
-static void upgrade(struct app *app)
+static void begin_upgrade(struct app *app)
 {
-    if (app->state != SERVING || app->upgrade.going_on || app->upgrade.has_process) {
-        log_warn("upgrade refused reason=\"%s\"",
-                 app->state == SERVING ? "one is going on" : "not serving");
-        return;
-    }
-    struct upgrade_gift gift[SERVER_MODELS + 1];
+    struct upgrade_gift gift[SERVER_MODELS + 2];
     size_t n = 0;
     int changes = app_save_changes(app);
+    if (app->agent.fd >= 0)
+        gift[n++] = (struct upgrade_gift){HANDED_AGENT, app->agent.fd};
     if (changes >= 0)
         gift[n++] = (struct upgrade_gift){HANDED_MODELS, changes};
     for (const struct app_model *m = app->models; m && n < ARRAY_LEN(gift); m = m->next)
         if (m->state == MODEL_READY && *m->weights && !m->model->segment.shared)
             gift[n++] = (struct upgrade_gift){m->weights, m->model->segment.fd};
-    (void)upgrade_begin(&app->upgrade, &app->loop, app->program, app->argv, &app->sockets, gift, n,
-                        &app->notify, step_down, app);
+    app->changed = false;
+    app->tries++;
+    upgrade_begin(&app->upgrade, &app->loop, app->program, app->argv, &app->sockets, gift, n,
+                  &app->notify, step_down, successor_ended, app);
     if (changes >= 0)
         close(changes);
+}
+
+static void upgrade(struct app *app)
+{
+    if (app->state != SERVING || upgrade_goes_on(&app->upgrade)) {
+        log_warn("upgrade refused reason=\"%s\"",
+                 app->state == SERVING ? "one is going on" : "not serving");
+        return;
+    }
+    app->tries = 0;
+    begin_upgrade(app);
 }
 
 static void signalled(uv_signal_t *handle, int signo)
@@ -106,6 +151,8 @@ static void signalled(uv_signal_t *handle, int signo)
         upgrade(app);
     else if (signo != SIGHUP)
         stop(app, signo);
+    else if (app->replaced) /* Who asks us has not heard yet whom to ask; he waits for our end. */
+        (void)kill(upgrade_pid(&app->upgrade), signo);
     else if (app->state != STOPPING)
         app_reload(app);
 }

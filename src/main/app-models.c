@@ -2,8 +2,9 @@
 /*
  * app-models.c - the daemon's models: loaded one after the other, served, replaced, taken out.
  *
- * At the start all of them have to be there before clients are served: at once, or, where we
- * replace a process that still runs, when it has stepped down.  Later one more is loaded beside
+ * At the start all of them have to be there, and in the table of the server, before clients are
+ * served: at once, or, where we replace a process that still runs, when it has stepped down.  It
+ * does so only for one that cannot fail any more.  Later one more is loaded beside
  * those that serve; if it has the name of another it takes its place when it is ready, and the
  * other goes when its last request is over.
  */
@@ -126,6 +127,7 @@ static void take_out(struct app_model *m)
     m->state = MODEL_ENDS;
     app_unstore(m);
     server_remove(m->app->server, m->served);
+    m->app->changed = true;
     app_remember(m->app);
 }
 
@@ -145,7 +147,8 @@ static void take_names(struct app_model *m, const struct app_model *old)
     memcpy(m->kv, old->kv, sizeof m->kv);
 }
 
-static int serve_model(struct app_model *m, struct trit_error *err)
+/* Into the server's table, in the place of one of its name. */
+static int add_to_server(struct app_model *m, struct trit_error *err)
 {
     const struct server_model sm = {.model = m->model,
                                     .engine = m->engine,
@@ -167,7 +170,6 @@ static int serve_model(struct app_model *m, struct trit_error *err)
         m->first = old->first;
         take_names(m, old);
     }
-    app_store(m);
     return 0;
 }
 
@@ -190,24 +192,26 @@ static void log_ready(const struct app_model *m)
                m->plan.kv_bytes, m->seconds);
 }
 
+/* All that may fail before clients are served: a predecessor that has stepped down is not there to
+ * go on. */
+static int add_all_to_server(struct app *app, struct trit_error *err)
+{
+    int rc = 0;
+    app_drop_clashing(app);
+    for (struct app_model *m = app->models; m && rc == 0; m = m->next)
+        rc = find_ready(app, app_model_name(m))
+                 ? trit_fail(err, TRIT_EINVAL,
+                             "two models are called \"%.100s\": give one an alias, or a section",
+                             app_model_name(m))
+                 : add_to_server(m, err);
+    return rc;
+}
+
 static void serve_clients(struct app *app)
 {
-    struct trit_error err;
     app->state = SERVING;
-    app_drop_clashing(app);
-    for (struct app_model *m = app->models; m; m = m->next) {
-        if (find_ready(app, app_model_name(m))) {
-            trit_fail(&err, TRIT_EINVAL,
-                      "two models are called \"%.100s\": give one an alias, or a section",
-                      app_model_name(m));
-            app_give_up(app, err.text);
-            return;
-        }
-        if (serve_model(m, &err)) {
-            app_give_up(app, err.text);
-            return;
-        }
-    }
+    for (struct app_model *m = app->models; m; m = m->next)
+        app_store(m);
     app_drop_left_over(app);
     app_remember(app);
     server_serve(app->server);
@@ -227,10 +231,11 @@ static void take_over(bool go, void *arg)
         return;
     if (go) {
         notify_mute(&app->notify, false);
+        app_take_ports(app);
         serve_clients(app);
         return;
     }
-    app_give_up(app, "upgrade given_up reason=\"the process to replace has ended\"");
+    app_give_up(app, "upgrade given_up reason=\"the process to replace goes on, or has ended\"");
 }
 
 /* ------------------------------------------------------------------ loading */
@@ -249,9 +254,11 @@ static void finish_load(struct app_model *m)
         rc = trit_fail(&err, TRIT_ECANCELLED, "%s: was taken out while it was loaded",
                        app_model_name(m));
     if (rc == 0)
-        rc = serve_model(m, &err);
+        rc = add_to_server(m, &err);
     if (rc == 0) {
+        app_store(m);
         log_ready(m);
+        m->app->changed = true;
         app_remember(m->app);
     } else {
         log_error("model-failed name=\"%s\" path=\"%s\" error=\"%s\"", app_model_name(m),
@@ -332,8 +339,11 @@ static void settle(struct app *app)
 
 static void all_loaded(struct app *app)
 {
+    struct trit_error err;
     app->is_loading = false;
-    if (app->replaces.fd >= 0)
+    if (add_all_to_server(app, &err) != 0)
+        app_give_up(app, err.text);
+    else if (app->replaces.fd >= 0)
         upgrade_child_ready(&app->replaces, &app->loop, take_over, app);
     else
         serve_clients(app);
@@ -468,6 +478,8 @@ static int admin_unload(void *arg, const char *name, struct trit_error *err)
 {
     struct app *app = arg;
     struct app_model *m = find_ready(app, name);
+    if (app->state != SERVING)
+        return trit_fail(err, TRIT_EDRAINING, "shutting down");
     if (!m)
         return trit_fail(err, TRIT_ENOENT, "there is no model \"%.100s\" to take out", name);
     if (count(app, MODEL_READY) == 1)

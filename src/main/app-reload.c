@@ -114,6 +114,7 @@ static int adopt(struct app *app, struct conf *fresh, struct trit_error *err)
         server_set_cert(app->server, cert);
         tls_let_go(&cert);
     }
+    app->changed = true; /* as far as that, whatever follows */
     conf_changes(&app->conf, fresh, log_change, NULL);
     if (app->state == SERVING)
         app_change_models(app, fresh);

@@ -3,6 +3,7 @@
  * app.h - the running daemon, from the inside: what the bodies of its life share.
  *
  *     main.c         the chain: start-up and its exact reverse
+ *     app-ports.c    where clients come in, and who owns what lies about for them
  *     app-loop.c     the loop, and what signals do to it
  *     app-load.c     a model and its engine, on a thread of the pool
  *     app-models.c   all of them: loaded one after the other, served, replaced, taken out
@@ -95,10 +96,13 @@ struct app {
     struct conf conf;
     struct listeners sockets;
     struct listener agent; /* for load balancers; fd -1: none */
+    bool has_port_file;    /* it was written, and is ours */
     struct notify notify;
     struct handed handed;
     struct upgrade upgrade;        /* our successor, once it was asked for */
     struct upgrade_child replaces; /* our predecessor, if it still runs */
+    bool changed;                  /* keys, settings or models, since it was started */
+    unsigned tries;                /* of successors, for one SIGUSR2 */
     bool replaced;                 /* the successor is the daemon now */
     bool stores;                   /* the manager keeps things for the next process */
     char program[4096];            /* what a successor is started from */
@@ -124,6 +128,20 @@ struct app {
     struct recall recall;  /* what the last process has left; until the models are listed */
     struct buf remembered; /* what the manager keeps for the next */
 };
+
+/* ---- app-ports.c */
+
+/* Open the sockets of clients and of the agent, or take those of the process before us.  Without a
+ * predecessor that runs, what lies about for them is ours. */
+int app_open_ports(struct app *app, struct trit_error *err);
+
+/* A successor has taken over, and it is ours; it steps down, and it is the successor's, who has
+ * copies of the sockets. */
+void app_take_ports(struct app *app);
+void app_leave_ports(struct app *app);
+
+/* Close the sockets and clear away what is ours.  After a failure of app_open_ports too. */
+void app_close_ports(struct app *app);
 
 /* ---- app-loop.c */
 

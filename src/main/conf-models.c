@@ -15,12 +15,10 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 
-enum { NAME_BYTES = 100 };
-
 bool conf_is_name(const char *name)
 {
     size_t len = strlen(name);
-    if (len == 0 || len > NAME_BYTES || strpbrk(name, ",[]#") || name[0] == ' ' ||
+    if (len == 0 || len > CONF_NAME_BYTES || strpbrk(name, ",[]#") || name[0] == ' ' ||
         name[len - 1] == ' ' || !utf8_valid(name, len))
         return false;
     for (const char *p = name; *p; p++)
@@ -41,7 +39,7 @@ struct conf *conf_add_model(struct conf *c, const char *name, const char *where,
         trit_fail(err, TRIT_EINVAL,
                   "%s: found \"%.64s\", expected a name of at most %d bytes without commas, "
                   "brackets and #",
-                  where, name, NAME_BYTES);
+                  where, name, CONF_NAME_BYTES);
         return NULL;
     }
     for (size_t i = 0; *name && i < c->n_more; i++)
@@ -132,7 +130,7 @@ int conf_copy_model(const struct conf *c, const char *name, const char *path, st
         return trit_fail(err, TRIT_EINVAL,
                          "name: found \"%.64s\", expected one of at most %d bytes without commas, "
                          "brackets and #",
-                         name, NAME_BYTES);
+                         name, CONF_NAME_BYTES);
     bool other = path && strcmp(path, c->model) != 0;
     for (size_t i = 0; i < conf_n_keys && rc == 0; i++) {
         const char *text = name && i == row_of("alias")     ? name

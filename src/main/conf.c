@@ -54,7 +54,8 @@ const struct conf_key conf_keys[] = {
              "built-in model. Given again, it is one model more, whose keys follow it; in the file "
              "a section [model NAME] is."},
     {TEXT("alias", alias, "", "NAME"), .of_model = true, .of_file = true,
-     .help = "The model's name in the API. Empty: the name in the file."},
+     .help = "The model's name in the API, without commas, brackets and #. Empty: the name in the "
+             "file."},
     {WORD("order", order, "published", "published|arm|four"), .of_model = true, .of_file = true,
      .help = "How I2_S lies in this file, which does not tell: as in published ones, or as bitnet.cpp "
              "writes it on ARM, or without ACT_PARALLEL."},
@@ -421,6 +422,11 @@ int conf_check_together(const struct conf *c, struct trit_error *err)
         return trit_fail(err, TRIT_EINVAL,
                          "model: found nothing, expected the path of a GGUF file: --model PATH, or "
                          "\"model = PATH\" in the configuration file");
+    if (*c->alias && !conf_is_name(c->alias))
+        return trit_fail(err, TRIT_EINVAL,
+                         "alias: found \"%.64s\", expected a name of at most %d bytes without "
+                         "commas, brackets and #",
+                         c->alias, CONF_NAME_BYTES);
     if (c->step_tokens < c->max_batch)
         return trit_fail(err, TRIT_EINVAL,
                          "step-tokens: found %u, expected at least max-batch, which is %u: every "

@@ -23,7 +23,7 @@ sbin_PROGRAMS += tritd
 tritd_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 tritd_SOURCES = src/main/main.c src/main/app.h src/main/app-load.c src/main/app-loop.c \
 	src/main/app-models.c src/main/app-prove.c src/main/app-change.c src/main/app-manager.c src/main/app-recall.c \
-	src/main/app-reload.c
+	src/main/app-reload.c src/main/app-ports.c
 tritd_LDADD = libmain.a libserver.a libengine.a libkernels.a $(KERNEL_VARIANTS) libmodel.a \
 	libformats.a libbase.a $(MHD_LIBS) $(GNUTLS_LIBS) $(UV_LIBS) $(CJSON_LIBS) $(PCRE2_LIBS) $(UNISTRING_LIBS) $(NETTLE_LIBS) \
 	$(XXHASH_LIBS) -lm -lpthread

@@ -127,6 +127,14 @@ void handed_drop_kind(struct handed *h, const char *kind, struct notify *n)
 
 void handed_drop_models(struct handed *h, struct notify *n)
 {
+    char pool[HANDED_NAME];
+    for (size_t i = 0; i < h->n && n; i++)
+        if (is_numbered(h->at[i].name, HANDED_WEIGHTS)) {
+            (void)snprintf(pool, sizeof pool, HANDED_KV "%s",
+                           h->at[i].name + strlen(HANDED_WEIGHTS));
+            if (handed_look(h, pool) < 0)
+                (void)notify_unstore(n, pool);
+        }
     handed_drop_kind(h, HANDED_WEIGHTS, n);
     handed_drop_kind(h, HANDED_KV, n);
 }

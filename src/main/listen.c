@@ -195,15 +195,16 @@ bool listen_is_owner(const char *text)
     return split_owner(text, user, group);
 }
 
-/* The number of a user or group; (uid_t)-1 means "leave it" to chown(2). */
+/* The number of a user or group; (uid_t)-1, which is nobody's, means "leave it" to chown(2). */
 static bool find_id(const char *name, bool is_group, unsigned *id)
 {
     *id = (unsigned)-1;
     if (!*name)
         return true;
     if (strspn(name, "0123456789") == strlen(name)) {
-        *id = (unsigned)strtoul(name, NULL, 10);
-        return true;
+        unsigned long long n = strtoull(name, NULL, 10); /* ULLONG_MAX if there are more digits */
+        *id = (unsigned)n;
+        return n < (unsigned)-1;
     }
     const struct passwd *user = is_group ? NULL : getpwnam(name);
     const struct group *group = is_group ? getgrnam(name) : NULL;
@@ -246,6 +247,13 @@ static bool is_stale(const union address *a, socklen_t len)
     return stale;
 }
 
+/* Its time tells it from another file that is given the same inode later. */
+static void own_file(struct listener *l, const char *path)
+{
+    snprintf(l->path, sizeof l->path, "%s", path);
+    (void)lstat(path, &l->inode);
+}
+
 static int bind_unix(int fd, const union address *a, socklen_t len)
 {
     mode_t before = umask(0777); /* until give_away */
@@ -260,43 +268,45 @@ static int bind_unix(int fd, const union address *a, socklen_t len)
     return rc;
 }
 
-static int bind_failed(const char *host, uint16_t port, int why, struct trit_error *err)
+/* key: the setting that it comes from.  port 0: any, or of a unix socket. */
+static int open_failed(const char *key, const char *host, uint16_t port, int why,
+                       struct trit_error *err)
 {
-    if (why == EADDRINUSE && listen_is_unix(host))
-        return trit_fail(err, TRIT_EIO, "host: %s: another process listens there", host);
+    if (listen_is_unix(host))
+        return trit_fail(err, TRIT_EIO, "%s: %s: %s", key, host + 5,
+                         why == EADDRINUSE ? "another process listens there" : strerror(why));
     if (why == EADDRINUSE)
         return trit_fail(err, TRIT_EIO,
-                         "port: %u on %s is in use. \"ss -ltnp sport = :%u\" shows by whom; "
-                         "--port N chooses another",
-                         port, host, port);
-    if (why == EACCES && !listen_is_unix(host))
+                         "%s: %u on %s is in use. \"ss -ltnp sport = :%u\" shows by whom; "
+                         "--%s N chooses another",
+                         key, port, host, port, key);
+    if (why == EACCES)
         return trit_fail(err, TRIT_EIO,
-                         "port: %u on %s: not permitted; expected a port from 1024 on, or a socket "
+                         "%s: %u on %s: not permitted; expected a port from 1024 on, or a socket "
                          "unit of systemd",
-                         port, host);
+                         key, port, host);
     if (why == EADDRNOTAVAIL)
         return trit_fail(err, TRIT_EIO, "host: %s is not an address of this machine", host);
-    return trit_fail(err, TRIT_EIO, "host: %s port %u: %s", host, port, strerror(why));
+    return trit_fail(err, TRIT_EIO, "%s: %u on %s: %s", key, port, host, strerror(why));
 }
 
-static int open_own(const char *host, const struct listen_wish *w, struct listener *l,
-                    struct trit_error *err)
+static int open_own(const char *key, const char *host, const struct listen_wish *w,
+                    struct listener *l, struct trit_error *err)
 {
     union address a;
     socklen_t len = read_host(host, w->port, &a);
     trit_assert(len > 0); /* listen_check_host has seen it. */
     l->fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l->fd < 0)
-        return trit_fail(err, TRIT_EIO, "host: %s: no socket: %s", host, strerror(errno));
+        return open_failed(key, host, w->port, errno, err);
     int rc, one = 1;
     if (a.any.sa_family == AF_UNIX) {
         rc = bind_unix(l->fd, &a, len);
         if (rc != 0)
-            return bind_failed(host, 0, errno, err);
-        memcpy(l->path, a.local.sun_path, sizeof l->path);
-        (void)lstat(l->path, &l->inode); /* So that it goes, whatever happens next. */
+            return open_failed(key, host, 0, errno, err);
+        own_file(l, a.local.sun_path); /* So that it goes, whatever happens next. */
         rc = give_away(l->path, w, err);
-        (void)lstat(l->path, &l->inode);
+        own_file(l, a.local.sun_path);
         if (rc)
             return rc;
     } else {
@@ -305,7 +315,7 @@ static int open_own(const char *host, const struct listen_wish *w, struct listen
         rc = bind(l->fd, &a.any, len);
     }
     if (rc != 0 || listen(l->fd, BACKLOG) != 0)
-        return bind_failed(host, w->port, errno, err);
+        return open_failed(key, host, w->port, errno, err);
     return describe(l, w, &a, err);
 }
 
@@ -364,10 +374,6 @@ static int take_kept(const char *host, const struct listen_wish *w, struct hande
     memcpy(l->name, name, sizeof name);
     l->activated = false;
     l->kept = true;
-    if (l->local) {
-        snprintf(l->path, sizeof l->path, "%s", host + 5);
-        (void)lstat(l->path, &l->inode);
-    }
     return rc;
 }
 
@@ -387,7 +393,8 @@ static int take_all_kept(const char *const hosts[], size_t n_hosts, const struct
             l->n = i + 1;
             return rc;
         }
-        dropped |= handed_drop(h, at->name, n);
+        at->left = handed_drop(h, at->name, n);
+        dropped |= at->left;
     }
     if (dropped && n)
         notify_barrier(n);
@@ -399,6 +406,7 @@ static int open_all(const struct listen_wish *w, struct handed *h, struct notify
 {
     char beside[sizeof l->at[0].path + 8];
     const char *hosts[] = {w->host, beside};
+    const char *keys[] = {listen_is_unix(w->host) ? "host" : "port", "socket"};
     size_t n_hosts = *w->socket ? 2 : 1;
     snprintf(beside, sizeof beside, "unix:%s", w->socket);
     int rc = take_all_kept(hosts, n_hosts, w, h, n, l, err);
@@ -406,7 +414,7 @@ static int open_all(const struct listen_wish *w, struct handed *h, struct notify
         struct listener *at = &l->at[i];
         l->n = i + 1;
         if (!at->kept)
-            rc = open_own(hosts[i], w, at, err);
+            rc = open_own(keys[i], hosts[i], w, at, err);
     }
     return rc;
 }
@@ -424,19 +432,21 @@ int listen_open(const struct listen_wish *w, struct handed *h, struct notify *n,
     return rc;
 }
 
-int listen_open_agent(const char *host, uint16_t port, bool allow_remote, struct listener *l,
-                      struct trit_error *err)
+int listen_open_agent(const char *host, uint16_t port, bool allow_remote, struct handed *h,
+                      struct listener *l, struct trit_error *err)
 {
     struct listen_wish w = {.host = listen_is_unix(host) ? "127.0.0.1" : host,
                             .port = port,
                             .allow_remote = allow_remote};
-    struct trit_error why;
-    *l = (struct listener){.fd = -1};
+    bool found = false;
+    *l = (struct listener){.fd = -1, .name = HANDED_AGENT};
     int rc = listen_check_host(w.host, allow_remote, err);
-    if (rc == 0 && (rc = open_own(w.host, &w, l, &why))) {
+    if (rc == 0)
+        rc = take_kept(w.host, &w, h, l, &found, err);
+    if (rc == 0 && !found)
+        rc = open_own("agent-port", w.host, &w, l, err);
+    if (rc)
         listen_close_one(l);
-        return trit_fail(err, TRIT_EIO, "agent-%s", why.text);
-    }
     return rc;
 }
 
@@ -481,6 +491,13 @@ void listen_leave(struct listeners *l)
 {
     for (size_t i = 0; i < l->n; i++)
         l->at[i].path[0] = '\0';
+}
+
+void listen_own(struct listeners *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->at[i].kept && l->at[i].local)
+            own_file(&l->at[i], l->at[i].url + strlen("unix:"));
 }
 
 void listen_close_one(struct listener *l)

@@ -37,34 +37,6 @@
 /* For the last lines to be written, if anybody reads them. */
 #define LOG_LAST_SECONDS 1.0
 
-static int open_sockets(struct app *app, struct trit_error *err)
-{
-    const struct conf *c = &app->conf;
-    struct listen_wish w = {
-        .host = c->host,
-        .port = (uint16_t)c->port,
-        .socket = c->socket,
-        .owner = c->socket_owner,
-        .allow_remote = conf_allows_remote(c),
-        .tls = *c->tls_cert,
-    };
-    trit_assert(listen_read_mode(c->socket_mode, &w.mode));
-    int rc = listen_open(&w, &app->handed, &app->notify, &app->sockets, err);
-    for (size_t i = 0; i < app->sockets.n; i++) {
-        struct listener *l = &app->sockets.at[i];
-        log_notice("listening url=%s from=%s", l->url,
-                   l->activated ? "systemd"
-                   : l->kept    ? "predecessor"
-                                : "configuration");
-        /* Ours: a client of the restart waits in its queue like one of a socket unit. */
-        if (app->stores && !l->activated && !l->kept)
-            (void)notify_store(&app->notify, l->name, l->fd);
-    }
-    if (rc == 0 && app->stores && !app->sockets.at[0].activated)
-        listen_leave(&app->sockets);
-    return rc;
-}
-
 /* Before there is another thread, and after everything that needs more than serving does. */
 static void enter_sandbox(const struct app *app)
 {
@@ -94,22 +66,6 @@ static bool has_waiting(const struct app *app)
     return l->activated || l->kept;
 }
 
-/* The sockets of clients and of the agent, and the file that says where. */
-static int open_ports(struct app *app, struct trit_error *err)
-{
-    const struct conf *c = &app->conf;
-    int rc = open_sockets(app, err);
-    if (rc == 0 && *c->port_file)
-        rc = listen_write_port(&app->sockets.at[0], c->port_file, err);
-    if (rc != 0 || !c->agent_port)
-        return rc;
-    rc = listen_open_agent(c->host, (uint16_t)c->agent_port, conf_allows_remote(c), &app->agent,
-                           err);
-    if (rc == 0)
-        log_notice("agent port=%u", app->agent.port);
-    return rc;
-}
-
 /* What the server is told; app and certificate stay ours. */
 static void set_options(struct app *app, struct tls_cert *cert, struct server_options *so)
 {
@@ -122,7 +78,7 @@ static void set_options(struct app *app, struct tls_cert *cert, struct server_op
         .kernels = app->kernels->name,
         .powercap_dir = c->powercap_dir,
         .max_body = (size_t)c->max_body,
-        .hold = has_waiting(app),
+        .hold = has_waiting(app) || app->replaces.fd >= 0,
         .max_connections = plan_connections(c->max_connections * n_sockets) / n_sockets,
         .agent = app->agent.fd >= 0,
         .agent_fd = app->agent.fd,
@@ -156,9 +112,9 @@ static int serve(struct app *app, struct trit_error *err)
         return rc;
     }
     app->kernels = kernels_pick(mask);
-    rc = open_ports(app, err);
+    rc = app_open_ports(app, err);
     if (rc != 0)
-        goto no_socket;
+        goto no_loop;
     enter_sandbox(app);
     if (!log_start())
         log_warn("log thread=none effect=\"a log that is not read stops the server\"");
@@ -189,11 +145,7 @@ no_server:
     server_close(&app->server);
     app_close_loop(app);
 no_loop:
-    if (*c->port_file && !app->replaced)
-        unlink(c->port_file);
-no_socket:
-    listen_close_one(&app->agent);
-    listen_close(&app->sockets);
+    app_close_ports(app);
     tls_let_go(&cert);
     keys_free(&keys);
     return rc;

@@ -81,53 +81,79 @@ static bool fill(struct dowry *d, const struct listeners *l, const struct upgrad
     return true;
 }
 
-static void end_talk(struct upgrade *u)
+static void on_closed(uv_handle_t *handle)
 {
-    if (!u->going_on)
-        return;
-    u->going_on = false;
-    uv_close((uv_handle_t *)&u->poll, NULL);
-    close(u->fd);
+    struct upgrade *u = handle->data;
+    if (--u->n_handles == 0 && u->ended)
+        u->ended(u, u->arg);
 }
 
-static void on_process_closed(uv_handle_t *handle)
+static void end_talk(struct upgrade *u)
 {
-    CONTAINER_OF((uv_process_t *)(void *)handle, struct upgrade, process)->has_process = false;
+    if (!u->talks)
+        return;
+    u->talks = false;
+    uv_close((uv_handle_t *)&u->poll, on_closed);
+    close(u->fd);
 }
 
 static void on_process_exit(uv_process_t *process, int64_t status, int signo)
 {
-    struct upgrade *u = CONTAINER_OF(process, struct upgrade, process);
-    log_error("upgrade failed pid=%d exit=%d signal=%d", process->pid, (int)status, signo);
+    struct upgrade *u = process->data;
+    if (!u->given_up)
+        log_error("upgrade failed pid=%d exit=%d signal=%d", process->pid, (int)status, signo);
     end_talk(u);
-    uv_close((uv_handle_t *)process, on_process_closed);
+    uv_close((uv_handle_t *)process, on_closed);
 }
 
 static void on_word(uv_poll_t *poll, int status, int events)
 {
-    struct upgrade *u = CONTAINER_OF(poll, struct upgrade, poll);
-    char word;
+    struct upgrade *u = poll->data;
+    char word = 0;
     (void)events;
-    if (status == 0 && recv(u->fd, &word, 1, MSG_DONTWAIT) == 1 && word == 'R') {
+    ssize_t n = status == 0 ? recv(u->fd, &word, 1, MSG_DONTWAIT) : 0;
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n == 1 && word == 'R')
         u->ready(u, u->arg);
-        return;
-    }
-    if (status == 0 && errno == EAGAIN)
-        return;
-    end_talk(u); /* on_process_exit says why. */
+    else
+        end_talk(u); /* on_process_exit says why. */
 }
 
-bool upgrade_begin(struct upgrade *u, uv_loop_t *loop, const char *program, char **argv,
+bool upgrade_goes_on(const struct upgrade *u)
+{
+    return u->n_handles > 0;
+}
+
+static int spawn(struct upgrade *u, uv_loop_t *loop, const uv_process_options_t *o)
+{
+    int rc = uv_poll_init(loop, &u->poll, u->fd);
+    if (rc)
+        return rc;
+    u->poll.data = u;
+    u->n_handles++;
+    u->talks = true;
+    rc = uv_spawn(loop, &u->process, o);
+    /* A process that could not be started leaves its handle to be closed. */
+    u->process.data = u;
+    u->n_handles++;
+    if (rc)
+        uv_close((uv_handle_t *)&u->process, on_closed);
+    return rc;
+}
+
+void upgrade_begin(struct upgrade *u, uv_loop_t *loop, const char *program, char **argv,
                    const struct listeners *l, const struct upgrade_gift *gift, size_t n_gifts,
-                   const struct notify *n, void (*ready)(struct upgrade *u, void *arg), void *arg)
+                   const struct notify *n, upgrade_fn ready, upgrade_fn ended, void *arg)
 {
     struct dowry d = {0};
     int pair[2];
-    trit_assert(!u->going_on && !u->has_process);
+    trit_assert(!upgrade_goes_on(u));
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
         log_error("upgrade failed error=\"%s\"", strerror(errno));
-        return false;
+        return;
     }
+    *u = (struct upgrade){.fd = pair[0], .ready = ready, .ended = ended, .arg = arg};
     int rc = fill(&d, l, gift, n_gifts, pair[1], n) ? 0 : UV_ENOMEM;
     uv_process_options_t o = {.exit_cb = on_process_exit,
                               .file = program,
@@ -135,27 +161,20 @@ bool upgrade_begin(struct upgrade *u, uv_loop_t *loop, const char *program, char
                               .env = d.env,
                               .stdio_count = d.n,
                               .stdio = d.fd};
-    *u = (struct upgrade){.fd = pair[0], .ready = ready, .arg = arg};
-    if (rc == 0) {
-        rc = uv_spawn(loop, &u->process, &o);
-        /* A process that could not be started leaves its handle to be closed. */
-        u->has_process = true;
-        if (rc)
-            uv_close((uv_handle_t *)&u->process, on_process_closed);
-    }
+    if (rc == 0)
+        rc = spawn(u, loop, &o);
     mem_free(d.env);
     close(pair[1]);
-    if (rc == 0)
-        rc = uv_poll_init(loop, &u->poll, u->fd);
     if (rc) {
         log_error("upgrade failed program=\"%s\" error=\"%s\"", program, uv_strerror(rc));
-        close(u->fd);
-        return false;
+        if (u->talks)
+            end_talk(u);
+        else
+            close(u->fd);
+        return;
     }
-    u->going_on = true;
     trit_assert(uv_poll_start(&u->poll, UV_READABLE | UV_DISCONNECT, on_word) == 0);
     log_notice("upgrade started pid=%d program=\"%s\"", u->process.pid, program);
-    return true;
 }
 
 int upgrade_pid(const struct upgrade *u)
@@ -168,11 +187,13 @@ void upgrade_go(struct upgrade *u)
     (void)send(u->fd, "G", 1, MSG_NOSIGNAL);
     end_talk(u);
     /* It is on its own now, and its end none of our business. */
-    uv_close((uv_handle_t *)&u->process, on_process_closed);
+    u->ended = NULL;
+    uv_close((uv_handle_t *)&u->process, on_closed);
 }
 
 void upgrade_give_up(struct upgrade *u)
 {
+    u->given_up = true;
     end_talk(u);
 }
 

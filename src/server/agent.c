@@ -126,9 +126,16 @@ int agent_open(struct server *s, struct trit_error *err)
         return trit_fail(err, TRIT_EIO, "agent-port: cannot be watched: %s", uv_strerror(rc));
     }
     s->opt.agent_fd = fd;
-    trit_assert(uv_poll_start(&s->agent.poll, UV_READABLE, on_connections) == 0);
     server_hold(s);
+    if (s->accepting)
+        agent_accept(s);
     return 0;
+}
+
+void agent_accept(struct server *s)
+{
+    if (s->opt.agent)
+        trit_assert(uv_poll_start(&s->agent.poll, UV_READABLE, on_connections) == 0);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -136,14 +143,20 @@ static void on_closed(uv_handle_t *handle)
     server_release(CONTAINER_OF((uv_poll_t *)(void *)handle, struct server, agent.poll));
 }
 
+void agent_leave(struct server *s)
+{
+    if (!s->opt.agent)
+        return;
+    s->opt.agent = false;
+    uv_poll_stop(&s->agent.poll);
+    close(s->opt.agent_fd);
+    uv_close((uv_handle_t *)&s->agent.poll, on_closed);
+}
+
 void agent_close(struct server *s)
 {
     for (size_t i = 0; i < AGENT_KEPT; i++)
         if (s->agent.kept[i] >= 0)
             close(s->agent.kept[i]);
-    if (!s->opt.agent)
-        return;
-    uv_poll_stop(&s->agent.poll);
-    close(s->opt.agent_fd);
-    uv_close((uv_handle_t *)&s->agent.poll, on_closed);
+    agent_leave(s);
 }

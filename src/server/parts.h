@@ -231,6 +231,8 @@ void origin_put_headers(const struct exchange *x, struct MHD_Response *r);
 
 /* agent.c */
 int agent_open(struct server *s, struct trit_error *err);
+void agent_accept(struct server *s); /* with the sockets of clients */
+void agent_leave(struct server *s);  /* another process answers there */
 void agent_close(struct server *s);
 void agent_note(struct server *s, uint64_t prompt_tokens); /* of one that wants to come in */
 

@@ -258,8 +258,10 @@ void server_serve(struct server *s)
 void server_accept(struct server *s)
 {
     server_assert_thread(s);
-    if (!s->accepting && !s->draining)
-        http_accept(s);
+    if (s->accepting || s->draining)
+        return;
+    http_accept(s);
+    agent_accept(s);
 }
 
 void server_set_limits(struct server *s, const struct server_limits *limits)
@@ -338,6 +340,7 @@ void server_drain(struct server *s, double seconds, void (*done)(void *arg), voi
 void server_leave(struct server *s, double seconds, void (*done)(void *arg), void *arg)
 {
     s->leaving = true;
+    agent_leave(s);
     begin_drain(s, seconds, done, arg);
 }
 

@@ -31,7 +31,7 @@ E2E_TESTS = \
 	tests/e2e/r-reading.sh tests/e2e/r-tls.sh \
 	tests/e2e/s-sockets.sh \
 	tests/e2e/x-log.sh tests/e2e/y-scale.sh \
-	tests/e2e/x-restart.sh \
+	tests/e2e/x-restart.sh tests/e2e/x-upgrade.sh \
 	tests/e2e/t-browser.sh \
 	tests/e2e/t-thoughts.sh \
 	tests/e2e/q-responses.sh \
@@ -81,7 +81,7 @@ EXTRA_DIST += tests/e2e/y-pull.sh tests/e2e/y-pull.mjs tests/e2e/z-methods.sh te
 	tests/e2e/y-folder.sh tests/e2e/y-groups.sh tests/e2e/y-folder.mjs tests/e2e/y-recall.sh tests/e2e/y-kubernetes.sh \
 	tests/e2e/y-kubernetes.mjs tests/e2e/z-sentencepiece.sh \
 	tests/e2e/x-log.sh tests/e2e/y-scale.sh tests/e2e/y-scale.py \
-	tests/e2e/x-restart.sh tests/e2e/x-restart.mjs \
+	tests/e2e/x-restart.sh tests/e2e/x-restart.mjs tests/e2e/x-upgrade.sh \
 	tests/long/booted-systemd.sh tests/long/booted-inside.sh \
 	tests/e2e/r-reading.sh tests/e2e/r-reading.mjs tests/e2e/r-tls.sh tests/e2e/s-sockets.sh tests/e2e/t-browser.sh \
 	tests/e2e/q-responses.sh tests/e2e/q-responses.mjs \

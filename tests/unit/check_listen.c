@@ -259,6 +259,61 @@ START_TEST(kept_sockets_are_taken_if_they_fit)
 }
 END_TEST
 
+/* Its file is that of who has opened it, until it is left to us. */
+START_TEST(file_of_a_kept_socket_is_owned_by_one)
+{
+    char dir[] = "/tmp/check_listen.XXXXXX", host[128], *path = host + 5;
+    struct listeners first, second;
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(host, sizeof host, "unix:%s/s", dir);
+    struct listen_wish w = {.host = host, .socket = "", .mode = 0600, .owner = ""};
+    struct handed h = {.n = 0};
+    ck_assert_msg(listen_open(&w, &h, NULL, &first, &err) == 0, "%s", err.text);
+    for (int round = 0; round < 2; round++) {
+        h.n = 1;
+        h.at[0].fd = dup(first.at[0].fd);
+        strcpy(h.at[0].name, HANDED_LISTEN "0");
+        ck_assert_msg(listen_open(&w, &h, NULL, &second, &err) == 0, "%s", err.text);
+        ck_assert(second.at[0].kept);
+        if (round == 1) {
+            listen_leave(&first);
+            listen_close(&first);
+            listen_own(&second);
+        }
+        ck_assert_int_eq(access(path, F_OK), 0);
+        listen_close(&second);
+        ck_assert_int_eq(access(path, F_OK), round == 0 ? 0 : -1);
+    }
+    rmdir(dir);
+}
+END_TEST
+
+START_TEST(agents_socket_is_taken_if_it_fits)
+{
+    struct listener l;
+    struct handed h = {.n = 1};
+    h.at[0].fd = bound(INADDR_LOOPBACK, SOCK_STREAM, true);
+    strcpy(h.at[0].name, HANDED_AGENT);
+    int kept = h.at[0].fd;
+    ck_assert_msg(listen_open_agent("unix:/s", 0, false, &h, &l, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(l.fd, kept);
+    ck_assert_uint_eq(h.n, 0);
+    uint16_t port = l.port;
+    ck_assert(connects(port));
+    /* Another one is left; and a port in use is told by the name of its key. */
+    struct listener second;
+    h.n = 1;
+    h.at[0].fd = bound(INADDR_LOOPBACK, SOCK_STREAM, true);
+    ck_assert_int_eq(listen_open_agent("127.0.0.1", port, false, &h, &second, &err), -TRIT_EIO);
+    ck_assert_int_eq(second.fd, -1);
+    ck_assert_uint_eq(h.n, 1);
+    ck_assert_int_eq(strncmp(err.text, "agent-port: ", 12), 0);
+    ck_assert_ptr_nonnull(strstr(err.text, "--agent-port N chooses another"));
+    listen_close_one(&l);
+    handed_close(&h);
+}
+END_TEST
+
 START_TEST(names_tell_what_was_handed)
 {
     struct handed h;
@@ -362,6 +417,14 @@ START_TEST(unix_socket_beside_the_host)
     w.owner = ":no-such-group";
     ck_assert_int_lt(listen_open(&w, &none, NULL, &all, &err), 0);
     ck_assert_ptr_nonnull(strstr(err.text, "no group no-such-group"));
+    /* Numbers are not cut to what fits; the last one is how chown(2) is told of nobody. */
+    static const char *const numbers[] = {"4294967295", "4294967296", "99999999999999999999999"};
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        w.owner = numbers[i];
+        ck_assert_int_lt(listen_open(&w, &none, NULL, &all, &err), 0);
+        ck_assert_ptr_nonnull(strstr(err.text, "socket-owner: there is no user"));
+        ck_assert_ptr_nonnull(strstr(err.text, numbers[i]));
+    }
     ck_assert_int_ne(access(path, F_OK), 0);
     rmdir(dir);
 }
@@ -389,6 +452,8 @@ int main(void)
     tcase_add_test(c, activation_takes_one_listening_stream_socket);
     tcase_add_test(c, activation_of_somebody_else_is_not_ours);
     tcase_add_test(c, kept_sockets_are_taken_if_they_fit);
+    tcase_add_test(c, file_of_a_kept_socket_is_owned_by_one);
+    tcase_add_test(c, agents_socket_is_taken_if_it_fits);
     tcase_add_test(c, names_tell_what_was_handed);
     tcase_add_test(c, all_of_a_kind_are_dropped);
     tcase_add_test(c, port_file_holds_the_port);
