@@ -49,7 +49,6 @@ struct app_model *app_add_model(struct app *app, const struct conf *c, const cha
         return NULL;
     }
     m->app = app;
-    m->instead = -1;
     while (*last)
         last = &(*last)->next;
     *last = m;
@@ -252,6 +251,8 @@ static void finish_load(struct app_model *m)
         rc = serve_model(m, &err);
     if (rc == 0) {
         log_ready(m);
+        if (!m->configured)
+            (void)app_drop_failed(m->app, app_model_name(m));
         app_remember(m->app);
     } else {
         log_error("model-failed name=\"%s\" path=\"%s\" error=\"%s\"", app_model_name(m),
@@ -381,14 +382,14 @@ void app_wait(struct app *app)
     trit_assert(uv_timer_start(&app->accept, stop_waiting, WAIT_SECONDS * 1000, 0) == 0);
 }
 
-void app_name_kept(struct app_model *m, bool plain)
+void app_name_kept(struct app_model *m)
 {
     char tag[16] = "";
     const char *name = *m->conf.alias ? m->conf.alias : m->conf.model;
     uint32_t h = 2166136261u; /* FNV-1a */
     for (const char *p = name; *p; p++)
         h = (h ^ (unsigned char)*p) * 16777619u;
-    if (!plain)
+    if (!m->first)
         snprintf(tag, sizeof tag, "-%08x", h);
     snprintf(m->weights, sizeof m->weights, HANDED_WEIGHTS "%s", tag);
     snprintf(m->kv, sizeof m->kv, HANDED_KV "%s", tag);
@@ -401,7 +402,7 @@ struct app_model *app_add_configured(struct app *app, const struct conf *c, stru
         return NULL;
     m->configured = true;
     m->first = c == &app->conf;
-    app_name_kept(m, c == conf_model(&app->conf, 0));
+    app_name_kept(m);
     return m;
 }
 
@@ -459,7 +460,8 @@ static int admin_load(void *arg, const struct server_wish *wish, server_loaded_f
     }
     m->done = done;
     m->done_arg = done_arg;
-    app_name_kept(m, false);
+    m->first = same ? same->first : app_is_first(app, wish->name);
+    app_name_kept(m);
     app_load_next(app);
     return 0;
 }
@@ -468,13 +470,17 @@ static int admin_unload(void *arg, const char *name, struct trit_error *err)
 {
     struct app *app = arg;
     struct app_model *m = find_ready(app, name);
-    if (!m)
-        return trit_fail(err, TRIT_ENOENT, "there is no model \"%.100s\" to take out", name);
-    if (count(app, MODEL_READY) == 1)
+    if (m && count(app, MODEL_READY) == 1)
         return trit_fail(err, TRIT_EINVAL,
                          "\"%.100s\" is the last model: load another one first, or stop the server",
                          name);
-    take_out(m);
+    bool any = app_drop_coming(app, name);
+    if (!m && !any)
+        return trit_fail(err, TRIT_ENOENT, "there is no model \"%.100s\" to take out", name);
+    if (m)
+        take_out(m);
+    else
+        app_remember(app);
     return 0;
 }
 

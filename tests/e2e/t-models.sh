@@ -127,6 +127,32 @@ MODEL=first KEY=$ADMIN run_node t-models.mjs same "$work/first.json"
 stop
 is "exit status" "$ended" 0
 
+# ---- a section comes and goes beside the built-in model, in a place of ours where that is installed
+built_in=$(sed -n 's/^#model = //p' conf/tritd.conf)
+place=$(dirname "${built_in:-/none}")
+until [ -d "$place" ]; do
+    place=$(dirname "$place")
+done
+if [ -n "$built_in" ] && [ "$place" != / ] && unshare -rm true 2>/dev/null; then
+    printf 'api-keys = %s\nalias = shipped\n' "$keys" >"$work/run.conf"
+    rm -f "$work/port"
+    # shellcheck disable=SC2016 # for the inner shell
+    unshare -rm sh -c 'mount -t tmpfs none "$1" && mkdir -p "$(dirname "$2")" && cp "$3" "$2" && shift 3 &&
+        exec "$@"' sh "$place" "$built_in" "$first" \
+        "$tritd" --shm-dir "$shm" --port 0 --port-file "$work/port" --config "$work/run.conf" 2>>"$work/log" &
+    pid=$!
+    within 120 is_ready || broken "tritd was not ready in 120 s"
+    is "the built-in one" "$(names)" "shipped "
+    printf '[model third]\nmodel = %s\n' "$third" >>"$work/run.conf"
+    hup 'ready .*model="third"'
+    is "and a section" "$(names)" "shipped third "
+    sed -i '/model third/,$d' "$work/run.conf"
+    hup 'model-unloaded name="third"|not-reloaded error='
+    is "and none" "$(names)" "shipped "
+    stop
+    is "exit status" "$ended" 0
+fi
+
 # ---- stopped at once while one that was taken out still has its last request
 cat >"$work/stop.conf" <<CONF
 api-keys = $keys
