@@ -2,11 +2,30 @@
 /*
  * app-recall.c - what the API has changed about the models outlives the process.
  *
+ * Each model of the configuration is a place.  That of the keys outside of sections is marked
+ * (m->first), since it may have no name before it is loaded; a section's goes by its name, and that
+ * of a further model of the command line without a name by its file.  A model of the API has the
+ * place that is called like it, whether it has replaced who was there or found the place empty; if
+ * there is none, it is beside them.  What was asked for last counts:
+ *
+ *     SIGHUP, section is new    the configuration's has the place.  Until it is ready, who is there
+ *             or has changed    serves; if it cannot be loaded it has failed, and is tried again at
+ *                               each SIGHUP
+ *     SIGHUP, section is as     nothing changes, but for one that has failed
+ *             it was
+ *     SIGHUP, section is gone   so is the place: whoever had it goes
+ *     POST, once it is ready    the API's has the place; one that has failed is forgotten
+ *     DELETE                    nobody has it: who serves goes, who has failed is forgotten, and
+ *                               the configuration's that is to come is not served; what a POST
+ *                               has sent for is, once it is ready
+ *
  * After each change the differences between the configuration and what is served are written down
- * (recall.h) and given to the manager, or to a successor.  The next process begins with the
- * configuration as it is by then, changed likewise, where that says of a model what it said before.
- * It is there to serve: a model of the list that cannot be had any more is given up, and the
- * configuration's is served in its place.
+ * (recall.h) and given to the manager, or to a successor: which places the API's have, which are
+ * nobody's, who is beside.  A place whose own model is still to come, or has failed, is the
+ * configuration's.  The next process begins with the configuration as it is by then, in its order,
+ * changed likewise where that says of a model what it said before.  It is there to serve: a model
+ * of the list that cannot be had any more is given up, and the configuration's is served in its
+ * place.
  */
 #include "config.h"
 #include "main/app.h"

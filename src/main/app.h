@@ -65,9 +65,9 @@ struct app_model {
     struct app *app;
     struct conf conf; /* its own copy */
     enum app_model_state state;
-    bool configured; /* the command line or the file has it, and not the API */
-    bool first;      /* its place is that of the keys outside of sections (app-recall.c) */
-    bool unwanted;   /* goes when it is ready, or when nothing waits any more */
+    bool configured;          /* the command line or the file has it, and not the API */
+    bool first;               /* its place is that of the keys outside of sections (app-recall.c) */
+    bool unwanted;            /* goes when it is ready, or when nothing waits any more */
     char weights[32], kv[32]; /* under which names the manager keeps them; "": it does not */
     struct served *served;
     server_loaded_fn done; /* told how loading went; may be NULL */
@@ -208,8 +208,8 @@ int app_check_models(const struct app *app, const struct conf *fresh, struct tri
 /* Begin to load, replace and take out what makes the difference to those that are there. */
 void app_change_models(struct app *app, const struct conf *fresh);
 
-/* The API has had the last word on a name.  A section that has failed is no longer tried; nor, where
- * it was taken out, is one loaded that comes.  false: there was none. */
+/* Forget the configuration's model of that name that has failed; and also who is to come.  false:
+ * there was none. */
 bool app_drop_failed(struct app *app, const char *name);
 bool app_drop_coming(struct app *app, const char *name);
 

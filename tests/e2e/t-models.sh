@@ -39,6 +39,18 @@ is "exit status" "$ended" 0
 refuses 1 'two models are called "b158"' "$tritd" --model "$first" --model "$first" --shm-dir "$shm" \
     --port 0
 
+# ---- the name of a file in another encoding: shown with signs for what is no text, and asked by that
+model=$models/$(printf 'caf\351').gguf
+"$trit_model" synth --shape tiny -o "$work/tiny.gguf" >/dev/null || broken "synth"
+sed 's/synth-tiny/synth\xfftiny/' "$work/tiny.gguf" >"$model"
+start
+name=$(printf 'caf\357\277\275')
+has "its name" "$(curl -fs "$url/v1/models")" "\"id\":\"$name\""
+has "asked by it" "$(post /v1/completions "{\"model\":\"$name\",\"prompt\":\"a\",\"max_tokens\":1}")" '"text":'
+curl -fs "$url/metrics" | iconv -f UTF-8 -t UTF-8 >/dev/null || fail "the metrics are no text"
+checks=$((checks + 1))
+stop
+
 # ---- keys: who may ask which, and who may load
 keys=$work/api-keys
 new()

@@ -220,9 +220,10 @@ START_TEST(rules_between_keys)
         {{"tritd", "--model=a", "--alias=x", "--model=b", "--alias=x"},
          "alias: two models are called \"x\""},
         {{"tritd", "--model=a", "--alias=x,y"},
-         "alias: found \"x,y\", expected a name of at most 100 bytes without commas, brackets and #"},
+         "alias: found \"x,y\", expected a name of at most 100 bytes without commas, brackets and "
+         "#"},
         {{"tritd", "--model=a", "--model=b", "--alias=\xff"},
-         "alias: found \"\xff\", expected a name of at most 100 bytes without commas, brackets and #"},
+         "alias: found \"?\", expected a name of at most 100 bytes without commas, brackets and #"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         ck_assert_msg(load(cases[i].words) == -TRIT_EINVAL, "case %zu: %s", i, err.text);
