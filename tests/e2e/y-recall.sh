@@ -138,10 +138,12 @@ configure b
 order 'restart 15'
 await 'restart 15'
 is "second is the file's again" "$(served)" "first=d second=b third=c "
+logs "that of the API is outdated" 'model-recalled name="second" path=".*/d.gguf" state=outdated'
 configure b a
 order 'restart 15'
 await 'restart 15'
 is "third is the file's" "$(served)" "first=d second=b third=a "
+logs "that of the API is outdated" 'model-recalled name="third" path=".*/c.gguf" state=outdated'
 configure b
 order 'restart 15'
 await 'restart 15'
@@ -183,16 +185,20 @@ mend() # FILE
 {
     cp "$work/models/c.gguf" "$work/models/$1.gguf"
 }
-ready()
+ready() # WHAT
 {
-    is "$1" "$(curl -s "$url/readyz")" "{\"status\":\"${2:-ready}\"}"
-    lacks "$1" "$(curl -fs -H "$auth" "$url/v1/tritd/models")" ${2:+none}${2:-failed}
+    is "$1" "$(curl -s "$url/readyz")" '{"status":"ready"}'
+    lacks "$1" "$(curl -fs -H "$auth" "$url/v1/tritd/models")" '"state":"failed"'
+}
+degraded() # WHAT
+{
+    is "$1" "$(curl -s "$url/readyz")" '{"status":"degraded"}'
 }
 cut e
 configure e
 hup
 is "the old one is served" "$(served)" "first=a second=b "
-ready "second has failed" degraded
+degraded "second has failed"
 load second d
 ready "another one has its place"
 mend e
@@ -204,7 +210,7 @@ cut f
 configure f
 hup
 is "a section has changed" "$(served)" "first=a second=d "
-ready "and failed" degraded
+degraded "and failed"
 mend f
 order 'restart 9'
 await 'restart 9'
@@ -213,7 +219,7 @@ is "it is newer than what the API did" "$(served)" "first=a second=f "
 cut g
 configure g
 hup
-ready "second has failed" degraded
+degraded "second has failed"
 take_out second
 ready "second is taken out"
 is "all of it" "$(curl -s -o "$work/body" -w '%{http_code}' -X DELETE -H "$auth" \
@@ -226,7 +232,7 @@ everyhow "without second" "first=a "
 cut h
 configure g h
 hup
-ready "third has failed" degraded
+degraded "third has failed"
 take_out third
 ready "what was never there is taken out"
 mend h
@@ -236,7 +242,7 @@ everyhow "without third" "first=a "
 cut k
 configure g k
 hup
-ready "third has failed again" degraded
+degraded "third has failed again"
 load third d
 ready "the API's is there for it"
 mend k
@@ -273,7 +279,7 @@ mv "$work/models/d.gguf" "$work/models/away.gguf"
 sections large large second b third c
 loads() # the process that has been started last
 {
-    sed -n 'H; / started /h; ${x; p}' "$work/told" | grep -q ' notify .* EXTEND_TIMEOUT'
+    awk '/ started / { loads = 0 } / notify .* EXTEND_TIMEOUT/ { loads = 1 } END { exit !loads }' "$work/told"
 }
 before=$(grep -c ' started ' "$work/told")
 order 'restart 9'
