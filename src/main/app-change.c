@@ -60,15 +60,24 @@ static int check_file(const struct app *app, const struct conf *section, struct 
                          : "");
 }
 
+/* The model outside of sections is in the configuration, or is the built-in one, which leaves that
+ * with the first section and is served until a restart. */
+static bool has_first(const struct app *app)
+{
+    bool first = conf_model(&app->conf, 0) == &app->conf;
+    for (const struct app_model *m = app->models; m && !first; m = m->next)
+        first = m->first && m->state == MODEL_READY;
+    return first;
+}
+
 int app_check_models(const struct app *app, const struct conf *fresh, struct trit_error *err)
 {
     int rc = 0;
-    bool first = conf_model(&app->conf, 0) == &app->conf;
     if (app->state != SERVING) /* A file that says the same is as good as any. */
         for (size_t i = 0; i < MAX(fresh->n_more, app->conf.n_more) && rc == 0; i++)
             if (fresh->n_more != app->conf.n_more || is_new(app, &fresh->more[i]))
                 return trit_fail(err, TRIT_ELOADING, "models are still being loaded");
-    if (!first && fresh->n_more == 0)
+    if (fresh->n_more == 0 && !has_first(app))
         return trit_fail(err, TRIT_EINVAL,
                          "model: no section is left; the last model goes with a restart");
     for (size_t i = 0; i < fresh->n_more && rc == 0; i++) {
@@ -86,18 +95,30 @@ int app_check_models(const struct app *app, const struct conf *fresh, struct tri
     return rc;
 }
 
-/* Who waits under that name does so in vain, and who is being loaded likewise. */
-static void drop_coming(struct app *app, const char *name)
+bool app_drop_failed(struct app *app, const char *name)
 {
     struct app_model *m = find(app, name, MODEL_FAILED);
     if (m)
         app_drop_model(m);
-    m = find(app, name, MODEL_LOADS);
-    if (m && !m->done)
-        m->unwanted = true;
-    m = find(app, name, MODEL_WAITS);
-    if (m && !m->done)
-        app_drop_model(m);
+    return m;
+}
+
+/* Who waits under that name does so in vain, and who is being loaded likewise.  Whom the API has
+ * sent for comes. */
+bool app_drop_coming(struct app *app, const char *name)
+{
+    bool any = app_drop_failed(app, name);
+    for (struct app_model *m = app->models, *next; m; m = next) {
+        next = m->next;
+        if (!m->configured || m->unwanted || strcmp(app_model_name(m), name) != 0)
+            continue;
+        any = any || m->state == MODEL_LOADS || m->state == MODEL_WAITS;
+        if (m->state == MODEL_LOADS)
+            m->unwanted = true;
+        else if (m->state == MODEL_WAITS)
+            app_drop_model(m);
+    }
+    return any;
 }
 
 static void change(struct app *app, const struct conf *section)
@@ -106,13 +127,13 @@ static void change(struct app *app, const struct conf *section)
     const char *name = section->alias;
     struct app_model *loads = find(app, name, MODEL_LOADS);
     struct app_model *ready = find(app, name, MODEL_READY);
-    if (loads && !loads->unwanted && conf_same_model(&loads->conf, section))
+    if (loads && loads->configured && !loads->unwanted && conf_same_model(&loads->conf, section))
         return;
-    drop_coming(app, name);
-    if (ready && conf_same_model(&ready->conf, section)) {
+    (void)app_drop_coming(app, name);
+    if (ready)
         ready->unwanted = false;
+    if (ready && conf_same_model(&ready->conf, section))
         return;
-    }
     log_notice("model-load name=\"%s\" path=\"%s\"", name, section->model);
     if (!app_add_configured(app, section, &err))
         log_error("model-failed name=\"%s\" error=\"%s\"", name, err.text);
@@ -128,7 +149,7 @@ void app_change_models(struct app *app, const struct conf *fresh)
         struct app_model *m = find(app, name, MODEL_READY);
         if (!*name || find_section(fresh, name))
             continue;
-        drop_coming(app, name);
+        (void)app_drop_coming(app, name);
         if (m)
             m->unwanted = true;
     }

@@ -50,7 +50,6 @@ struct app_model *app_add_model(struct app *app, const struct conf *c, const cha
         return NULL;
     }
     m->app = app;
-    m->instead = -1;
     while (*last)
         last = &(*last)->next;
     *last = m;
@@ -259,6 +258,8 @@ static void finish_load(struct app_model *m)
         app_store(m);
         log_ready(m);
         m->app->changed = true;
+        if (!m->configured)
+            (void)app_drop_failed(m->app, app_model_name(m));
         app_remember(m->app);
     } else {
         log_error("model-failed name=\"%s\" path=\"%s\" error=\"%s\"", app_model_name(m),
@@ -391,14 +392,14 @@ void app_wait(struct app *app)
     trit_assert(uv_timer_start(&app->accept, stop_waiting, WAIT_SECONDS * 1000, 0) == 0);
 }
 
-void app_name_kept(struct app_model *m, bool plain)
+void app_name_kept(struct app_model *m)
 {
     char tag[16] = "";
     const char *name = *m->conf.alias ? m->conf.alias : m->conf.model;
     uint32_t h = 2166136261u; /* FNV-1a */
     for (const char *p = name; *p; p++)
         h = (h ^ (unsigned char)*p) * 16777619u;
-    if (!plain)
+    if (!m->first)
         snprintf(tag, sizeof tag, "-%08x", h);
     snprintf(m->weights, sizeof m->weights, HANDED_WEIGHTS "%s", tag);
     snprintf(m->kv, sizeof m->kv, HANDED_KV "%s", tag);
@@ -411,7 +412,7 @@ struct app_model *app_add_configured(struct app *app, const struct conf *c, stru
         return NULL;
     m->configured = true;
     m->first = c == &app->conf;
-    app_name_kept(m, c == conf_model(&app->conf, 0));
+    app_name_kept(m);
     return m;
 }
 
@@ -469,7 +470,8 @@ static int admin_load(void *arg, const struct server_wish *wish, server_loaded_f
     }
     m->done = done;
     m->done_arg = done_arg;
-    app_name_kept(m, false);
+    m->first = same ? same->first : app_is_first(app, wish->name);
+    app_name_kept(m);
     app_load_next(app);
     return 0;
 }
@@ -480,13 +482,19 @@ static int admin_unload(void *arg, const char *name, struct trit_error *err)
     struct app_model *m = find_ready(app, name);
     if (app->state != SERVING)
         return trit_fail(err, TRIT_EDRAINING, "shutting down");
-    if (!m)
-        return trit_fail(err, TRIT_ENOENT, "there is no model \"%.100s\" to take out", name);
-    if (count(app, MODEL_READY) == 1)
+    if (m && count(app, MODEL_READY) == 1)
         return trit_fail(err, TRIT_EINVAL,
                          "\"%.100s\" is the last model: load another one first, or stop the server",
                          name);
-    take_out(m);
+    bool any = app_drop_coming(app, name);
+    if (!m && !any)
+        return trit_fail(err, TRIT_ENOENT, "there is no model \"%.100s\" to take out", name);
+    if (m) {
+        take_out(m);
+    } else {
+        app->changed = true;
+        app_remember(app);
+    }
     return 0;
 }
 

@@ -2,11 +2,30 @@
 /*
  * app-recall.c - what the API has changed about the models outlives the process.
  *
+ * Each model of the configuration is a place.  That of the keys outside of sections is marked
+ * (m->first), since it may have no name before it is loaded; a section's goes by its name, and that
+ * of a further model of the command line without a name by its file.  A model of the API has the
+ * place that is called like it, whether it has replaced who was there or found the place empty; if
+ * there is none, it is beside them.  What was asked for last counts:
+ *
+ *     SIGHUP, section is new    the configuration's has the place.  Until it is ready, who is there
+ *             or has changed    serves; if it cannot be loaded it has failed, and is tried again at
+ *                               each SIGHUP
+ *     SIGHUP, section is as     nothing changes, but for one that has failed
+ *             it was
+ *     SIGHUP, section is gone   so is the place: whoever had it goes
+ *     POST, once it is ready    the API's has the place; one that has failed is forgotten
+ *     DELETE                    nobody has it: who serves goes, who has failed is forgotten, and
+ *                               the configuration's that is to come is not served; what a POST
+ *                               has sent for is, once it is ready
+ *
  * After each change the differences between the configuration and what is served are written down
- * (recall.h) and given to the manager, or to a successor.  The next process begins with the
- * configuration as it is by then, changed likewise, where that says of a model what it said before.
- * It is there to serve: a model of the list that cannot be had any more is given up, and the
- * configuration's is served in its place.
+ * (recall.h) and given to the manager, or to a successor: which places the API's have, which are
+ * nobody's, who is beside.  A place whose own model is still to come, or has failed, is the
+ * configuration's.  The next process begins with the configuration as it is by then, in its order,
+ * changed likewise where that says of a model what it said before.  It is there to serve: a model
+ * of the list that cannot be had any more is given up, and the configuration's is served in its
+ * place.
  */
 #include "config.h"
 #include "main/app.h"
@@ -21,46 +40,69 @@
 #include "model/model.h"
 #include "engine/engine.h"
 
-/* ------------------------------------------------------------------ remembering */
+/* ------------------------------------------------------------------ places */
 
-/* Whether the API has put it in the place of one of the configuration. */
-static bool stands_for(const struct app *app, const struct app_model *m, const struct conf *c)
+bool app_is_first(const struct app *app, const char *name)
 {
-    return m->state == MODEL_READY && !m->configured &&
-           (c == &app->conf ? m->first : strcmp(app_model_name(m), c->alias) == 0);
+    return conf_model(&app->conf, 0) == &app->conf && *app->conf.alias &&
+           strcmp(app->conf.alias, name) == 0;
 }
 
-/* It is served, or it comes, or it has failed, or it has failed to replace its like. */
-static bool is_there(const struct app *app, const struct conf *c)
+/* The model of the configuration whose place it has; NULL: none's, it came beside them. */
+static const struct conf *place_of(const struct app *app, const struct app_model *m)
 {
-    for (const struct app_model *m = app->models; m; m = m->next)
-        if (m->configured && m->state != MODEL_ENDS && m->state != MODEL_CLOSES &&
-            (conf_same_model(&m->conf, c) ||
-             (*c->alias && strcmp(app_model_name(m), c->alias) == 0)))
-            return true;
-    return false;
+    for (size_t i = 0; i < conf_n_models(&app->conf); i++) {
+        const struct conf *c = conf_model(&app->conf, i);
+        bool same = strcmp(m->conf.alias, c->alias) == 0 &&
+                    (*c->alias || strcmp(m->conf.model, c->model) == 0);
+        if (c == &app->conf ? m->first : same)
+            return c;
+    }
+    return NULL;
+}
+
+/* ------------------------------------------------------------------ remembering */
+
+/* Not one that is over, or will be as soon as may be. */
+static bool counts(const struct app_model *m)
+{
+    return !m->unwanted && m->state != MODEL_ENDS && m->state != MODEL_CLOSES;
+}
+
+static bool is_of_api(const struct app_model *m)
+{
+    return !m->configured && m->state == MODEL_READY;
+}
+
+/* Whose that place will be: the configuration's own, even if it still comes or has failed, or else
+ * one of the API.  NULL: nobody's. */
+static const struct app_model *who_has(const struct app *app, const struct conf *place)
+{
+    const struct app_model *api = NULL;
+    for (const struct app_model *m = app->models; m; m = m->next) {
+        if (!counts(m) || place_of(app, m) != place)
+            continue;
+        if (m->configured)
+            return m;
+        if (is_of_api(m))
+            api = m;
+    }
+    return api;
 }
 
 static void list_changes(const struct app *app, struct buf *list)
 {
-    size_t n = conf_n_models(&app->conf);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < conf_n_models(&app->conf); i++) {
         const struct conf *c = conf_model(&app->conf, i);
-        const struct app_model *m = app->models;
-        while (m && !stands_for(app, m, c))
-            m = m->next;
-        if (m && !conf_same_model(&m->conf, c))
-            recall_add(list, c, &m->conf);
-        else if (!m && !is_there(app, c))
+        const struct app_model *m = who_has(app, c);
+        if (!m)
             recall_add(list, c, NULL);
+        else if (!m->configured && !conf_same_model(&m->conf, c))
+            recall_add(list, c, &m->conf);
     }
-    for (const struct app_model *m = app->models; m; m = m->next) {
-        bool beside = m->state == MODEL_READY && !m->configured;
-        for (size_t i = 0; i < n && beside; i++)
-            beside = !stands_for(app, m, conf_model(&app->conf, i));
-        if (beside)
+    for (const struct app_model *m = app->models; m; m = m->next)
+        if (counts(m) && is_of_api(m) && !place_of(app, m))
             recall_add(list, NULL, &m->conf);
-    }
 }
 
 int app_save_changes(const struct app *app)
@@ -112,23 +154,25 @@ void app_recall(struct app *app)
     close(fd);
 }
 
-/* Whether a section of the configuration is called so by now. */
-static bool has_section(const struct app *app, const char *name)
+/* What is to be replaced is not in the configuration any more, or who came beside it is by now. */
+static bool is_outdated(const struct app *app, const struct recall_change *change)
 {
-    for (size_t i = 0; i < conf_n_models(&app->conf); i++)
-        if (strcmp(conf_model(&app->conf, i)->alias, name) == 0)
-            return true;
-    return false;
+    bool any = false;
+    for (size_t i = 0; i < conf_n_models(&app->conf) && !any; i++) {
+        const struct conf *c = conf_model(&app->conf, i);
+        any = change->has_file ? conf_same_model(&change->file, c)
+                               : strcmp(change->api.alias, c->alias) == 0;
+    }
+    return any != change->has_file;
 }
 
-static int add_recalled(struct app *app, const struct conf *c, int instead, struct trit_error *err)
+static int add_recalled(struct app *app, const struct conf *c, bool first, struct trit_error *err)
 {
     struct app_model *m = app_add_model(app, c, NULL, NULL, err);
     if (!m)
         return -err->code;
-    m->instead = instead;
-    m->first = instead >= 0 && conf_model(&app->conf, (size_t)instead) == &app->conf;
-    app_name_kept(m, instead == 0);
+    m->first = first;
+    app_name_kept(m);
     log_notice("model-recalled name=\"%s\" path=\"%s\"", c->alias, c->model);
     return 0;
 }
@@ -150,17 +194,20 @@ int app_add_start(struct app *app, struct trit_error *err)
         if (!change)
             rc = app_add_configured(app, c, err) ? 0 : -err->code;
         else if (change->has_api)
-            rc = add_recalled(app, &change->api, (int)i, err);
+            rc = add_recalled(app, &change->api, c == &app->conf, err);
         else
             log_notice("model-recalled name=\"%s\" path=\"%s\" state=taken_out", c->alias,
                        c->model);
     }
     for (size_t i = 0; i < app->recall.n && rc == 0; i++) {
         const struct recall_change *change = &app->recall.at[i];
-        if (change->has_file || has_section(app, change->api.alias))
-            continue;
-        if (count(app) < SERVER_MODELS)
-            rc = add_recalled(app, &change->api, -1, err);
+        if (change->has_api && is_outdated(app, change))
+            log_notice("model-recalled name=\"%s\" path=\"%s\" state=outdated", change->api.alias,
+                       change->api.model);
+        else if (change->has_file)
+            continue; /* carried out above, or outdated */
+        else if (count(app) < SERVER_MODELS)
+            rc = add_recalled(app, &change->api, false, err);
         else
             log_error("model-failed name=\"%s\" recalled=yes error=\"more than %d models\"",
                       change->api.alias, SERVER_MODELS);
@@ -185,11 +232,12 @@ bool app_fall_back(struct app_model *m)
     log_failed(m, m->err.text);
     engine_close(&m->engine);
     model_close(&m->model);
-    if (m->instead < 0) {
+    const struct conf *place = place_of(app, m);
+    if (!place) {
         app_drop_model(m);
         return true;
     }
-    if (conf_copy_model(conf_model(&app->conf, (size_t)m->instead), NULL, NULL, &c, &err) != 0)
+    if (conf_copy_model(place, NULL, NULL, &c, &err) != 0)
         return false;
     conf_fini(&m->conf);
     m->conf = c;

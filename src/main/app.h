@@ -66,10 +66,9 @@ struct app_model {
     struct app *app;
     struct conf conf; /* its own copy */
     enum app_model_state state;
-    bool configured; /* the command line or the file has it, and not the API */
-    bool first;      /* that of the keys outside of sections, which only a restart changes */
-    int instead;     /* the model of the configuration whose place a recalled one has; -1: none */
-    bool unwanted;   /* goes when it is ready, or when nothing waits any more */
+    bool configured;          /* the command line or the file has it, and not the API */
+    bool first;               /* its place is that of the keys outside of sections (app-recall.c) */
+    bool unwanted;            /* goes when it is ready, or when nothing waits any more */
     char weights[32], kv[32]; /* under which names the manager keeps them; "": it does not */
     struct served *served;
     server_loaded_fn done; /* told how loading went; may be NULL */
@@ -174,9 +173,9 @@ struct app_model *app_add_model(struct app *app, const struct conf *c, const cha
 /* The same for one of the configuration. */
 struct app_model *app_add_configured(struct app *app, const struct conf *c, struct trit_error *err);
 
-/* Under which names the manager keeps what is to last of a model: plain ones for the first of the
- * configuration, or who stands for it; the others' have a number made of what they are called. */
-void app_name_kept(struct app_model *m, bool plain);
+/* Under which names the manager keeps what is to last of a model: plain ones for the first, the
+ * others' have a number made of what they are called. */
+void app_name_kept(struct app_model *m);
 
 /* Load the next that waits; when none does, take out who is unwanted. */
 void app_load_next(struct app *app);
@@ -227,6 +226,11 @@ int app_check_models(const struct app *app, const struct conf *fresh, struct tri
 /* Begin to load, replace and take out what makes the difference to those that are there. */
 void app_change_models(struct app *app, const struct conf *fresh);
 
+/* Forget the configuration's model of that name that has failed; and also who is to come.  false:
+ * there was none. */
+bool app_drop_failed(struct app *app, const char *name);
+bool app_drop_coming(struct app *app, const char *name);
+
 /* Templates in files, read anew: all of them, before any is used. */
 struct app_chats {
     struct chat *chat[SERVER_MODELS];
@@ -248,6 +252,9 @@ int app_add_start(struct app *app, struct trit_error *err);
 /* One that was recalled cannot be loaded: the configuration's waits in its place, or none does.
  * false: it is the configuration's own. */
 bool app_fall_back(struct app_model *m);
+
+/* Whether who is called so has the place of the keys outside of sections. */
+bool app_is_first(const struct app *app, const char *name);
 
 /* Recalled ones that are called like one of the configuration, whose name was not known before. */
 void app_drop_clashing(struct app *app);

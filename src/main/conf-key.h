@@ -58,6 +58,9 @@ int conf_read_file(struct conf *c, const char *path, struct trit_error *err);
 struct conf *conf_add_model(struct conf *c, const char *name, const char *where,
                             struct trit_error *err);
 
+/* A name, or an error that begins with `where`. */
+int conf_check_name(const char *name, const char *where, struct trit_error *err);
+
 /* What they have not said, they have from *c. */
 int conf_inherit(struct conf *c, struct trit_error *err);
 

@@ -27,6 +27,16 @@ bool conf_is_name(const char *name)
     return true;
 }
 
+int conf_check_name(const char *name, const char *where, struct trit_error *err)
+{
+    if (conf_is_name(name))
+        return 0;
+    return trit_fail(err, TRIT_EINVAL,
+                     "%s: found \"%.64s\", expected a name of at most %d bytes without commas, "
+                     "brackets and #",
+                     where, name, NAME_BYTES);
+}
+
 static size_t row_of(const char *name)
 {
     return (size_t)(conf_find(name, strlen(name)) - conf_keys);
@@ -35,13 +45,8 @@ static size_t row_of(const char *name)
 struct conf *conf_add_model(struct conf *c, const char *name, const char *where,
                             struct trit_error *err)
 {
-    if (*name && !conf_is_name(name)) {
-        trit_fail(err, TRIT_EINVAL,
-                  "%s: found \"%.64s\", expected a name of at most %d bytes without commas, "
-                  "brackets and #",
-                  where, name, CONF_NAME_BYTES);
+    if (*name && conf_check_name(name, where, err))
         return NULL;
-    }
     for (size_t i = 0; *name && i < c->n_more; i++)
         if (strcmp(c->more[i].alias ? c->more[i].alias : "", name) == 0) {
             trit_fail(err, TRIT_EINVAL, "%s: there is a model \"%.64s\" already", where, name);
@@ -125,12 +130,7 @@ int conf_copy_model(const struct conf *c, const char *name, const char *path, st
                     struct trit_error *err)
 {
     memset(to, 0, sizeof *to);
-    int rc = 0;
-    if (name && !conf_is_name(name))
-        return trit_fail(err, TRIT_EINVAL,
-                         "name: found \"%.64s\", expected one of at most %d bytes without commas, "
-                         "brackets and #",
-                         name, CONF_NAME_BYTES);
+    int rc = name ? conf_check_name(name, "name", err) : 0;
     bool other = path && strcmp(path, c->model) != 0;
     for (size_t i = 0; i < conf_n_keys && rc == 0; i++) {
         const char *text = name && i == row_of("alias")     ? name

@@ -422,11 +422,8 @@ int conf_check_together(const struct conf *c, struct trit_error *err)
         return trit_fail(err, TRIT_EINVAL,
                          "model: found nothing, expected the path of a GGUF file: --model PATH, or "
                          "\"model = PATH\" in the configuration file");
-    if (*c->alias && !conf_is_name(c->alias))
-        return trit_fail(err, TRIT_EINVAL,
-                         "alias: found \"%.64s\", expected a name of at most %d bytes without "
-                         "commas, brackets and #",
-                         c->alias, CONF_NAME_BYTES);
+    if (*c->alias && conf_check_name(c->alias, "alias", err))
+        return -err->code;
     if (c->step_tokens < c->max_batch)
         return trit_fail(err, TRIT_EINVAL,
                          "step-tokens: found %u, expected at least max-batch, which is %u: every "

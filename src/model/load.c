@@ -27,6 +27,25 @@
 #include "model/segment-file.h"
 #include "model/tokenizer.h"
 
+/* As much of the text as there is room for, with U+FFFD for what is not UTF-8. */
+static void set_name(struct model *m, const char *s, size_t len)
+{
+    static const char unknown[] = "\xef\xbf\xbd";
+    size_t used = 0;
+    while (len) {
+        int n = utf8_scan(s, len);
+        size_t step = n > 0 ? (size_t)n : n < 0 ? (size_t)-n : len; /* 0: it is cut short */
+        size_t bytes = n > 0 ? step : sizeof unknown - 1;
+        if (used + bytes >= sizeof m->name)
+            break;
+        memcpy(m->name + used, n > 0 ? s : unknown, bytes);
+        used += bytes;
+        s += step;
+        len -= step;
+    }
+    m->name[used] = '\0';
+}
+
 /* general.name if it is fit to be shown, else the file's name without directory and suffix. */
 static void name_model(const struct gguf *g, struct model *m)
 {
@@ -44,7 +63,7 @@ static void name_model(const struct gguf *g, struct model *m)
         file = s.data;
         len = s.len;
     }
-    snprintf(m->name, sizeof m->name, "%.*s", (int)MIN(len, sizeof m->name - 1), file);
+    set_name(m, file, len);
 }
 
 /* What is read beside one another: the text side of the file, and the weights where they are packed

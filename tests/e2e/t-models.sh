@@ -39,6 +39,18 @@ is "exit status" "$ended" 0
 refuses 1 'two models are called "b158"' "$tritd" --model "$first" --model "$first" --shm-dir "$shm" \
     --port 0
 
+# ---- the name of a file in another encoding: shown with signs for what is no text, and asked by that
+model=$models/$(printf 'caf\351').gguf
+"$trit_model" synth --shape tiny -o "$work/tiny.gguf" >/dev/null || broken "synth"
+sed 's/synth-tiny/synth\xfftiny/' "$work/tiny.gguf" >"$model"
+start
+name=$(printf 'caf\357\277\275')
+has "its name" "$(curl -fs "$url/v1/models")" "\"id\":\"$name\""
+has "asked by it" "$(post /v1/completions "{\"model\":\"$name\",\"prompt\":\"a\",\"max_tokens\":1}")" '"text":'
+curl -fs "$url/metrics" | iconv -f UTF-8 -t UTF-8 >/dev/null || fail "the metrics are no text"
+checks=$((checks + 1))
+stop
+
 # ---- keys: who may ask which, and who may load
 keys=$work/api-keys
 new()
@@ -126,6 +138,32 @@ MODEL=second KEY=$ADMIN run_node t-models.mjs same "$work/third.json"
 MODEL=first KEY=$ADMIN run_node t-models.mjs same "$work/first.json"
 stop
 is "exit status" "$ended" 0
+
+# ---- a section comes and goes beside the built-in model, in a place of ours where that is installed
+built_in=$(sed -n 's/^#model = //p' conf/tritd.conf)
+place=$(dirname "${built_in:-/none}")
+until [ -d "$place" ]; do
+    place=$(dirname "$place")
+done
+if [ -n "$built_in" ] && [ "$place" != / ] && unshare -rm true 2>/dev/null; then
+    printf 'api-keys = %s\nalias = shipped\n' "$keys" >"$work/run.conf"
+    rm -f "$work/port"
+    # shellcheck disable=SC2016 # for the inner shell
+    unshare -rm sh -c 'mount -t tmpfs none "$1" && mkdir -p "$(dirname "$2")" && cp "$3" "$2" && shift 3 &&
+        exec "$@"' sh "$place" "$built_in" "$first" \
+        "$tritd" --shm-dir "$shm" --port 0 --port-file "$work/port" --config "$work/run.conf" 2>>"$work/log" &
+    pid=$!
+    within 120 is_ready || broken "tritd was not ready in 120 s"
+    is "the built-in one" "$(names)" "shipped "
+    printf '[model third]\nmodel = %s\n' "$third" >>"$work/run.conf"
+    hup 'ready .*model="third"'
+    is "and a section" "$(names)" "shipped third "
+    sed -i '/model third/,$d' "$work/run.conf"
+    hup 'model-unloaded name="third"|not-reloaded error='
+    is "and none" "$(names)" "shipped "
+    stop
+    is "exit status" "$ended" 0
+fi
 
 # ---- stopped at once while one that was taken out still has its last request
 cat >"$work/stop.conf" <<CONF

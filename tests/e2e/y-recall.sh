@@ -138,10 +138,12 @@ configure b
 order 'restart 15'
 await 'restart 15'
 is "second is the file's again" "$(served)" "first=d second=b third=c "
+logs "that of the API is outdated" 'model-recalled name="second" path=".*/d.gguf" state=outdated'
 configure b a
 order 'restart 15'
 await 'restart 15'
 is "third is the file's" "$(served)" "first=d second=b third=a "
+logs "that of the API is outdated" 'model-recalled name="third" path=".*/c.gguf" state=outdated'
 configure b
 order 'restart 15'
 await 'restart 15'
@@ -152,6 +154,148 @@ load first a
 is "the file's first under its name" "$(served)" "first=a second=b "
 within 10 grep -q ' removed tritd-models 1' "$work/told" || fail "a list of nothing is kept"
 checks=$((checks + 1))
+
+# ---- taken out and loaded again under its name: it has the same place in the file
+everyhow() # WHAT EXPECTED: whichever way the next process comes
+{
+    local how
+    for how in 'restart 15' 'restart 9' 'signal 12'; do
+        order "$how"
+        await "$how"
+        is "$1, after $how" "$(served)" "$2"
+    done
+}
+load third c
+take_out first
+load first d
+is "first, again" "$(served)" "second=b third=c first=d "
+before=$(grep -c ' stored tritd-weights' "$work/told")
+everyhow "first, again" "first=d second=b third=c "
+is "its weights are kept too" "$(grep -c ' stored tritd-weights' "$work/told")" "$before"
+take_out third
+everyhow "and nothing beside it" "first=d second=b "
+load first a
+
+# ---- a section that cannot be loaded has failed, until it can be or the API has said otherwise
+cut() # FILE: it cannot be loaded
+{
+    head -c 5000 "$work/models/a.gguf" >"$work/models/$1.gguf"
+}
+mend() # FILE
+{
+    cp "$work/models/c.gguf" "$work/models/$1.gguf"
+}
+ready() # WHAT
+{
+    is "$1" "$(curl -s "$url/readyz")" '{"status":"ready"}'
+    lacks "$1" "$(curl -fs -H "$auth" "$url/v1/tritd/models")" '"state":"failed"'
+}
+degraded() # WHAT
+{
+    is "$1" "$(curl -s "$url/readyz")" '{"status":"degraded"}'
+}
+cut e
+configure e
+hup
+is "the old one is served" "$(served)" "first=a second=b "
+degraded "second has failed"
+load second d
+ready "another one has its place"
+mend e
+hup
+is "and keeps it, whatever becomes of the file" "$(served)" "first=a second=d "
+everyhow "that of the API" "first=a second=d "
+
+cut f
+configure f
+hup
+is "a section has changed" "$(served)" "first=a second=d "
+degraded "and failed"
+mend f
+order 'restart 9'
+await 'restart 9'
+is "it is newer than what the API did" "$(served)" "first=a second=f "
+
+cut g
+configure g
+hup
+degraded "second has failed"
+take_out second
+ready "second is taken out"
+is "all of it" "$(curl -s -o "$work/body" -w '%{http_code}' -X DELETE -H "$auth" \
+    "$url/v1/tritd/models/second")" 404
+mend g
+hup
+is "it does not come back" "$(served)" "first=a "
+everyhow "without second" "first=a "
+
+cut h
+configure g h
+hup
+degraded "third has failed"
+take_out third
+ready "what was never there is taken out"
+mend h
+hup
+everyhow "without third" "first=a "
+
+cut k
+configure g k
+hup
+degraded "third has failed again"
+load third d
+ready "the API's is there for it"
+mend k
+hup
+everyhow "the API's third" "first=a third=d "
+configure g
+hup
+is "it goes with its section" "$(served)" "first=a "
+everyhow "without its section" "first=a "
+
+# ---- taken out while the configuration's is being loaded
+"$trit_model" synth --shape tiny --vocab 100000 -o "$work/models/large.gguf" >/dev/null || broken "synth"
+comes()
+{
+    curl -fs -H "$auth" "$url/v1/tritd/models" | grep -Eq '"id":"third","object":"tritd.model","state":"(loading|ready)"'
+}
+configure g large
+echo 'signal 1' >&7
+within 20 comes || fail "third does not come"
+take_out third
+hup
+everyhow "third was taken out while it was loaded" "first=a "
+
+# ---- a file that is gone, and sections change places while the next process loads
+sections() # NAME FILE ...
+{
+    sed -i '/^\[/,$d' "$work/conf"
+    printf "[model %s]\nmodel = $work/models/%s.gguf\n" "$@" >>"$work/conf"
+}
+sections second b third c
+hup
+load second d
+mv "$work/models/d.gguf" "$work/models/away.gguf"
+sections large large second b third c
+loads() # the process that has been started last
+{
+    awk '/ started / { loads = 0 } / notify .* EXTEND_TIMEOUT/ { loads = 1 } END { exit !loads }' "$work/told"
+}
+before=$(grep -c ' started ' "$work/told")
+order 'restart 9'
+begins()
+{
+    [ "$(grep -c ' started ' "$work/told")" -gt "$before" ] && loads
+}
+within 20 begins || fail "nobody loads after restart 9"
+sections large large third c second b
+echo 'signal 1' >&7
+await 'restart 9'
+is "second is the file's, and not third again" "$(served)" "first=a large=large second=b third=c "
+mv "$work/models/away.gguf" "$work/models/d.gguf"
+configure b
+hup
+is "back again" "$(served)" "first=a second=b "
 
 # ---- files that are gone: the configuration's models are there, and the log says which are not
 load first d
@@ -170,6 +314,22 @@ end
 begin --fd-store
 await start
 is "after stop and start" "$(served)" "first=a second=b "
+end
+
+# ---- one of the command line without a name, for which a key in front of the sections has changed
+sed -i '1i queue-requests = 64' "$work/conf"
+begin --fd-store --model "$work/models/b.gguf"
+await start
+name=$(curl -fs -H "$auth" "$url/v1/models" | grep -Eo '"id":"[^"]*"' | sed -n '2s/.*:"\(.*\)"/\1/p')
+is "three" "$(served)" "first=a $name=b second=b "
+sed -i '1s/64/65/' "$work/conf"
+hup
+is "nothing has gone" "$(served)" "first=a $name=b second=b "
+everyhow "nor goes" "first=a $name=b second=b "
+load "$name" a
+everyhow "another one under its name" "first=a second=b $name=a "
+take_out "$name"
+everyhow "it is taken out" "first=a second=b "
 end
 
 # ---- without the store a restart forgets, and a successor does not
