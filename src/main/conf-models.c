@@ -34,7 +34,7 @@ int conf_check_name(const char *name, const char *where, struct trit_error *err)
     return trit_fail(err, TRIT_EINVAL,
                      "%s: found \"%.64s\", expected a name of at most %d bytes without commas, "
                      "brackets and #",
-                     where, name, NAME_BYTES);
+                     where, name, CONF_NAME_BYTES);
 }
 
 static size_t row_of(const char *name)
