@@ -470,6 +470,8 @@ static int admin_unload(void *arg, const char *name, struct trit_error *err)
 {
     struct app *app = arg;
     struct app_model *m = find_ready(app, name);
+    if (app->state != SERVING)
+        return trit_fail(err, TRIT_EDRAINING, "shutting down");
     if (m && count(app, MODEL_READY) == 1)
         return trit_fail(err, TRIT_EINVAL,
                          "\"%.100s\" is the last model: load another one first, or stop the server",
