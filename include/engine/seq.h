@@ -113,7 +113,7 @@ struct seq {
     atomic_uint prompt_published; /* prompt logprobs likewise */
     atomic_bool started;          /* it has begun to run; n_cached is valid */
     enum seq_end end;  /* set on the receiving thread, by engine_events, with the last event */
-    uint32_t n_cached; /* positions of the prompt that were in the cache */
+    uint32_t n_cached; /* positions of the prompt that were in the cache when it began */
     double queue_seconds, first_seconds; /* from submission; valid once a token is published */
     double total_seconds;                /* and this at the end */
 };

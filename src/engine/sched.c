@@ -93,7 +93,7 @@ static void lose(struct seq *s, void *arg)
 {
     struct sched *sc = arg;
     kv_release(sc->kv, &s->lease);
-    s->n_done = 0;
+    s->n_done = s->n_cached = 0;
 }
 
 void sched_start_over(struct sched *sc)
@@ -206,7 +206,7 @@ static bool begin(struct sched *sc, struct seq *s)
                   twin && n ? &twin->lease : NULL, &done))
         return false;
     s->n_done = done;
-    if (s->n_generated == 0)
+    if (s->t_start == 0) /* Later it may find pages of its own. */
         s->n_cached = done;
     return true;
 }

@@ -142,6 +142,37 @@ START_TEST(groups_share)
 }
 END_TEST
 
+/* Who lost his pages before his first word finds some of them again: those were not there when he
+ * came. */
+START_TEST(ones_own_are_not_cached)
+{
+    struct drive d;
+    int32_t text[300];
+    struct sched_options o = drive_plain;
+    o.max_running = 1;
+    drive_fill(text, 300, 3);
+    drive_open(&d, 12, o, true);
+    struct seq *low = drive_seq(text, 300, 4), *high = drive_seq(text + 1, 150, 4);
+    low->wish.priority = SEQ_LOW;
+    high->wish.priority = SEQ_HIGH;
+    drive_add(&d, low);
+    while (low->n_done < 100)
+        drive_step(&d);
+    drive_add(&d, high);
+    drive_step(&d);
+    ck_assert(!low->lease.open && high->lease.open && low->n_generated == 0);
+    drive_out(&d);
+    ck_assert_uint_lt(d.n_computed, 300 + 100 + 150 + 6); /* some were found */
+    ck_assert_uint_eq(low->n_cached, 0);
+    ck_assert_uint_eq(high->n_cached, 0);
+    drive_check(low);
+    drive_check(high);
+    seq_free(low);
+    seq_free(high);
+    drive_close(&d);
+}
+END_TEST
+
 /* What was computed with a fault is nobody's beginning. */
 START_TEST(faults_are_not_kept)
 {
@@ -178,6 +209,7 @@ int main(void)
     tcase_add_test(c, answers_are_reused);
     tcase_add_test(c, oldest_are_given_up);
     tcase_add_loop_test(c, groups_share, 0, 20);
+    tcase_add_test(c, ones_own_are_not_cached);
     tcase_add_test(c, faults_are_not_kept);
     suite_add_tcase(suite, c);
     return unit_run(suite);
