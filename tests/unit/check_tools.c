@@ -262,6 +262,7 @@ START_TEST(test_said_nothing)
         ck_assert_int_eq(read_body(FOR_CHAT, "hermes", body), 0);
         ck_assert_msg((p.message[1].content == NULL) == (i < 3), "%s", said[i]);
         ck_assert_uint_eq(p.message[1].content_len, 0);
+        params_fini(&p);
     }
 }
 END_TEST
