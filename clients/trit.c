@@ -282,11 +282,12 @@ static int converse(const struct options *o, cJSON *body, cJSON *messages)
     if (people)
         fprintf(stderr, "Ctrl-C stops an answer, Ctrl-D ends the conversation.\n");
     while (!ferror(stdout) && (people || !interrupted)) {
-        if (people)
-            fprintf(stderr, "> ");
-        ssize_t n = getline(&line, &cap, stdin);
-        if (n < 0 && errno == EINTR && interrupted && people) {
+        if (people) {
             interrupted = 0;
+            fprintf(stderr, "> ");
+        }
+        ssize_t n = getline(&line, &cap, stdin);
+        if (n < 0 && ferror(stdin) && errno == EINTR && interrupted && people) {
             clearerr(stdin);
             fputc('\n', stderr);
             continue;
@@ -303,8 +304,6 @@ static int converse(const struct options *o, cJSON *body, cJSON *messages)
             continue;
         }
         line[strcspn(line, "\n")] = '\0';
-        if (people)
-            interrupted = 0;
         if (*line)
             ok = take_turn(o, body, messages, line) && (ok || people);
     }

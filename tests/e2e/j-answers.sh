@@ -70,6 +70,28 @@ within 10 gone $client || { kill -KILL $client; fail "a conversation from a pipe
 exec 8>&-
 wait $client && fail "an interrupted conversation is a success"
 
+# And at a terminal: Ctrl-C at the prompt and in an answer, then Ctrl-D.
+prompts()
+{
+    [ "$(grep -o '> ' "$work/screen" | wc -l)" -ge "$1" ]
+}
+if command -v script >/dev/null; then
+    mkfifo "$work/typed"
+    script -qec "'$trit' --url '$at/endless' chat" /dev/null <"$work/typed" >"$work/screen" 2>&1 &
+    client=$!
+    exec 8>"$work/typed"
+    within 20 prompts 1 || fail "no prompt at a terminal"
+    printf '\003' >&8
+    within 20 prompts 2 || fail "Ctrl-C at the prompt ends the conversation"
+    printf 'hi\n' >&8
+    within 20 grep -q 'and ' "$work/screen" || fail "no answer at a terminal"
+    printf '\003' >&8
+    within 20 prompts 3 || fail "Ctrl-C does not end an answer"
+    printf '\004' >&8
+    within 10 gone $client || { kill -KILL $client; fail "Ctrl-D after an answer that was stopped does not end it"; }
+    exec 8>&-
+fi
+
 # ---- output that cannot be written is no success, and nothing is computed for it
 for command in "complete x" "complete --no-stream x" "chat x" models costs --help --version; do
     how=good
