@@ -299,7 +299,7 @@ static int want_folder(struct listing *l, struct trit_error *err)
         "config.json",           "generation_config.json",  "tokenizer.json",
         "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
         "tokenizer.model",       "added_tokens.json",       "model.safetensors.index.json",
-        "*.safetensors",
+        "1_Pooling/config.json", "*.safetensors",
     };
     bool config = false, weights = false;
     for (size_t i = 0; i < l->n; i++)

@@ -64,7 +64,8 @@ is "all parts" "$(find "$TRIT_MODELS/o/parts" -name '*.gguf' | wc -l)" 3
 is "the first leads" "$(cat "$work/out")" "$TRIT_MODELS/o/parts/m-00001-of-00003.gguf"
 pulls o/folder
 is "a folder" "$(cat "$work/out")" "$TRIT_MODELS/o/folder"
-is "what belongs to it" "$(ls "$TRIT_MODELS/o/folder" | tr '\n' ' ')" "config.json model.safetensors tokenizer.json "
+is "what belongs to it" "$(cd "$TRIT_MODELS/o/folder" && find . -type f | sort | tr '\n' ' ')" \
+    "./1_Pooling/config.json ./config.json ./model.safetensors ./tokenizer.json "
 sum=$(sed -n 's|  o/many/b-TQ1_0.gguf||p' "$work/sums")
 pulls --sha256 "$sum" "$TRIT_HUB/o/many/resolve/main/b-TQ1_0.gguf?download=true"
 is "from an address" "$(cat "$work/out")" "$TRIT_MODELS/b-TQ1_0.gguf"
