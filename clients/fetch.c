@@ -493,14 +493,12 @@ static int check_digest(struct fetch *f)
 int fetch_digest(const struct fetch_job *j, char hex[FETCH_HEX], struct trit_error *err)
 {
     struct fetch f = {.job = j, .err = err, .fd = open(j->path, O_RDONLY | O_CLOEXEC)};
-    struct stat st;
-    int rc;
-    if (f.fd < 0 || fstat(f.fd, &st) != 0) {
-        rc = trit_fail(err, TRIT_EIO, "%s: %s", j->path, strerror(errno));
-    } else {
-        f.head.size = (uint64_t)st.st_size;
-        rc = digest(&f, j->path, hex);
-    }
+    struct stat st = {0};
+    int rc = f.fd < 0 || fstat(f.fd, &st) != 0
+                 ? trit_fail(err, TRIT_EIO, "%s: %s", j->path, strerror(errno))
+                 : 0;
+    f.head.size = (uint64_t)st.st_size;
+    rc = rc ? rc : digest(&f, j->path, hex);
     if (f.fd >= 0)
         close(f.fd);
     return rc;
