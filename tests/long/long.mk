@@ -9,7 +9,7 @@ SOAK_SECONDS = 600
 check-soak: all
 	srcdir=$(srcdir) SOAK_SECONDS=$(SOAK_SECONDS) $(srcdir)/tests/soak/soak.sh
 endif
-## check-valgrind: the unit tests under Valgrind, half an hour
+## check-valgrind: the unit tests under Valgrind, some hours
 check-valgrind: all
 	srcdir=$(srcdir) $(srcdir)/tests/long/valgrind.sh
 ## check-coverage: what unit tests walk through of parsers and interface
