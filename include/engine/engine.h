@@ -101,9 +101,9 @@ void engine_events(struct mailbox *events, void (*fn)(struct seq *s, void *arg),
 int engine_prepare_grammars(struct engine *e, struct trit_error *err);
 
 /*
- * Ask for the end of a submitted sequence: nobody wants it any more, SEQ_CANCELLED; or its answer is
- * complete, found by who reads it, which counts as SEQ_STOP.  Any thread, any time before its end
- * was seen; the first holds, and may lose the race against another end.
+ * Ask for the end of a submitted sequence: nobody wants it any more, SEQ_CANCELLED; or its answer
+ * is complete, found by who reads it, which counts as SEQ_STOP.  Any thread, any time before its
+ * end was seen; the first holds, and may lose the race against another end.
  */
 void engine_cancel(struct engine *e, struct seq *s);
 void engine_enough(struct engine *e, struct seq *s);

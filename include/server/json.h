@@ -30,8 +30,8 @@ int json_check(const char *text, size_t len, struct trit_error *err);
 
 /*
  * Scan, parse, look for duplicate members.  Gives *doc (cJSON_Delete).  Of a number that says more
- * than its double, which is one of more than 15 bytes or with a fraction or exponent, valuestring is
- * the text.  Loop thread only.
+ * than its double, which is one of more than 15 bytes or with a fraction or exponent, valuestring
+ * is the text.  Loop thread only.
  */
 int json_parse(const char *text, size_t len, struct cJSON **doc, struct trit_error *err);
 

@@ -195,8 +195,8 @@ void conn_deadline(struct conn *c, double seconds); /* cut it then, counted from
 struct exchange *exchange_new(struct conn *c, struct MHD_Connection *mhd, const char *path);
 void exchange_done(struct exchange *x, bool delivered); /* counts, logs, frees */
 
-/* Hand the decided answer to libmicrohttpd.  MHD_NO: the connection is to end; also where the answer
- * was aborted, as one is that finds no memory. */
+/* Hand the decided answer to libmicrohttpd.  MHD_NO: the connection is to end; also where the
+ * answer was aborted, as one is that finds no memory. */
 enum MHD_Result exchange_send(struct exchange *x);
 
 /* Suspend the connection until exchange_wake. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * loader-faults.h - what a reader of models may do wrong, at which place, and what the daemon says then.
+ * loader-faults.h - what a reader of models may do wrong, at which place, and what the daemon says
+ * then.
  *
  * The places are those at which loader-reader.c, built with LOADER_FAULTS, calls loader_fault().
  */
