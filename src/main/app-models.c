@@ -126,7 +126,6 @@ static void take_out(struct app_model *m)
     m->state = MODEL_ENDS;
     app_unstore(m);
     server_remove(m->app->server, m->served);
-    m->app->changed = true;
     app_remember(m->app);
 }
 
@@ -257,7 +256,6 @@ static void finish_load(struct app_model *m)
     if (rc == 0) {
         app_store(m);
         log_ready(m);
-        m->app->changed = true;
         if (!m->configured)
             (void)app_drop_failed(m->app, app_model_name(m));
         app_remember(m->app);
@@ -489,12 +487,10 @@ static int admin_unload(void *arg, const char *name, struct trit_error *err)
     bool any = app_drop_coming(app, name);
     if (!m && !any)
         return trit_fail(err, TRIT_ENOENT, "there is no model \"%.100s\" to take out", name);
-    if (m) {
+    if (m)
         take_out(m);
-    } else {
-        app->changed = true;
+    else
         app_remember(app);
-    }
     return 0;
 }
 

@@ -119,6 +119,7 @@ int app_save_changes(const struct app *app)
 void app_remember(struct app *app)
 {
     struct buf list = {0};
+    app->changed = true;
     if (!app->stores || app->state != SERVING)
         return;
     list_changes(app, &list);

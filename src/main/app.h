@@ -259,7 +259,8 @@ bool app_is_first(const struct app *app, const char *name);
 /* Recalled ones that are called like one of the configuration, whose name was not known before. */
 void app_drop_clashing(struct app *app);
 
-/* The models that are served have changed: let the manager keep what differs. */
+/* The models that are served have changed: a successor that loads is outdated, and the manager is
+ * to keep what differs. */
 void app_remember(struct app *app);
 
 /* The same for a successor: a memfd; -1: nothing differs. */

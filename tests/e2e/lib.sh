@@ -207,6 +207,17 @@ start()
     esac
 }
 
+# start_unread: one whose log goes into a pipe that nobody reads, unless from descriptor 8; sets $url.
+start_unread()
+{
+    mkfifo "$work/pipe"
+    exec 8<>"$work/pipe"
+    rm -f "$work/port"
+    "$tritd" --model "$model" --shm-dir "$shm" --port 0 --port-file "$work/port" 2>"$work/pipe" 8>&- &
+    pid=$!
+    within 60 is_ready || fail "it does not become ready"
+}
+
 # stop [SIGNAL]: end the daemon in order; its exit status is in $ended.
 stop()
 {

@@ -86,12 +86,7 @@ stop
 is "exit status" "$ended" 0
 
 # ---- a pipe that nobody reads
-mkfifo "$work/pipe"
-exec 8<>"$work/pipe"
-rm -f "$work/port"
-"$tritd" --model "$model" --shm-dir "$shm" --port 0 --port-file "$work/port" 2>"$work/pipe" 8>&- &
-pid=$!
-within 60 is_ready || fail "it does not become ready"
+start_unread
 for _ in 1 2 3 4 5 6 7 8 9 10; do
     curl -fs --max-time $((60 * patience)) "$url/v1/models?[1-500]" -o "$work/models" || fail "requests wait for the log"
     [ "$(dropped blocked)" -eq 0 ] || break

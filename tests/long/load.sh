@@ -50,12 +50,7 @@ start_both()
     start
     export READ_URL=$url
     with_log=$pid
-    mkfifo "$work/pipe"
-    exec 8<>"$work/pipe"
-    rm -f "$work/port"
-    "$tritd" --model "$model" --shm-dir "$shm" --port 0 --port-file "$work/port" 2>"$work/pipe" 8>&- &
-    pid=$!
-    within 60 is_ready || fail "it does not become ready"
+    start_unread
 }
 
 for bar in ${BARS:-overload fairness slow idle health logs long}; do

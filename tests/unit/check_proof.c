@@ -124,6 +124,20 @@ END_TEST
 
 enum { CLIENTS = 4, LONGEST = 12 };
 
+/* Greedy, and `which` of several prompts. */
+static struct seq *submit(struct run *r, struct seq_wish *w, int which)
+{
+    w->sampler = (struct sampler_params){.top_p = 1, .repetition_penalty = 1};
+    w->prompt = mem_zalloc(w->n_prompt, sizeof *w->prompt);
+    for (uint32_t i = 0; i < w->n_prompt; i++)
+        w->prompt[i] = (int32_t)((i + (uint32_t)which) * 37 % 256);
+    struct seq *s = seq_new(w);
+    ck_assert_ptr_nonnull(s);
+    ck_assert_msg(engine_submit(r->engine, s, &err) == 0, "%s", err.text);
+    r->open++;
+    return s;
+}
+
 /* An answer, one with its logprobs to a prompt of two steps, a vector, and one that is given up. */
 static struct seq *ask(struct run *r, const struct model *m, int which)
 {
@@ -134,15 +148,7 @@ static struct seq *ask(struct run *r, const struct model *m, int which)
                          .n_top = which == 1 ? 2 : 0,
                          .pool = which == 2 ? SEQ_POOL_MEAN : SEQ_POOL_NONE,
                          .n_hidden = which == 2 ? m->hp.dim : 0};
-    w.sampler = (struct sampler_params){.top_p = 1, .repetition_penalty = 1};
-    w.prompt = mem_zalloc(w.n_prompt, sizeof *w.prompt);
-    for (uint32_t i = 0; i < w.n_prompt; i++)
-        w.prompt[i] = (int32_t)((i + (uint32_t)which) * 37 % 256);
-    struct seq *s = seq_new(&w);
-    ck_assert_ptr_nonnull(s);
-    ck_assert_msg(engine_submit(r->engine, s, &err) == 0, "%s", err.text);
-    r->open++;
-    return s;
+    return submit(r, &w, which);
 }
 
 static void same_answer(const struct seq *a, const struct seq *b)
@@ -257,15 +263,7 @@ END_TEST
 static struct seq *ask_long(struct run *r, int which)
 {
     struct seq_wish w = {.n_prompt = 5 * KV_PAGE_TOKENS, .max_new = 4, .want_logprobs = true};
-    w.sampler = (struct sampler_params){.top_p = 1, .repetition_penalty = 1};
-    w.prompt = mem_zalloc(w.n_prompt, sizeof *w.prompt);
-    for (uint32_t i = 0; i < w.n_prompt; i++)
-        w.prompt[i] = (int32_t)((i + (uint32_t)which) * 37 % 256);
-    struct seq *s = seq_new(&w);
-    ck_assert_ptr_nonnull(s);
-    ck_assert_msg(engine_submit(r->engine, s, &err) == 0, "%s", err.text);
-    r->open++;
-    return s;
+    return submit(r, &w, which);
 }
 
 static struct seq *answer_long(struct run *r, int which)
